@@ -1,0 +1,383 @@
+"""The configuration of one experiment: a frozen dataclass for each stage, checked when it is made, and three presets.
+
+`paper()` holds every value that the paper fixes and, where the paper is silent, the value of a numbered deviation (D1 to
+D21, listed in the README). `laptop()` and `smoke()` depart from it where a CPU must. Nothing heavy is imported here, so
+that the command line can show every field at once. The string after each field is its help text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pir_tf.errors import InputError
+
+NETWORK_IMAGE_SIZE = 64
+"""The image size that the generator and the discriminator of C.2 have, in pixels: 4 upsamplings by 2 from 4x4."""
+
+PRESETS = ("smoke", "laptop", "paper")
+
+
+def _require(condition: bool, name: str, received: object, expected: str) -> None:
+    """Refuses a field's value with one sentence."""
+    if not condition:
+        option = name.replace("_", "-")
+        raise InputError(f"{name} is {received!r}, expected {expected}: change it with --{option} VALUE.")
+
+
+def _require_positive(section: str, config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        finite = value == value and abs(value) != float("inf")
+        _require(finite and value > 0, f"{section}.{name}", value, "a finite number above 0")
+
+
+def _require_multiples(section: str, config: Any) -> None:
+    """Log rows end where training and checkpoints do, so that a resumed run has the log of an unbroken one."""
+    for name in ("steps", "checkpoint_every"):
+        value = getattr(config, name)
+        expected = f"a multiple of {section}.log_every, which is {config.log_every}"
+        _require(value % config.log_every == 0, f"{section}.{name}", value, expected)
+
+
+def _require_weights(section: str, config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        finite = value == value and abs(value) != float("inf")
+        _require(finite and value >= 0, f"{section}.{name}", value, "a finite number, 0 or above")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Real images (section 2.1, C.2): what the ACGAN learns from and what the discriminator goes on seeing in tuning."""
+
+    source: str = "landscapes"
+    """Where real images come from: `landscapes` (rendered, no download), `folder:PATH` with one subfolder a class, or
+    `tfds:NAME`. Source: C.2, deviation D10."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes to use, all when empty; their order is the source's own. Source: C.1, deviation D16."""
+    count: int = 20_000
+    """Images rendered by `landscapes` (other sources use all that they have). Source: not given in the paper, D10."""
+    image_size: int = NETWORK_IMAGE_SIZE
+    """Side of the square images in pixels; the networks of C.2 make 64. Source: C.2."""
+    split: str = "train"
+    """Split of a TFDS set, slices such as `train[:80%]` included."""
+    on_bad_file: Literal["stop", "skip"] = "stop"
+    """What an unreadable file in a folder does: `stop` lists every one and ends, `skip` leaves them out and counts them."""
+
+    def __post_init__(self) -> None:
+        known = self.source == "landscapes" or self.source.partition(":")[0] in ("folder", "tfds")
+        _require(known, "data.source", self.source, "landscapes, folder:PATH or tfds:NAME")
+        _require_positive("data", self, "count")
+        size = f"{NETWORK_IMAGE_SIZE}, the size that the networks of C.2 make"
+        _require(self.image_size == NETWORK_IMAGE_SIZE, "data.image_size", self.image_size, size)
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """The ACGAN without the fake-class term in the discriminator's loss (sections 2.1, C.1, C.2)."""
+
+    generator: Literal["bundled", "train"] = "train"
+    """Where the generator and the discriminator come from: `bundled` (weights in the package, made from `landscapes`) or
+    `train` (trained here, resumed from its checkpoint when there is one)."""
+    latent_size: int = 64
+    """Entries of the latent vector z. Source: C.2."""
+    steps: int = 1_100_000
+    """Gradient steps of pretraining. Source: C.2."""
+    batch_size: int = 64
+    """Images of one gradient step. Source: not given in the paper, D2."""
+    generator_learning_rate: float = 1e-5
+    """Adam's learning rate for the generator. Source: C.2."""
+    discriminator_learning_rate: float = 1e-5
+    """RMSProp's learning rate for the discriminator. Source: C.2; other values of RMSProp: D20."""
+    adam_beta_1: float = 0.5
+    """Adam's beta_1. Source: C.2."""
+    dropout: float = 0.5
+    """Dropout rate after the discriminator's 1st, 3rd and 5th layers. Source: rate not given in the paper, D3."""
+    fake_class_weight: float = 1.5
+    """Weight w_fake_class of the generated images' class term in the generator's loss. Source: C.1."""
+    real_class_weight: float = 1.0
+    """Weight w_real_class of the real images' class term in the discriminator's loss. Source: C.1."""
+    log_every: int = 100
+    """Steps between rows of the log (losses are means over them)."""
+    sample_every: int = 1000
+    """Steps between sample grids and between measures of the distance to the real images."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; a killed run loses at most these."""
+    keep: Literal["best", "last"] = "last"
+    """Weights that pretraining ends with: `last`, or `best` by the sliced Wasserstein distance to the real images."""
+    tensorboard: bool = True
+    """Also write the log for TensorBoard."""
+
+    def __post_init__(self) -> None:
+        _require(self.keep in ("best", "last"), "gan.keep", self.keep, "best or last")
+        _require(self.generator in ("bundled", "train"), "gan.generator", self.generator, "bundled or train")
+        positive = ("latent_size", "steps", "batch_size", "generator_learning_rate", "discriminator_learning_rate")
+        _require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every")
+        _require_multiples("gan", self)
+        _require_weights("gan", self, "fake_class_weight", "real_class_weight")
+        _require(0 <= self.dropout < 1, "gan.dropout", self.dropout, "a rate of at least 0 and below 1")
+        _require(0 <= self.adam_beta_1 < 1, "gan.adam_beta_1", self.adam_beta_1, "a rate of at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class InteractionsConfig:
+    """Who reacts to the generated images, and to how many (sections 2.2, 3, C.4)."""
+
+    source: str = "simulated"
+    """`simulated` (users drawn from the objective) or `csv:PATH` (real people: while PATH is absent, the images and a
+    template are written there and the run stops; filled in, the same command goes on). Source: 2.2."""
+    objective: str = "color:blue"
+    """The simulated truth: `color:` and one to three of red, green, blue joined by `-` (whole image, halves, thirds).
+    Source: 3.3, C.4.3, deviations D11, D13. Not used with `csv:PATH`."""
+    images: int = 1000
+    """Generated images that are shown. Source: 2.2."""
+    impressions: int = 1000
+    """Times that each image is shown to simulated users. Source: 2.2."""
+
+    def __post_init__(self) -> None:
+        simulated = self.source == "simulated"
+        csv = self.source.startswith("csv:") and len(self.source) > 4
+        _require(simulated or csv, "interactions.source", self.source, "simulated or csv:PATH")
+        _require_positive("interactions", self, "images", "impressions")
+        if simulated:
+            _require_color_objective(self.objective)
+
+
+@dataclass(frozen=True)
+class EstimatorConfig:
+    """The PIR estimator R: image -> [0, 1] (sections 2.3, C.3)."""
+
+    backbone: Literal["inception_v3", "compact"] = "inception_v3"
+    """`inception_v3` (deviation D4) or `compact` (a small convolutional network). Source: 2.3."""
+    weights: str = "imagenet"
+    """The backbone's first weights: `imagenet`, `file:PATH` (looked for in $PIR_TF_WEIGHTS too), `hub:HANDLE` (or a
+    local folder in TF-Hub's format) or `none`. Source: 2.3, deviation D4."""
+    layer: str = ""
+    """The backbone's layer that is read out (`mixed2`, ...), its last when empty."""
+    image_size: int = 299
+    """Side in pixels that images are resized to, bilinearly, inside the model. Source: not given in the paper, D5."""
+    input_range: tuple[float, float] = (-1.0, 1.0)
+    """Range of pixel values that the backbone's weights expect (Keras's InceptionV3: -1 1; some files: 0 1)."""
+    trainable: Literal["all", "head"] = "all"
+    """`all`: fine-tuned whole, as in the paper; `head`: only the last layer, on features computed once. Source: 2.3."""
+    output: Literal["bins", "scalar"] = "bins"
+    """`bins`: a softmax over bins of PIR; `scalar`: one sigmoid output, which the paper compared with. Source: C.3."""
+    bins: int = 100
+    """Bins of equal width on [0, 1]. Source: C.3, deviation D7."""
+    learning_rate: float = 5e-4
+    """Adam's learning rate. Source: C.3."""
+    steps: int = 25_000
+    """Gradient steps. Source: A.3 (second round), deviation D6."""
+    batch_size: int = 32
+    """Images of one gradient step. Source: not given in the paper, D6."""
+    temperature: float = 0.01
+    """Temperature of the softmax when the estimator is used (1 while it is trained). Source: C.3."""
+    quality_images: int = 1000
+    """New images whose simulated PIR measures the estimator's quality; real answers use 5 folds. Source: D21."""
+
+    def __post_init__(self) -> None:
+        _require(self.backbone in ("inception_v3", "compact"), "estimator.backbone", self.backbone, "inception_v3 or compact")
+        scheme, _, rest = self.weights.partition(":")
+        named = self.weights in ("none", "imagenet") or (scheme in ("file", "hub") and bool(rest))
+        _require(named, "estimator.weights", self.weights, "none, imagenet, file:PATH or hub:HANDLE")
+        if self.backbone == "compact":
+            ok = self.weights == "none"
+            _require(ok, "estimator.weights", self.weights, "none, since the compact backbone is trained from scratch")
+            _require(self.layer == "", "estimator.layer", self.layer, "nothing, since layers are chosen of inception_v3")
+            whole = self.trainable == "all"
+            _require(whole, "estimator.trainable", self.trainable, "all, since the compact backbone has no first weights")
+        _require(self.trainable in ("all", "head"), "estimator.trainable", self.trainable, "all or head")
+        _require(self.output in ("bins", "scalar"), "estimator.output", self.output, "bins or scalar")
+        positive = ("image_size", "learning_rate", "steps", "batch_size", "temperature", "quality_images")
+        _require_positive("estimator", self, *positive)
+        _require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
+        low, high = self.input_range
+        _require(low < high, "estimator.input_range", self.input_range, "two numbers, the lower first")
+        least = 75 if self.backbone == "inception_v3" else 32
+        named_size = f"{least} pixels or more for {self.backbone}"
+        _require(self.image_size >= least, "estimator.image_size", self.image_size, named_size)
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """L_generator = L_fake_image_fools + w_fake_class L_fake_class + w_PIR L_PIR (section 2.4)."""
+
+    pir_weight: float = 1000.0
+    """Weight w_PIR of the estimated PIR in the generator's loss. Source: 2.4."""
+    fools_weight: float = 1.0
+    """Weight of L_fake_image_fools; 0 leaves out the generator's own loss, the extreme of 5.1. Source: 2.4, 5.1."""
+    learning_rate: float = 1e-6
+    """Learning rate of both optimizers, which start afresh. Source: 2.4, deviation D19."""
+    steps: int = 50_000
+    """Gradient steps (the paper took 500,000 for three colours). Source: 2.4, 4.2."""
+    batch_size: int = 64
+    """Images of one gradient step. Source: not given in the paper, D2."""
+    log_every: int = 100
+    """Steps between rows of the log (losses are means over them)."""
+    gradients_every: int = 500
+    """Steps between measures of each loss term's gradient norm."""
+    true_pir_every: int = 1000
+    """Steps between samples of the true PIR, for display alone: it chooses nothing."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; a killed run loses at most these."""
+    tensorboard: bool = True
+    """Also write the log for TensorBoard."""
+
+    def __post_init__(self) -> None:
+        _require_weights("tuning", self, "pir_weight", "fools_weight")
+        positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
+        _require_positive("tuning", self, *positive, "checkpoint_every")
+        _require_multiples("tuning", self)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """The proof: PIR of new images before and after tuning (section 4)."""
+
+    source: str = "same"
+    """Who judges the new images: `same` as in `interactions.source` (with real people the run waits for their answers), or
+    `csv:PATH` with people's answers to the shuffled images that this stage wrote."""
+    images: int = 1000
+    """New images before tuning, and as many after. Source: 4, deviation D15."""
+    alpha: float = 0.001
+    """Significance threshold of Welch's t-test. Source: 4."""
+    diversity_pairs: int = 100
+    """Random pairs of images a class whose likeness is measured. Source: 5.1."""
+    judge: bool = True
+    """Train a second estimator from another seed that the tuning never saw, and let it judge too."""
+
+    def __post_init__(self) -> None:
+        csv = self.source.startswith("csv:") and len(self.source) > 4
+        _require(self.source == "same" or csv, "evaluation.source", self.source, "same or csv:PATH")
+        _require(self.images >= 2, "evaluation.images", self.images, "2 or more")
+        _require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
+        _require_positive("evaluation", self, "diversity_pairs")
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """How the machine computes: set once, when the process starts."""
+
+    deterministic: bool = True
+    """Let two runs with one seed give equal weights (TensorFlow's deterministic operations)."""
+    jit_compile: bool = False
+    """Compile training steps with XLA."""
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """One experiment, from data to report. Its seed decides all of its randomness."""
+
+    preset: str = "paper"
+    """Name of the preset that the other values started from."""
+    seed: int = 0
+    """Seed of everything random, 0 or above."""
+    data: DataConfig = field(default_factory=DataConfig)
+    gan: GanConfig = field(default_factory=GanConfig)
+    interactions: InteractionsConfig = field(default_factory=InteractionsConfig)
+    estimator: EstimatorConfig = field(default_factory=EstimatorConfig)
+    tuning: TuningConfig = field(default_factory=TuningConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+    def __post_init__(self) -> None:
+        _require(self.preset in PRESETS, "preset", self.preset, "one of " + ", ".join(PRESETS))
+        _require(0 <= self.seed < 2**31, "seed", self.seed, "a whole number from 0 to 2147483647")
+        bundled_data = self.data.source == "landscapes" and not self.data.classes and self.gan.latent_size == 64
+        if self.gan.generator == "bundled" and not bundled_data:
+            raise InputError(
+                f"gan.generator is 'bundled' while data.source is {self.data.source!r}, data.classes {self.data.classes!r} and "
+                f"gan.latent_size {self.gan.latent_size}, but the bundled networks know all classes of 'landscapes' with 64 "
+                "latents: train your own with --gan.generator train."
+            )
+
+
+def paper() -> ExperimentConfig:
+    """Every value of the paper; where it is silent, a numbered deviation."""
+    return ExperimentConfig()
+
+
+def laptop() -> ExperimentConfig:
+    """A proof in minutes on two CPU cores: the bundled ACGAN, a compact estimator, few tuning steps at a higher rate."""
+    return ExperimentConfig(
+        preset="laptop",
+        data=DataConfig(count=4000),
+        gan=GanConfig(
+            generator="bundled",
+            steps=15_000,
+            batch_size=32,
+            generator_learning_rate=2e-4,
+            discriminator_learning_rate=2e-4,
+            sample_every=500,
+            keep="best",
+        ),
+        estimator=EstimatorConfig(
+            backbone="compact", weights="none", image_size=64, steps=300, batch_size=32, learning_rate=1e-3
+        ),
+        tuning=TuningConfig(
+            learning_rate=1e-5,
+            steps=150,
+            batch_size=16,
+            log_every=5,
+            gradients_every=50,
+            true_pir_every=25,
+            checkpoint_every=50,
+        ),
+    )
+
+
+def smoke() -> ExperimentConfig:
+    """Every stage in under a minute, to see that all of it works; its numbers prove nothing."""
+    return dataclasses.replace(
+        laptop(),
+        preset="smoke",
+        data=DataConfig(count=128),
+        gan=dataclasses.replace(laptop().gan, steps=4, batch_size=8, log_every=2, sample_every=2, checkpoint_every=2),
+        interactions=InteractionsConfig(images=64, impressions=100),
+        estimator=dataclasses.replace(laptop().estimator, steps=20, batch_size=16, quality_images=64),
+        tuning=dataclasses.replace(
+            laptop().tuning, steps=6, batch_size=8, log_every=2, gradients_every=2, true_pir_every=2, checkpoint_every=2
+        ),
+        evaluation=EvaluationConfig(images=64, diversity_pairs=20, judge=False),
+    )
+
+
+def preset(name: str) -> ExperimentConfig:
+    """The preset of that name.
+
+    Raises:
+        InputError: the name is not one of `PRESETS`.
+    """
+    _require(name in PRESETS, "preset", name, "one of " + ", ".join(PRESETS))
+    return {"smoke": smoke, "laptop": laptop, "paper": paper}[name]()
+
+
+def derived_seed(seed: int, purpose: str) -> int:
+    """A seed in [0, 2**31) for one purpose, so that no two parts of an experiment share random numbers."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:4], "big") >> 1
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """All fields by their dotted names (`tuning.steps`), tuples as lists, as `config.json` holds them."""
+    flat: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        name = f"{prefix}{item.name}"
+        if dataclasses.is_dataclass(value):
+            flat.update(flatten(value, f"{name}."))
+        else:
+            flat[name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _require_color_objective(objective: str) -> None:
+    """Refuses an unknown objective before anything is computed; `interactions.colors` has the formulas."""
+    kind, _, rest = objective.partition(":")
+    parts = rest.split("-")
+    colors = ("red", "green", "blue")
+    known = kind == "color" and 1 <= len(parts) <= 3 and set(parts) <= set(colors) and len(set(parts)) == len(parts)
+    expected = "color: and one to three different ones of red, green, blue joined by '-' (color:blue, color:red-green)"
+    _require(known, "interactions.objective", objective, expected)

@@ -1,0 +1,1 @@
+"""Drives the stages in order; nothing imports this package."""

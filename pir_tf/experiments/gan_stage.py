@@ -1,0 +1,49 @@
+"""Stage `gan`: the pretrained networks, trained here or taken from the package."""
+
+from __future__ import annotations
+
+from pir_tf.config import ExperimentConfig, derived_seed
+from pir_tf.data import sources
+from pir_tf.data.sources import ImageSet
+from pir_tf.experiments.progress import ProgressBar
+from pir_tf.gan.bundled import bundled_networks
+from pir_tf.gan.saved import Networks
+from pir_tf.gan.train import build_acgan, train_acgan
+from pir_tf.runs import RunDirectory
+
+
+def load_data(config: ExperimentConfig) -> ImageSet:
+    """The real images of the experiment."""
+    return sources.load(
+        config.data.source,
+        image_size=config.data.image_size,
+        classes=config.data.classes,
+        count=config.data.count,
+        seed=derived_seed(config.seed, "data"),
+        split=config.data.split,
+        on_bad_file=config.data.on_bad_file,
+    )
+
+
+def run(run: RunDirectory) -> dict[str, object]:
+    """Writes `gan/generator.keras`, `gan/discriminator.keras` and `gan/generator.json`."""
+    config = run.config
+    directory = run.file("gan", "generator.keras").parent
+    if config.gan.generator == "bundled":
+        bundled_networks(dropout=config.gan.dropout).save(directory)
+        return {}
+    image_set = load_data(config)
+    acgan = build_acgan(config.gan, class_count=len(image_set.class_names), seed=config.seed)
+    shown = {"discriminator_loss": "D", "generator_loss": "G", "swd": "distance"}
+    bar = ProgressBar("Pretraining the ACGAN", config.gan.steps, shown=shown)
+    train_acgan(
+        acgan,
+        image_set,
+        config.gan,
+        directory,
+        seed=config.seed,
+        jit_compile=config.compute.jit_compile,
+        callbacks=[bar],
+    )
+    Networks(acgan.generator, acgan.discriminator, image_set.class_names).save(directory)
+    return {"real_images": len(image_set.images), "real_images_sha256": image_set.digest}

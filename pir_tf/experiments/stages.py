@@ -1,0 +1,64 @@
+"""The stages in order, and how a run goes through them: skip what is done, time each, stop where people must answer."""
+
+from __future__ import annotations
+
+import importlib
+import resource
+import sys
+import time
+from collections.abc import Sequence
+
+from pir_tf.errors import InputError
+from pir_tf.runs import STAGES, RunDirectory, said_in_one_sentence
+
+NEEDS = {
+    "gan": (),
+    "interactions": ("gan",),
+    "estimator": ("gan", "interactions"),
+    "tuning": ("gan", "estimator"),
+    "evaluation": ("gan", "interactions", "estimator", "tuning"),
+    "report": ("gan", "interactions", "estimator", "tuning", "evaluation"),
+}
+"""Stages whose files a stage reads."""
+
+
+class Waiting(Exception):
+    """A stage has done what it can and waits for people; the message says what to do."""
+
+
+def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
+    """Runs the named stages that are not done yet, in their order.
+
+    Args:
+        run: the run directory.
+        stages: names out of `STAGES`.
+
+    Raises:
+        InputError: a stage needs the files of one that is not done and is not asked for.
+        Waiting: people must answer before the run can go on.
+    """
+    asked = [stage for stage in STAGES if stage in stages]
+    for stage in asked:
+        missing = [need for need in NEEDS[stage] if need not in asked and not run.is_done(need)]
+        if missing:
+            raise InputError(
+                f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: "
+                f"add it to --stages."
+            )
+    for stage in asked:
+        if run.is_done(stage):
+            print(f"{stage}: done before, skipped")
+            continue
+        start = time.monotonic()
+        module = importlib.import_module(f"pir_tf.experiments.{stage}_stage")
+        with said_in_one_sentence(run.path / stage):
+            facts = module.run(run)
+            seconds = round(time.monotonic() - start, 2)
+            run.mark_done(stage, seconds=seconds, peak_memory_mb=_peak_megabytes(), **facts)
+        print(f"{stage}: {seconds:.0f} s", flush=True)
+
+
+def _peak_megabytes() -> int:
+    """Peak resident size of the process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))

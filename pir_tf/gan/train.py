@@ -1,0 +1,158 @@
+"""Pretraining of the ACGAN (C.2): the model, its callbacks, and one call of `fit` that resumes from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from pir_tf import checkpoints
+from pir_tf.config import GanConfig, derived_seed
+from pir_tf.data.sources import ImageSet, batches
+from pir_tf.gan.acgan import ACGAN
+from pir_tf.gan.distance import sliced_wasserstein
+from pir_tf.gan.networks import build_discriminator, build_generator
+from pir_tf.gan.sampling import draw_latents, generate
+from pir_tf.history import HistoryCSV, StopOnNonFinite
+from pir_tf.images import grid, save_png
+
+DISTANCE_IMAGES = 500
+TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")
+COLUMNS = (*TERMS, "discriminator_loss", "generator_loss", "swd")
+
+
+def build_acgan(config: GanConfig, *, class_count: int, seed: int) -> ACGAN:
+    """Both networks with fresh weights, inside an ACGAN compiled as C.2 says.
+
+    Source: C.2. Deviation: D20 (RMSProp's other values are Keras's).
+    """
+    generator_seed, discriminator_seed, step_seed = (
+        derived_seed(seed, purpose) for purpose in ("generator", "discriminator", "gan steps")
+    )
+    acgan = ACGAN(
+        build_generator(class_count, latent_size=config.latent_size, seed=generator_seed),
+        build_discriminator(class_count, dropout=config.dropout, seed=discriminator_seed),
+        seed=step_seed,
+        fake_class_weight=config.fake_class_weight,
+        real_class_weight=config.real_class_weight,
+    )
+    return acgan
+
+
+def optimizers(
+    generator_learning_rate: float, discriminator_learning_rate: float, adam_beta_1: float
+) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
+    """Adam for the generator and RMSProp for the discriminator. Source: C.2."""
+    adam = keras.optimizers.Adam(generator_learning_rate, beta_1=adam_beta_1, name="generator_adam")
+    return adam, keras.optimizers.RMSprop(discriminator_learning_rate, name="discriminator_rmsprop")
+
+
+def train_acgan(
+    acgan: ACGAN,
+    image_set: ImageSet,
+    config: GanConfig,
+    directory: Path,
+    *,
+    seed: int,
+    jit_compile: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:
+    """Trains to `config.steps`, going on from the newest checkpoint in `directory` when there is one.
+
+    Writes `history.csv`, `checkpoints/`, `samples/step-*.png`, `tensorboard/` and, with `config.keep` "best", leaves the
+    networks at the weights with the smallest sliced Wasserstein distance to the real images.
+
+    Args:
+        acgan: from `build_acgan`.
+        image_set: real images.
+        config: the gan section.
+        directory: the stage's directory.
+        seed: the experiment's seed.
+        jit_compile: whether XLA compiles the step.
+        callbacks: more callbacks, such as a progress bar.
+    """
+    image_set.require_at_least(config.batch_size)
+    acgan.compile(
+        *optimizers(config.generator_learning_rate, config.discriminator_learning_rate, config.adam_beta_1),
+        jit_compile=jit_compile,
+    )
+    first = checkpoints.restore_latest(directory / "checkpoints", acgan.state())
+    measure = _MeasureAndSample(acgan, image_set, directory, every=config.sample_every, seed=derived_seed(seed, "samples"))
+    done = lambda: int(acgan.step.numpy())  # noqa: E731
+    own: list[keras.callbacks.Callback] = [
+        StopOnNonFinite(),
+        measure,
+        HistoryCSV(directory / "history.csv", columns=COLUMNS, step=done),
+        checkpoints.SaveCheckpoints(
+            directory / "checkpoints", every=config.checkpoint_every, state=acgan.state, step=done
+        ),
+    ]
+    if config.tensorboard:
+        own.append(keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False))
+    data_seed = derived_seed(seed, "real images")
+    acgan.fit(
+        batches(image_set, batch_size=config.batch_size, seed=data_seed, first_step=first),
+        epochs=config.steps // config.log_every,
+        steps_per_epoch=config.log_every,
+        initial_epoch=first // config.log_every,
+        shuffle=False,
+        callbacks=[*own, *callbacks],
+        verbose=0,
+    )
+    if config.keep == "best":
+        measure.restore_best()
+
+
+class _MeasureAndSample(keras.callbacks.Callback):
+    """Every so many steps: a grid of samples from fixed latents, the distance to the real images, the best weights."""
+
+    def __init__(self, acgan: ACGAN, image_set: ImageSet, directory: Path, *, every: int, seed: int) -> None:
+        super().__init__()
+        self._acgan, self._directory, self._every, self._seed = acgan, directory, every, seed
+        rng = np.random.default_rng(seed)
+        # Classes uniform and images class-balanced, as the generated ones are (D16).
+        labels = rng.integers(0, acgan.class_count, DISTANCE_IMAGES)
+        self._real = np.stack([image_set.images[rng.choice(np.flatnonzero(image_set.labels == c))] for c in labels])
+        self._latents = draw_latents(
+            DISTANCE_IMAGES, latent_size=acgan.latent_size, class_count=acgan.class_count, seed=seed
+        )
+        self._best_path = directory / "best.npz"
+        self._best = np.inf
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Knows the best distance so far from the file that holds its weights."""
+        if self._best_path.exists():
+            with np.load(self._best_path) as stored:
+                self._best = float(stored["swd"])
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds the column `swd` to the logs when it is time."""
+        step = int(self._acgan.step.numpy())
+        previous = step - self.params["steps"]
+        if step // self._every == previous // self._every:
+            return
+        images = generate(self._acgan.generator, *self._latents)
+        distance = sliced_wasserstein(images, self._real, seed=self._seed)
+        if logs is not None:
+            logs["swd"] = distance
+        samples = self._directory / "samples"
+        samples.mkdir(exist_ok=True)
+        order = np.argsort(self._latents[1][:64], kind="stable")
+        save_png(samples / f"step-{step:09d}.png", grid(images[:64][order], columns=8))
+        if distance < self._best:
+            self._best = distance
+            checkpoints.save(self._best_path, {**_weights(self._acgan), "swd": distance, "step": step})
+
+    def restore_best(self) -> None:
+        """Sets the networks to the weights with the smallest distance."""
+        if self._best_path.exists():
+            placeholders = {name: keras.Variable(0.0, name=name) for name in ("swd", "step")}
+            checkpoints.restore(self._best_path, {**_weights(self._acgan), **placeholders})
+
+
+def _weights(acgan: ACGAN) -> dict[str, Any]:
+    state = acgan.state()
+    return {name: value for name, value in state.items() if name.startswith(("generator/", "discriminator/"))}

@@ -1,0 +1,265 @@
+"""The image convention and every conversion at its edges.
+
+Inside the package an image batch is float32 `[n, h, w, 3]` in `[-1, 1]` (the generator ends in a tanh, section C.2 of
+the paper); on disk, on the web and in figures it is uint8 RGB or PNG. Photographs of any common kind come in through
+`decode` alone, whichever path they take (a folder, a TFDS set, an upload), so one file is one picture everywhere.
+
+Colour profiles and gamma chunks are not applied: the stored values are taken as sRGB.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pir_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# Every other decoder of Pillow stays shut: these are what people and TFDS hand over, and each open decoder is a risk.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
+GRID_BACKGROUND = 240  # light grey, so that white images keep their edge
+
+# uint8 value v to v / 127.5 - 1. A table, because a compiler may turn the division into a product with a rounded
+# reciprocal; looked up, the values are the same bits in NumPy, tf.data and XLA.
+FLOAT_OF_UINT8 = (np.arange(256, dtype=np.float64) / 127.5 - 1.0).astype(np.float32)
+
+
+class BadImage(InputError):
+    """A picture that can't be used. `reason` is the cause alone, for lists that name the file themselves."""
+
+    def __init__(self, name: str, reason: str):
+        self.reason = reason
+        super().__init__(
+            f"image {name} can't be used: {reason}; expected a whole JPEG, PNG, WebP, BMP or GIF file, "
+            "so repair or remove it"
+        )
+
+
+def to_uint8(images: Any) -> np.ndarray:
+    """Quantizes float images to bytes: `round((x + 1) * 127.5)`, clipped.
+
+    Args:
+        images: float array of any shape, in [-1, 1]; values outside are clipped.
+
+    Returns:
+        uint8 array of the same shape, in [0, 255].
+
+    Raises:
+        InputError: values that are not floats (converted twice?) or not a number (a diverged generator).
+    """
+    values = np.asarray(images)
+    if values.dtype.kind in "biuO":
+        raise InputError(
+            f"to_uint8 received {values.dtype} images, expected floats in [-1, 1]; "
+            "images that are uint8 already need no conversion"
+        )
+    values = values.astype(np.float32)
+    if np.isnan(values).any():
+        raise InputError(
+            f"{int(np.isnan(values).sum())} of {values.size} image values are NaN, expected numbers in [-1, 1]; "
+            "training has probably diverged, so go back to an earlier checkpoint or lower the learning rate"
+        )
+    return np.clip(np.rint((values + np.float32(1.0)) * np.float32(127.5)), 0, 255).astype(np.uint8)
+
+
+def to_float(images: Any) -> np.ndarray:
+    """The values that networks see: `x / 127.5 - 1`; `to_uint8` gives back all 256 bytes exactly.
+
+    Args:
+        images: uint8 array of any shape, in [0, 255].
+
+    Returns:
+        float32 array of the same shape, in [-1, 1].
+
+    Raises:
+        InputError: images that are not uint8 (converted twice?).
+    """
+    values = np.asarray(images)
+    if values.dtype != np.uint8:
+        raise InputError(
+            f"to_float received {values.dtype} images, expected uint8 in [0, 255]; float images need no conversion"
+        )
+    return FLOAT_OF_UINT8[values]
+
+
+def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -> np.ndarray:
+    """Reads one picture of any common kind as upright RGB.
+
+    The file's bytes decide its format, not its name. The EXIF orientation is applied; CMYK becomes RGB; grey is
+    repeated over the three channels; 16 bits are scaled to 8; transparency (alpha, palette or colour key) goes onto
+    white; of an animation (GIF, APNG, WebP) the first frame is taken.
+
+    Args:
+        source: the encoded file, or its path.
+        name: what messages call it; default the path.
+
+    Returns:
+        uint8 array [h, w, 3], in [0, 255].
+
+    Raises:
+        BadImage: the file is missing, empty, cut off, damaged, of another format, or has more than twice
+            `PIL.Image.MAX_IMAGE_PIXELS` pixels (about 179 million: a decompression bomb).
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    label = name or ("(bytes)" if isinstance(source, bytes) else os.fspath(source))
+    try:
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except OSError as error:
+        raise BadImage(label, error.strerror or str(error)) from error
+    if not data:
+        raise BadImage(label, "the file is empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            image.load()
+            return _rgb(_upright(image))
+    except UnidentifiedImageError as error:
+        raise BadImage(label, "its content is no JPEG, PNG, WebP, BMP or GIF image") from error
+    except Image.DecompressionBombError as error:
+        raise BadImage(label, f"it has too many pixels to be a photograph ({error})".rstrip(".")) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise almost any type on damaged data
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        raise BadImage(label, f"it is cut off or damaged ({reason})") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Applies the EXIF (or XMP) orientation.
+
+    Not by `ImageOps.exif_transpose`: that also rewrites the metadata, and a sound picture with odd metadata fails.
+    """
+    from PIL import ExifTags, Image
+
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # unreadable metadata says nothing about the orientation, and the pixels are whole
+        return image
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """A loaded Pillow image of any mode as uint8 [h, w, 3]."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips everything above 255 to white
+        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
+        key = image.info.get("transparency")
+        bytes_ = np.where(grey == key, BACKGROUND[0], (grey + 128) // 257)  # 65535 = 255 * 257, to nearest
+        return np.repeat(bytes_.astype(np.uint8)[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        front = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", front.size, (*BACKGROUND, 255)), front)
+    return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def center_crop_resize(image: np.ndarray, size: int) -> np.ndarray:
+    """The largest centred square, resampled to `size` pixels; nothing is stretched, small pictures are enlarged.
+
+    Args:
+        image: uint8 array [h, w, 3].
+        size: side of the result, in pixels.
+
+    Returns:
+        uint8 array [size, size, 3].
+
+    Raises:
+        InputError: `size` below 1, or an array of another kind.
+    """
+    from PIL import Image
+
+    _require_rgb(image, dimensions=3)
+    if size < 1:
+        raise InputError(f"image size {size} received, expected at least 1 pixel; use for example 64")
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = np.ascontiguousarray(image[top : top + side, left : left + side])
+    if side == size:
+        return square.copy()
+    # Pillow widens a filter by the reduction, so each of them is antialiased. Lanczos keeps most of the detail that 64
+    # pixels can hold; box blurs it, and enlarges into blocks. The faint overshoot of Lanczos at edges is clipped.
+    return np.array(Image.fromarray(square).resize((size, size), Image.Resampling.LANCZOS), dtype=np.uint8)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """One uint8 image [h, w, 3] as a PNG file's bytes, lossless.
+
+    Raises:
+        InputError: an array of another shape or type.
+    """
+    from PIL import Image
+
+    _require_rgb(image, dimensions=3)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Writes a uint8 image [h, w, 3]; the file appears under its name only when whole."""
+    path = Path(path)
+    data = encode_png(image)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def grid(images: np.ndarray, columns: int, padding: int = 2) -> np.ndarray:
+    """Lays images out row by row on a light background.
+
+    Args:
+        images: uint8 array [n, h, w, 3].
+        columns: images in a row; with fewer images the row is as long as they are.
+        padding: background between and around the images, in pixels.
+
+    Returns:
+        uint8 array [H, W, 3].
+
+    Raises:
+        InputError: no images, another shape or type, or a number of columns or a padding that can't be.
+    """
+    _require_rgb(images, dimensions=4)
+    count, height, width, _ = images.shape
+    if count < 1 or columns < 1 or padding < 0:
+        raise InputError(
+            f"grid received {count} images, {columns} columns and padding {padding}, "
+            "expected at least one image, at least one column and no negative padding"
+        )
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    step_y, step_x = height + padding, width + padding
+    picture = np.full((rows * step_y + padding, columns * step_x + padding, 3), GRID_BACKGROUND, dtype=np.uint8)
+    for i, image in enumerate(images):
+        top, left = padding + (i // columns) * step_y, padding + (i % columns) * step_x
+        picture[top : top + height, left : left + width] = image
+    return picture
+
+
+def _require_rgb(images: np.ndarray, *, dimensions: int) -> None:
+    if images.dtype != np.uint8 or images.ndim != dimensions or images.shape[-1] != 3 or 0 in images.shape[-3:]:
+        shape = "[h, w, 3]" if dimensions == 3 else "[n, h, w, 3]"
+        raise InputError(
+            f"received {images.dtype} images of shape {list(images.shape)}, expected uint8 {shape}; "
+            "convert floats with to_uint8"
+        )

@@ -1,0 +1,1 @@
+"""Interactions of people with images, and the simulated truth behind them (sections 2.2, 3, C.4)."""

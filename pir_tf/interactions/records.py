@@ -1,0 +1,248 @@
+"""`Interactions`: how often each image was shown, and how often people interacted with it (section 2.2).
+
+The one type in which simulated users, files of ratings and databases meet, and all that the estimator may see. It does
+not know where the numbers come from, and it never holds the noise-free PIR of a simulated objective.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pir_tf.errors import InputError
+
+COLUMNS = ("image_id", "class_index", "impressions", "positives", "round")
+LARGEST = 2**53  # the last whole number up to which float64, and so `pir`, is exact
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Interactions with images, one row per image. The arrays are checked, copied and read-only.
+
+    The image is the unit of every later statistic: an image has one row, so repeated rows buy no significance.
+
+    Attributes:
+        image_id: Names of the images, strings [n], unique, printable, without space around them.
+        class_index: Class of each image, int64 [n], 0 or more.
+        impressions: How often each image was shown, int64 [n], 0 or more.
+        positives: How many of its impressions led to an interaction, int64 [n], 0 to `impressions`.
+        round: Round of collection (A.3), int64 [n]; given as one number, it stands for every row.
+
+    Raises:
+        InputError: If lengths differ, an id repeats, or a number is missing, not whole, negative or above its limit;
+            the sentence names the row (the first is 1) and the image id.
+
+    Source: section 2.2.
+    """
+
+    image_id: npt.NDArray[np.str_]
+    class_index: npt.NDArray[np.int64]
+    impressions: npt.NDArray[np.int64]
+    positives: npt.NDArray[np.int64]
+    round: npt.NDArray[np.int64] = 1  # type: ignore[assignment]  # becomes an array below
+
+    def __post_init__(self) -> None:
+        """Checks the columns and replaces each by a read-only copy."""
+        ids = check_image_ids(self.image_id)
+        columns: dict[str, npt.NDArray[Any]] = {"image_id": ids}
+        for name in COLUMNS[1:]:
+            values = getattr(self, name)
+            if name == "round" and np.ndim(values) == 0:
+                values = [values] * len(ids)
+            columns[name] = _whole_numbers(name, values, ids)
+        above = np.flatnonzero(columns["positives"] > columns["impressions"])
+        if above.size:
+            row = above[0]
+            raise InputError(
+                f"Row {row + 1} (image_id {str(ids[row])!r}) has {columns['positives'][row]} positives in "
+                f"{columns['impressions'][row]} impressions; expected no more positives than impressions: "
+                "correct that row."
+            )
+        for name, array in columns.items():
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        """The number of images, rated or not."""
+        return len(self.image_id)
+
+    def __eq__(self, other: object) -> bool:
+        """True if all columns are equal, in order."""
+        if not isinstance(other, Interactions):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in COLUMNS)
+
+    @property
+    def rated(self) -> npt.NDArray[np.bool_]:
+        """Which images were shown at least once, [n]: those that have a PIR."""
+        return self.impressions > 0
+
+    @property
+    def pir(self) -> npt.NDArray[np.float64]:
+        """Observed positive interaction rate, float64 [n] in [0, 1]; NaN where an image was never shown.
+
+        No answer is not a bad answer: 0 of 0 is missing, while 0 of 3 is 0. Choose with `rated` before averaging.
+        """
+        pir = np.full(len(self), np.nan)
+        np.divide(self.positives, self.impressions, out=pir, where=self.rated)
+        return pir
+
+    def select(self, which: npt.ArrayLike) -> "Interactions":
+        """The rows that a mask or an array of indices chooses.
+
+        Args:
+            which: Booleans [n], or row indices [m] from 0, without repeats.
+
+        Returns:
+            Those rows, in the order of `which`.
+
+        Raises:
+            InputError: If an index repeats, since an image has one row.
+        """
+        index = np.asarray(which)
+        if index.size == 0 and index.dtype != np.bool_:
+            index = index.astype(np.int64)  # an empty list arrives as float64
+        return Interactions(**{name: getattr(self, name)[index] for name in COLUMNS})
+
+    @staticmethod
+    def concatenate(first: "Interactions", second: "Interactions") -> "Interactions":
+        """The rows of `first`, then those of `second`, as for a second round (A.3).
+
+        Raises:
+            InputError: If an image id occurs in both.
+
+        Source: A.3.
+        """
+        both = np.intersect1d(first.image_id, second.image_id)
+        if both.size:
+            raise InputError(
+                f"{both.size} image ids occur in both sets of interactions, the first is {str(both[0])!r}; expected an "
+                "image in one of them only: give the images of each round their own ids, or leave one set's rows out."
+            )
+        return Interactions(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in COLUMNS})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a CSV file with the columns `COLUMNS`. It replaces an older file only when it is whole."""
+        path = Path(path)
+        beside = write_beside(path, COLUMNS, zip(*(getattr(self, name).tolist() for name in COLUMNS), strict=True))
+        os.replace(beside, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Interactions":
+        """Reads a file that `save` wrote; columns beyond `COLUMNS` are ignored.
+
+        Raises:
+            InputError: If the file can't be read, lacks a column, or holds a row that `Interactions` refuses.
+        """
+        try:
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                reader = csv.DictReader(file, strict=True)
+                header = reader.fieldnames or []
+                rows = list(reader)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise InputError(
+                f"{path} can't be read ({error}); expected a CSV file in UTF-8: name a file of interactions."
+            ) from None
+        missing = [name for name in COLUMNS if name not in header]
+        if missing:
+            raise InputError(
+                f"{path} has no column {', '.join(missing)}; expected {', '.join(COLUMNS)}: add what is missing."
+            )
+        for number, row in enumerate(rows, start=1):
+            if None in row or None in row.values():  # DictReader's marks for too many and too few cells
+                raise InputError(
+                    f"{path}: row {number} (image_id {row['image_id']!r}) has another number of cells than the header; "
+                    f"expected {len(header)}: correct that row."
+                )
+        columns: dict[str, Any] = {"image_id": [row["image_id"] for row in rows]}
+        for name in COLUMNS[1:]:
+            parsed = [(row[name], whole_number(row[name])) for row in rows]
+            columns[name] = [text if number is None else number for text, number in parsed]
+        try:
+            return cls(**columns)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+
+def check_image_ids(image_ids: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.str_]:
+    """The image ids as a new array of strings [n], after the check that they can name images in a file.
+
+    Raises:
+        InputError: If the ids are not a list of distinct, printable strings without space around them.
+    """
+    ids = np.asarray(image_ids, dtype=object)
+    if ids.ndim != 1:
+        raise InputError(f"The image ids have shape {ids.shape}; expected one string per image: pass a list of ids.")
+    seen: dict[str, int] = {}
+    for row, name in enumerate(ids, start=1):
+        if not isinstance(name, str) or not name or name != name.strip() or not name.isprintable():
+            raise InputError(
+                f"Row {row} has the image_id {name!r}; expected a string that is not empty, is printable and has no "
+                "space around it: rename that image."
+            )
+        if name in seen:
+            raise InputError(
+                f"Row {row} repeats the image_id {str(name)!r} of row {seen[name]}; expected one row per image: give "
+                "each image its own id, or merge the two rows."
+            )
+        seen[name] = row
+    return np.array(list(seen), dtype=np.str_)
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a cell holds (`12`, ` 12 `, `12.0`), or None if that isn't a whole number of 0 or more."""
+    # int() and float() would also take "1_000", "nan" and digits of other scripts.
+    match = re.fullmatch(r"\+?([0-9]{1,16})(?:\.0*)?", text.strip())
+    return int(match[1]) if match else None
+
+
+def write_beside(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+    """Writes a whole CSV file beside `path` and returns its name, for the caller to rename to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(beside, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    return beside
+
+
+def _whole_numbers(name: str, values: Any, ids: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+    """The column as a new int64 array [n], if it is a whole number from 0 to `LARGEST` in each row."""
+    # A list with one string in it would become an array of strings: as objects, each entry is judged for itself.
+    array = np.asarray(values, dtype=object) if isinstance(values, (list, tuple)) else np.asarray(values)
+    if array.shape != ids.shape:
+        raise InputError(
+            f"{name} has shape {array.shape} beside {len(ids)} image ids; expected one number per image: pass columns "
+            "of equal length."
+        )
+    if array.dtype.kind in "iuf":
+        good = (array >= 0) & (array <= LARGEST) & (array == np.floor(array))  # NaN compares as false
+    else:
+        good = np.array([_is_whole(value) for value in array], dtype=bool)
+    if not good.all():
+        row = int(np.argmin(good))
+        value = array[row].item() if isinstance(array[row], np.generic) else array[row]
+        raise InputError(
+            f"Row {row + 1} (image_id {str(ids[row])!r}) has {name} {value!r}; expected a whole number from 0 to "
+            f"{LARGEST}: correct that row."
+        )
+    return array.astype(np.int64)
+
+
+def _is_whole(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    return bool(0 <= value <= LARGEST and value == np.floor(value))

@@ -1,0 +1,191 @@
+"""The run directory: where artifacts lie, how they are written, what made them, and which stages are done.
+
+A file appears under its final name only when it is whole (written beside, then renamed), and a stage is done when its
+`done.json` is there. `config.json` says what made the run: the config, versions, commit and the SHA-256 of files that it
+used. A run directory belongs to one config: opening it with another is refused with the names of the fields that differ.
+Paths are no part of a run's identity, so `config.json` holds base names alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from pir_tf.commit import package_commit
+from pir_tf.config import ExperimentConfig, flatten
+from pir_tf.errors import InputError
+
+STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
+_PATH_FIELDS = ("data.source", "interactions.source", "estimator.weights", "evaluation.source")
+_NO_IDENTITY = ("evaluation.source", "gan.tensorboard", "tuning.tensorboard")
+_PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "tensorflow-hub", "tensorflow-datasets")
+
+
+class RunDirectory:
+    """One experiment's directory, held by one process at a time.
+
+    Args:
+        path: the directory, made when absent.
+        config: the experiment.
+        files: SHA-256 of the files that the config names, by field (`{"estimator.weights": "9f2c..."}`).
+
+    Raises:
+        InputError: the directory can't be written, another process works in it, or it holds an experiment that differs.
+    """
+
+    def __init__(self, path: str | Path, config: ExperimentConfig, *, files: dict[str, str] | None = None) -> None:
+        self.path = Path(path)
+        self.config = config
+        with said_in_one_sentence(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(self.path)
+            self._adopt(files or {})
+
+    def file(self, stage: str, name: str) -> Path:
+        """Where a stage's file lies; makes the stage's directory."""
+        (self.path / stage).mkdir(exist_ok=True)
+        return self.path / stage / name
+
+    def is_done(self, stage: str) -> bool:
+        """Whether the stage has finished."""
+        return (self.path / stage / "done.json").exists()
+
+    def mark_done(self, stage: str, **facts: Any) -> None:
+        """Says that all of the stage's files are whole, with facts such as seconds and peak memory."""
+        write_json(self.file(stage, "done.json"), {"finished": _now(), **facts})
+
+    def unmark(self, stage: str) -> None:
+        """Lets a stage run again."""
+        (self.path / stage / "done.json").unlink(missing_ok=True)
+
+    def facts(self, stage: str) -> dict[str, Any] | None:
+        """What `mark_done` was told, or None for an unfinished stage."""
+        return read_json(self.path / stage / "done.json") if self.is_done(stage) else None
+
+    def close(self) -> None:
+        """Lets another process work here."""
+        self._lock.close()
+
+    def _adopt(self, files: dict[str, str]) -> None:
+        fields = identity(self.config)
+        target = self.path / "config.json"
+        if not target.exists():
+            write_json(target, {"config": fields, "files": files, **provenance()})
+            return
+        old = read_json(target)
+        before, now = {**old["config"], **old["files"]}, {**fields, **files}
+        differ = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in _NO_IDENTITY]
+        if differ:
+            said = ", ".join(f"{name} ({before.get(name)!r} there, {now.get(name)!r} now)" for name in differ)
+            raise InputError(
+                f"{self.path} holds an experiment that differs in {said}: name another directory with --run-dir, or repeat its config."
+            )
+
+
+def identity(config: ExperimentConfig) -> dict[str, Any]:
+    """The flat config as `config.json` holds it: paths as base names."""
+    fields = flatten(config)
+    for name in _PATH_FIELDS:
+        scheme, colon, rest = fields[name].partition(":")
+        if scheme in ("folder", "csv", "file") and colon:
+            fields[name] = f"{scheme}:{Path(rest).name}"
+    return fields
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, commit (None when unknown), machine and time of a run."""
+    versions = {"python": platform.python_version(), "pir_tf": _version("pir_tf")}
+    versions.update({name: _version(name) for name in _PACKAGES})
+    machine = {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
+    return {"versions": versions, "commit": package_commit(), "hardware": machine, "started": _now()}
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, with the same suffix, renamed to it when the block ends without an error."""
+    path = Path(path)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield beside
+        with open(beside, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes strict JSON atomically.
+
+    Raises:
+        ValueError: a number is NaN or infinite: what is undefined must be None.
+    """
+    with atomic(path) as beside:
+        beside.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        InputError: it isn't JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON ({error}): restore it or start a new run directory.") from error
+
+
+def finite_or_none(value: float) -> float | None:
+    """A plain float, or None for NaN and infinity, as JSON wants it."""
+    return float(value) if math.isfinite(value) else None
+
+
+@contextlib.contextmanager
+def said_in_one_sentence(path: Path) -> Iterator[None]:
+    """Turns the machine's refusals (no permission, disk full) into one sentence that says what is safe."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(
+                f"The disk is full while writing to {path}; what was finished is whole: free some space and repeat the command."
+            ) from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            raise InputError(
+                f"{error.filename or path} can't be written (no permission): choose a directory of yours with --run-dir."
+            ) from error
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            raise InputError(f"{path} is no directory: choose another place with --run-dir.") from error
+        raise
+
+
+def _lock(path: Path) -> IO[str]:
+    handle = open(path / ".lock", "w")  # noqa: SIM115 (held until close)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        handle.close()
+        raise InputError(f"Another process is working in {path}: wait for it, or name another --run-dir.") from error
+    return handle
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,221 @@
+"""Tests of `Interactions`: PIR worked by hand, 0 of 0, every refused row, and exact round trips."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pir_tf.errors import InputError
+from pir_tf.interactions import records
+from pir_tf.interactions.records import Interactions
+
+
+def make(**changes):
+    columns = {"image_id": ["a", "b", "c"], "class_index": [0, 1, 1], "impressions": [4, 0, 3], "positives": [1, 0, 3]}
+    return Interactions(**{**columns, **changes})
+
+
+# Value
+
+
+def test_pir_by_hand():
+    np.testing.assert_array_equal(make().pir, [0.25, np.nan, 1.0])
+    np.testing.assert_array_equal(make().rated, [True, False, True])
+
+
+@pytest.mark.parametrize(("positives", "impressions", "pir"), [(0, 1, 0.0), (0, 3, 0.0), (3, 3, 1.0), (1, 1000, 0.001)])
+def test_pir_at_the_ends(positives, impressions, pir):
+    interactions = Interactions(["a"], [0], [impressions], [positives])
+    assert interactions.pir[0] == pir
+    assert interactions.rated[0]
+
+
+def test_zero_of_zero_is_missing_without_a_warning(recwarn):
+    interactions = Interactions(["a"], [0], [0], [0])
+    assert np.isnan(interactions.pir[0])
+    assert not interactions.rated[0]
+    assert not recwarn.list
+
+
+def test_columns_have_their_types():
+    interactions = make()
+    assert len(interactions) == 3
+    assert interactions.image_id.dtype.kind == "U"
+    for name in records.COLUMNS[1:]:
+        assert getattr(interactions, name).dtype == np.int64
+    np.testing.assert_array_equal(interactions.round, [1, 1, 1])
+    np.testing.assert_array_equal(make(round=2).round, [2, 2, 2])
+    np.testing.assert_array_equal(make(round=[1, 2, 2]).round, [1, 2, 2])
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint64, np.float32, np.float64, object])
+def test_any_numbers_that_are_whole_are_taken(kind):
+    assert make(impressions=np.array([4, 0, 3], kind)) == make()
+
+
+def test_pandas_columns_are_taken():
+    frame = pd.DataFrame({"id": ["a", "b", "c"], "n": [4, 0, 3]})
+    assert make(image_id=frame["id"], impressions=frame["n"]) == make()
+
+
+# Property
+
+
+def test_later_changes_of_the_arguments_change_nothing():
+    impressions = np.array([4, 0, 3])
+    interactions = make(impressions=impressions)
+    impressions[0] = 100
+    assert interactions == make()
+    with pytest.raises(ValueError, match="read-only"):
+        interactions.impressions[0] = 100
+
+
+def test_select_by_mask_and_by_indices():
+    by_mask = make().select(make().rated)
+    by_index = make().select([2, 0])
+    np.testing.assert_array_equal(by_mask.image_id, ["a", "c"])
+    np.testing.assert_array_equal(by_index.image_id, ["c", "a"])
+    np.testing.assert_array_equal(by_index.positives, [3, 1])
+    assert len(make().select([])) == len(make().select(np.zeros(3, bool))) == 0
+
+
+def test_select_refuses_a_repeated_row():
+    with pytest.raises(InputError, match="repeats the image_id 'a'"):
+        make().select([0, 0])
+
+
+def test_concatenate_keeps_order_and_rounds():
+    second = make(image_id=["dd", "e", "f"], round=2)
+    both = Interactions.concatenate(make(), second)
+    np.testing.assert_array_equal(both.image_id, ["a", "b", "c", "dd", "e", "f"])
+    np.testing.assert_array_equal(both.round, [1, 1, 1, 2, 2, 2])
+    assert both.select([0, 1, 2]) == make()
+    assert both.select([3, 4, 5]) == second
+
+
+def test_concatenate_refuses_an_image_in_both():
+    with pytest.raises(InputError, match=r"2 image ids occur in both .* 'b'"):
+        Interactions.concatenate(make(), make(image_id=["d", "c", "b"]))
+
+
+def test_different_interactions_are_unequal():
+    assert make() != make(positives=[2, 0, 3])
+    assert make() != "a"
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image_id": ["a", "b", "a"]}, "Row 3 repeats the image_id 'a' of row 1"),
+        ({"image_id": ["a", "", "c"]}, "Row 2 has the image_id ''"),
+        ({"image_id": ["a", " b", "c"]}, "Row 2 has the image_id ' b'"),
+        ({"image_id": ["a", "b\n", "c"]}, "Row 2 has the image_id"),
+        ({"image_id": ["a", "b\0", "c"]}, "Row 2 has the image_id"),
+        ({"image_id": ["a", None, "c"]}, "Row 2 has the image_id None"),
+        ({"image_id": [1, 2, 3]}, "Row 1 has the image_id 1"),
+        ({"image_id": [["a", "b", "c"]]}, "shape (1, 3)"),
+        ({"image_id": "abc"}, "shape ()"),
+        ({"class_index": [0, 1]}, "class_index has shape (2,) beside 3 image ids"),
+        ({"class_index": [0, -1, 1]}, "Row 2 (image_id 'b') has class_index -1"),
+        ({"impressions": [4, 0]}, "impressions has shape (2,)"),
+        ({"impressions": [[4, 0, 3]]}, "impressions has shape (1, 3)"),
+        ({"impressions": [4, -1, 3]}, "Row 2 (image_id 'b') has impressions -1"),
+        ({"impressions": [4.5, 0, 3]}, "Row 1 (image_id 'a') has impressions 4.5"),
+        ({"impressions": np.array([4, np.nan, 3])}, "Row 2 (image_id 'b') has impressions nan"),
+        ({"impressions": np.array([4, np.inf, 3])}, "Row 2 (image_id 'b') has impressions inf"),
+        ({"impressions": [4, None, 3]}, "Row 2 (image_id 'b') has impressions None"),
+        ({"impressions": pd.array([4, pd.NA, 3])}, "Row 2 (image_id 'b') has impressions"),
+        ({"impressions": [4, "0", 3]}, "Row 2 (image_id 'b') has impressions '0'"),
+        ({"impressions": [4, True, 3]}, "Row 2 (image_id 'b') has impressions True"),
+        ({"impressions": np.array([1e300, 0, 3])}, "Row 1 (image_id 'a') has impressions 1e+300"),
+        ({"positives": [1, 1, 3]}, "Row 2 (image_id 'b') has 1 positives in 0 impressions"),
+        ({"positives": [1, 0, 4]}, "Row 3 (image_id 'c') has 4 positives in 3 impressions"),
+        ({"positives": [1, 0, -3]}, "Row 3 (image_id 'c') has positives -3"),
+        ({"round": [1, 2]}, "round has shape (2,)"),
+        ({"round": 1.5}, "Row 1 (image_id 'a') has round 1.5"),
+        ({"round": None}, "Row 1 (image_id 'a') has round None"),
+    ],
+)
+def test_wrong_rows_are_named(changes, words):
+    with pytest.raises(InputError) as error:
+        make(**changes)
+    assert words in str(error.value)
+    assert "expected" in str(error.value)
+
+
+# Round trip
+
+
+def test_saved_interactions_load_as_they_were(tmp_path):
+    ids = ["007", "NA", "nan", "a,b", 'say "x"', "küste", "1e5", "=1+1", "a b"]
+    counts = np.arange(9) * 10**14
+    interactions = Interactions(ids, np.arange(9), counts, counts // 3, round=np.arange(9))
+    interactions.save(tmp_path / "new" / "interactions.csv")
+    assert Interactions.load(tmp_path / "new" / "interactions.csv") == interactions
+    assert os.listdir(tmp_path / "new") == ["interactions.csv"]
+
+
+def test_no_rows_load_as_no_rows(tmp_path):
+    none = make().select([])
+    none.save(tmp_path / "interactions.csv")
+    assert Interactions.load(tmp_path / "interactions.csv") == none
+
+
+def test_saved_text(tmp_path):
+    make(round=[1, 1, 2]).save(tmp_path / "interactions.csv")
+    text = (tmp_path / "interactions.csv").read_bytes()
+    assert text == b"image_id,class_index,impressions,positives,round\na,0,4,1,1\nb,1,0,0,1\nc,1,3,3,2\n"
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "interactions.csv"
+    make().save(path)
+
+    def fail(descriptor):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        make(positives=[0, 0, 0]).save(path)
+    assert Interactions.load(path) == make()
+    assert os.listdir(tmp_path) == ["interactions.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no column image_id, class_index, impressions, positives, round"),
+        ("image_id,class_index,impressions,positives\na,0,4,1\n", "no column round"),
+        ("image_id,class_index,impressions,positives,round\na,0,4,1,1\nb,0,,0,1\n", "Row 2 (image_id 'b') has"),
+        ("image_id,class_index,impressions,positives,round\na,0,4,x,1\n", "Row 1 (image_id 'a') has positives 'x'"),
+        ("image_id,class_index,impressions,positives,round\na,0,4,1\n", "row 1 (image_id 'a') has another number"),
+        ("image_id,class_index,impressions,positives,round\na,0,4,1,1,1\n", "row 1 (image_id 'a') has another number"),
+        ("image_id,class_index,impressions,positives,round\na,0,4,5,1\n", "has 5 positives in 4 impressions"),
+        ('image_id,class_index,impressions,positives,round\n"a,0,4,1,1\n', "can't be read"),
+    ],
+)
+def test_wrong_files_are_named(tmp_path, text, words):
+    path = tmp_path / "interactions.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        Interactions.load(path)
+    assert words in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="nothing.csv can't be read"):
+        Interactions.load(tmp_path / "nothing.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("12", 12), (" 12 ", 12), ("12.0", 12), ("+3", 3), ("007", 7), ("0", 0), ("1_000", None), ("1,000", None)]
+    + [(text, None) for text in ("", "-1", "1.5", "nan", "inf", "1e3", "x", "٣", "9" * 30)],
+)
+def test_whole_number(text, number):
+    assert records.whole_number(text) == number
