@@ -21,6 +21,8 @@ from pir_tf.errors import InputError
 from pir_tf.runs import atomic
 
 KEPT = 2
+DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
+"""What reading a damaged `.npz` raises, by where the damage is."""
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
@@ -35,7 +37,7 @@ def restore(path: Path, state: Mapping[str, Any]) -> None:
 
     Raises:
         InputError: the checkpoint holds other variables; the first that differs is named, and nothing was set.
-        OSError, zipfile.BadZipFile, ValueError: the file is damaged.
+        One of `DAMAGE`: the file is damaged.
     """
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
@@ -53,6 +55,8 @@ def restore(path: Path, state: Mapping[str, Any]) -> None:
 def save_step(directory: Path, step: int, state: Mapping[str, Any]) -> None:
     """Writes the checkpoint of a step and removes all but the last two."""
     directory.mkdir(parents=True, exist_ok=True)
+    for partial in directory.glob(".step-*.partial.npz"):  # left by a kill while saving
+        partial.unlink()
     save(directory / f"step-{step:09d}.npz", state)
     for old in _steps(directory)[:-KEPT]:
         old.unlink()
@@ -66,14 +70,15 @@ def restore_latest(directory: Path, state: Mapping[str, Any]) -> int:
 
     Raises:
         InputError: a whole checkpoint doesn't fit, or checkpoints are there and none is whole.
+        PermissionError: a checkpoint can't be read.
     """
     paths = _steps(directory)
     for path in reversed(paths):
         try:
             restore(path, state)
-        except InputError:
+        except (InputError, PermissionError):
             raise
-        except (OSError, zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+        except DAMAGE as error:
             warnings.warn(f"{path} is damaged ({error}); going on from the checkpoint before it.", stacklevel=2)
             continue
         return int(path.stem.removeprefix("step-"))

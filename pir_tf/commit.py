@@ -11,17 +11,17 @@ from urllib.parse import unquote, urlparse
 
 
 def package_commit() -> str | None:
-    """The commit whose `pir_tf/` tree holds exactly the running package's files, or None.
+    """The commit whose `pir_tf/` tree holds exactly the running package's source files, or None.
 
-    Looked for in the work tree around the package and in the one that it was installed from; a changed or missing file
-    makes it None.
+    Looked for in the work tree around the package and in the one that it was installed from; a changed, missing or added
+    file makes it None.
     """
     package = Path(__file__).resolve().parent
+    running = {path.relative_to(package.parent).as_posix(): _blob(path) for path in package.rglob("*.py")}
     for tree in (package.parent, _installed_from()):
         if tree is None:
             continue
-        committed = _committed_blobs(tree)
-        if committed and all(_blob(package.parent / name) == blob for name, blob in committed.items()):
+        if _committed_blobs(tree) == running:
             return _git(tree, "rev-parse", "HEAD")
     return None
 
@@ -33,9 +33,7 @@ def _committed_blobs(tree: Path) -> dict[str, str]:
     return {name: blob for _, _, blob, name in rows if name.endswith(".py")}
 
 
-def _blob(path: Path) -> str | None:
-    if not path.is_file():
-        return None
+def _blob(path: Path) -> str:
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 

@@ -61,10 +61,15 @@ class StopOnNonFinite(keras.callbacks.Callback):
             )
 
 
+def is_due(step: int, every: int, epoch_steps: int) -> bool:
+    """Whether a multiple of `every` lies among the steps of the epoch that ends at `step`."""
+    return step // every != (step - epoch_steps) // every
+
+
 def read(path: Path) -> list[dict[str, str]]:
     """The rows of a history, as text; a line cut short by a kill is left out."""
     with open(path, newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
+        rows = list(csv.DictReader(line for line in handle if line.endswith("\n")))
     return [row for row in rows if None not in row.values() and row.get("step", "").isdigit()]
 
 

@@ -122,7 +122,9 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
             image.load()
             return _rgb(_upright(image))
     except UnidentifiedImageError as error:
-        raise BadImage(label, "its content is no JPEG, PNG, WebP, BMP or GIF image") from error
+        raise BadImage(
+            label, "its content is no JPEG, PNG, WebP, BMP or GIF image, or cut off in its header"
+        ) from error
     except Image.DecompressionBombError as error:
         raise BadImage(label, f"it has too many pixels to be a photograph ({error})".rstrip(".")) from error
     except MemoryError:

@@ -49,7 +49,11 @@ class RunDirectory:
         with said_in_one_sentence(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.path)
-            self._adopt(files or {})
+            try:
+                self._adopt(files or {})
+            except BaseException:
+                self.close()
+                raise
 
     def file(self, stage: str, name: str) -> Path:
         """Where a stage's file lies; makes the stage's directory."""
@@ -97,8 +101,9 @@ def identity(config: ExperimentConfig) -> dict[str, Any]:
     fields = flatten(config)
     for name in _PATH_FIELDS:
         scheme, colon, rest = fields[name].partition(":")
-        if scheme in ("folder", "csv", "file") and colon:
-            fields[name] = f"{scheme}:{Path(rest).name}"
+        # A TF-Hub handle is an address, or a local folder.
+        if colon and (scheme in ("folder", "csv", "file") or (scheme == "hub" and "://" not in rest)):
+            fields[name] = f"{scheme}:{os.path.basename(os.path.abspath(rest))}"
     return fields
 
 

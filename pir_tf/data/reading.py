@@ -56,7 +56,7 @@ def select_classes(available: Sequence[str], wanted: Sequence[str], source: str)
     unknown = sorted(names.difference(available))
     if unknown:
         close = [match for name in unknown for match in difflib.get_close_matches(name, available, n=3)]
-        shown = list(available) if len(available) <= SHOWN_NAMES else list(dict.fromkeys(close)) + ["..."]
+        shown = list(available) if len(available) <= SHOWN_NAMES else [*dict.fromkeys(close), "..."]
         raise InputError(
             f"{source} has no class {', '.join(map(repr, unknown))}; "
             f"its {len(available)} classes are {', '.join(shown)}; choose from those"

@@ -52,7 +52,7 @@ class ImageSet:
             raise InputError(
                 f"received the class names {list(names)}, expected at least one, each different, none empty"
             )
-        if labels.size and not (0 <= labels.min() and labels.max() < len(names)):
+        if labels.size and (labels.min() < 0 or labels.max() >= len(names)):
             raise InputError(
                 f"received labels from {labels.min()} to {labels.max()}, expected 0 to {len(names) - 1} for "
                 f"the {len(names)} classes"
@@ -122,7 +122,7 @@ def load(
     Raises:
         InputError: another form of source, or anything in it that can't be used.
     """
-    form, colon, rest = source.partition(":")
+    form, _, rest = source.partition(":")
     if source == "landscapes":
         return _landscapes(image_size=image_size, classes=classes, count=count, seed=seed, split=split)
     if form == "folder" and rest:

@@ -1,9 +1,9 @@
 """Backbones: images to features, each with its own preprocessing inside (2.3, D4, D5).
 
-Every backbone takes float32 images [b, h, w, 3] in [-1, 1] of any size, square or not. It stretches them to its own square
-size, bilinearly with half-pixel centres and without antialiasing (which has no GPU kernel), and rescales them to the range
-that its weights expect: so training, tuning, evaluation and serving can't differ in it. Its output is its layer `features`.
-What is not here: the output layer and everything that knows of PIR.
+Every backbone takes float32 images [b, h, w, 3] in [-1, 1] of any size, square or not. It stretches them to its own
+square size, bilinearly with half-pixel centres and without antialiasing (which has no GPU kernel), and rescales them to
+the range that its weights expect: so training, tuning, evaluation and serving can't differ in it. Its output is its
+layer `features`. What is not here: the output layer and everything that knows of PIR.
 """
 
 from __future__ import annotations
@@ -46,20 +46,22 @@ def build_backbone(config: EstimatorConfig, *, seed: int, pretrained: bool = Tru
     if scheme == "hub":
         if config.layer:
             raise InputError(
-                f"estimator.layer is {config.layer!r} with the weights {config.weights!r}; expected nothing, since a TF-Hub "
-                "module can't be cut: leave out --estimator.layer."
+                f"estimator.layer is {config.layer!r} with the weights {config.weights!r}; expected nothing, since a "
+                "TF-Hub module can't be cut: leave out --estimator.layer."
             )
         return hub_module(rest, config.image_size, config.input_range, trainable=config.trainable == "all")
     source = config.weights if pretrained else "none"
-    return inception_v3(config.image_size, weights_from=source, layer=config.layer, input_range=config.input_range, seed=seed)
+    return inception_v3(
+        config.image_size, weights_from=source, layer=config.layer, input_range=config.input_range, seed=seed
+    )
 
 
 def compact(image_size: int, *, seed: int) -> keras.Model:
     """A small convolutional network to train from scratch: a thousand 64x64 images in seconds on two CPU cores.
 
-    Four 3x3 convolutions of stride 2 with ReLU, means over a grid of at most 4x4 places, and a dense layer. The places let
-    it tell left from right, without which the split colours of C.4.3 can't be learnt. There is no batch normalization: an
-    image's PIR depends on that image alone, in training too.
+    Four 3x3 convolutions of stride 2 with ReLU, means over a grid of at most 4x4 places, and a dense layer. The places
+    let it tell left from right, without which the split colours of C.4.3 can't be learnt. There is no batch
+    normalization: an image's PIR depends on that image alone, in training too.
 
     Args:
         image_size: Side in pixels to which images are resized, 32 or more.
@@ -94,8 +96,8 @@ def inception_v3(
 ) -> keras.Model:
     """InceptionV3 without its output layer, whole or up to one of its mixed layers, then the mean over all positions.
 
-    The mean forgets where something is: on features that stay as they are, objectives that differ from left to right are
-    learnt only as far as the padding at the borders tells places apart.
+    The mean forgets where something is: on features that stay as they are, objectives that differ from left to right
+    are learnt only as far as the padding at the borders tells places apart.
 
     Args:
         image_size: Side in pixels to which images are resized, 75 or more.
@@ -119,8 +121,8 @@ def inception_v3(
     last = layer or names[-1]
     if last not in names:
         raise InputError(
-            f"estimator.layer is {layer!r}; expected one of {', '.join(names)} of InceptionV3, or nothing for the last: "
-            "change it with --estimator.layer NAME."
+            f"estimator.layer is {layer!r}; expected one of {', '.join(names)} of InceptionV3, or nothing for the "
+            "last: change it with --estimator.layer NAME."
         )
     scheme, _, path = weights_from.partition(":")
     if weights_from == "none":
@@ -137,7 +139,8 @@ def inception_v3(
 def hub_module(handle: str, image_size: int, input_range: tuple[float, float], *, trainable: bool) -> keras.Model:
     """A TF-Hub module of image features, or a local folder in its format.
 
-    The module runs in inference mode even where its weights are trained: its batch statistics stay those of its pretraining.
+    The module runs in inference mode even where its weights are trained: its batch statistics stay those of its
+    pretraining.
 
     Args:
         handle: Address or folder.

@@ -68,17 +68,17 @@ def imagenet_file() -> Path:
                 found = hashlib.file_digest(file, "md5").hexdigest()
             if found != IMAGENET_MD5:
                 raise InputError(
-                    f"{place} ({place.stat().st_size} bytes) has the MD5 {found}; expected {IMAGENET_MD5}, Keras's own: "
-                    "delete the file and copy or download it again."
+                    f"{place} ({place.stat().st_size} bytes) has the MD5 {found}; expected {IMAGENET_MD5}, Keras's "
+                    "own: delete the file and copy or download it again."
                 )
             return place
     try:
         return Path(keras.utils.get_file(IMAGENET_NAME, IMAGENET_URL, cache_subdir="models", file_hash=IMAGENET_MD5))
-    except Exception as error:  # noqa: BLE001, get_file raises a bare Exception without a network
+    except Exception as error:  # without a network, get_file raises a bare Exception
         raise InputError(
-            f"InceptionV3's ImageNet weights can't be downloaded ({_one_line(error)}); expected a network, or the file "
-            f"{IMAGENET_NAME} in {Path(keras.config.keras_home()) / 'models'} or in a folder of ${FOLDERS}: place it there, "
-            "or choose --estimator.weights file:PATH."
+            f"InceptionV3's ImageNet weights can't be downloaded ({one_line(error)}); expected a network, or the file "
+            f"{IMAGENET_NAME} in {Path(keras.config.keras_home()) / 'models'} or in a folder of ${FOLDERS}: place it "
+            "there, or choose --estimator.weights file:PATH."
         ) from error
 
 
@@ -99,8 +99,8 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str], expected: str
         found = _count_arrays(path)
     except OSError as error:
         raise InputError(
-            f"{path} ({size}) can't be read as HDF5 ({_one_line(error)}); expected {expected}: the file is cut off or no "
-            "weights file, so copy or download it again."
+            f"{path} ({size}) can't be read as HDF5 ({one_line(error)}); expected {expected}: the file is cut off or "
+            "no weights file, so copy or download it again."
         ) from error
     advice = "name the file of that network in --estimator.weights."
     if found != len(model.weights):
@@ -110,7 +110,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str], expected: str
     try:
         model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"{path} ({size}) doesn't fit ({_one_line(error)}); expected {expected}: {advice}") from error
+        raise InputError(f"{path} ({size}) doesn't fit ({one_line(error)}); expected {expected}: {advice}") from error
 
 
 def _count_arrays(path: Path) -> int:
@@ -138,7 +138,7 @@ def _folders() -> list[Path]:
     return [Path(folder).expanduser() for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """The start of an error's text on one line, for use within a sentence."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."

@@ -189,10 +189,12 @@ class Diversity:
     size: tuple[int, int]
 
     @classmethod
-    def measure(cls, images: npt.ArrayLike, labels: npt.ArrayLike, class_count: int, *, seed: int) -> "Diversity":
+    def measure(
+        cls, images: npt.ArrayLike, labels: npt.ArrayLike, class_count: int, *, seed: int, pairs: int = 100
+    ) -> "Diversity":
         """Both measures of one set of images; arguments as for `within_class_ms_ssim`."""
         distance = within_class_pairwise_distance(images, labels, class_count, seed=seed)
-        ms_ssim = within_class_ms_ssim(images, labels, class_count, seed=seed)
+        ms_ssim = within_class_ms_ssim(images, labels, class_count, seed=seed, pairs=pairs)
         height, width = np.shape(images)[1:3]
         return cls(distance, ms_ssim.mean, ms_ssim.scales, (height, width))
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from pir_tf.config import ExperimentConfig, derived_seed
+from pir_tf.config import derived_seed
 from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
+from pir_tf.errors import InputError
 from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import build_acgan, train_acgan
-from pir_tf.runs import RunDirectory
+from pir_tf.runs import RunDirectory, read_json, write_json
 
 
-def load_data(config: ExperimentConfig) -> ImageSet:
-    """The real images of the experiment."""
-    return sources.load(
+def load_data(run: RunDirectory) -> ImageSet:
+    """The real images of the experiment, which must be the same whenever the run goes on.
+
+    Raises:
+        InputError: the source can't be used, or holds other images or classes than when this run first read it.
+    """
+    config = run.config
+    image_set = sources.load(
         config.data.source,
         image_size=config.data.image_size,
         classes=config.data.classes,
@@ -23,6 +29,17 @@ def load_data(config: ExperimentConfig) -> ImageSet:
         split=config.data.split,
         on_bad_file=config.data.on_bad_file,
     )
+    facts = {"class_names": list(image_set.class_names), "images": len(image_set.images), "sha256": image_set.digest}
+    path = run.path / "data.json"
+    if not path.exists():
+        write_json(path, facts)
+    elif (old := read_json(path)) != facts:
+        raise InputError(
+            f"data.source holds {facts['images']} images of the classes {', '.join(facts['class_names'])} now, while this run "
+            f"began with {old['images']} (other pixels count too) of {', '.join(old['class_names'])}: restore them, or name "
+            "another --run-dir."
+        )
+    return image_set
 
 
 def run(run: RunDirectory) -> dict[str, object]:
@@ -32,10 +49,10 @@ def run(run: RunDirectory) -> dict[str, object]:
     if config.gan.generator == "bundled":
         bundled_networks(dropout=config.gan.dropout).save(directory)
         return {}
-    image_set = load_data(config)
+    image_set = load_data(run)
     acgan = build_acgan(config.gan, class_count=len(image_set.class_names), seed=config.seed)
     shown = {"discriminator_loss": "D", "generator_loss": "G", "swd": "distance"}
-    bar = ProgressBar("Pretraining the ACGAN", config.gan.steps, shown=shown)
+    bar = ProgressBar("Pretraining the ACGAN", config.gan.steps, done=lambda: int(acgan.step.numpy()), shown=shown)
     train_acgan(
         acgan,
         image_set,
@@ -46,4 +63,4 @@ def run(run: RunDirectory) -> dict[str, object]:
         callbacks=[bar],
     )
     Networks(acgan.generator, acgan.discriminator, image_set.class_names).save(directory)
-    return {"real_images": len(image_set.images), "real_images_sha256": image_set.digest}
+    return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import keras
@@ -17,17 +17,19 @@ class ProgressBar(keras.callbacks.Callback):
     Args:
         title: what is being done.
         total: steps in all.
-        first: steps done before, in a resumed run.
+        done: the number of steps done so far, more than 0 in a resumed run; counted from 0 when not given.
         shown: logs to show beside the bar, by the name that they are shown with.
     """
 
-    def __init__(self, title: str, total: int, *, first: int = 0, shown: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, title: str, total: int, *, done: Callable[[], int] = lambda: 0, shown: dict[str, str] | None = None
+    ) -> None:
         super().__init__()
-        self._title, self._total, self._first, self._shown = title, total, first, shown or {}
+        self._title, self._total, self._done, self._shown = title, total, done, shown or {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Opens the bar."""
-        self._bar = _bar(self._title, self._total, "step", initial=self._first)
+        self._bar = _bar(self._title, self._total, "step", initial=self._done())
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Moves it."""

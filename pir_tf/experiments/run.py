@@ -16,7 +16,7 @@ import tyro
 
 from pir_tf.config import PRESETS, ExperimentConfig, preset
 from pir_tf.errors import InputError
-from pir_tf.runs import STAGES, RunDirectory
+from pir_tf.runs import STAGES, RunDirectory, read_json
 
 DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
 
@@ -87,15 +87,29 @@ def _run(options: Options, arguments: list[str]) -> int:
     compute.quiet_logs()
     run = RunDirectory(path, config)
     compute.configure(config.compute, seed=config.seed)
-    from pir_tf.experiments.stages import Waiting, run_stages
+    from pir_tf.experiments.people import Waiting
+    from pir_tf.experiments.stages import run_stages
 
     try:
         run_stages(run, options.stages)
+        _show_result(run)
     except Waiting as waiting:
-        print(waiting)
+        _show_result(run)
+        print(f"\nWaiting for people. {waiting}")
     finally:
         run.close()
     return 0
+
+
+def _show_result(run: RunDirectory) -> None:
+    """The last lines of a run: the proof in a table, and where the report is."""
+    results, report = run.file("evaluation", "results.json"), run.file("report", "index.html")
+    if results.exists():
+        from pir_tf.report.tables import result_table
+
+        print(f"\n{result_table(read_json(results))}")
+    if report.exists():
+        print(f"Report: {report}")
 
 
 def resume_command(arguments: list[str], path: Path) -> str:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from pir_tf.errors import InputError
+from pir_tf.experiments.people import Waiting
 from pir_tf.runs import STAGES, RunDirectory, said_in_one_sentence
 
 NEEDS = {
@@ -20,10 +21,6 @@ NEEDS = {
     "report": ("gan", "interactions", "estimator", "tuning", "evaluation"),
 }
 """Stages whose files a stage reads."""
-
-
-class Waiting(Exception):
-    """A stage has done what it can and waits for people; the message says what to do."""
 
 
 def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
@@ -45,6 +42,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: "
                 f"add it to --stages."
             )
+    waiting: Waiting | None = None
     for stage in asked:
         if run.is_done(stage):
             print(f"{stage}: done before, skipped")
@@ -52,10 +50,20 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
         start = time.monotonic()
         module = importlib.import_module(f"pir_tf.experiments.{stage}_stage")
         with said_in_one_sentence(run.path / stage):
-            facts = module.run(run)
+            try:
+                facts = module.run(run)
+            except Waiting as message:
+                if stage != "evaluation":
+                    raise
+                waiting = message
+                continue
             seconds = round(time.monotonic() - start, 2)
-            run.mark_done(stage, seconds=seconds, peak_memory_mb=_peak_megabytes(), **facts)
+            # A report drawn while people still judge is drawn again when they have.
+            if not waiting:
+                run.mark_done(stage, seconds=seconds, peak_memory_mb=_peak_megabytes(), **facts)
         print(f"{stage}: {seconds:.0f} s", flush=True)
+    if waiting:
+        raise waiting
 
 
 def _peak_megabytes() -> int:

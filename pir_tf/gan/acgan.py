@@ -63,7 +63,8 @@ class ACGAN(keras.Model):
         self.class_count: int = generator.inputs[1].shape[-1]
         self.step = keras.Variable(0, dtype="int64", trainable=False, name="step")
         self._generate = fast_generator(generator)
-        self._dropouts = [layer for layer in discriminator.layers if isinstance(layer, keras.layers.Dropout)]
+        # At rate 0 a Dropout layer has no seed generator.
+        self._dropouts = [d for d in discriminator.layers if isinstance(d, keras.layers.Dropout) and d.rate > 0]
         self._means: dict[str, keras.metrics.Mean] = {}
 
     def compile(
@@ -138,9 +139,11 @@ class ACGAN(keras.Model):
     def draw(self, batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of this step."""
         key = tf.stack([tf.constant(self.seed, tf.int64), tf.convert_to_tensor(self.step)])
-        z_key, class_key = tf.unstack(tf.random.split(tf.cast(key, tf.int32), 2))
-        z = tf.random.stateless_normal((batch_size, self.latent_size), z_key)
-        labels = tf.random.stateless_uniform((batch_size,), class_key, maxval=self.class_count, dtype=tf.int32)
+        # Philox by name: "auto" may choose another generator on another device.
+        z_key, class_key = tf.unstack(tf.random.split(tf.cast(key, tf.int32), 2, alg="philox"))
+        z = tf.random.stateless_normal((batch_size, self.latent_size), z_key, alg="philox")
+        shape, classes = (batch_size,), self.class_count
+        labels = tf.random.stateless_uniform(shape, class_key, maxval=classes, dtype=tf.int32, alg="philox")
         return z, labels
 
     def generator_terms(self, fake_images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -162,10 +165,14 @@ class ACGAN(keras.Model):
         )
 
     def state(self) -> dict[str, keras.Variable]:
-        """Every variable that the next step depends on, by name: what a checkpoint holds."""
+        """Every variable that the next step depends on, by name: what a checkpoint holds.
+
+        Without the dropout layers' seed states: each step sets them from (seed, step), and Keras names them by how many
+        the process has made before, so that a resumed process would know them by other names.
+        """
         groups = {
-            "generator": self.generator.variables,
-            "discriminator": self.discriminator.variables,
+            "generator": self.generator.weights,
+            "discriminator": self.discriminator.weights,
             "generator_optimizer": self.generator_optimizer.variables,
             "discriminator_optimizer": self.discriminator_optimizer.variables,
         }
@@ -208,7 +215,8 @@ class ACGAN(keras.Model):
         """Makes the dropout masks of this step a function of (seed, step); the passes of a step differ."""
         for layer in self._dropouts:
             key = tf.stack([tf.constant(layer.seed, tf.int64), 4 * tf.convert_to_tensor(self.step)])
-            layer.seed_generator.state.assign(tf.cast(key, tf.uint32))
+            state = layer.seed_generator.state
+            state.assign(tf.cast(key, state.dtype))
 
     def _mean_logs(self, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, value in logs.items():

@@ -16,7 +16,7 @@ from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.distance import sliced_wasserstein
 from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.gan.sampling import draw_latents, generate
-from pir_tf.history import HistoryCSV, StopOnNonFinite
+from pir_tf.history import HistoryCSV, StopOnNonFinite, is_due
 from pir_tf.images import grid, save_png
 
 DISTANCE_IMAGES = 500
@@ -25,27 +25,29 @@ COLUMNS = (*TERMS, "discriminator_loss", "generator_loss", "swd")
 
 
 def build_acgan(config: GanConfig, *, class_count: int, seed: int) -> ACGAN:
-    """Both networks with fresh weights, inside an ACGAN compiled as C.2 says.
+    """Both networks with fresh weights inside an ACGAN, not compiled yet.
 
-    Source: C.2. Deviation: D20 (RMSProp's other values are Keras's).
+    Source: C.2.
     """
     generator_seed, discriminator_seed, step_seed = (
         derived_seed(seed, purpose) for purpose in ("generator", "discriminator", "gan steps")
     )
-    acgan = ACGAN(
+    return ACGAN(
         build_generator(class_count, latent_size=config.latent_size, seed=generator_seed),
         build_discriminator(class_count, dropout=config.dropout, seed=discriminator_seed),
         seed=step_seed,
         fake_class_weight=config.fake_class_weight,
         real_class_weight=config.real_class_weight,
     )
-    return acgan
 
 
 def optimizers(
     generator_learning_rate: float, discriminator_learning_rate: float, adam_beta_1: float
 ) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
-    """Adam for the generator and RMSProp for the discriminator. Source: C.2."""
+    """Adam for the generator and RMSProp for the discriminator.
+
+    Source: C.2. Deviation: D20 (RMSProp's other values are Keras's).
+    """
     adam = keras.optimizers.Adam(generator_learning_rate, beta_1=adam_beta_1, name="generator_adam")
     return adam, keras.optimizers.RMSprop(discriminator_learning_rate, name="discriminator_rmsprop")
 
@@ -131,8 +133,7 @@ class _MeasureAndSample(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the column `swd` to the logs when it is time."""
         step = int(self._acgan.step.numpy())
-        previous = step - self.params["steps"]
-        if step // self._every == previous // self._every:
+        if not is_due(step, self._every, self.params["steps"]):
             return
         images = generate(self._acgan.generator, *self._latents)
         distance = sliced_wasserstein(images, self._real, seed=self._seed)

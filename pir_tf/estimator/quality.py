@@ -1,0 +1,185 @@
+"""How good an estimator is on images that it never saw (A.1, D21).
+
+Simulated interactions allow a new sample, whose PIR without noise is given in from outside: nothing here knows where it
+comes from. For real answers there is no new sample, and the images are left out of training in turn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from pir_tf.config import EstimatorConfig, derived_seed
+from pir_tf.errors import InputError
+from pir_tf.estimator.model import PIREstimator, estimate, is_stock, with_pir
+from pir_tf.estimator.train import fit_estimator
+from pir_tf.interactions.records import Interactions
+
+GROUPS = 10
+
+
+def quality(predicted_pir: npt.ArrayLike, true_pir: npt.ArrayLike) -> dict[str, Any]:
+    """Agreement of predicted with true or observed PIR, as plain numbers for JSON.
+
+    Args:
+        predicted_pir: Estimates [n].
+        true_pir: True or observed PIR [n]; NaN where an image has none, which leaves that image out.
+
+    Returns:
+        `n`, `spearman` (rank correlation), `mean_absolute_error`, `bias` (mean predicted minus mean true),
+        `sd_predicted` and `sd_true` (ddof 1), `calibration` (10 groups of equal size by rising prediction, fewer for
+        fewer images: `count`, `mean_predicted`, `mean_true`) and `undefined` (name and reason of each number that is
+        None). Never NaN.
+
+    Raises:
+        InputError: If the two have other lengths.
+
+    Source: A.1.
+    """
+    predicted, true = np.asarray(predicted_pir, np.float64), np.asarray(true_pir, np.float64)
+    if predicted.ndim != 1 or predicted.shape != true.shape:
+        raise InputError(
+            f"Predicted and true PIR have the shapes {predicted.shape} and {true.shape}; expected one number per "
+            "image in both: pass columns of equal length."
+        )
+    known = np.isfinite(true)
+    predicted, true = predicted[known], true[known]
+    n = len(true)
+    measures = {
+        "mean_absolute_error": lambda: np.abs(predicted - true).mean(),
+        "bias": lambda: predicted.mean() - true.mean(),
+        "sd_predicted": lambda: predicted.std(ddof=1),
+        "sd_true": lambda: true.std(ddof=1),
+        "spearman": lambda: stats.spearmanr(predicted, true).statistic,
+    }
+    reasons = {name: _reason(name, predicted, true) for name in measures}
+    groups = np.array_split(np.argsort(predicted, kind="stable"), min(GROUPS, n)) if n and not reasons["bias"] else []
+    return {
+        "n": n,
+        **{name: None if reasons[name] else float(measure()) for name, measure in measures.items()},
+        "calibration": [
+            {
+                "count": len(rows),
+                "mean_predicted": float(predicted[rows].mean()),
+                "mean_true": float(true[rows].mean()),
+            }
+            for rows in groups
+        ],
+        "undefined": {name: reason for name, reason in reasons.items() if reason},
+    }
+
+
+def estimator_quality(
+    estimator: PIREstimator,
+    images: npt.NDArray[np.uint8],
+    true_pir: npt.ArrayLike,
+    config: EstimatorConfig,
+) -> dict[str, Any]:
+    """Quality on new images at temperature 1, as trained, and at the temperature of use.
+
+    A.1 lays the estimator's bias to the change from one to the other.
+
+    Args:
+        estimator: A trained estimator.
+        images: uint8 [n, h, w, 3], none of which it was trained on.
+        true_pir: Their true or observed PIR [n].
+        config: The estimator's configuration.
+
+    Returns:
+        `temperature`, `at_temperature_1` and `at_temperature` (see `quality`), and `saved_as`: `keras` or
+        `saved_model`.
+
+    Source: A.1, C.3.
+
+    Deviation: D21.
+    """
+    return _report(_estimates(estimator, images, config), true_pir, config, saved_as=_saved_as(estimator))
+
+
+def cross_validated_quality(
+    images: npt.NDArray[np.uint8],
+    interactions: Interactions,
+    config: EstimatorConfig,
+    *,
+    seed: int,
+    folds: int = 5,
+    jit_compile: bool = False,
+) -> dict[str, Any]:
+    """Quality of estimators that are trained like the real one, each tested on the images that it was not trained on.
+
+    Args:
+        images: uint8 [n, h, w, 3].
+        interactions: Their counts, row i for image i.
+        config: The estimator's configuration.
+        seed: Seed of the folds and of the estimators.
+        folds: Number of estimators; each image with impressions is left out by one of them.
+        jit_compile: Whether training steps are compiled with XLA.
+
+    Returns:
+        As `estimator_quality`, the folds' estimates taken together against the observed PIR; and `folds`.
+
+    Raises:
+        InputError: If there are fewer images with impressions than folds, or fewer than 2 folds.
+
+    Source: A.1.
+
+    Deviation: D21.
+    """
+    rated = np.flatnonzero(interactions.rated)
+    if not 2 <= folds <= len(rated):
+        raise InputError(
+            f"There are {folds} folds for {len(rated)} images with impressions; expected 2 folds or more and at least "
+            "as many images: collect more answers, or take fewer folds."
+        )
+    shuffled = np.random.default_rng(derived_seed(seed, "folds")).permutation(rated)
+    estimates = np.full((2, len(images)), np.nan, np.float32)
+    for number, left_out in enumerate(np.array_split(shuffled, folds)):
+        rest = np.setdiff1d(rated, left_out)
+        estimator = fit_estimator(
+            images[rest],
+            interactions.select(rest),
+            config,
+            seed=derived_seed(seed, f"fold {number}"),
+            jit_compile=jit_compile,
+        )
+        estimates[:, left_out] = _estimates(estimator, images[left_out], config)
+    observed = interactions.pir[rated]
+    return {"folds": folds, **_report(estimates[:, rated], observed, config, saved_as=_saved_as(estimator))}
+
+
+def _estimates(
+    estimator: PIREstimator, images: npt.NDArray[np.uint8], config: EstimatorConfig
+) -> npt.NDArray[np.float32]:
+    """[2, n]: at temperature 1 and at the config's."""
+    return np.stack([estimate(with_pir(estimator.network, temperature=t), images) for t in (1.0, config.temperature)])
+
+
+def _report(
+    estimates: npt.NDArray[np.float32], true_pir: npt.ArrayLike, config: EstimatorConfig, *, saved_as: str
+) -> dict[str, Any]:
+    return {
+        "temperature": config.temperature,
+        "at_temperature_1": quality(estimates[0], true_pir),
+        "at_temperature": quality(estimates[1], true_pir),
+        "saved_as": saved_as,
+    }
+
+
+def _saved_as(estimator: PIREstimator) -> str:
+    return "keras" if is_stock(estimator.network) else "saved_model"
+
+
+def _reason(name: str, predicted: npt.NDArray[np.float64], true: npt.NDArray[np.float64]) -> str | None:
+    """Why a measure doesn't exist, None if it does."""
+    if len(true) == 0:
+        return "no image has a PIR"
+    if name != "sd_true" and not np.isfinite(predicted).all():
+        return "some predictions are not finite"
+    if name in ("sd_predicted", "sd_true", "spearman") and len(true) < 2:
+        return "there is one image only"
+    if name == "spearman" and (np.ptp(predicted) == 0 or np.ptp(true) == 0):
+        return "the predicted PIR is constant" if np.ptp(predicted) == 0 else "the true PIR is constant"
+    return None

@@ -1,0 +1,227 @@
+"""Training the PIR estimator on the images that people reacted to (2.3, C.3, A.3).
+
+Batch t is a function of the seed and t alone. Images are never flipped or cropped: the PIR may depend on where
+something is. What is not here: the step itself (`model.PIREstimator`) and how good the result is (`quality`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pir_tf.config import EstimatorConfig
+from pir_tf.errors import InputError
+from pir_tf.estimator import hub
+from pir_tf.estimator.model import (
+    LOGITS,
+    PIREstimator,
+    build_network,
+    check_images,
+    load_estimator,
+    network_of,
+    to_float,
+)
+from pir_tf.interactions.records import Interactions
+
+FEATURES_AT_ONCE = 32
+LEAST_SPREAD = 0.01  # of the mean spread: a feature that hardly varies in training must not explode on other images
+
+
+def fit_estimator(
+    images: npt.NDArray[np.uint8],
+    interactions: Interactions,
+    config: EstimatorConfig,
+    *,
+    seed: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    initial: str | os.PathLike[str] | None = None,
+    jit_compile: bool = False,
+) -> PIREstimator:
+    """Trains an estimator on all images with impressions.
+
+    Args:
+        images: uint8 [n, h, w, 3].
+        interactions: Their counts, row i for image i; rows without impressions are left out.
+        config: The estimator's configuration.
+        seed: Seed of the first weights and of the batches; one seed gives equal weights on one machine.
+        callbacks: Keras callbacks. An epoch is one pass over the images, rounded up to whole batches; the last one may
+            be shorter, so that all of them have `config.steps` steps.
+        initial: A saved estimator whose weights training starts from, with fresh optimizer state (A.3's second round).
+        jit_compile: Whether the training step is compiled with XLA.
+
+    Returns:
+        The trained estimator; its `history` is that of `fit`.
+
+    Raises:
+        InputError: If images and interactions don't belong together, none has impressions, weights are missing, or
+            `initial` is another network.
+
+    Source: 2.3, C.3, A.3.
+
+    Deviation: D6, D21.
+    """
+    check_images(images)
+    if len(images) != len(interactions):
+        raise InputError(
+            f"There are {len(images)} images and {len(interactions)} rows of interactions; expected one row for each "
+            "image: choose those that belong together."
+        )
+    rated = interactions.rated
+    if not rated.any():
+        raise InputError(
+            f"None of the {len(images)} images has impressions; expected some, since the estimator learns from them: "
+            "collect answers first."
+        )
+    images = images[rated]
+    counts = np.stack([interactions.impressions[rated], interactions.positives[rated]], axis=1)
+    network = build_network(config, seed=seed, pretrained=initial is None)
+    if initial is not None:
+        restore(network, initial)
+    estimator = PIREstimator(network, temperature=config.temperature)
+    if config.trainable == "head":
+        features = _features(network, images)
+        _fit_head(estimator, features, counts, config, seed=seed, callbacks=callbacks, jit_compile=jit_compile)
+    else:
+        _fit(estimator, images, counts, config, seed=seed, callbacks=callbacks, jit_compile=jit_compile)
+    return estimator
+
+
+def restore(network: keras.Model, path: str | os.PathLike[str]) -> None:
+    """Puts a saved estimator's weights into a network of the same config, all of them or none.
+
+    Args:
+        network: A model that `build_network` made.
+        path: What `save_estimator` returned.
+
+    Raises:
+        InputError: If there is no estimator at that path, or its weights have other shapes.
+
+    Source: A.3.
+    """
+    path = Path(path)
+    if path.is_dir():  # with a TF-Hub backbone; the bin centres come last and are no part of the network
+        found = list(hub.load(path).variables)[: len(network.variables)]
+    else:
+        found = network_of(load_estimator(path)).variables
+    shapes = [tuple(variable.shape) for variable in found]
+    for index, variable in enumerate(network.variables):
+        shape = shapes[index] if index < len(shapes) else "nothing"
+        if shape != tuple(variable.shape):
+            raise InputError(
+                f"The estimator {path} has {shape} where the config's network has {variable.path} "
+                f"{tuple(variable.shape)}; expected the same network: use the backbone, layer, output and bins that "
+                "it was trained with."
+            )
+    if len(found) != len(network.variables):
+        raise InputError(
+            f"The estimator {path} has {len(found)} arrays; expected the {len(network.variables)} of the config's "
+            "network: use the backbone, layer, output and bins that it was trained with."
+        )
+    for variable, value in zip(network.variables, found, strict=True):
+        variable.assign(keras.ops.convert_to_numpy(value))
+
+
+def batch_order(count: int, batch_size: int, steps: int, *, seed: int) -> npt.NDArray[np.int32]:
+    """Which images each step sees: one permutation after another, cut into batches, which may span two of them.
+
+    Args:
+        count: Number of images, 1 or more.
+        batch_size: Images of a batch.
+        steps: Number of batches.
+        seed: Seed; row t depends on it and on t, not on the number of steps.
+
+    Returns:
+        int32 [steps, batch_size], each 0 to count - 1.
+    """
+    passes = -(-steps * batch_size // count)
+    order = [np.random.default_rng([seed, epoch]).permutation(count) for epoch in range(passes)]
+    return np.concatenate(order)[: steps * batch_size].reshape(steps, batch_size).astype(np.int32)
+
+
+class _StopAfter(keras.callbacks.Callback):
+    """Ends training after exactly so many steps, also within an epoch."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.left = steps
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            self.model.stop_training = True
+
+
+def _fit(
+    estimator: PIREstimator,
+    inputs: npt.NDArray[Any],
+    counts: npt.NDArray[np.int64],
+    config: EstimatorConfig,
+    *,
+    seed: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    jit_compile: bool,
+) -> None:
+    """`fit` for exactly `config.steps` steps, on uint8 images or on features."""
+    order = batch_order(len(inputs), config.batch_size, config.steps, seed=seed)
+    all_inputs, all_counts = tf.constant(inputs), tf.constant(counts)
+
+    def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = tf.gather(all_inputs, rows)
+        return to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
+
+    data = tf.data.Dataset.from_tensor_slices(order).map(batch).repeat().prefetch(tf.data.AUTOTUNE)
+    steps_per_epoch = min(config.steps, -(-len(inputs) // config.batch_size))
+    estimator.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=jit_compile)
+    estimator.fit(
+        data,
+        epochs=-(-config.steps // steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+        callbacks=[*callbacks, _StopAfter(config.steps)],
+        verbose=0,
+    )
+
+
+def _features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The backbone's features of all images, float32 [n, f], in inference mode."""
+    backbone = keras.Model(network.inputs, network.get_layer("features").output)
+    backbone.jit_compile = False
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(FEATURES_AT_ONCE).map(to_float)
+    return np.asarray(backbone.predict(batches, verbose=0), np.float32)
+
+
+def _fit_head(
+    estimator: PIREstimator,
+    features: npt.NDArray[np.float32],
+    counts: npt.NDArray[np.int64],
+    config: EstimatorConfig,
+    *,
+    seed: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    jit_compile: bool,
+) -> None:
+    """Trains the layer `logits` alone, on standardized features, and folds the standardization into it.
+
+    Features of an early layer differ in scale by orders of magnitude, and Adam's steps are alike for all weights. With
+    m and s the features' means and spreads, logits = W' (x - m) / s + b' is the layer with W = W' / s and b = b' - W m.
+    """
+    layer = estimator.network.get_layer(LOGITS)
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    spread = np.maximum(spread, LEAST_SPREAD * spread.mean() or 1.0)
+    kernel, bias = layer.get_weights()
+    inputs = keras.Input(features.shape[1:], name="standardized_features")
+    head_layer = keras.layers.Dense(layer.units, dtype="float32", name=LOGITS)
+    head = PIREstimator(keras.Model(inputs, head_layer(inputs)), temperature=config.temperature)
+    head_layer.set_weights([kernel * spread[:, None], bias + mean @ kernel])
+    standardized = (features - mean) / spread
+    _fit(head, standardized, counts, config, seed=seed, callbacks=callbacks, jit_compile=jit_compile)
+    kernel, bias = head_layer.get_weights()
+    kernel = kernel / spread[:, None]
+    layer.set_weights([kernel, bias - mean @ kernel])
+    estimator.history = head.history

@@ -1,0 +1,72 @@
+"""Stage `estimator`: the PIR estimator learns from the interactions, and its held-out quality is measured (2.3, C.3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pir_tf.config import derived_seed
+from pir_tf.estimator.model import PIREstimator, save_estimator
+from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
+from pir_tf.estimator.train import fit_estimator
+from pir_tf.experiments.interactions_stage import Shown, sample
+from pir_tf.experiments.objective import true_pir
+from pir_tf.experiments.progress import ProgressBar
+from pir_tf.gan.saved import load_generator
+from pir_tf.interactions.records import Interactions
+from pir_tf.runs import RunDirectory, write_json
+
+
+def run(run: RunDirectory) -> dict[str, Any]:
+    """Writes `estimator/estimator.keras` (with a TF-Hub backbone a SavedModel) and `estimator/quality.json`."""
+    config = run.config
+    shown = Shown.load(run)
+    interactions = Interactions.load(run.file("interactions", "interactions.csv"))
+    estimator = train(run, shown, interactions, purpose="estimator", title="Training the estimator")
+    save_estimator(estimator, run.file("estimator", "quality.json").parent)
+    objective = true_pir(config)
+    if objective is not None:
+        generator = load_generator(run.file("gan", "generator.keras").parent)
+        seed = derived_seed(config.seed, "quality images")
+        images, _, _ = sample(generator, config.estimator.quality_images, seed=seed, title="Images for its quality")
+        quality = estimator_quality(estimator, images, objective(images), config.estimator)
+        quality["measured_on"] = f"{len(images)} new images and their noise-free PIR"
+    elif interactions.rated.sum() >= 10:
+        seed = derived_seed(config.seed, "folds")
+        quality = cross_validated_quality(shown.images, interactions, config.estimator, seed=seed)
+        quality["measured_on"] = "people's answers, each image by an estimator that was trained without it"
+    else:
+        quality = {"measured_on": "nothing: fewer than 10 images have answers"}
+    write_json(run.file("estimator", "quality.json"), quality)
+    return {}
+
+
+def train(run: RunDirectory, shown: Shown, interactions: Interactions, *, purpose: str, title: str) -> PIREstimator:
+    """An estimator of the config, trained on these interactions; `purpose` names its seed."""
+    config = run.config
+    bar = ProgressBar(title, config.estimator.steps, shown={"loss": "loss"})
+    return fit_estimator(
+        shown.images,
+        interactions,
+        config.estimator,
+        seed=derived_seed(config.seed, purpose),
+        callbacks=[bar],
+        jit_compile=config.compute.jit_compile,
+    )
+
+
+def training_pir(run: RunDirectory) -> np.ndarray:
+    """PIR of the images that the estimator learned from: noise-free when simulated, else observed (D14)."""
+    objective = true_pir(run.config)
+    if objective is not None:
+        return objective(Shown.load(run).images)
+    interactions = Interactions.load(run.file("interactions", "interactions.csv"))
+    return interactions.pir[interactions.rated]
+
+
+def estimator_path(run: RunDirectory) -> Path:
+    """The saved estimator: a `.keras` file, or with a TF-Hub backbone a SavedModel folder."""
+    stock = run.file("estimator", "estimator.keras")
+    return stock if stock.exists() else stock.with_suffix("")

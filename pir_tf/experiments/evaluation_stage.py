@@ -1,0 +1,193 @@
+"""Stage `evaluation`: 1000 new images before and 1000 after tuning, judged, and the statistics of it (section 4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from pir_tf.config import derived_seed
+from pir_tf.estimator.model import estimate, load_estimator
+from pir_tf.evaluation.diversity import Diversity, DiversityReport
+from pir_tf.evaluation.measure import results
+from pir_tf.experiments.estimator_stage import estimator_path, train, training_pir
+from pir_tf.experiments.gan_stage import load_data
+from pir_tf.experiments.interactions_stage import Shown, sample
+from pir_tf.experiments.objective import true_pir
+from pir_tf.experiments.people import Waiting, answers, image_ids
+from pir_tf.gan.sampling import draw_latents, generate
+from pir_tf.gan.saved import load_generator
+from pir_tf.images import to_float
+from pir_tf.interactions.records import Interactions
+from pir_tf.interactions.simulated import simulate
+from pir_tf.runs import RunDirectory, atomic, read_json, write_json
+
+PAIRS = 32
+"""Latents that both generators draw from, for looking only (D15)."""
+
+Sides = tuple[np.ndarray, np.ndarray]
+"""A quantity before and after tuning."""
+
+
+def run(run: RunDirectory) -> dict[str, Any]:
+    """Writes `evaluation/samples.npz` and `evaluation/results.json`.
+
+    Raises:
+        Waiting: people have to judge the images first; everything else is in `results.json` already, the truth null.
+    """
+    before, after, labels = _images(run)
+    estimator = load_estimator(estimator_path(run))
+    arrays = {"estimated": (estimate(estimator, before), estimate(estimator, after))}
+    if run.config.evaluation.judge:
+        arrays["judged"] = _judged(run, before, after)
+    waiting: Waiting | None = None
+    try:
+        true, observed = _truth(run, before, after, labels)
+    except Waiting as message:
+        true, observed, waiting = None, None, message
+    if true is not None:
+        arrays["true"] = true
+    real, real_labels, diversity = _diversity(run, before, after, labels)
+    _write_samples(run, {"before": before, "after": after}, labels, arrays, (real, real_labels))
+    facts = results(
+        true=_rated(true),
+        observed=_rated(observed),
+        estimated=arrays["estimated"],
+        judged=arrays.get("judged"),
+        training=training_pir(run),
+        diversity=diversity,
+        alpha=run.config.evaluation.alpha,
+    )
+    simulated = run.config.interactions.source == "simulated"
+    facts["source"] = "simulated" if simulated and run.config.evaluation.source == "same" else "csv"
+    facts["objective"] = run.config.interactions.objective if simulated else None
+    facts["images_before"], facts["images_after"] = len(before), len(after)
+    facts["class_names"] = read_json(run.file("gan", "generator.json"))["class_names"]
+    write_json(run.file("evaluation", "results.json"), facts)
+    if waiting:
+        raise waiting
+    return {}
+
+
+def _images(run: RunDirectory) -> tuple[np.ndarray, np.ndarray, Sides]:
+    """New images from independent new latents, none used in training. Deviation: D15."""
+    made, labels = [], []
+    for stage, when in (("gan", "before"), ("tuning", "after")):
+        generator = load_generator(run.file(stage, "generator.keras").parent)
+        seed = derived_seed(run.config.seed, f"evaluation {when}")
+        images, _, classes = sample(generator, run.config.evaluation.images, seed=seed, title=f"Images {when} tuning")
+        made.append(images)
+        labels.append(classes)
+    return made[0], made[1], (labels[0], labels[1])
+
+
+def _judged(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> Sides:
+    """PIR by an estimator that learned the same answers from another seed and that the tuning never saw."""
+    interactions = Interactions.load(run.file("interactions", "interactions.csv"))
+    judge = train(run, Shown.load(run), interactions, purpose="judge", title="Training a second judge")
+    model = judge.saved_model()
+    return estimate(model, before), estimate(model, after)
+
+
+def _truth(run: RunDirectory, before: np.ndarray, after: np.ndarray, labels: Sides) -> tuple[Sides, Sides | None]:
+    """True PIR, and beside it the PIR that a finite number of simulated impressions shows.
+
+    People's answers are both at once: the second is then None. Images without an answer are NaN.
+    """
+    config = run.config
+    objective = true_pir(config)
+    if objective is not None and config.evaluation.source == "same":
+        true = objective(before), objective(after)
+        observed = tuple(_observed(run, pir, classes, when) for pir, classes, when in zip(true, labels, ("before", "after"), strict=True))
+        return true, (observed[0], observed[1])
+    return _people(run, before, after), None
+
+
+def _observed(run: RunDirectory, pir: np.ndarray, labels: np.ndarray, when: str) -> np.ndarray:
+    seed = derived_seed(run.config.seed, f"evaluation users {when}")
+    ids = [f"{when}-{i:04d}" for i in range(len(pir))]
+    shown = run.config.interactions.impressions
+    return simulate(pir, impressions=shown, seed=seed, image_ids=ids, class_index=labels).pir
+
+
+def _people(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> Sides:
+    """People's PIR of both sets, which they see shuffled and unlabelled."""
+    config = run.config
+    order = np.random.default_rng(derived_seed(config.seed, "shuffle")).permutation(len(before) + len(after))
+    mixed = np.concatenate([before, after])[order]
+    given = config.evaluation.source != "same"
+    path = Path(config.evaluation.source.removeprefix("csv:")) if given else run.file("evaluation", "answers.csv")
+    option = "" if given else f" with --evaluation.source csv:{path}"
+    todo = f"Both generators' images are mixed: don't sort them. Then give the same command again{option}."
+    rated = answers(path, mixed, image_ids(mixed, "e"), run_directory=run.path, todo=todo)
+    pir = np.full(len(order), np.nan)
+    shown = rated.impressions > 0
+    pir[order[shown]] = rated.positives[shown] / rated.impressions[shown]
+    return pir[: len(before)], pir[len(before) :]
+
+
+def _rated(sides: Sides | None) -> Sides | None:
+    """Only the images that somebody rated."""
+    return None if sides is None else (sides[0][np.isfinite(sides[0])], sides[1][np.isfinite(sides[1])])
+
+
+def _diversity(
+    run: RunDirectory, before: np.ndarray, after: np.ndarray, labels: Sides
+) -> tuple[np.ndarray, np.ndarray, DiversityReport]:
+    """Within-class diversity of both sets and of as many real images (5.1)."""
+    image_set = load_data(run)
+    rng = np.random.default_rng(derived_seed(run.config.seed, "real images in evaluation"))
+    rows = rng.permutation(len(image_set.images))[: len(before)]
+    real, real_labels = image_set.images[rows], image_set.labels[rows]
+    seed, pairs = derived_seed(run.config.seed, "diversity"), run.config.evaluation.diversity_pairs
+    measured = [
+        Diversity.measure(to_float(images), classes, len(image_set.class_names), seed=seed, pairs=pairs)
+        for images, classes in ((before, labels[0]), (after, labels[1]), (real, real_labels))
+    ]
+    return real, real_labels, DiversityReport.compare(*measured)
+
+
+def _write_samples(
+    run: RunDirectory,
+    images: dict[str, np.ndarray],
+    labels: Sides,
+    arrays: dict[str, Sides],
+    real: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Everything that the report draws, NaN where it was not measured."""
+    nothing = tuple(np.full(len(classes), np.nan) for classes in labels)
+    values = {
+        f"{name}_{when}": arrays.get(name, nothing)[side]
+        for name in ("true", "estimated", "judged")
+        for side, when in enumerate(("before", "after"))
+    }
+    pair_before, pair_after, pair_labels = _pairs(run)
+    with atomic(run.file("evaluation", "samples.npz")) as beside:
+        np.savez_compressed(
+            beside,
+            **images,
+            **values,
+            labels_before=labels[0],
+            labels_after=labels[1],
+            pair_before=pair_before,
+            pair_after=pair_after,
+            pair_labels=pair_labels,
+            real=real[0][:64],
+            real_labels=real[1][:64],
+        )
+
+
+def _pairs(run: RunDirectory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Both generators' images of the same latents."""
+    generators = [load_generator(run.file(stage, "generator.keras").parent) for stage in ("gan", "tuning")]
+    z, labels = _pair_latents(generators[0], derived_seed(run.config.seed, "pairs"))
+    return generate(generators[0], z, labels), generate(generators[1], z, labels), labels
+
+
+def _pair_latents(generator: keras.Model, seed: int) -> Sides:
+    """Latents with the classes in turn, so that every class is seen."""
+    latent_size, class_count = (tensor.shape[-1] for tensor in generator.inputs)
+    z, _ = draw_latents(PAIRS, latent_size=latent_size, class_count=class_count, seed=seed)
+    return z, np.arange(PAIRS, dtype=np.int32) % class_count

@@ -1,0 +1,75 @@
+"""Images for people to look at, and the file that their answers come in: the `csv:PATH` of a config.
+
+While PATH is absent, the images and an empty template are written; until it is filled in, the stage waits. Image ids hold a
+hash of the pixels, so an answer can't be taken for another round's image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pir_tf.images import save_png
+from pir_tf.interactions.ratings_csv import Ratings, is_unfilled, read_ratings, write_template
+from pir_tf.runs import read_json, write_json
+
+
+class Waiting(Exception):
+    """A stage has done what it can and waits for people; the message says what to do."""
+
+
+def image_ids(images: np.ndarray, prefix: str) -> list[str]:
+    """An id for each image: prefix, place in the list, and eight hex digits of the SHA-256 of its pixels."""
+    return [f"{prefix}-{i:04d}-{hashlib.sha256(image.tobytes()).hexdigest()[:8]}" for i, image in enumerate(images)]
+
+
+def answers(path: Path, images: np.ndarray, ids: list[str], *, run_directory: Path, todo: str) -> Ratings:
+    """People's answers for `images`, or a wait for them.
+
+    Args:
+        path: the CSV file of answers.
+        images: uint8 `[n, height, width, 3]`.
+        ids: their ids.
+        run_directory: noted beside the images, so that the same command finds its run again.
+        todo: what to do once the file is filled in.
+
+    Returns:
+        Impressions and positives in the order of `ids`.
+
+    Raises:
+        Waiting: the file was absent (images and template are written now) or nobody has filled it in.
+        InputError: the file has a wrong row, named by its number.
+    """
+    folder = images_folder(path)
+    how = "for each row of it write how often the image was shown (impressions) and liked (positives)"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for image, name in zip(images, ids, strict=True):
+            save_png(folder / f"{name}.png", image)
+        write_json(folder / "run.json", {"run_directory": str(run_directory.resolve())})
+        write_template(path, ids)
+        raise Waiting(f"Show people the {len(ids)} images in {folder}; the template is {path}: {how}. {todo}")
+    if is_unfilled(path):
+        raise Waiting(f"{path} is not filled in yet: {how} (images: {folder}). {todo}")
+    return read_ratings(path, ids)
+
+
+def images_folder(path: Path) -> Path:
+    """Where the images lie that the answers in `path` are about."""
+    return path.with_name(f"{path.stem}_images")
+
+
+def run_directory_of(source: str) -> Path | None:
+    """The run that wrote the images for `csv:PATH`, when there is one: the same command then goes on with it."""
+    scheme, _, rest = source.partition(":")
+    note = images_folder(Path(rest)) / "run.json"
+    if scheme != "csv" or not note.exists():
+        return None
+    try:
+        directory = Path(read_json(note)["run_directory"])
+    except (KeyError, TypeError, json.JSONDecodeError):
+        return None
+    return directory if (directory / "config.json").exists() else None

@@ -1,0 +1,102 @@
+"""Stage `tuning`: the generator is tuned with the frozen estimator as one more loss (2.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from pir_tf import checkpoints
+from pir_tf.config import derived_seed
+from pir_tf.data.sources import batches
+from pir_tf.errors import InputError
+from pir_tf.estimator.model import load_estimator
+from pir_tf.experiments.estimator_stage import estimator_path
+from pir_tf.experiments.gan_stage import load_data
+from pir_tf.experiments.objective import true_pir
+from pir_tf.experiments.progress import ProgressBar
+from pir_tf.gan.sampling import draw_latents, generate
+from pir_tf.gan.saved import Networks
+from pir_tf.gan.train import TERMS, optimizers
+from pir_tf.history import HistoryCSV, StopOnNonFinite
+from pir_tf.runs import RunDirectory
+from pir_tf.tuning import GRADIENT_COLUMNS, LogGradientNorms, SampleTruePIR, Tuner
+
+COLUMNS = (*TERMS, "L_PIR", "discriminator_loss", "generator_loss", *GRADIENT_COLUMNS, "true_pir")
+DISPLAY_IMAGES = 200
+"""Images of each sample of the true PIR along the way."""
+
+
+def run(run: RunDirectory) -> dict[str, Any]:
+    """Writes `tuning/generator.keras`, `tuning/discriminator.keras`, `tuning/history.csv` and checkpoints."""
+    config, settings = run.config, run.config.tuning
+    networks = Networks.load(run.file("gan", "generator.keras").parent)
+    image_set = load_data(run)
+    if image_set.class_names != networks.class_names:
+        raise InputError(
+            f"The real images have the classes {', '.join(image_set.class_names)} and the generator "
+            f"{', '.join(networks.class_names)}, expected the same in the same order: use the data that it was trained on."
+        )
+    image_set.require_at_least(settings.batch_size)
+    tuner = Tuner(
+        networks.generator,
+        networks.discriminator,
+        load_estimator(estimator_path(run)),
+        pir_weight=settings.pir_weight,
+        seed=derived_seed(config.seed, "tuning steps"),
+        fools_weight=settings.fools_weight,
+        fake_class_weight=config.gan.fake_class_weight,
+        real_class_weight=config.gan.real_class_weight,
+    )
+    rates = (settings.learning_rate, settings.learning_rate)
+    tuner.compile(*optimizers(*rates, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)
+    directory = run.file("tuning", "history.csv").parent
+    first = checkpoints.restore_latest(directory / "checkpoints", tuner.state())
+    tuner.fit(
+        batches(
+            image_set,
+            batch_size=settings.batch_size,
+            seed=derived_seed(config.seed, "real images in tuning"),
+            first_step=first,
+        ),
+        epochs=settings.steps // settings.log_every,
+        steps_per_epoch=settings.log_every,
+        initial_epoch=first // settings.log_every,
+        callbacks=_callbacks(run, tuner),
+        shuffle=False,
+        verbose=0,
+    )
+    networks.save(directory)
+    return {}
+
+
+def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+    """In this order: measures add columns, then the log is written, then the checkpoint that agrees with it."""
+    settings = run.config.tuning
+    directory = run.file("tuning", "history.csv").parent
+    done = lambda: int(tuner.step.numpy())  # noqa: E731
+    shown = {"L_PIR": "estimated PIR", "true_pir": "true PIR"}
+    callbacks: list[keras.callbacks.Callback] = [
+        StopOnNonFinite(),
+        LogGradientNorms(tuner, every=settings.gradients_every, batch_size=settings.batch_size),
+        *_true_pir(run, tuner),
+        ProgressBar("Tuning the generator", settings.steps, done=done, shown=shown),
+        HistoryCSV(directory / "history.csv", columns=COLUMNS, step=done),
+        checkpoints.SaveCheckpoints(
+            directory / "checkpoints", every=settings.checkpoint_every, state=tuner.state, step=done
+        ),
+    ]
+    if settings.tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False))
+    return callbacks
+
+
+def _true_pir(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+    """The sample of the true PIR for display; none with real people."""
+    objective = true_pir(run.config)
+    if objective is None:
+        return []
+    seed = derived_seed(run.config.seed, "display")
+    latents = draw_latents(DISPLAY_IMAGES, latent_size=tuner.latent_size, class_count=tuner.class_count, seed=seed)
+    mean_pir = lambda generator: float(objective(generate(generator, *latents)).mean())  # noqa: E731
+    return [SampleTruePIR(tuner, every=run.config.tuning.true_pir_every, true_pir=mean_pir)]

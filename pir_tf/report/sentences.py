@@ -1,0 +1,133 @@
+"""The outcome of a run in sentences that need no knowledge of statistics (section 4, 5.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pir_tf.report.numbers import UNDEFINED, finite, interval, number, p_value, two_means
+
+TONES = {
+    "gain": "gain",
+    "gain with collapse": "warning",
+    "loss": "loss",
+    "no significant change": "neutral",
+    "undefined": "neutral",
+    "not measured yet": "open",
+}
+"""The colour that each verdict has on the page, by the name of its style class."""
+
+
+def verdict(results: dict[str, Any]) -> str:
+    """The verdict's word; an evaluation that is not there is not measured yet."""
+    word = results.get("verdict")
+    return word if word in TONES else "not measured yet"
+
+
+def headline(results: dict[str, Any]) -> str:
+    """The outcome in a few words."""
+    return {
+        "gain": "A gain",
+        "gain with collapse": "A gain with collapse",
+        "loss": "A loss",
+        "no significant change": "No significant change",
+        "undefined": "The outcome is undefined",
+        "not measured yet": "Not measured yet",
+    }[verdict(results)]
+
+
+def verdict_sentence(results: dict[str, Any]) -> str:
+    """The outcome in one honest sentence, two where the first would mislead.
+
+    Args:
+        results: `evaluation/results.json`, or an empty dict.
+
+    Returns:
+        Text for a person who knows neither the paper nor statistics.
+
+    Source: section 4 (change, d, alpha), 5.1 (collapse).
+    """
+    word = verdict(results)
+    before, after = finite(results.get("pir_before_mean")), finite(results.get("pir_after_mean"))
+    if word == "not measured yet" or before is None or after is None:
+        return _not_measured(results)
+    low, high = two_means(before, after)
+    effect = _effect(results)
+    if word == "gain":
+        return f"Tuning raised the mean PIR from {low} to {high} ({effect}): a gain."
+    if word == "gain with collapse":
+        return (
+            f"Tuning raised the mean PIR from {low} to {high} ({effect}), but the images became too alike: "
+            f"{_collapsed(results)}. A gain with collapse is no success."
+        )
+    if word == "loss":
+        return f"Tuning lowered the mean PIR from {low} to {high} ({effect}): a loss."
+    if word == "no significant change":
+        alpha = number(results.get("alpha"), 3, missing="0.001")
+        chance = p_value(results.get("p_value"), missing="p undefined")
+        return (
+            f"Tuning made no difference that stands out from chance: the mean PIR was {low} before and {high} after "
+            f"({effect}; {chance}, threshold {alpha})."
+        )
+    return (
+        f"The mean PIR was {low} before and {high} after tuning, but whether that is more than chance can't be told: "
+        "all images of a set have the same PIR, or there are too few."
+    )
+
+
+def audience(results: dict[str, Any]) -> str:
+    """Who reacted to the images, in words."""
+    if results.get("source") not in (None, "simulated"):
+        return "real people, whose answers were read from a file"
+    objective = results.get("objective")
+    if not objective:
+        return "people who are not described here"
+    kind, _, rest = str(objective).partition(":")
+    colors = rest.split("-")
+    if kind != "color" or not 1 <= len(colors) <= 3:
+        return f"simulated users with the objective {objective}"
+    if len(colors) == 1:
+        return f"simulated users who like {colors[0]}"
+    places = ("left half", "right half") if len(colors) == 2 else ("left third", "middle third", "right third")
+    parts = [f"{color} in the {place}" for color, place in zip(colors, places, strict=True)]
+    return f"simulated users who like {', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def estimator_sentence(results: dict[str, Any]) -> str | None:
+    """How far the estimator's own view of the change is from the measured one; `None` without both.
+
+    Source: A.1.
+    """
+    believed, measured = finite(results.get("estimated_change")), finite(results.get("change"))
+    if believed is None or measured is None:
+        return None
+    said = f"The estimator believed in a change of {number(believed, signed=True)}"
+    if believed * measured <= 0:
+        return f"{said}, the measured change is {number(measured, signed=True)}."
+    return (
+        f"{said}, the measured change of {number(measured, signed=True)} is {number(measured / believed, 2)} times "
+        "that (the paper's slope over many objectives: 1.67)."
+    )
+
+
+def _effect(results: dict[str, Any]) -> str:
+    d = number(results.get("cohens_d"), 1, missing=UNDEFINED)
+    bounds = interval(results.get("cohens_d_interval"), 1, missing="")
+    return f"d = {d}, 95% interval {bounds}" if bounds else f"d = {d}"
+
+
+def _collapsed(results: dict[str, Any]) -> str:
+    diversity = results.get("diversity") or {}
+    flags, names = diversity.get("collapsed") or [], results.get("class_names") or []
+    classes = [str(names[i]) if i < len(names) else f"class {i}" for i, flag in enumerate(flags) if flag]
+    if not classes:
+        return "less than half of their variety is left"
+    kind = "the class" if len(classes) == 1 else "the classes"
+    return f"in {kind} {', '.join(classes)} less than half of the variety is left"
+
+
+def _not_measured(results: dict[str, Any]) -> str:
+    believed = finite(results.get("estimated_change"))
+    first = "Whether tuning raised the PIR is not measured yet: nobody has reacted to the new images."
+    if believed is None:
+        return first
+    return f"{first} The estimator believes in a change of {number(believed, signed=True)}, which proves nothing."

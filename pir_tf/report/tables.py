@@ -1,0 +1,228 @@
+"""Tables of a run: the result for the terminal, and rows of text for the page (sections 4, A.1, 5.1)."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from pir_tf.report.numbers import MISSING, UNDEFINED, duration, finite, interval, number, p_value, percent, plain, whole
+from pir_tf.report.sentences import verdict
+
+WIDTH = 80
+STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation")
+VIEWS = (("estimated", "the estimator's own view"), ("judged", "a second judge"))
+"""Estimates of PIR beside the measured one, and what they are called."""
+
+Row = tuple[str, ...]
+
+
+def result_rows(results: dict[str, Any]) -> list[Row]:
+    """The measured result: pairs of a label and a value.
+
+    Args:
+        results: `evaluation/results.json`, or an empty dict.
+
+    Returns:
+        Rows (label, value, remark); the remark may be empty.
+
+    Source: section 4.
+
+    Deviation: D12.
+    """
+    measured = finite(results.get("change")) is not None
+    missing = UNDEFINED if measured else MISSING
+    bounds = interval(results.get("cohens_d_interval"), missing="")
+    t = number(results.get("welch_t"), 1, missing="")
+    return [
+        ("Mean PIR before tuning", number(results.get("pir_before_mean")), _images(results.get("images_before"))),
+        ("Mean PIR after tuning", number(results.get("pir_after_mean")), _images(results.get("images_after"))),
+        ("Change", number(results.get("change"), signed=True), ""),
+        (
+            "Cohen's d",
+            number(results.get("cohens_d"), 2, missing=missing),
+            f"95% interval {bounds}" if bounds else "",
+        ),
+        ("Welch's t-test", p_value(results.get("p_value"), missing=missing), f"t = {t}" if t else ""),
+        (f"Verdict at alpha {number(results.get('alpha'), missing='0.001')}", verdict(results), ""),
+    ]
+
+
+def estimate_rows(results: dict[str, Any]) -> list[Row]:
+    """What the estimator and the second judge believe: (name, mean before, mean after, change, d).
+
+    Source: A.1.
+    """
+    rows = []
+    for key, name in VIEWS:
+        view = results.get(key)
+        if not view:
+            rows.append((name, *("not measured",) * 4))
+            continue
+        rows.append(
+            (
+                name,
+                number(view.get("before_mean"), missing=UNDEFINED),
+                number(view.get("after_mean"), missing=UNDEFINED),
+                number(view.get("change"), signed=True, missing=UNDEFINED),
+                number(view.get("cohens_d"), 2, missing=UNDEFINED),
+            )
+        )
+    return rows
+
+
+def observed_row(results: dict[str, Any]) -> Row | None:
+    """The PIR with the noise of a finite number of impressions: (name, mean before, mean after, change, d).
+
+    Deviation: D15.
+    """
+    view = results.get("observed")
+    if not view or results.get("source") != "simulated":
+        return None
+    return (
+        "as observed, with noise",
+        number(view.get("before_mean"), missing=UNDEFINED),
+        number(view.get("after_mean"), missing=UNDEFINED),
+        number(view.get("change"), signed=True, missing=UNDEFINED),
+        number(view.get("cohens_d"), 2, missing=UNDEFINED),
+    )
+
+
+def result_table(results: dict[str, Any]) -> str:
+    """The result as plain text for the terminal, at most 80 columns wide.
+
+    Args:
+        results: `evaluation/results.json`; null values are said in words.
+
+    Returns:
+        Lines without a newline at the end. What the estimator and the second judge say is labelled as an estimate.
+
+    Source: section 4, A.1.
+    """
+    rows = result_rows(results)
+    label_width = max(len(label) for label, _, _ in rows) + 2
+    value_width = max(len(value) for _, value, _ in rows) + 2
+    lines = [
+        f"{label:<{label_width}}{value:<{value_width}}{remark}".rstrip() for label, value, remark in rows
+    ]
+    lines += ["", "Estimates, not gains:"]
+    for name, before, after, change, d in estimate_rows(results):
+        known = before != "not measured"
+        said = f"{before} before, {after} after, change {change}, d {d}" if known else "not measured"
+        lines.append(f"  {name:<{label_width}}{said}")
+    if results.get("note"):
+        lines += ["", f"Note: {results['note']}"]
+    return "\n".join(part for line in lines for part in (textwrap.wrap(line, WIDTH, **_KEEP) or [""]))
+
+
+_KEEP: dict[str, Any] = {"drop_whitespace": True, "replace_whitespace": False, "subsequent_indent": "    "}
+
+
+def quality_rows(quality: dict[str, Any]) -> list[Row]:
+    """The estimator's quality: (measure, at temperature 1, at the temperature of use).
+
+    Source: A.1, C.3.
+    """
+    both = [quality.get(key) or {} for key in ("at_temperature_1", "at_temperature")]
+    measures = (
+        ("Images", "n", 0),
+        ("Rank correlation (Spearman)", "spearman", 3),
+        ("Mean absolute error", "mean_absolute_error", 3),
+        ("Bias (predicted minus true)", "bias", 3),
+        ("Spread of predictions (SD)", "sd_predicted", 3),
+        ("Spread of the truth (SD)", "sd_true", 3),
+    )
+    rows = []
+    for label, key, digits in measures:
+        values = []
+        for side in both:
+            reason = (side.get("undefined") or {}).get(key)
+            missing = f"undefined: {reason}" if reason else "not measured"
+            signed = key == "bias"
+            values.append(
+                whole(side.get(key), missing=missing)
+                if key == "n"
+                else number(side.get(key), digits, signed=signed, missing=missing)
+            )
+        rows.append((label, *values))
+    return rows
+
+
+def diversity_rows(results: dict[str, Any], class_names: Sequence[str]) -> list[tuple[str, Row, Row, str]]:
+    """Diversity class by class.
+
+    Args:
+        results: `evaluation/results.json`.
+        class_names: Names of the classes in their order.
+
+    Returns:
+        For each class (name, distances, MS-SSIMs, verdict): distances and MS-SSIMs before, after and of real images; the
+        verdict is a sentence.
+
+    Source: 5.1.
+    """
+    diversity = results.get("diversity") or {}
+    rows = []
+    for index, name in enumerate(class_names if diversity else ()):
+        distance, likeness = (
+            tuple(
+                number(_item((diversity.get(side) or {}).get(measure), index), missing="too few images")
+                for side in ("before", "after", "real")
+            )
+            for measure in ("distance", "ms_ssim")
+        )
+        rows.append((name, distance, likeness, _diversity_sentence(diversity, index)))
+    return rows
+
+
+def stage_rows(stages: dict[str, dict[str, Any] | None]) -> list[Row]:
+    """Stages with their time, peak memory and when they finished."""
+    rows = []
+    for stage in STAGES:
+        facts = stages.get(stage)
+        if facts is None:
+            rows.append((stage, "not finished", "", ""))
+            continue
+        memory = whole(facts.get("peak_memory_mb"), missing="")
+        rows.append(
+            (
+                stage,
+                duration(facts.get("seconds")),
+                f"{memory} MB" if memory else "unknown",
+                str(facts.get("finished") or "")[:16].replace("T", " "),
+            )
+        )
+    return rows
+
+
+def config_groups(config: dict[str, Any]) -> list[tuple[str, list[Row]]]:
+    """All fields of the config, grouped by stage: (stage, rows of name and value)."""
+    groups: dict[str, list[Row]] = {}
+    for name, value in config.items():
+        stage, dot, rest = name.partition(".")
+        groups.setdefault(stage if dot else "experiment", []).append((rest if dot else name, plain(value)))
+    return list(groups.items())
+
+
+def _images(count: Any) -> str:
+    text = whole(count, missing="")
+    return f"{text} images" if text else ""
+
+
+def _item(values: Any, index: int) -> Any:
+    return values[index] if isinstance(values, list | tuple) and index < len(values) else None
+
+
+def _diversity_sentence(diversity: dict[str, Any], index: int) -> str:
+    kept = finite(_item(diversity.get("after_over_before"), index))
+    against_real = finite(_item(diversity.get("after_over_real"), index))
+    if kept is None:
+        return "Not known: too few images, or no variety before tuning."
+    said = f"{percent(100 * kept)} of the distance before tuning is left"
+    if against_real is not None:
+        said += f", {percent(100 * against_real)} of that of real images"
+    if _item(diversity.get("collapsed"), index):
+        return f"Collapsed: {said}."
+    if _item(diversity.get("collapsed_against_real"), index):
+        return f"Less than half as varied as real images: {said}."
+    return f"No collapse: {said}."

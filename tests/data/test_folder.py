@@ -1,0 +1,251 @@
+"""`folder:PATH`: the layout, the class order, and every kind of bad file found before training."""
+
+import io
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pir_tf import images
+from pir_tf.data import folder, sources
+from pir_tf.errors import InputError
+
+PHOTOS = Path(os.environ.get("PIR_TF_SHARED", "")) / "photos"
+
+
+def write(path, colour=(200, 30, 30), kind=None, size=(20, 16)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path, kind)
+    return path
+
+
+@pytest.fixture
+def two_classes(tmp_path):
+    """Two classes of ten good pictures each, the i-th one grey of value 10 i (coast) or 10 i + 100 (mountain)."""
+    for offset, name in ((0, "coast"), (100, "mountain")):
+        for i in range(10):
+            write(tmp_path / name / f"{i:02}.png", (10 * i + offset,) * 3)
+    return tmp_path
+
+
+def load(path, **options):
+    return folder.load(path, image_size=8, **options)
+
+
+def test_images_labels_and_names(two_classes):
+    pictures, labels, names = load(two_classes)
+    assert pictures.shape == (20, 8, 8, 3) and pictures.dtype == np.uint8 and labels.dtype == np.int32
+    assert names == ("coast", "mountain")
+    np.testing.assert_array_equal(labels, [0] * 10 + [1] * 10)
+    np.testing.assert_array_equal(pictures[:, 4, 4, 0], [*range(0, 100, 10), *range(100, 200, 10)])
+
+
+def test_order_does_not_depend_on_the_file_system(two_classes, monkeypatch):
+    first = load(two_classes)
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: sorted(listdir(path), key=lambda name: name[::-1], reverse=True))
+    for a, b in zip(first, load(two_classes), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_classes_are_in_code_point_order_and_the_filter_does_not_permute_them(tmp_path):
+    for i, name in enumerate(["a", "2", "B", "10", "1"]):
+        write(tmp_path / name / "x.png", (i,) * 3)
+    pictures, labels, names = load(tmp_path)
+    assert names == ("1", "10", "2", "B", "a")
+    assert dict(zip(names, pictures[:, 0, 0, 0].tolist(), strict=True)) == {"a": 0, "2": 1, "B": 2, "10": 3, "1": 4}
+    np.testing.assert_array_equal(labels, range(5))
+    pictures, labels, names = load(tmp_path, classes=("a", "10", "B"))
+    assert names == ("10", "B", "a")
+    np.testing.assert_array_equal(pictures[:, 0, 0, 0], [3, 2, 0])
+    np.testing.assert_array_equal(labels, [0, 1, 2])
+
+
+def test_an_added_class_folder_changes_the_digest(two_classes):
+    before = sources.ImageSet(*load(two_classes))
+    assert sources.ImageSet(*load(two_classes)).digest == before.digest
+    write(two_classes / "0" / "x.png")
+    after = sources.ImageSet(*load(two_classes))
+    assert after.class_names == ("0", "coast", "mountain") and after.digest != before.digest
+    assert sources.ImageSet(*load(two_classes, classes=("coast", "mountain"))).digest == before.digest
+
+
+def make_bad_files(root):
+    good = (root / "coast" / "00.png").read_bytes()
+    (root / "coast" / "zero.jpg").write_bytes(b"")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG")
+    (root / "coast" / "half.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    (root / "mountain" / "text.jpg").write_text("no picture")
+    (root / "mountain" / "notes.txt").write_text("no picture either")
+    (root / "mountain" / "deep.tif").write_bytes(b"II*\0")
+    (root / "mountain" / "broken.png").symlink_to(root / "nowhere.png")
+    (root / "mountain" / "more").mkdir()
+    (root / "mountain" / "more" / "x.png").write_bytes(good)
+    (root / "loose.png").write_bytes(good)
+    return {
+        "coast/zero.jpg": "the file is empty",
+        "coast/half.jpg": "cut off or damaged",
+        "mountain/text.jpg": "its content is no JPEG",
+        "mountain/notes.txt": "no picture by its extension",
+        "mountain/deep.tif": "no picture by its extension",
+        "mountain/broken.png": "broken link",
+        "mountain/more": "folder inside a class folder",
+        "loose.png": "beside the class folders",
+    }
+
+
+def make_good_oddities(root):
+    """Five more good pictures, and what is never looked at."""
+    write(root / "coast" / "X.JPG", (250, 250, 250), "JPEG")
+    write(root / "coast" / "really a webp.jpg", (251, 251, 251), "WEBP")
+    write(root / "coast" / "sea side é 海.jpeg", (252, 252, 252), "JPEG")
+    write(root / "mountain" / "y.Bmp", (253, 253, 253), "BMP")
+    write(root / "mountain" / "z.GIF", (254, 254, 254), "GIF")
+    for name in ("._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (root / "coast" / name).write_bytes(b"\0\5\x16\7")
+        (root / name).write_bytes(b"\0\5\x16\7")
+    for name in (".git", "__MACOSX", "@eaDir"):
+        write(root / name / "x.jpg")
+        write(root / "mountain" / name / "x.jpg")
+    (root / "README.md").write_text("licence")
+
+
+def test_good_oddities_are_all_used_and_hidden_names_never(two_classes):
+    make_good_oddities(two_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures, labels, names = load(two_classes)
+    assert names == ("coast", "mountain")
+    assert np.bincount(labels).tolist() == [13, 12]
+    levels = pictures[:, 4, 4].mean(axis=-1)
+    for level in (250, 251, 252, 253, 254):
+        assert np.abs(levels - level).min() <= 1
+
+
+def test_stop_lists_every_bad_file_with_its_reason(two_classes):
+    make_good_oddities(two_classes)
+    bad = make_bad_files(two_classes)
+    with pytest.raises(InputError) as caught:
+        load(two_classes)
+    first, *lines = str(caught.value).split("\n")
+    assert first.startswith(f"8 of 33 files of folder:{two_classes} can't be used") and "skip" in first
+    assert len(lines) == len(bad)
+    for name, reason in bad.items():
+        assert [line for line in lines if line.startswith(f"  {two_classes / name}: ") and reason in line], name
+
+
+def test_skip_uses_all_good_files_and_warns_with_the_count(two_classes):
+    good = load(two_classes)
+    bad = make_bad_files(two_classes)
+    with pytest.warns(UserWarning, match=r"8 of 28 files .* are left out") as caught:
+        pictures, labels, _ = load(two_classes, on_bad_file="skip")
+    assert len(caught) == 1
+    assert all(name in str(caught[0].message) for name in bad)
+    np.testing.assert_array_equal(pictures, good[0])
+    np.testing.assert_array_equal(labels, good[1])
+
+
+def test_a_class_whose_files_are_all_bad_is_refused_by_name_even_when_skipped(two_classes):
+    (two_classes / "desert").mkdir()
+    (two_classes / "desert" / "x.jpg").write_text("no picture")
+    with pytest.warns(UserWarning, match="1 of 21"), pytest.raises(InputError, match="class 'desert' has no images"):
+        sources.load(f"folder:{two_classes}", image_size=8, count=0, seed=0, on_bad_file="skip")
+
+
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_an_empty_class_folder_is_refused_by_name_unless_filtered_out(two_classes, policy):
+    (two_classes / "desert").mkdir()
+    (two_classes / "desert" / ".DS_Store").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"class folder 'desert' .* has no images"):
+        load(two_classes, on_bad_file=policy)
+    assert load(two_classes, on_bad_file=policy, classes=("coast",))[2] == ("coast",)
+
+
+def test_train_and_test_folders_are_not_taken_for_classes(two_classes):
+    nested = two_classes / "data"
+    for split in ("train", "test"):
+        write(nested / split / "coast" / "a.png")
+    with pytest.raises(InputError, match="folder inside a class folder"):
+        load(nested)
+
+
+def test_wrong_paths_are_one_sentence(tmp_path):
+    file = write(tmp_path / "a.png")
+    with pytest.raises(InputError, match="does not exist; expected a folder with one subfolder per class"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="is a file; expected a folder"):
+        load(file)
+    with pytest.raises(InputError, match="1 images directly in it; expected one subfolder per class"):
+        load(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="has no subfolders; expected one subfolder per class"):
+        load(tmp_path / "empty")
+
+
+def test_wrong_options_are_one_sentence(two_classes):
+    with pytest.raises(InputError, match=r"no class 'desert'; its 2 classes are coast, mountain"):
+        load(two_classes, classes=("coast", "desert"))
+    with pytest.raises(InputError, match=r"split 'train\[:80%\]' received .* a folder has no splits"):
+        load(two_classes, split="train[:80%]")
+    with pytest.raises(InputError, match='on_bad_file is \'ignore\', expected "stop" or "skip"'):
+        load(two_classes, on_bad_file="ignore")
+    with pytest.raises(InputError, match="image size 0"):
+        folder.load(two_classes, image_size=0)
+
+
+def test_names_with_accents_are_the_same_in_both_unicode_forms(tmp_path):
+    write(tmp_path / "Ku\u0308ste" / "a.png")  # as macOS writes it
+    assert load(tmp_path, classes=("K\u00fcste",))[2] == ("K\u00fcste",)
+    write(tmp_path / "K\u00fcste" / "a.png")
+    with pytest.raises(InputError, match="two class folders that read 'Küste'"):
+        load(tmp_path)
+
+
+def test_names_that_are_not_utf8_are_shown_and_never_crash_the_message(tmp_path):
+    write(tmp_path / "coast" / "a.png")
+    try:
+        open(os.fsencode(tmp_path / "coast") + b"/\xff.jpg", "wb").close()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(InputError, match="the file is empty") as caught:
+        load(tmp_path)
+    str(caught.value).encode("utf-8")
+    os.mkdir(os.fsencode(tmp_path) + b"/\xfe")
+    with pytest.raises(InputError, match="not UTF-8"):
+        load(tmp_path)
+
+
+def test_counts_equal_those_of_the_tfds_folder_loader(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    for name in ("coast", "mountain"):
+        for file in ("a.jpg", "b.jpeg", "c.png"):
+            write(tmp_path / "train" / name / file, (9, 9, 9), size=(16, 16))
+    other = tfds.ImageFolder(str(tmp_path))
+    _, labels, names = load(tmp_path / "train")
+    assert other.info.splits["train"].num_examples == len(labels) == 6
+    assert tuple(other.info.features["label"].names) == names
+
+
+def test_real_photographs_are_cropped_not_distorted():
+    if not PHOTOS.is_dir():
+        pytest.skip("set PIR_TF_SHARED to a folder that holds photos/coast and photos/mountain")
+    pictures, labels, names = folder.load(PHOTOS, image_size=64)
+    assert names == ("coast", "mountain")
+    assert np.bincount(labels).tolist() == [8, 4] and pictures.shape == (12, 64, 64, 3)
+    files = [path for name in names for path in sorted((PHOTOS / name).glob("*.jpg"))]
+    for path, picture in zip(files, pictures, strict=True):
+        whole = images.decode(path).astype(float)
+        height, width = whole.shape[:2]
+        assert height != width, "a square picture would prove nothing"
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        edges = np.linspace(0, side, 9).astype(int)  # block means of the centred square, in 8 x 8 blocks
+        square = whole[top : top + side, left : left + side]
+        rows = np.add.reduceat(square, edges[:-1], axis=0) / np.diff(edges)[:, None, None]
+        blocks = np.add.reduceat(rows, edges[:-1], axis=1) / np.diff(edges)[None, :, None]
+        assert np.abs(picture.reshape(8, 8, 8, 8, 3).mean(axis=(1, 3)) - blocks).max() < 6

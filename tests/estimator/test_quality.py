@@ -1,0 +1,73 @@
+"""Quality numbers worked by hand, and never NaN."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from pir_tf import config as configs
+from pir_tf.errors import InputError
+from pir_tf.estimator.quality import cross_validated_quality, estimator_quality, quality
+from pir_tf.estimator.train import fit_estimator
+
+SMALL = dataclasses.replace(configs.smoke().estimator, steps=6)
+
+
+def test_by_hand():
+    found = quality([0.1, 0.2, 0.4, 0.3], [0.2, 0.2, 0.3, 0.6])
+    # Ranks 1 2 4 3 and 1.5 1.5 3 4: covariance 3.5 / 3, variances 5/3 and 4.5/3.
+    assert found["spearman"] == pytest.approx(3.5 / np.sqrt(5 * 4.5))
+    assert found["mean_absolute_error"] == pytest.approx((0.1 + 0 + 0.1 + 0.3) / 4)
+    assert found["bias"] == pytest.approx(0.25 - 0.325)
+    assert found["sd_predicted"] == pytest.approx(np.sqrt(0.05 / 3))
+    assert found["n"] == 4 and found["undefined"] == {}
+    assert [group["mean_predicted"] for group in found["calibration"]] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert [group["mean_true"] for group in found["calibration"]] == pytest.approx([0.2, 0.2, 0.6, 0.3])
+
+
+def test_calibration_has_ten_groups_of_equal_size():
+    predicted = np.random.default_rng(0).random(1000)
+    groups = quality(predicted, predicted / 2)["calibration"]
+    assert [group["count"] for group in groups] == [100] * 10
+    assert all(group["mean_true"] == pytest.approx(group["mean_predicted"] / 2) for group in groups)
+    assert np.all(np.diff([group["mean_predicted"] for group in groups]) > 0)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "undefined"),
+    [
+        ([], [], {"bias", "mean_absolute_error", "sd_predicted", "sd_true", "spearman"}),
+        ([0.5], [0.2], {"sd_predicted", "sd_true", "spearman"}),
+        ([0.5, 0.5], [0.2, 0.3], {"spearman"}),
+        ([0.5, 0.6], [0.2, 0.2], {"spearman"}),
+        ([0.5, np.nan], [0.2, 0.3], {"bias", "mean_absolute_error", "sd_predicted", "spearman"}),
+    ],
+)
+def test_undefined_is_none_with_a_reason(predicted, true, undefined):
+    found = quality(predicted, true)
+    assert set(found["undefined"]) == undefined and all(found[name] is None for name in undefined)
+    json.dumps(found, allow_nan=False)
+
+
+def test_images_without_a_pir_are_left_out():
+    assert quality([0.1, 0.9, 0.3], [0.2, np.nan, 0.3]) == quality([0.1, 0.3], [0.2, 0.3])
+    with pytest.raises(InputError, match="equal length"):
+        quality([0.1], [0.1, 0.2])
+
+
+def test_quality_of_an_estimator_at_both_temperatures(few):
+    images, interactions = few
+    estimator = fit_estimator(images, interactions, SMALL, seed=0)
+    found = estimator_quality(estimator, images, interactions.pir, SMALL)
+    assert found["temperature"] == 0.01 and found["saved_as"] == "keras"
+    assert found["at_temperature_1"]["sd_predicted"] < found["at_temperature"]["sd_predicted"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_cross_validation_uses_each_rated_image_once(few):
+    images, interactions = few
+    found = cross_validated_quality(images, interactions, SMALL, seed=0, folds=2)
+    assert found["folds"] == 2 and found["at_temperature"]["n"] == len(images)
+    with pytest.raises(InputError, match="folds"):
+        cross_validated_quality(images, interactions, SMALL, seed=0, folds=len(images) + 1)

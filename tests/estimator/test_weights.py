@@ -1,0 +1,96 @@
+"""Weights files: found in the stated places, loaded whole, refused in one sentence."""
+
+import hashlib
+
+import keras
+import numpy as np
+import pytest
+
+from pir_tf.errors import InputError
+from pir_tf.estimator import weights
+
+
+def network(units=3, seed=0):
+    init = keras.initializers.GlorotUniform(seed=seed)
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(units, kernel_initializer=init)(inputs)
+    return keras.Model(inputs, keras.layers.BatchNormalization()(x))
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "store" / "net.weights.h5"
+    path.parent.mkdir()
+    network(seed=1).save_weights(path)
+    return path
+
+
+def test_found_as_given_and_in_the_folders(file, monkeypatch, tmp_path):
+    monkeypatch.delenv(weights.FOLDERS, raising=False)
+    assert weights.find_weights(file) == file
+    with pytest.raises(InputError, match=r"net\.weights\.h5.*PIR_TF_WEIGHTS"):
+        weights.find_weights(file.name)
+    monkeypatch.setenv(weights.FOLDERS, f"{tmp_path / 'none'}:{file.parent}")
+    assert weights.find_weights(file.name) == file
+    assert weights.find_weights("elsewhere/" + file.name) == file
+
+
+def test_checksum_beside_the_file(file):
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert weights.sha256(file) == digest
+    beside = file.with_name(file.name + ".sha256")
+    beside.write_text(f"{digest.upper()}  {file.name}\n")
+    assert weights.find_weights(file) == file
+    beside.write_text("0" * 64)
+    with pytest.raises(InputError, match=f"SHA-256 {digest}; expected '000"):
+        weights.find_weights(file)
+    beside.write_text("")
+    with pytest.raises(InputError, match="expected ''"):
+        weights.find_weights(file)
+
+
+def test_loaded_whole(file):
+    model = network()
+    weights.load_weights(model, file, "a small network")
+    for mine, theirs in zip(model.get_weights(), network(seed=1).get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_cut_off_and_foreign_files_are_refused_with_their_size(file):
+    whole = file.read_bytes()
+    for content in (whole[: len(whole) // 2], b"no HDF5", b""):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=rf"\({len(content)} bytes\) can't be read as HDF5.*a small network"):
+            weights.load_weights(network(), file, "a small network")
+    with pytest.raises(InputError, match="no file"):
+        weights.load_weights(network(), file.with_name("absent.h5"), "a small network")
+
+
+def test_another_network_is_refused_before_anything_is_loaded(file):
+    inputs = keras.Input((4,))
+    other = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    before = other.get_weights()
+    with pytest.raises(InputError, match="holds 6 arrays; expected the 2 of one layer"):
+        weights.load_weights(other, file, "one layer")
+    assert all(np.array_equal(a, b) for a, b in zip(before, other.get_weights(), strict=True))
+    with pytest.raises(InputError, match="doesn't fit"):
+        weights.load_weights(network(units=5), file, "five units")
+
+
+def test_imagenet_without_a_network_names_the_file_and_the_place(monkeypatch):
+    def get_file(*args, **kwargs):
+        raise Exception("URL fetch failure on https://example.org: None -- Name or service not known")
+
+    monkeypatch.delenv(weights.FOLDERS, raising=False)
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    with pytest.raises(InputError) as error:
+        weights.imagenet_file()
+    said = str(error.value)
+    assert weights.IMAGENET_NAME in said and "models" in said and "file:PATH" in said and "\n" not in said
+
+
+def test_damaged_imagenet_file_in_a_folder_is_refused(monkeypatch, tmp_path):
+    (tmp_path / weights.IMAGENET_NAME).write_bytes(b"cut off")
+    monkeypatch.setenv(weights.FOLDERS, str(tmp_path))
+    with pytest.raises(InputError, match=rf"\(7 bytes\) has the MD5 \w+; expected {weights.IMAGENET_MD5}"):
+        weights.imagenet_file()

@@ -1,0 +1,300 @@
+"""The image convention: exact conversions, every kind of picture file, crops without distortion, grids."""
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from pir_tf import images
+from pir_tf.errors import InputError
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png(header, *chunks):
+    """A PNG file by hand; the header is width, height, bits, colour type."""
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, content in ((b"IHDR", struct.pack(">IIBBBBB", *header, 0, 0, 0)), *chunks, (b"IEND", b"")):
+        data += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return data
+
+
+def photo(height=48, width=64):
+    """A smooth colour picture whose four corners differ."""
+    y, x = np.mgrid[0:height, 0:width]
+    red, green = 255 * x / (width - 1), 255 * y / (height - 1)
+    return np.stack([red, green, 128 + 0 * red], axis=-1).round().astype(np.uint8)
+
+
+def test_all_256_bytes_survive_the_round_trip():
+    values = np.arange(256, dtype=np.uint8)
+    floats = images.to_float(values)
+    assert floats.dtype == np.float32
+    assert floats[0] == -1.0 and floats[255] == 1.0
+    np.testing.assert_allclose(floats, (values.astype(np.float64) - 127.5) / 127.5, atol=1e-7)
+    np.testing.assert_array_equal(images.to_uint8(floats), values)
+
+
+def test_to_uint8_rounds_to_nearest_and_clips():
+    step = 2 / 255
+    x = np.array([-1.5, -1.0, -1 + 0.49 * step, -1 + 0.51 * step, 1 - 0.51 * step, 1 - 0.49 * step, 1.0, 1.5, np.inf])
+    np.testing.assert_array_equal(images.to_uint8(x), [0, 0, 0, 1, 254, 255, 255, 255, 255])
+
+
+def test_conversions_refuse_what_was_converted_already():
+    with pytest.raises(InputError, match=r"uint8 images.*need no conversion"):
+        images.to_uint8(np.zeros((1, 2, 2, 3), np.uint8))
+    with pytest.raises(InputError, match=r"float32 images.*expected uint8"):
+        images.to_float(np.zeros((1, 2, 2, 3), np.float32))
+    with pytest.raises(InputError, match=r"2 of 4 image values are NaN.*diverged"):
+        images.to_uint8(np.array([np.nan, 0.0, np.nan, 1.0]))
+
+
+def test_the_module_needs_neither_tensorflow_nor_pillow_to_import():
+    code = "import sys, pir_tf.images; print([m for m in ('tensorflow', 'PIL') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "JPEG", "WEBP"])
+def test_plain_rgb(kind, tmp_path):
+    path = tmp_path / "a.whatever"
+    path.write_bytes(encoded(Image.fromarray(photo()), kind, **({"quality": 95} if kind in ("JPEG", "WEBP") else {})))
+    got = images.decode(path)
+    assert got.dtype == np.uint8 and got.shape == (48, 64, 3)
+    assert np.abs(got.astype(int) - photo()).max() <= (0 if kind in ("PNG", "BMP") else 16)
+    np.testing.assert_array_equal(images.decode(path.read_bytes()), got)
+
+
+def test_cmyk_jpeg_has_the_right_colours():
+    """Ink values written by hand: no ink is white, all cyan has no red. Inverted, white would be black."""
+    ink = np.zeros((32, 32, 4), np.uint8)
+    ink[:, 16:, 0] = 255  # cyan
+    data = encoded(Image.fromarray(ink, "CMYK"), "JPEG", quality=95, subsampling=0)
+    assert b"Adobe" in data  # the marker that makes decoders invert
+    got = images.decode(data).astype(int)
+    assert np.abs(got[:, :12] - [255, 255, 255]).max() < 8
+    assert np.abs(got[:, 20:] - [0, 255, 255]).max() < 8
+
+
+def test_cmyk_jpeg_agrees_with_another_decoder():
+    import tensorflow as tf
+
+    data = encoded(Image.fromarray(photo()).convert("CMYK"), "JPEG", quality=95)
+    other = tf.io.decode_jpeg(data, channels=3).numpy().astype(int)
+    assert np.abs(images.decode(data).astype(int) - other).max() <= 8
+
+
+def test_grey_becomes_three_equal_channels():
+    grey = photo()[:, :, 0]
+    for data in (encoded(Image.fromarray(grey)), encoded(Image.fromarray(grey), "JPEG", quality=95)):
+        got = images.decode(data)
+        assert got.shape == (48, 64, 3)
+        assert (got == got[:, :, :1]).all() and np.abs(got[:, :, 0].astype(int) - grey).max() <= 4
+    one_bit = encoded(Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1"))
+    np.testing.assert_array_equal(images.decode(one_bit)[0], [(0, 0, 0), WHITE])
+
+
+def test_transparency_goes_onto_white():
+    rgba = np.array([[[255, 0, 0, 255], [255, 0, 0, 0], [0, 0, 0, 128]]], np.uint8)
+    got = images.decode(encoded(Image.fromarray(rgba)))
+    np.testing.assert_array_equal(got[0], [RED, WHITE, (127, 127, 127)])
+    grey_alpha = np.array([[[10, 255], [10, 0]]], np.uint8)
+    np.testing.assert_array_equal(images.decode(encoded(Image.fromarray(grey_alpha, "LA")))[0], [(10, 10, 10), WHITE])
+    webp = images.decode(encoded(Image.fromarray(rgba), "WEBP", lossless=True))
+    np.testing.assert_array_equal(webp[0], [RED, WHITE, (127, 127, 127)])
+
+
+def palette_picture():
+    picture = Image.new("P", (3, 1))
+    picture.putpalette([*RED, *GREEN, *BLUE])
+    for x in range(3):
+        picture.putpixel((x, 0), x)
+    return picture
+
+
+def test_palette_with_and_without_transparency():
+    np.testing.assert_array_equal(images.decode(encoded(palette_picture()))[0], [RED, GREEN, BLUE])
+    one_key = encoded(palette_picture(), transparency=1)
+    np.testing.assert_array_equal(images.decode(one_key)[0], [RED, WHITE, BLUE])
+    per_entry = encoded(palette_picture(), transparency=bytes([255, 255, 0]))
+    np.testing.assert_array_equal(images.decode(per_entry)[0], [RED, GREEN, WHITE])
+    gif = encoded(palette_picture(), "GIF", transparency=0)
+    np.testing.assert_array_equal(images.decode(gif)[0], [WHITE, GREEN, BLUE])
+
+
+def test_colour_key_of_rgb_and_grey():
+    rgb = Image.fromarray(np.array([[RED, GREEN]], np.uint8))
+    np.testing.assert_array_equal(images.decode(encoded(rgb, transparency=RED))[0], [WHITE, GREEN])
+    grey = Image.fromarray(np.array([[7, 8]], np.uint8))
+    np.testing.assert_array_equal(images.decode(encoded(grey, transparency=7))[0], [WHITE, (8, 8, 8)])
+
+
+def test_a_16_bit_gradient_stays_a_gradient():
+    deep = np.linspace(0, 65535, 1024).round().astype(np.uint16)
+    got = images.decode(encoded(Image.fromarray(np.tile(deep, (2, 1)))))
+    np.testing.assert_array_equal(got[0, :, 0], np.round(deep / 257.0).astype(np.uint8))
+    assert got[0, 0, 0] == 0 and got[0, -1, 0] == 255 and len(np.unique(got)) == 256
+    assert (got == got[:, :, :1]).all()
+
+
+def test_a_16_bit_colour_key_is_transparent():
+    key, rows = (b"tRNS", struct.pack(">H", 257)), b"\x00" + struct.pack(">HH", 257, 514)
+    data = png((2, 1, 16, 0), key, (b"IDAT", zlib.compress(rows)))
+    np.testing.assert_array_equal(images.decode(data)[0], [WHITE, (2, 2, 2)])
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_of_an_animation_the_first_frame_is_taken(kind):
+    frames = [Image.new("RGB", (8, 6), colour) for colour in (RED, GREEN, BLUE)]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, **options)
+    with Image.open(io.BytesIO(data)) as check:
+        assert check.n_frames == 3
+    got = images.decode(data)
+    assert got.shape == (6, 8, 3) and (got == RED).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation):
+    upright = photo(6, 4)
+    stored = {  # how a camera stores the upright picture, from the definition of the tag
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
+    np.testing.assert_array_equal(images.decode(data), upright)
+
+
+def test_broken_exif_does_not_spoil_a_whole_picture():
+    data = encoded(Image.fromarray(photo()), "JPEG", exif=b"Exif\x00\x00garbage that is no TIFF header")
+    assert images.decode(data).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+def test_a_file_cut_in_half_is_refused(kind):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    data = encoded(noise, kind)
+    with pytest.raises(images.BadImage, match="cut off or damaged") as caught:
+        images.decode(data[: len(data) // 2], name="half.file")
+    assert "half.file" in str(caught.value) and "half.file" not in caught.value.reason
+    progressive = encoded(noise, "JPEG", progressive=True)
+    with pytest.raises(images.BadImage, match="cut off or damaged"):
+        images.decode(progressive[: len(progressive) // 2])
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+
+
+def test_other_bad_files_are_one_sentence_with_the_reason(tmp_path):
+    empty, text = tmp_path / "empty.jpg", tmp_path / "text.jpg"
+    empty.write_bytes(b"")
+    text.write_text("I am no picture")
+    tiff = encoded(Image.new("RGB", (4, 4)), "TIFF")
+    for source, reason in (
+        (empty, "the file is empty"),
+        (text, "its content is no JPEG"),
+        (tiff, "its content is no JPEG"),
+        (tmp_path / "missing.jpg", "No such file"),
+        (tmp_path, "Is a directory"),
+    ):
+        with pytest.raises(InputError, match=reason) as caught:
+            images.decode(source)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_decompression_bomb_is_refused_before_it_unfolds():
+    bomb = png((60000, 60000, 8, 2), (b"IDAT", zlib.compress(bytes(1000))))
+    with pytest.raises(images.BadImage, match="too many pixels") as caught:
+        images.decode(bomb, name="bomb.png")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("height, width", [(100, 300), (300, 100), (101, 64), (64, 64), (20, 32), (1, 1)])
+def test_a_circle_stays_a_circle(height, width):
+    y, x = np.mgrid[0:height, 0:width]
+    side = min(height, width)
+    inside = (y - (height - 1) / 2) ** 2 + (x - (width - 1) / 2) ** 2 <= (0.4 * side) ** 2
+    got = images.center_crop_resize(np.repeat(np.where(inside, 255, 0).astype(np.uint8)[..., None], 3, -1), 64)
+    assert got.shape == (64, 64, 3) and got.dtype == np.uint8
+    disc = got[:, :, 0] > 127
+    if side > 1:
+        rows, columns = disc.any(axis=1).sum(), disc.any(axis=0).sum()
+        assert abs(rows - columns) <= 2 and abs(rows - 0.8 * 64) <= 4
+        assert abs(disc.mean() - np.pi * 0.4**2) < 0.04
+
+
+def test_the_middle_is_kept_and_never_stretched():
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, 10:20] = photo(10, 10)
+    np.testing.assert_array_equal(images.center_crop_resize(wide, 10), photo(10, 10))
+    np.testing.assert_array_equal(
+        images.center_crop_resize(wide.transpose(1, 0, 2), 10), photo(10, 10).transpose(1, 0, 2)
+    )
+
+
+def test_shrinking_is_antialiased():
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::2] = 255
+    got = images.center_crop_resize(stripes, 64)[:, 4:-4].astype(int)
+    assert np.abs(got - 127.5).max() <= 2  # sampled without a filter, the stripes would be all black or all white
+
+
+def test_crop_refuses_other_arrays_and_sizes():
+    with pytest.raises(InputError, match="expected at least 1 pixel"):
+        images.center_crop_resize(photo(), 0)
+    with pytest.raises(InputError, match=r"float32 images of shape \[4, 4, 3\]"):
+        images.center_crop_resize(np.zeros((4, 4, 3), np.float32), 2)
+
+
+def test_png_round_trip_is_exact_and_the_file_appears_whole(tmp_path, monkeypatch):
+    picture = np.random.default_rng(1).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(images.decode(images.encode_png(picture)), picture)
+    images.save_png(path := tmp_path / "a.png", picture)
+    np.testing.assert_array_equal(images.decode(path), picture)
+
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        images.save_png(path, np.zeros_like(picture))
+    np.testing.assert_array_equal(images.decode(path), picture)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_grid_places_images_row_by_row():
+    batch = np.stack([np.full((4, 6, 3), 10 * i, np.uint8) for i in range(5)])
+    got = images.grid(batch, columns=3, padding=2)
+    assert got.shape == (2 * (4 + 2) + 2, 3 * (6 + 2) + 2, 3)
+    for i in range(5):
+        top, left = 2 + (i // 3) * 6, 2 + (i % 3) * 8
+        assert (got[top : top + 4, left : left + 6] == 10 * i).all()
+    assert (got == images.GRID_BACKGROUND).sum() == got.size - batch.size
+    assert images.grid(batch[:2], columns=9, padding=0).shape == (4, 12, 3)
+
+
+def test_grid_refuses_nothing_to_show():
+    with pytest.raises(InputError, match="0 images"):
+        images.grid(np.zeros((0, 4, 4, 3), np.uint8), columns=2)
+    with pytest.raises(InputError, match="0 columns"):
+        images.grid(np.zeros((1, 4, 4, 3), np.uint8), columns=0)
+    with pytest.raises(InputError, match="convert floats with to_uint8"):
+        images.grid(np.zeros((1, 4, 4, 3), np.float32), columns=1)
