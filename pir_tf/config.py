@@ -272,7 +272,7 @@ class ExperimentConfig:
     """One experiment, from data to report. Its seed decides all of its randomness."""
 
     preset: str = "paper"
-    """Name of the preset that the other values started from."""
+    """The preset that the other values started from: named by the command's first word, not by this option."""
     seed: int = 0
     """Seed of everything random, 0 or above."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -6,7 +6,8 @@ generator is updated through the discriminator just updated. Both updates see th
 The generator's update leaves every variable of the discriminator alone, moving statistics included: its pass uses batch
 statistics and discards the new state (`stateless_call`, deviation D18).
 
-Latents, classes and dropout masks of a step are functions of (seed, step), so that a resumed run repeats an unbroken one.
+Latents and classes of a step are functions of (seed, step), dropout masks of (their layer's seed, step), so that a resumed
+run repeats an unbroken one.
 The tuner (`pir_tf.tuning`) is this class with one more term in `generator_terms`.
 """
 
@@ -34,7 +35,7 @@ class ACGAN(keras.Model):
     Args:
         generator: `[z, class_one_hot]` to images in [-1, 1], as `gan.networks.build_generator` makes it.
         discriminator: images to `[u, class_logits]`, as `gan.networks.build_discriminator` makes it.
-        seed: seed of latents, classes and dropout.
+        seed: seed of latents and classes; the dropout layers bring their own.
         fools_weight: weight of L_fake_image_fools, 1 but for section 5.1.
         fake_class_weight: w_fake_class.
         real_class_weight: w_real_class.
@@ -167,7 +168,7 @@ class ACGAN(keras.Model):
     def state(self) -> dict[str, keras.Variable]:
         """Every variable that the next step depends on, by name: what a checkpoint holds.
 
-        Without the dropout layers' seed states: each step sets them from (seed, step), and Keras names them by how many
+        Without the dropout layers' seed states: each step sets them from their layer's seed and the step, and Keras names them by how many
         the process has made before, so that a resumed process would know them by other names.
         """
         groups = {
@@ -212,7 +213,7 @@ class ACGAN(keras.Model):
         return {**terms, "discriminator_loss": loss}
 
     def _seed_dropout(self) -> None:
-        """Makes the dropout masks of this step a function of (seed, step); the passes of a step differ."""
+        """Makes the dropout masks of this step a function of (layer's seed, step); the passes of a step differ."""
         for layer in self._dropouts:
             key = tf.stack([tf.constant(layer.seed, tf.int64), 4 * tf.convert_to_tensor(self.step)])
             state = layer.seed_generator.state

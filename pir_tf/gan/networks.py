@@ -96,7 +96,7 @@ def with_tanh(discriminator: keras.Model) -> keras.Model:
     """
     u, class_logits = discriminator.outputs
     source = layers.Activation("tanh", name="source")(u)
-    return keras.Model(discriminator.inputs, [source, class_logits], name="discriminator")
+    return keras.Model(discriminator.inputs[0], [source, class_logits], name="discriminator")
 
 
 def without_tanh(saved: keras.Model) -> keras.Model:
@@ -112,7 +112,7 @@ def without_tanh(saved: keras.Model) -> keras.Model:
             "load a discriminator that pir_tf saved."
         )
     outputs = [saved.get_layer("source_logit").output, saved.get_layer("class_logits").output]
-    return keras.Model(saved.inputs, outputs, name="discriminator")
+    return keras.Model(saved.inputs[0], outputs, name="discriminator")
 
 
 def _glorot(seed: int, name: str) -> keras.Initializer:

@@ -34,7 +34,7 @@ def pairs(before: np.ndarray, after: np.ndarray) -> Any:
         return None
     across = min(2, count)
     rows = -(-count // 2)
-    figure = style.new_figure(rows * 1.06 + 0.22, width=style.WIDTH if across == 2 else 2.14)
+    figure = style.new_figure(rows * 1.06 + 0.22, width=style.WIDTH if across == 2 else 2.14, dpi=style.PICTURE_DPI)
     figure.get_layout_engine().set(w_pad=0.0, h_pad=0.0, wspace=0.0, hspace=0.0)
     # A narrow empty column sets the two pairs of a row apart.
     widths = [1.0, 1.0, 0.12, 1.0, 1.0][: 5 if across == 2 else 2]
@@ -73,8 +73,12 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
         return None
     rows_each = max(1, 6 // len(shown))
     blocks = [(name, own[: rows_each * COLUMNS]) for name, own in shown]
-    rows = [(name if start == 0 else "", own[start : start + COLUMNS]) for name, own in blocks for start in range(0, len(own), COLUMNS)]
-    figure = style.new_figure(len(rows) * 1.06 + 0.22 * len(blocks))
+    rows = [
+        (name if start == 0 else "", own[start : start + COLUMNS])
+        for name, own in blocks
+        for start in range(0, len(own), COLUMNS)
+    ]
+    figure = style.new_figure(len(rows) * 1.06 + 0.22 * len(blocks), dpi=style.PICTURE_DPI)
     figure.get_layout_engine().set(w_pad=0.012, h_pad=0.012, wspace=0.0, hspace=0.0)
     grid = figure.subplots(len(rows), COLUMNS, squeeze=False)
     for line, (name, own) in zip(grid, rows, strict=True):

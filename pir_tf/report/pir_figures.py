@@ -102,7 +102,8 @@ def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any
         return None
     figure = style.new_figure(2.45, width=style.WIDTH if len(panels) > 1 else 2.5)
     points = [
-        np.array([(group["mean_predicted"], group["mean_true"]) for group in groups], np.float64) for _, groups in panels
+        np.array([(group["mean_predicted"], group["mean_true"]) for group in groups], np.float64)
+        for _, groups in panels
     ]
     low, high = _range(points)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -111,8 +112,7 @@ def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any
         axes.plot([low, high], [low, high], color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         axes.plot(*pairs.T, color=style.INK, linewidth=0.8, marker="o", markersize=4)
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-        style.few_ticks(axes)
-        axes.xaxis.set_major_locator(axes.yaxis.get_major_locator().__class__(4))
+        style.few_ticks(axes, which="both")
         axes.annotate(
             "underestimates", (0.04, 0.97), xycoords="axes fraction", va="top", color=style.MUTED, fontsize=style.SMALL
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pir_tf.runs import atomic
 
 WIDTH = 4.2
 DPI = 220
+PICTURE_DPI = 150  # photographs of 64 pixels need no more, and are most of the page's bytes
 INK, MUTED, RULE = "#1f2328", "#5c6370", "#d5d9de"
 BEFORE, AFTER = "#b4b9c0", "#0b62a4"
 BEFORE_TEXT = "#666c75"  # the grey of the bars would be too pale for text
@@ -23,12 +24,13 @@ TEXT = 9.0
 SMALL = 8.0
 
 
-def new_figure(height: float, *, width: float = WIDTH) -> Any:
+def new_figure(height: float, *, width: float = WIDTH, dpi: int = DPI) -> Any:
     """An empty figure that belongs to no window.
 
     Args:
         height: Height in inches.
         width: Width in inches.
+        dpi: Pixels per inch of the file.
 
     Returns:
         A `matplotlib.figure.Figure` drawn by Agg.
@@ -36,7 +38,7 @@ def new_figure(height: float, *, width: float = WIDTH) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.05)
     return figure
@@ -64,12 +66,13 @@ def count_axis(axes: Any, *, ticks: int = 5) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def few_ticks(axes: Any, *, ticks: int = 4) -> None:
-    """Few ticks on y, without a common offset or power in the corner."""
+def few_ticks(axes: Any, *, ticks: int = 4, which: Literal["y", "both"] = "y") -> None:
+    """Few ticks on y, or on both axes, without a common offset in the corner."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.yaxis.set_major_locator(MaxNLocator(ticks))
-    axes.yaxis.get_major_formatter().set_useOffset(False)
+    for axis in (axes.yaxis, axes.xaxis)[: 2 if which == "both" else 1]:
+        axis.set_major_locator(MaxNLocator(ticks))
+        axis.get_major_formatter().set_useOffset(False)
 
 
 def label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], *, apart: float = 0.1) -> None:
@@ -95,11 +98,17 @@ def label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], *, apart: floa
     for place, index in zip(places, order, strict=True):
         _, text, color = ends[index]
         axes.annotate(
-            text, (1.02, place), xycoords="axes fraction", fontsize=TEXT, color=color, va="center", annotation_clip=False
+            text,
+            (1.02, place),
+            xycoords="axes fraction",
+            fontsize=TEXT,
+            color=color,
+            va="center",
+            annotation_clip=False,
         )
 
 
 def save(figure: Any, path: Path) -> None:
     """Writes the figure as PNG; it appears under its name only when whole, and equal figures give equal bytes."""
     with atomic(path) as beside:
-        figure.savefig(beside, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(beside, format="png", metadata={"Software": None})

@@ -14,6 +14,8 @@ STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation")
 VIEWS = (("estimated", "the estimator's own view"), ("judged", "a second judge"))
 """Estimates of PIR beside the measured one, and what they are called."""
 
+NOT_JUDGED = "not measured"
+
 Row = tuple[str, ...]
 
 
@@ -57,7 +59,7 @@ def estimate_rows(results: dict[str, Any]) -> list[Row]:
     for key, name in VIEWS:
         view = results.get(key)
         if not view:
-            rows.append((name, *("not measured",) * 4))
+            rows.append((name, *(NOT_JUDGED,) * 4))
             continue
         rows.append(
             (
@@ -102,20 +104,18 @@ def result_table(results: dict[str, Any]) -> str:
     rows = result_rows(results)
     label_width = max(len(label) for label, _, _ in rows) + 2
     value_width = max(len(value) for _, value, _ in rows) + 2
-    lines = [
-        f"{label:<{label_width}}{value:<{value_width}}{remark}".rstrip() for label, value, remark in rows
+    lines = [f"{label:<{label_width}}{value:<{value_width}}{remark}".rstrip() for label, value, remark in rows]
+    lines += [
+        "",
+        f"{'Estimates, not gains':<28}" + "".join(f"{head:>9}" for head in ("before", "after", "change", "d")),
     ]
-    lines += ["", "Estimates, not gains:"]
-    for name, before, after, change, d in estimate_rows(results):
-        known = before != "not measured"
-        said = f"{before} before, {after} after, change {change}, d {d}" if known else "not measured"
-        lines.append(f"  {name:<{label_width}}{said}")
+    for name, *values in estimate_rows(results):
+        known = values[0] != NOT_JUDGED
+        cells = "".join(f"{value:>9}" for value in values) if known else f"   {NOT_JUDGED}"
+        lines.append(f"  {name:<26}{cells}")
     if results.get("note"):
-        lines += ["", f"Note: {results['note']}"]
-    return "\n".join(part for line in lines for part in (textwrap.wrap(line, WIDTH, **_KEEP) or [""]))
-
-
-_KEEP: dict[str, Any] = {"drop_whitespace": True, "replace_whitespace": False, "subsequent_indent": "    "}
+        lines += ["", *textwrap.wrap(f"Note: {results['note']}", WIDTH)]
+    return "\n".join(lines)
 
 
 def quality_rows(quality: dict[str, Any]) -> list[Row]:

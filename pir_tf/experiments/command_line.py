@@ -1,0 +1,108 @@
+"""The command line of one experiment: every field of the config as an option, mistakes in one sentence.
+
+Nothing heavy is imported here, so `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from unittest import mock
+
+import tyro
+
+from pir_tf.config import PRESETS, ExperimentConfig, preset
+from pir_tf.errors import InputError
+from pir_tf.runs import STAGES
+
+DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
+
+The first word may name a preset: laptop (minutes on two CPU cores; used when none is named), smoke (every stage in under a
+minute) or paper (every value of the paper). Each option below changes one field of it. "Source" names the section of the
+paper, D1 to D21 the deviations that the README lists."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run and where."""
+
+    experiment: Annotated[ExperimentConfig, tyro.conf.arg(name="")]
+    run_dir: Path | None = None
+    """Directory of the run, made when absent; the same one again resumes it. Default: runs/<time>-<objective>-<preset>."""
+    stages: tuple[str, ...] = STAGES
+    """Stages to run, of gan, interactions, estimator, tuning, evaluation, report; finished ones are skipped."""
+    dry_run: bool = False
+    """Print the whole config, counts, steps and an estimate of time and memory, and run nothing."""
+
+    def __post_init__(self) -> None:
+        unknown = [stage for stage in self.stages if stage not in STAGES]
+        if unknown or not self.stages:
+            received = ", ".join(unknown) or "nothing"
+            raise InputError(f"--stages received {received}, expected some of {', '.join(STAGES)}: name those to run.")
+
+
+def parse(arguments: list[str]) -> Options:
+    """The options that a command line means.
+
+    Raises:
+        InputError: anything in it that can't be used, in one sentence.
+        SystemExit: `--help` was answered (code 0).
+    """
+    words = list(arguments)
+    name = words.pop(0) if words and not words[0].startswith("-") else "laptop"
+    if name not in PRESETS:
+        raise InputError(f"Preset {name!r} is unknown, expected one of {', '.join(PRESETS)}: name it first, or none.")
+    if any(word.split("=")[0] == "--preset" for word in words):
+        raise InputError("--preset was given as an option, expected as the first word: for example `run smoke`.")
+    default = Options(preset(name))
+    asks_for_help = any(word in ("-h", "--help") for word in words)
+    # Wide lines for errors, so that each sentence comes whole.
+    columns = contextlib.nullcontext() if asks_for_help else mock.patch.dict(os.environ, COLUMNS="10000")
+    said = io.StringIO()
+    try:
+        with columns, contextlib.redirect_stderr(said):
+            return tyro.cli(
+                Options,
+                default=default,
+                args=words,
+                prog="python -m pir_tf.experiments.run [smoke|laptop|paper]",
+                description=DESCRIPTION,
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise InputError(_sentence(said.getvalue())) from None
+
+
+def resume_command(arguments: list[str], path: Path) -> str:
+    """The command that goes on with this run, whatever ended it."""
+    words = list(arguments)
+    if not any(re.match(r"--run[-_]dir(=|$)", word) for word in words):
+        words += ["--run-dir", str(path)]
+    return shlex.join(["python", "-m", "pir_tf.experiments.run", *words])
+
+
+def _sentence(boxed: str) -> str:
+    """The one sentence in the parser's framed message, with the option that was probably meant."""
+    lines = [line.strip("│ ").strip() for line in boxed.splitlines()]
+    lines = [line for line in lines if line and line[0] not in "╭╰─"]
+    if not lines:
+        return "The command line can't be read: see --help."
+    message = re.sub(r"^Error parsing (?!--)[\w.]+: ", "", lines[0])
+    message = re.sub(r"^Error parsing (--\S+): ", r"\1: ", message)
+    meant = next((lines[i + 1] for i, line in enumerate(lines[:-1]) if line.startswith("Perhaps you meant")), None)
+    if meant:
+        return f"{message}; perhaps {meant.split()[0]} was meant: see --help for every option."
+    return message if "change it with" in message or "name those" in message else f"{message.rstrip('.')}: see --help."
+
+
+def fail(message: str) -> None:
+    """Says a user's mistake."""
+    print(f"Error: {message}", file=sys.stderr)

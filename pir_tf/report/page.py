@@ -1,0 +1,159 @@
+"""The page of a run: one HTML file that holds its pictures and needs neither network nor JavaScript.
+
+`write_report` reads the run's files, draws the figures as PNG files beside the page, and sets them into the template.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pir_tf.report import curves, numbers, pictures, pir_figures, sentences, style, tables
+from pir_tf.report.reading import RunFiles, read_run
+from pir_tf.runs import atomic
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A PNG inside the page.
+
+    Attributes:
+        source: The file as a `data:` address.
+        width, height: Size at which its text has its nominal size, in CSS pixels.
+    """
+
+    source: str
+    width: int
+    height: int
+
+
+def write_report(run_directory: Path) -> Path:
+    """Writes `report/index.html` and the figures of a run; what is not measured yet is said so.
+
+    Args:
+        run_directory: The directory of the run.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        InputError: The directory holds no run, or one of its files is damaged.
+    """
+    run = read_run(Path(run_directory))
+    directory = run.path / "report"
+    directory.mkdir(exist_ok=True)
+    shown: dict[str, Picture] = {}
+    for name, figure in _figures(run):
+        path = directory / f"{name}.png"
+        if figure is None:
+            path.unlink(missing_ok=True)  # of an earlier report, and no longer true
+            continue
+        style.save(figure, path)
+        width, height = (round(96 * inches) for inches in figure.get_size_inches())
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        shown[name] = Picture(f"data:image/png;base64,{data}", width, height)
+    page = directory / "index.html"
+    with atomic(page) as beside:
+        beside.write_text(_render(run, shown), encoding="utf-8")
+    return page
+
+
+def _figures(run: RunFiles) -> Iterator[tuple[str, Any]]:
+    """Every figure by the name of its file, one at a time; `None` for what the run does not have."""
+    yield "pir", pir_figures.before_after(_pir_panels(run))
+    yield "training-pir", pir_figures.training_spread(_training_pir(run))
+    yield "calibration", pir_figures.calibration(_calibration_panels(run.quality))
+    tuning, gan = run.tuning_history, run.gan_history
+    yield "tuning-pir", None if tuning is None else curves.pir_along(tuning)
+    yield "tuning-losses", None if tuning is None else curves.loss_terms(tuning, curves.TUNING_TERMS)
+    yield "tuning-gradients", None if tuning is None else curves.gradient_norms(tuning)
+    yield "gan-losses", None if gan is None else curves.loss_terms(gan, curves.PRETRAINING_TERMS)
+    yield "gan-distance", None if gan is None else curves.distance_along(gan)
+    for index in range(min(len(run.class_names), pictures.MOST_CLASSES)):
+        yield f"pairs-{index}", pictures.pairs(*_pairs_of(run, index))
+    for name, images, labels in (
+        ("before", "before", "labels_before"),
+        ("after", "after", "labels_after"),
+        ("real", "real", "real_labels"),
+    ):
+        known = images in run.samples and labels in run.samples
+        drawn = pictures.samples(run.samples[images], run.samples[labels], run.class_names) if known else None
+        yield f"samples-{name}", drawn
+
+
+def _pir_panels(run: RunFiles) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    measured = "true PIR" if run.results.get("source") == "simulated" else "PIR from people's answers"
+    titles = (("true", measured), ("estimated", "estimated PIR (not a proof)"), ("judged", "PIR by a second judge"))
+    return [(title, run.values(f"{key}_before"), run.values(f"{key}_after")) for key, title in titles]
+
+
+def _training_pir(run: RunFiles) -> np.ndarray:
+    table = run.interactions
+    if table is None or not {"impressions", "positives"} <= set(table):
+        return np.empty(0)
+    rated = table[table["impressions"] > 0]
+    return (rated["positives"] / rated["impressions"]).to_numpy(np.float64)
+
+
+def _calibration_panels(quality: dict[str, Any]) -> list[tuple[str, Any]]:
+    used = numbers.number(quality.get("temperature"), 2, missing="of use")
+    sides = (("at_temperature_1", "temperature 1"), ("at_temperature", f"temperature {used}"))
+    return [(title, (quality.get(key) or {}).get("calibration") or []) for key, title in sides]
+
+
+def _pairs_of(run: RunFiles, index: int) -> tuple[np.ndarray, np.ndarray]:
+    if not {"pair_before", "pair_after", "pair_labels"} <= set(run.samples):
+        return np.empty(0), np.empty(0)
+    own = run.samples["pair_labels"] == index
+    return run.samples["pair_before"][own], run.samples["pair_after"][own]
+
+
+def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pir_tf.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["typeset"] = _typeset
+    results = run.results
+    return environment.get_template("report.html.j2").render(
+        figures=shown,
+        run=run,
+        results=results,
+        headline=sentences.headline(results),
+        sentence=sentences.verdict_sentence(results),
+        tone=sentences.TONES[sentences.verdict(results)],
+        audience=sentences.audience(results or _from_config(run.config)),
+        estimator_sentence=sentences.estimator_sentence(results),
+        result_rows=tables.result_rows(results),
+        estimate_rows=tables.estimate_rows(results),
+        observed_row=tables.observed_row(results),
+        quality_rows=tables.quality_rows(run.quality),
+        diversity_rows=tables.diversity_rows(results, run.class_names),
+        stage_rows=tables.stage_rows(run.stages),
+        config_groups=tables.config_groups(run.config),
+        number=numbers.number,
+        percent=numbers.percent,
+        plain=numbers.plain,
+        has_pairs=any(name.startswith("pairs-") for name in shown),
+        hidden_classes=max(0, len(run.class_names) - pictures.MOST_CLASSES),
+    )
+
+
+def _from_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Who the audience is when no results say so."""
+    return {"source": config.get("interactions.source"), "objective": config.get("interactions.objective")}
+
+
+def _typeset(text: str) -> str:
+    """A number's hyphen as a minus sign."""
+    return f"−{text[1:]}" if text[:1] == "-" and text[1:2].isdigit() else text
