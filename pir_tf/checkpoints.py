@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ from pir_tf.errors import InputError
 from pir_tf.runs import atomic
 
 KEPT = 2
-DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
+DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged `.npz` raises, by where the damage is."""
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """Writes every variable of `state` (name to Keras variable) as one `.npz`, atomically."""
-    arrays = {name: np.asarray(keras.ops.convert_to_numpy(variable)) for name, variable in state.items()}
+    arrays: dict[str, Any] = {
+        name: np.asarray(keras.ops.convert_to_numpy(variable)) for name, variable in state.items()
+    }
     with atomic(path) as beside:
         np.savez(beside, **arrays)
 

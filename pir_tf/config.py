@@ -179,16 +179,22 @@ class EstimatorConfig:
     """New images whose simulated PIR measures the estimator's quality; real answers use 5 folds. Source: D21."""
 
     def __post_init__(self) -> None:
-        _require(self.backbone in ("inception_v3", "compact"), "estimator.backbone", self.backbone, "inception_v3 or compact")
+        _require(
+            self.backbone in ("inception_v3", "compact"), "estimator.backbone", self.backbone, "inception_v3 or compact"
+        )
         scheme, _, rest = self.weights.partition(":")
         named = self.weights in ("none", "imagenet") or (scheme in ("file", "hub") and bool(rest))
         _require(named, "estimator.weights", self.weights, "none, imagenet, file:PATH or hub:HANDLE")
         if self.backbone == "compact":
             ok = self.weights == "none"
             _require(ok, "estimator.weights", self.weights, "none, since the compact backbone is trained from scratch")
-            _require(self.layer == "", "estimator.layer", self.layer, "nothing, since layers are chosen of inception_v3")
+            _require(
+                self.layer == "", "estimator.layer", self.layer, "nothing, since layers are chosen of inception_v3"
+            )
             whole = self.trainable == "all"
-            _require(whole, "estimator.trainable", self.trainable, "all, since the compact backbone has no first weights")
+            _require(
+                whole, "estimator.trainable", self.trainable, "all, since the compact backbone has no first weights"
+            )
         _require(self.trainable in ("all", "head"), "estimator.trainable", self.trainable, "all or head")
         _require(self.output in ("bins", "scalar"), "estimator.output", self.output, "bins or scalar")
         positive = ("image_size", "learning_rate", "steps", "batch_size", "temperature", "quality_images")

@@ -92,7 +92,8 @@ class RunDirectory:
         if differ:
             said = ", ".join(f"{name} ({before.get(name)!r} there, {now.get(name)!r} now)" for name in differ)
             raise InputError(
-                f"{self.path} holds an experiment that differs in {said}: name another directory with --run-dir, or repeat its config."
+                f"{self.path} holds an experiment that differs in {said}: name another directory with --run-dir, "
+                "or repeat its config."
             )
 
 

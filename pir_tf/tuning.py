@@ -22,7 +22,11 @@ import tensorflow as tf
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.history import is_due
 
-GRADIENT_NAMES = {"L_fake_image_fools": "gradient_fools", "L_fake_class": "gradient_fake_class", "L_PIR": "gradient_pir"}
+GRADIENT_NAMES = {
+    "L_fake_image_fools": "gradient_fools",
+    "L_fake_class": "gradient_fake_class",
+    "L_PIR": "gradient_pir",
+}
 """The generator's terms, and the columns of the log that hold their gradients' norms."""
 GRADIENT_COLUMNS = tuple(GRADIENT_NAMES.values())
 
@@ -40,12 +44,20 @@ class Tuner(ACGAN):
     Source: 2.4. Deviation: D19 (both networks go on, with fresh optimizer state).
     """
 
+    log_names = (*ACGAN.log_names, "L_PIR")
+
     def __init__(
-        self, generator: keras.Model, discriminator: keras.Model, estimator: keras.Model, *, pir_weight: float, **settings: Any
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        estimator: keras.Model,
+        *,
+        pir_weight: float,
+        **settings: Any,
     ) -> None:
         super().__init__(generator, discriminator, **settings)
         estimator.trainable = False
-        # In a list of a plain object, so that Keras tracks none of its variables as the tuner's own.
+        # Inside a plain object, so that Keras tracks none of its variables as the tuner's own.
         self._estimator = _Untracked(estimator)
         self.pir_weight = pir_weight
 
@@ -103,7 +115,7 @@ class LogGradientNorms(keras.callbacks.Callback):
 
     def __init__(self, tuner: Tuner, *, every: int, batch_size: int, patience: int = 3) -> None:
         super().__init__()
-        self._tuner, self._every, self._batch_size, self._patience = tuner, every, batch_size, patience
+        self._tuner, self._every, self._patience = tuner, every, patience
         self._zeros = 0
         self._norms = tf.function(lambda: tuner.gradient_norms(batch_size), jit_compile=False)
 

@@ -125,7 +125,13 @@ def _time_of_day(rng: np.random.Generator, count: int) -> tuple[np.ndarray, dict
     return colours, sun
 
 
-def _sky(rng, colours, sun, elevation, columns) -> np.ndarray:
+def _sky(
+    rng: np.random.Generator,
+    colours: np.ndarray,
+    sun: dict[str, np.ndarray],
+    elevation: np.ndarray,
+    columns: np.ndarray,
+) -> np.ndarray:
     """Returns the sky, [3, count, rows of `elevation`, pixels]."""
     zenith, middle, low, glow, _, _, lit, shaded = colours
     count = elevation.shape[0]
@@ -151,7 +157,16 @@ def _sky(rng, colours, sun, elevation, columns) -> np.ndarray:
     return mix(sky, np.minimum(glow + 0.25, 1), disc)
 
 
-def _compose(ground, sky, colours, sun, elevation, depth, columns, horizon) -> np.ndarray:
+def _compose(
+    ground: terrain.Ground,
+    sky: np.ndarray,
+    colours: np.ndarray,
+    sun: dict[str, np.ndarray],
+    elevation: np.ndarray,
+    depth: np.ndarray,
+    columns: np.ndarray,
+    horizon: np.ndarray,
+) -> np.ndarray:
     """Returns the ground seen in front of the sky, water included, [3, count, pixels, pixels]."""
     _, _, low, glow, direct, ambient, _, _ = colours
     count, steps, pixels = ground.height.shape
@@ -193,7 +208,7 @@ def _compose(ground, sky, colours, sun, elevation, depth, columns, horizon) -> n
     return image
 
 
-def _spruces(rng, image, colours, columns) -> np.ndarray:
+def _spruces(rng: np.random.Generator, image: np.ndarray, colours: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Returns the pictures with spruces in front of about two in five of them."""
     count, trees = image.shape[1], 16
     direct, ambient = colours[4], colours[5]

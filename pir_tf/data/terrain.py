@@ -8,10 +8,15 @@ Everything is drawn for a batch of images at once; the sky and the composition a
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 DISTANCE_RATE = 4.2  # distance = exp(DISTANCE_RATE * depth): the far end is 67 times as far as the near one
+
+
+Values = float | np.ndarray
+"""A number, or an array that broadcasts with the others."""
 
 
 @dataclasses.dataclass
@@ -35,15 +40,15 @@ class Ground:
     wave: np.ndarray
 
 
-def smoothstep(low, high, value):
+def smoothstep(low: Values, high: Values, value: Values) -> np.ndarray:
     """Returns 0 below `low`, 1 above `high` and a smooth cubic between."""
     t = np.clip((value - low) * (1 / (high - low)), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def mix(first, second, share):
+def mix(first: Values, second: Values, share: Values) -> np.ndarray:
     """Returns `first` where `share` is 0 and `second` where it is 1."""
-    change = (second - first) * share
+    change: Any = (second - first) * share
     change += first
     return change
 
@@ -66,7 +71,9 @@ def spline_weights(position: np.ndarray, cells: int) -> np.ndarray:
     return (far * far * far - 4 * near * near * near) / 6
 
 
-def smooth_noise(rng, count, rows, columns, cells):
+def smooth_noise(
+    rng: np.random.Generator, count: int, rows: np.ndarray, columns: np.ndarray, cells: tuple[int, int]
+) -> np.ndarray:
     """Returns smooth noise of mean 0 and deviation about 1, [count, rows, columns].
 
     Args:
@@ -80,9 +87,17 @@ def smooth_noise(rng, count, rows, columns, cells):
     return spline_weights(rows, cells[0]) @ (grid @ spline_weights(columns, cells[1]).T)
 
 
-def fractal_noise(rng, count, rows, columns, cells, octaves, gain=0.5):
+def fractal_noise(
+    rng: np.random.Generator,
+    count: int,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    cells: tuple[int, int],
+    octaves: int,
+    gain: float = 0.5,
+) -> np.ndarray:
     """Returns a sum of `octaves` smooth noises, each twice as fine and `gain` times as high as the one before."""
-    total = 0.0
+    total: Any = 0.0
     for octave in range(octaves):
         scaled = (cells[0] << octave, cells[1] << octave)
         total = total + np.float32(gain**octave) * smooth_noise(rng, count, rows, columns, scaled)
@@ -96,7 +111,9 @@ def slopes(height: np.ndarray, depth: np.ndarray, columns: np.ndarray) -> tuple[
     return across, away
 
 
-def lambert(across, away, side, height=0.52, toward=-0.36):
+def lambert(
+    across: np.ndarray, away: np.ndarray, side: np.ndarray, height: float = 0.52, toward: float = -0.36
+) -> np.ndarray:
     """Returns the cosine of the angle to a light on `side` (-1 left, 1 right), 0..1."""
     norm = np.float32(np.sqrt(1 + height**2 + toward**2))
     dot = (height - across * side - away * toward) / norm
@@ -127,7 +144,7 @@ FOAM = np.array([0.97, 0.98, 0.98], dtype=np.float32).reshape(3, 1, 1, 1)
 LAGOON = np.array([0.25, 0.72, 0.68], dtype=np.float32).reshape(3, 1, 1, 1)
 
 
-def mountains(rng: np.random.Generator, count: int, depth: np.ndarray, columns: np.ndarray, side) -> Ground:
+def mountains(rng: np.random.Generator, count: int, depth: np.ndarray, columns: np.ndarray, side: np.ndarray) -> Ground:
     """Returns ranges of mountains behind a foreground of meadow or forest, some with a lake.
 
     Args:
@@ -194,7 +211,7 @@ def mountains(rng: np.random.Generator, count: int, depth: np.ndarray, columns: 
     return Ground(height, albedo, light, haze, water * 0.62, wave * 0.5)
 
 
-def coasts(rng: np.random.Generator, count: int, depth: np.ndarray, columns: np.ndarray, side) -> Ground:
+def coasts(rng: np.random.Generator, count: int, depth: np.ndarray, columns: np.ndarray, side: np.ndarray) -> Ground:
     """Returns a sea with a beach in front or on one side, headlands and cliffs; arguments as in `mountains`."""
     d, x = depth[None, :, None], columns[None, None, :]
     hand = 2 * chance(rng, 0.5, count) - 1

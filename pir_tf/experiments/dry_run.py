@@ -63,7 +63,8 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
     return {
         "gan": gan_images * acgan,
         "interactions": config.interactions.images * GENERATOR_FLOPS,
-        "estimator and second judge": judges * (config.estimator.steps * config.estimator.batch_size * per_image + features),
+        "estimator and second judge": judges
+        * (config.estimator.steps * config.estimator.batch_size * per_image + features),
         "tuning": config.tuning.steps * config.tuning.batch_size * (acgan + 2 * estimator),
         "evaluation": 2 * config.evaluation.images * (GENERATOR_FLOPS + judges * estimator),
     }

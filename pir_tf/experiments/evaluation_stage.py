@@ -16,7 +16,7 @@ from pir_tf.experiments.estimator_stage import estimator_path, train, training_p
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.interactions_stage import Shown, sample
 from pir_tf.experiments.objective import true_pir
-from pir_tf.experiments.people import Waiting, answers, image_ids
+from pir_tf.experiments.people import Waiting, answers, answers_digest, image_ids
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import load_generator
 from pir_tf.images import to_float
@@ -68,7 +68,8 @@ def run(run: RunDirectory) -> dict[str, Any]:
     write_json(run.file("evaluation", "results.json"), facts)
     if waiting:
         raise waiting
-    return {}
+    given = run.config.evaluation.source
+    return {"answers_sha256": answers_digest(Path(given.removeprefix("csv:")))} if given.startswith("csv:") else {}
 
 
 def _images(run: RunDirectory) -> tuple[np.ndarray, np.ndarray, Sides]:
@@ -100,8 +101,11 @@ def _truth(run: RunDirectory, before: np.ndarray, after: np.ndarray, labels: Sid
     objective = true_pir(config)
     if objective is not None and config.evaluation.source == "same":
         true = objective(before), objective(after)
-        observed = tuple(_observed(run, pir, classes, when) for pir, classes, when in zip(true, labels, ("before", "after"), strict=True))
-        return true, (observed[0], observed[1])
+        noisy = [
+            _observed(run, pir, classes, when)
+            for pir, classes, when in zip(true, labels, ("before", "after"), strict=True)
+        ]
+        return true, (noisy[0], noisy[1])
     return _people(run, before, after), None
 
 
@@ -164,19 +168,19 @@ def _write_samples(
         for side, when in enumerate(("before", "after"))
     }
     pair_before, pair_after, pair_labels = _pairs(run)
+    arrays_by_name: dict[str, Any] = {
+        **images,
+        **values,
+        "labels_before": labels[0],
+        "labels_after": labels[1],
+        "pair_before": pair_before,
+        "pair_after": pair_after,
+        "pair_labels": pair_labels,
+        "real": real[0][:64],
+        "real_labels": real[1][:64],
+    }
     with atomic(run.file("evaluation", "samples.npz")) as beside:
-        np.savez_compressed(
-            beside,
-            **images,
-            **values,
-            labels_before=labels[0],
-            labels_after=labels[1],
-            pair_before=pair_before,
-            pair_after=pair_after,
-            pair_labels=pair_labels,
-            real=real[0][:64],
-            real_labels=real[1][:64],
-        )
+        np.savez_compressed(beside, **arrays_by_name)
 
 
 def _pairs(run: RunDirectory) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

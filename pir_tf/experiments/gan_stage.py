@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pir_tf.config import derived_seed
 from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
@@ -29,7 +31,11 @@ def load_data(run: RunDirectory) -> ImageSet:
         split=config.data.split,
         on_bad_file=config.data.on_bad_file,
     )
-    facts = {"class_names": list(image_set.class_names), "images": len(image_set.images), "sha256": image_set.digest}
+    facts: dict[str, Any] = {
+        "class_names": list(image_set.class_names),
+        "images": len(image_set.images),
+        "sha256": image_set.digest,
+    }
     path = run.path / "data.json"
     if not path.exists():
         write_json(path, facts)
@@ -42,7 +48,7 @@ def load_data(run: RunDirectory) -> ImageSet:
     return image_set
 
 
-def run(run: RunDirectory) -> dict[str, object]:
+def run(run: RunDirectory) -> dict[str, Any]:
     """Writes `gan/generator.keras`, `gan/discriminator.keras` and `gan/generator.json`."""
     config = run.config
     directory = run.file("gan", "generator.keras").parent

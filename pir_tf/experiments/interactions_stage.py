@@ -11,7 +11,7 @@ import numpy as np
 
 from pir_tf.config import derived_seed
 from pir_tf.experiments.objective import true_pir
-from pir_tf.experiments.people import answers, image_ids
+from pir_tf.experiments.people import answers, answers_digest, image_ids
 from pir_tf.experiments.progress import track
 from pir_tf.gan.sampling import BATCH, draw_latents, generate_batches
 from pir_tf.gan.saved import load_generator
@@ -40,6 +40,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     config = run.config
     shown = _shown(run)
     objective = true_pir(config)
+    facts: dict[str, Any] = {}
     if objective is not None:
         interactions = simulate(
             objective(shown.images),
@@ -52,9 +53,10 @@ def run(run: RunDirectory) -> dict[str, Any]:
         path = Path(config.interactions.source.removeprefix("csv:"))
         todo = "Then give the same command again."
         rated = answers(path, shown.images, shown.ids, run_directory=run.path, todo=todo)
+        facts["answers_sha256"] = answers_digest(path)
         interactions = Interactions(np.array(shown.ids), shown.labels, rated.impressions, rated.positives)
     interactions.save(run.file("interactions", "interactions.csv"))
-    return {"rated_images": int(interactions.rated.sum())}
+    return {"rated_images": int(interactions.rated.sum()), **facts}
 
 
 def sample(generator: keras.Model, count: int, *, seed: int, title: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

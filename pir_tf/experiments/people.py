@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pir_tf.errors import InputError
 from pir_tf.images import save_png
 from pir_tf.interactions.ratings_csv import Ratings, is_unfilled, read_ratings, write_template
 from pir_tf.runs import read_json, write_json
@@ -57,6 +58,29 @@ def answers(path: Path, images: np.ndarray, ids: list[str], *, run_directory: Pa
     return read_ratings(path, ids)
 
 
+def answers_digest(path: Path) -> str:
+    """SHA-256 of the answers, noted when they are used, so that a later change is noticed."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def require_unchanged(stage: str, facts: dict[str, object], source: str) -> None:
+    """Refuses answers that changed after a stage used them.
+
+    Args:
+        stage: the stage's name.
+        facts: what `done.json` of that stage holds.
+        source: the config's `csv:PATH`, or anything else.
+
+    Raises:
+        InputError: the file is there and differs from the one that was used.
+    """
+    path, used = Path(source.removeprefix("csv:")), facts.get("answers_sha256")
+    if used and source.startswith("csv:") and path.exists() and answers_digest(path) != used:
+        raise InputError(
+            f"{path} changed after stage {stage} used it: restore it, or begin a new run with it by --run-dir NEW."
+        )
+
+
 def images_folder(path: Path) -> Path:
     """Where the images lie that the answers in `path` are about."""
     return path.with_name(f"{path.stem}_images")
@@ -65,8 +89,10 @@ def images_folder(path: Path) -> Path:
 def run_directory_of(source: str) -> Path | None:
     """The run that wrote the images for `csv:PATH`, when there is one: the same command then goes on with it."""
     scheme, _, rest = source.partition(":")
+    if scheme != "csv":
+        return None
     note = images_folder(Path(rest)) / "run.json"
-    if scheme != "csv" or not note.exists():
+    if not note.exists():
         return None
     try:
         directory = Path(read_json(note)["run_directory"])

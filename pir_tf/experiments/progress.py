@@ -62,4 +62,12 @@ def track(items: Iterable[T], title: str, total: int, unit: str = "image", size:
 
 
 def _bar(title: str, total: int, unit: str, initial: int = 0) -> Any:
-    return tqdm(desc=f"{title:<28}", total=total, initial=initial, unit=f" {unit}", ncols=110, mininterval=0.5, dynamic_ncols=False)
+    return tqdm(
+        desc=f"{title:<28}",
+        total=total,
+        initial=initial,
+        unit=f" {unit}",
+        ncols=110,
+        mininterval=0.5,
+        dynamic_ncols=False,
+    )

@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         fail(str(error))
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted: finished stages and checkpoints are kept; the first line above resumes it.", file=sys.stderr)
+        print(
+            "\nInterrupted: finished stages and checkpoints are kept; the first line above resumes it.", file=sys.stderr
+        )
         return 130
 
 
@@ -84,7 +86,9 @@ def _run_that_waits(config: ExperimentConfig) -> Path | None:
 
 
 def _default_directory(config: ExperimentConfig) -> Path:
-    objective = config.interactions.objective.replace(":", "-") if config.interactions.source == "simulated" else "people"
+    objective = (
+        config.interactions.objective.replace(":", "-") if config.interactions.source == "simulated" else "people"
+    )
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{objective}-{config.preset}"
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from pir_tf.errors import InputError
-from pir_tf.experiments.people import Waiting
+from pir_tf.experiments.people import Waiting, require_unchanged
 from pir_tf.runs import STAGES, RunDirectory, said_in_one_sentence
 
 NEEDS = {
@@ -43,8 +43,10 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 f"add it to --stages."
             )
     waiting: Waiting | None = None
+    sources = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}
     for stage in asked:
         if run.is_done(stage):
+            require_unchanged(stage, run.facts(stage) or {}, sources.get(stage, ""))
             print(f"{stage}: done before, skipped")
             continue
         start = time.monotonic()

@@ -43,6 +43,12 @@ class ACGAN(keras.Model):
     Source: C.1. Deviation: D16 (classes uniform).
     """
 
+    log_names: tuple[str, ...] = (
+        *("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class"),
+        *("discriminator_loss", "generator_loss"),
+    )
+    """What a step logs. A subclass with more terms adds theirs."""
+
     def __init__(
         self,
         generator: keras.Model,
@@ -66,7 +72,8 @@ class ACGAN(keras.Model):
         self._generate = fast_generator(generator)
         # At rate 0 a Dropout layer has no seed generator.
         self._dropouts = [d for d in discriminator.layers if isinstance(d, keras.layers.Dropout) and d.rate > 0]
-        self._means: dict[str, keras.metrics.Mean] = {}
+        # All made here: Keras takes no new ones once the model has been called.
+        self._means = {name: keras.metrics.Mean(name=name) for name in self.log_names}
 
     def compile(
         self,
@@ -221,7 +228,5 @@ class ACGAN(keras.Model):
 
     def _mean_logs(self, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         for name, value in logs.items():
-            if name not in self._means:
-                self._means[name] = keras.metrics.Mean(name=name)
             self._means[name].update_state(value)
         return {name: self._means[name].result() for name in logs}

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from pir_tf.checkpoints import DAMAGE
 from pir_tf.data.landscapes import CLASS_NAMES
 from pir_tf.errors import InputError
 from pir_tf.gan.networks import build_discriminator, build_generator
@@ -31,18 +32,22 @@ def bundled_networks(*, dropout: float = 0.5, path: Path = WEIGHTS) -> Networks:
         Both networks and the class names.
 
     Raises:
-        InputError: the file is missing or doesn't fit the networks of C.2.
+        InputError: the file is missing or damaged, or doesn't fit the networks of C.2.
     """
     if not path.exists():
         raise InputError(f"{path} is missing from this installation: reinstall, or train with --gan.generator train.")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except DAMAGE as error:
+        raise InputError(f"{path} is damaged ({error}): reinstall the package.") from error
     generator, discriminator = build_generator(len(CLASS_NAMES)), build_discriminator(len(CLASS_NAMES), dropout=dropout)
-    with np.load(path, allow_pickle=False) as stored:
-        for prefix, network in (("generator", generator), ("discriminator", discriminator)):
-            for variable in _stored_variables(network):
-                name = f"{prefix}/{variable.path}"
-                if name not in stored.files or stored[name].shape != tuple(variable.shape):
-                    raise InputError(f"{path} doesn't hold {name} of shape {tuple(variable.shape)}: reinstall the package.")
-                variable.assign(stored[name].astype(np.float32))
+    for prefix, network in (("generator", generator), ("discriminator", discriminator)):
+        for variable in _stored_variables(network):
+            name = f"{prefix}/{variable.path}"
+            if name not in arrays or arrays[name].shape != tuple(variable.shape):
+                raise InputError(f"{path} doesn't hold {name} of shape {tuple(variable.shape)}: reinstall the package.")
+            variable.assign(arrays[name].astype(np.float32))
     return Networks(generator, discriminator, CLASS_NAMES)
 
 

@@ -77,12 +77,15 @@ def train_acgan(
         callbacks: more callbacks, such as a progress bar.
     """
     image_set.require_at_least(config.batch_size)
+    directory.mkdir(parents=True, exist_ok=True)
     acgan.compile(
         *optimizers(config.generator_learning_rate, config.discriminator_learning_rate, config.adam_beta_1),
         jit_compile=jit_compile,
     )
     first = checkpoints.restore_latest(directory / "checkpoints", acgan.state())
-    measure = _MeasureAndSample(acgan, image_set, directory, every=config.sample_every, seed=derived_seed(seed, "samples"))
+    measure = _MeasureAndSample(
+        acgan, image_set, directory, every=config.sample_every, seed=derived_seed(seed, "samples")
+    )
     done = lambda: int(acgan.step.numpy())  # noqa: E731
     own: list[keras.callbacks.Callback] = [
         StopOnNonFinite(),

@@ -23,10 +23,8 @@ SYMBOLS = {
     "L_fake_image_fools": r"$L_{\mathrm{fake\ image\ fools}}$",
     "L_fake_class": r"$L_{\mathrm{fake\ class}}$",
     "L_PIR": r"$L_{\mathrm{PIR}}$",
-    "discriminator_loss": "discriminator's loss",
-    "generator_loss": "generator's loss",
 }
-GENERATOR_TERMS = ("L_fake_image_fools", "L_fake_class", "L_PIR", "generator_loss")
+GENERATOR_TERMS = ("L_fake_image_fools", "L_fake_class", "L_PIR")
 GRADIENTS = (
     ("gradient_pir", "PIR", style.AFTER, "-", "o"),
     ("gradient_fools", "fools", style.INK, "-", "s"),
@@ -50,7 +48,7 @@ def pir_along(history: pd.DataFrame) -> Any:
         axes.plot(*estimated.T, color=style.MUTED, linewidth=1.1, marker="." if len(estimated) == 1 else None)
         ends.append((estimated[-max(1, len(estimated) // 20) :, 1].mean(), "estimated", style.MUTED))
     if true.size:
-        axes.plot(*true.T, color=style.AFTER, linewidth=1.6, marker="o", markersize=4)
+        axes.plot(*true.T, color=style.AFTER, linewidth=1.6, marker="o", markersize=4, clip_on=False)
         ends.append((true[-1, 1], "true", style.AFTER))
     _widen(axes)
     style.count_axis(axes)
@@ -90,8 +88,8 @@ def gradient_norms(history: pd.DataFrame) -> Any:
     Source: 2.4.
     """
     lines = [(label, color, dash, mark, _series(history, name)) for name, label, color, dash, mark in GRADIENTS]
-    lines = [(*look, points[points[:, 1] > 0]) for *look, points in lines if points.size]
-    lines = [line for line in lines if line[-1].size]
+    lines = [(*line[:4], line[4][line[4][:, 1] > 0]) for line in lines]  # a log axis has no place for zero
+    lines = [line for line in lines if line[4].size]
     if not lines:
         return None
     figure = style.new_figure(2.4)
@@ -99,7 +97,7 @@ def gradient_norms(history: pd.DataFrame) -> Any:
     style.style_axes(axes, x=STEPS, y="gradient norm (L2)")
     axes.set_yscale("log")
     for _, color, dash, mark, points in lines:
-        axes.plot(*points.T, color=color, linestyle=dash, marker=mark, markersize=4, linewidth=1.3)
+        axes.plot(*points.T, color=color, linestyle=dash, marker=mark, markersize=4, linewidth=1.3, clip_on=False)
     _whole_decades(axes, np.concatenate([points[:, 1] for *_, points in lines]))
     _widen(axes)
     style.count_axis(axes)
@@ -118,7 +116,7 @@ def distance_along(history: pd.DataFrame) -> Any:
     figure = style.new_figure(2.2)
     axes = figure.subplots()
     style.style_axes(axes, x=STEPS, y="sliced Wasserstein distance")
-    axes.plot(*points.T, color=style.AFTER, linewidth=1.3, marker="o", markersize=3)
+    axes.plot(*points.T, color=style.AFTER, linewidth=1.3, marker="o", markersize=3, clip_on=False)
     axes.set_ylim(0, float(points[:, 1].max()) * 1.08 or 1.0)
     _widen(axes)
     style.count_axis(axes)

@@ -65,7 +65,10 @@ def write_report(run_directory: Path) -> Path:
 
 def _figures(run: RunFiles) -> Iterator[tuple[str, Any]]:
     """Every figure by the name of its file, one at a time; `None` for what the run does not have."""
-    yield "pir", pir_figures.before_after(_pir_panels(run))
+    measured, *estimates = _pir_panels(run)
+    limits = pir_figures.pir_limits([values for _, *both in (measured, *estimates) for values in both])
+    yield "pir-true", pir_figures.before_after([measured], limits)
+    yield "pir-estimates", pir_figures.before_after(estimates, limits)
     yield "training-pir", pir_figures.training_spread(_training_pir(run))
     yield "calibration", pir_figures.calibration(_calibration_panels(run.quality))
     tuning, gan = run.tuning_history, run.gan_history
@@ -87,8 +90,10 @@ def _figures(run: RunFiles) -> Iterator[tuple[str, Any]]:
 
 
 def _pir_panels(run: RunFiles) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    measured = "true PIR" if run.results.get("source") == "simulated" else "PIR from people's answers"
-    titles = (("true", measured), ("estimated", "estimated PIR (not a proof)"), ("judged", "PIR by a second judge"))
+    measured = (
+        "true PIR (of the simulated users)" if run.results.get("source") == "simulated" else "PIR from people's answers"
+    )
+    titles = (("true", measured), ("estimated", "PIR by the estimator (no proof)"), ("judged", "PIR by a second judge"))
     return [(title, run.values(f"{key}_before"), run.values(f"{key}_after")) for key, title in titles]
 
 
@@ -136,7 +141,7 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
         estimator_sentence=sentences.estimator_sentence(results),
         result_rows=tables.result_rows(results),
         estimate_rows=tables.estimate_rows(results),
-        observed_row=tables.observed_row(results),
+        observed=tables.observed_values(results),
         quality_rows=tables.quality_rows(run.quality),
         diversity_rows=tables.diversity_rows(results, run.class_names),
         stage_rows=tables.stage_rows(run.stages),
@@ -144,6 +149,7 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
         number=numbers.number,
         percent=numbers.percent,
         plain=numbers.plain,
+        initial_spread=numbers.number(results.get("pir_before_sd"), missing=""),
         has_pairs=any(name.startswith("pairs-") for name in shown),
         hidden_classes=max(0, len(run.class_names) - pictures.MOST_CLASSES),
     )
@@ -151,7 +157,11 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
 
 def _from_config(config: dict[str, Any]) -> dict[str, Any]:
     """Who the audience is when no results say so."""
-    return {"source": config.get("interactions.source"), "objective": config.get("interactions.objective")}
+    simulated = config.get("interactions.source") == "simulated"
+    return {
+        "source": config.get("interactions.source"),
+        "objective": config.get("interactions.objective") if simulated else None,
+    }
 
 
 def _typeset(text: str) -> str:

@@ -15,6 +15,9 @@ from pir_tf.report import style
 PAIRS = 8
 COLUMNS = 4
 MOST_CLASSES = 10
+GAP = 0.04  # inches between images
+WIDE_GAP = 0.14  # inches between pairs
+HEADING = 0.2  # inches for a line of text
 
 
 def pairs(before: np.ndarray, after: np.ndarray) -> Any:
@@ -32,26 +35,21 @@ def pairs(before: np.ndarray, after: np.ndarray) -> Any:
     count = min(len(before), len(after), PAIRS)
     if not count:
         return None
-    across = min(2, count)
     rows = -(-count // 2)
-    figure = style.new_figure(rows * 1.06 + 0.22, width=style.WIDTH if across == 2 else 2.14, dpi=style.PICTURE_DPI)
-    figure.get_layout_engine().set(w_pad=0.0, h_pad=0.0, wspace=0.0, hspace=0.0)
-    # A narrow empty column sets the two pairs of a row apart.
-    widths = [1.0, 1.0, 0.12, 1.0, 1.0][: 5 if across == 2 else 2]
-    grid = figure.subplots(rows, len(widths), squeeze=False, width_ratios=widths)
-    for axes in grid.ravel():
-        axes.set_axis_off()
+    side = (style.WIDTH - WIDE_GAP - 2 * GAP) / 4
+    width = style.WIDTH if count > 1 else 2 * side + GAP
+    sheet = _Sheet(width, HEADING + rows * side + (rows - 1) * WIDE_GAP, side)
     for i in range(count):
-        row, first = i // 2, 3 * (i % 2)
-        for offset, images, name, color in (
-            (0, before, "before", style.BEFORE_TEXT),
-            (1, after, "after", style.AFTER),
+        left = (i % 2) * (2 * side + GAP + WIDE_GAP)
+        top = HEADING + (i // 2) * (side + WIDE_GAP)
+        for x, image, name, color in (
+            (left, before[i], "before", style.BEFORE_TEXT),
+            (left + side + GAP, after[i], "after", style.AFTER),
         ):
-            axes = grid[row, first + offset]
-            _show(axes, images[i])
-            if row == 0:
-                axes.set_title(name, fontsize=style.TEXT, color=color, loc="left", pad=3)
-    return figure
+            sheet.image(image, x, top)
+            if i < 2:
+                sheet.heading(name, x, top, color, size=style.TEXT)
+    return sheet.figure
 
 
 def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Any:
@@ -71,31 +69,42 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
     shown = [(name, own) for name, own in shown if len(own)][:MOST_CLASSES]
     if not shown:
         return None
-    rows_each = max(1, 6 // len(shown))
-    blocks = [(name, own[: rows_each * COLUMNS]) for name, own in shown]
-    rows = [
-        (name if start == 0 else "", own[start : start + COLUMNS])
-        for name, own in blocks
-        for start in range(0, len(own), COLUMNS)
-    ]
-    figure = style.new_figure(len(rows) * 1.06 + 0.22 * len(blocks), dpi=style.PICTURE_DPI)
-    figure.get_layout_engine().set(w_pad=0.012, h_pad=0.012, wspace=0.0, hspace=0.0)
-    grid = figure.subplots(len(rows), COLUMNS, squeeze=False)
-    for line, (name, own) in zip(grid, rows, strict=True):
-        for axes in line:
-            axes.set_axis_off()
-        for axes, image in zip(line, own, strict=False):
-            _show(axes, image)
-        if name:
-            line[0].set_title(_short(name), fontsize=style.TEXT, color=style.INK, loc="left", pad=3)
-    return figure
+    most = max(1, 6 // len(shown)) * COLUMNS
+    side = (style.WIDTH - (COLUMNS - 1) * GAP) / COLUMNS
+    rows = [-(-min(len(own), most) // COLUMNS) for _, own in shown]
+    sheet = _Sheet(style.WIDTH, sum(rows) * (side + GAP) + len(shown) * (HEADING + GAP) - 2 * GAP, side)
+    top = 0.0
+    for (name, own), lines in zip(shown, rows, strict=True):
+        top += HEADING
+        # Larger than other text: these figures stand three in a row.
+        sheet.heading(_short(name), 0.0, top, style.INK, size=style.TEXT + 2)
+        for i, image in enumerate(own[:most]):
+            sheet.image(image, (i % COLUMNS) * (side + GAP), top + (i // COLUMNS) * (side + GAP))
+        top += lines * (side + GAP) + GAP
+    return sheet.figure
 
 
-def _show(axes: Any, image: np.ndarray) -> None:
-    axes.imshow(image, interpolation="lanczos", interpolation_stage="rgba")
+class _Sheet:
+    """A figure on which square images lie at places measured in inches from the top left corner."""
+
+    def __init__(self, width: float, height: float, side: float) -> None:
+        self.figure = style.new_figure(height, width=width, dpi=style.PICTURE_DPI)
+        self.figure.set_layout_engine("none")
+        self._width, self._height, self._side = width, height, side
+
+    def image(self, image: np.ndarray, left: float, top: float) -> None:
+        bottom = self._height - top - self._side
+        place = (left / self._width, bottom / self._height, self._side / self._width, self._side / self._height)
+        axes = self.figure.add_axes(place)
+        axes.set_axis_off()
+        axes.imshow(image, interpolation="lanczos", interpolation_stage="rgba", aspect="auto")
+
+    def heading(self, text: str, left: float, top: float, color: str, *, size: float) -> None:
+        """Text whose foot is just above `top`."""
+        place = (left / self._width, 1 - (top - 0.06) / self._height)
+        self.figure.text(*place, text, fontsize=size, color=color, va="baseline", parse_math=False)
 
 
 def _short(name: str, most: int = 40) -> str:
-    """A class name that fits a figure; a dollar sign would start a formula."""
-    text = name if len(name) <= most else f"{name[: most - 1]}…"
-    return text.replace("$", r"\$")
+    """A class name that fits a figure."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"

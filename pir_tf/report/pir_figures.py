@@ -17,11 +17,14 @@ PIR_AXIS = "PIR (share of positive reactions, 0 to 1)"
 BINS = 40
 
 
-def before_after(panels: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Any:
+def before_after(
+    panels: Sequence[tuple[str, np.ndarray, np.ndarray]], limits: tuple[float, float] | None = None
+) -> Any:
     """Histograms of PIR before and after tuning, one panel below the other on a common axis.
 
     Args:
         panels: For each (title, PIRs before [n0], PIRs after [n1]); a panel with an empty side is left out.
+        limits: Ends of the axis, for figures that are to be compared; by default those of the values.
 
     Returns:
         The figure, or `None` when no panel has values.
@@ -31,8 +34,8 @@ def before_after(panels: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> Any:
     panels = [panel for panel in panels if panel[1].size and panel[2].size]
     if not panels:
         return None
-    figure = style.new_figure(1.75 * len(panels) + 0.35)
-    low, high = _range([values for _, *both in panels for values in both])
+    figure = style.new_figure((1.6 if len(panels) > 1 else 1.9) * len(panels) + 0.35)
+    low, high = limits or pir_limits([values for _, *both in panels for values in both])
     edges = np.linspace(low, high, BINS + 1)
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, before, after) in zip(grid, panels, strict=True):
@@ -67,7 +70,7 @@ def training_spread(pir: np.ndarray) -> Any:
     figure = style.new_figure(2.1)
     axes = figure.subplots()
     style.style_axes(axes, x=PIR_AXIS, y="images (%)")
-    low, high = _range([pir])
+    low, high = pir_limits([pir])
     top = _bars(axes, pir, np.linspace(low, high, BINS + 1), style.BEFORE, 1.0)
     axes.set_xlim(low, high)
     axes.set_ylim(0, top * 1.3)
@@ -105,7 +108,7 @@ def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any
         np.array([(group["mean_predicted"], group["mean_true"]) for group in groups], np.float64)
         for _, groups in panels
     ]
-    low, high = _range(points)
+    low, high = pir_limits(points)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (title, _), pairs in zip(grid, panels, points, strict=True):
         style.style_axes(axes, x="predicted PIR", y="true PIR" if axes is grid[0] else None, title=title)
@@ -122,9 +125,11 @@ def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any
     return figure
 
 
-def _range(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Limits within [0, 1] with some room around all values, never of width 0."""
-    values = np.concatenate([np.ravel(array) for array in arrays])
+def pir_limits(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Limits within [0, 1] with some room around all values, never of width 0; all of [0, 1] without values."""
+    values = np.concatenate([np.ravel(array) for array in arrays]) if arrays else np.empty(0)
+    if not values.size:
+        return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
     room = max(0.06 * (high - low), 0.01)
     return max(0.0, low - room), min(1.0, high + room)

@@ -75,10 +75,12 @@ def verdict_sentence(results: dict[str, Any]) -> str:
 
 
 def audience(results: dict[str, Any]) -> str:
-    """Who reacted to the images, in words."""
-    if results.get("source") not in (None, "simulated"):
-        return "real people, whose answers were read from a file"
+    """Who reacted to the images, in words: simulated users, real people, or first the ones and then the others."""
     objective = results.get("objective")
+    if results.get("source") not in (None, "simulated"):
+        if not objective:
+            return "real people"
+        return f"{audience({'objective': objective})}, while real people judge the new images"
     if not objective:
         return "people who are not described here"
     kind, _, rest = str(objective).partition(":")

@@ -1,7 +1,7 @@
 """How every figure of the report looks: sizes that stay readable on a phone, colours, labels at the data.
 
-Figures are drawn at 4.2 inches, about a phone's width, so that 9 point text stays 9 point there; the page sets them side
-by side where there is room. matplotlib is used through its objects alone: no global state, no window.
+Figures are drawn at 4.2 inches, about a phone's width, so that 9 point text stays 9 point there; the page sets them
+side by side where there is room. matplotlib is used through its objects alone: no global state, no window.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ def new_figure(height: float, *, width: float = WIDTH, dpi: int = DPI) -> Any:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained", facecolor="white")
+    layout = ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.05)
+    figure = Figure(figsize=(width, height), dpi=dpi, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.05)
     return figure
 
 

@@ -37,8 +37,8 @@ def result_rows(results: dict[str, Any]) -> list[Row]:
     bounds = interval(results.get("cohens_d_interval"), missing="")
     t = number(results.get("welch_t"), 1, missing="")
     return [
-        ("Mean PIR before tuning", number(results.get("pir_before_mean")), _images(results.get("images_before"))),
-        ("Mean PIR after tuning", number(results.get("pir_after_mean")), _images(results.get("images_after"))),
+        ("Mean PIR before", number(results.get("pir_before_mean")), _images(results, "before")),
+        ("Mean PIR after", number(results.get("pir_after_mean")), _images(results, "after")),
         ("Change", number(results.get("change"), signed=True), ""),
         (
             "Cohen's d",
@@ -58,36 +58,17 @@ def estimate_rows(results: dict[str, Any]) -> list[Row]:
     rows = []
     for key, name in VIEWS:
         view = results.get(key)
-        if not view:
-            rows.append((name, *(NOT_JUDGED,) * 4))
-            continue
-        rows.append(
-            (
-                name,
-                number(view.get("before_mean"), missing=UNDEFINED),
-                number(view.get("after_mean"), missing=UNDEFINED),
-                number(view.get("change"), signed=True, missing=UNDEFINED),
-                number(view.get("cohens_d"), 2, missing=UNDEFINED),
-            )
-        )
+        rows.append((name, *(_compared(view) if view else (NOT_JUDGED,) * 4)))
     return rows
 
 
-def observed_row(results: dict[str, Any]) -> Row | None:
-    """The PIR with the noise of a finite number of impressions: (name, mean before, mean after, change, d).
+def observed_values(results: dict[str, Any]) -> Row | None:
+    """Mean before, mean after, change and d of simulated reactions with their noise; `None` where they don't exist.
 
     Deviation: D15.
     """
     view = results.get("observed")
-    if not view or results.get("source") != "simulated":
-        return None
-    return (
-        "as observed, with noise",
-        number(view.get("before_mean"), missing=UNDEFINED),
-        number(view.get("after_mean"), missing=UNDEFINED),
-        number(view.get("change"), signed=True, missing=UNDEFINED),
-        number(view.get("cohens_d"), 2, missing=UNDEFINED),
-    )
+    return _compared(view) if view and results.get("source") == "simulated" else None
 
 
 def result_table(results: dict[str, Any]) -> str:
@@ -156,8 +137,8 @@ def diversity_rows(results: dict[str, Any], class_names: Sequence[str]) -> list[
         class_names: Names of the classes in their order.
 
     Returns:
-        For each class (name, distances, MS-SSIMs, verdict): distances and MS-SSIMs before, after and of real images; the
-        verdict is a sentence.
+        For each class (name, distances, MS-SSIMs, verdict): distances and MS-SSIMs before, after and of real images;
+        the verdict is a sentence.
 
     Source: 5.1.
     """
@@ -177,7 +158,7 @@ def diversity_rows(results: dict[str, Any], class_names: Sequence[str]) -> list[
 
 def stage_rows(stages: dict[str, dict[str, Any] | None]) -> list[Row]:
     """Stages with their time, peak memory and when they finished."""
-    rows = []
+    rows: list[Row] = []
     for stage in STAGES:
         facts = stages.get(stage)
         if facts is None:
@@ -204,9 +185,22 @@ def config_groups(config: dict[str, Any]) -> list[tuple[str, list[Row]]]:
     return list(groups.items())
 
 
-def _images(count: Any) -> str:
-    text = whole(count, missing="")
-    return f"{text} images" if text else ""
+def _compared(view: dict[str, Any]) -> Row:
+    return (
+        number(view.get("before_mean"), missing=UNDEFINED),
+        number(view.get("after_mean"), missing=UNDEFINED),
+        number(view.get("change"), signed=True, missing=UNDEFINED),
+        number(view.get("cohens_d"), 2, missing=UNDEFINED),
+    )
+
+
+def _images(results: dict[str, Any], when: str) -> str:
+    """How many images the mean is of: people may have left some without an answer."""
+    made = results.get(f"images_{when}")
+    rated = (results.get("true") or {}).get(f"n_{when}", made)
+    if rated == made:
+        return f"{whole(made)} images" if made else ""
+    return f"{whole(rated)} of {whole(made)} images rated"
 
 
 def _item(values: Any, index: int) -> Any:

@@ -91,6 +91,18 @@ def test_calling_it_makes_images(make_acgan):
     assert acgan.predict(given, verbose=0).shape == (3, 8, 8, 3)
 
 
+@pytest.mark.parametrize("first", ["call", "evaluate", "predict"])
+def test_fits_after_another_use(make_acgan, stream, real, first):
+    acgan = make_acgan(run_eagerly=True)
+    given = [np.zeros((3, 5), np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0]]]
+    if first == "evaluate":
+        acgan.evaluate(real[0][:4], real[1][:4], verbose=0)
+    else:
+        {"call": acgan, "predict": acgan.predict}[first](given)
+    fit(acgan, stream(), 1)
+    assert_both_trained(acgan, 1)
+
+
 def test_the_logs_start_afresh_each_epoch(make_acgan, stream):
     acgan = make_acgan(run_eagerly=True, rates=(0.0, 0.0), dropout=0.0)
     seen = []

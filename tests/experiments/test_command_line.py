@@ -1,0 +1,112 @@
+"""The command line: help, presets, and every mistake in one sentence with exit code 2."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pir_tf.config import flatten
+from pir_tf.errors import InputError
+from pir_tf.experiments import run
+from pir_tf.experiments.command_line import parse, resume_command
+from pir_tf.presets import laptop, paper, smoke
+
+
+def test_laptop_is_the_preset_when_none_is_named():
+    assert parse([]).experiment == laptop()
+    assert parse(["--seed", "3"]).experiment.seed == 3
+
+
+@pytest.mark.parametrize(("name", "config"), [("smoke", smoke), ("laptop", laptop), ("paper", paper)])
+def test_the_first_word_names_the_preset(name, config):
+    assert parse([name]).experiment == config()
+
+
+def test_options_change_single_fields():
+    config = parse(["paper", "--tuning.steps", "300", "--interactions.objective", "color:red-green"]).experiment
+    assert config.tuning.steps == 300
+    assert config.interactions.objective == "color:red-green"
+    assert config.tuning.learning_rate == paper().tuning.learning_rate
+
+
+def test_underscores_and_hyphens_are_the_same():
+    assert parse(["--gan.batch_size", "8"]) == parse(["--gan.batch-size", "8"])
+
+
+def test_help_lists_every_field_with_its_source(capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for name in flatten(laptop()):
+        assert f"--{name.replace('_', '-')}" in text
+    assert text.count("Source:") > 20
+    assert "--run-dir" in text
+    assert "--dry-run" in text
+
+
+def test_help_imports_nothing_heavy():
+    program = (
+        "import sys\n"
+        "from pir_tf.experiments.command_line import parse\n"
+        "try:\n    parse(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'tensorflow', 'keras', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["huge"], ["'huge'", "smoke, laptop, paper"]),
+        (["laptop", "--tuning.stepz", "3"], ["--tuning.stepz", "--tuning.steps"]),
+        (["--tuning.steps", "abc"], ["--tuning.steps", "'abc'"]),
+        (["--tuning.steps"], ["--tuning.steps", "Missing value"]),
+        (["--estimator.temperature", "0"], ["estimator.temperature is 0.0", "above 0"]),
+        (["--estimator.temperature", "nan"], ["estimator.temperature is nan"]),
+        (["--interactions.objective", "colour:blue"], ["'colour:blue'", "color:blue"]),
+        (["--interactions.objective", "color:pink"], ["'color:pink'", "red, green, blue"]),
+        (["--interactions.objective", "color:red-red"], ["'color:red-red'"]),
+        (["--data.image_size", "32"], ["data.image_size is 32", "64"]),
+        (["--data.source", "web"], ["'web'", "folder:PATH"]),
+        (["--gan.generator", "mine"], ["'mine'", "bundled"]),
+        (["--seed", "-1"], ["seed is -1"]),
+        (["--stages", "gan", "serving"], ["serving", "tuning"]),
+        (["--stages"], ["nothing"]),
+        (["--preset", "smoke"], ["first word"]),
+        (["laptop", "smoke"], ["smoke"]),
+        (["--data.source", "folder:x"], ["bundled", "--gan.generator train"]),
+        (["--tuning.steps", "7"], ["multiple of tuning.log_every"]),
+    ],
+)
+def test_a_mistake_is_one_sentence(words, said, capsys):
+    assert run.main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("Error: ")
+    assert captured.err.count("\n") == 1
+    for part in said:
+        assert part in captured.err
+
+
+def test_a_mistake_raises_input_error_below_the_command():
+    with pytest.raises(InputError):
+        parse(["--tuning.steps", "0"])
+
+
+def test_resume_command_names_the_run_directory_once():
+    assert resume_command(["smoke"], "a b") == "python -m pir_tf.experiments.run smoke --run-dir 'a b'"
+    assert resume_command(["--run-dir", "x"], "x").count("--run-dir") == 1
+    assert resume_command(["--run_dir=x"], "x").count("--run") == 1
+
+
+def test_dry_run_prints_the_config_and_runs_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run.main(["laptop", "--dry-run", "--seed", "9"]) == 0
+    text = capsys.readouterr().out
+    for name in flatten(laptop()):
+        assert f"{name} = " in text
+    assert "seed = 9" in text
+    assert "Nothing was run" in text
+    assert list(tmp_path.iterdir()) == []

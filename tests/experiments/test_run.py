@@ -1,0 +1,209 @@
+"""The main job end to end, as a user runs it."""
+
+import html.parser
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from commands import command
+
+TOP = (
+    "pir_before_mean pir_after_mean change cohens_d cohens_d_interval welch_t p_value significant verdict estimated_change "
+    "pir_before_sd percent_zero_before"
+).split()
+
+FILES = (
+    "config.json data.json gan/generator.keras gan/discriminator.keras gan/generator.json interactions/images.npz "
+    "interactions/interactions.csv estimator/estimator.keras estimator/quality.json tuning/generator.keras "
+    "tuning/discriminator.keras tuning/history.csv evaluation/samples.npz evaluation/results.json report/index.html"
+).split()
+
+
+def read(path):
+    def refuse(word):
+        raise AssertionError(f"{path} holds {word}")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def weights(path):
+    import keras
+
+    return [np.asarray(v) for v in keras.models.load_model(path).weights]
+
+
+def test_every_stage_leaves_its_files(smoke):
+    directory, _ = smoke
+    for name in FILES:
+        assert (directory / name).stat().st_size > 0, name
+    assert not list(directory.rglob("*.partial*"))
+
+
+def test_it_prints_the_way_to_resume_first_and_the_proof_last(smoke):
+    directory, done = smoke
+    lines = done.stdout.strip().splitlines()
+    assert lines[0].startswith("Resume with: python -m pir_tf.experiments.run smoke")
+    assert lines[-1] == f"Report: {directory / 'report' / 'index.html'}"
+    for word in ("before", "after", "Change", "Cohen's d", "95% interval", "Verdict at alpha 0.001"):
+        assert word in done.stdout
+
+
+def test_results_hold_the_proof(smoke):
+    results = read(smoke[0] / "evaluation" / "results.json")
+    assert set(TOP) <= set(results)
+    samples = np.load(smoke[0] / "evaluation" / "samples.npz")
+    before, after = samples["true_before"], samples["true_after"]
+    assert results["pir_before_mean"] == pytest.approx(before.mean())
+    assert results["change"] == pytest.approx(after.mean() - before.mean())
+    pooled = np.sqrt((before.var(ddof=1) + after.var(ddof=1)) / 2)
+    assert results["cohens_d"] == pytest.approx((after.mean() - before.mean()) / pooled)
+
+
+def test_true_pir_is_the_objective_of_the_saved_images(smoke):
+    samples = np.load(smoke[0] / "evaluation" / "samples.npz")
+    values = samples["before"].astype(np.float64) / 255
+    blue = np.sqrt((values[..., 2] ** 2).sum((1, 2)) / (values**2).sum((1, 2, 3)))
+    np.testing.assert_allclose(samples["true_before"], blue, rtol=1e-6)
+
+
+def test_evaluation_uses_new_latents(smoke):
+    shown = np.load(smoke[0] / "interactions" / "images.npz")["images"]
+    samples = np.load(smoke[0] / "evaluation" / "samples.npz")
+    seen = {image.tobytes() for image in shown}
+    assert not any(image.tobytes() in seen for image in samples["before"])
+
+
+def test_config_says_what_made_the_run(smoke):
+    config = read(smoke[0] / "config.json")
+    assert config["config"]["seed"] == 0
+    assert config["config"]["preset"] == "smoke"
+    assert config["versions"]["keras"]
+    assert "commit" in config
+    assert config["hardware"]["cores"] == os.cpu_count()
+
+
+def test_the_page_is_whole_and_self_contained(smoke):
+    text = (smoke[0] / "report" / "index.html").read_text(encoding="utf-8")
+    html.parser.HTMLParser().feed(text)
+    assert text.rstrip().endswith("</html>")
+    assert "data:image/png;base64," in text
+    assert 'src="http' not in text
+
+
+def test_a_rerun_skips_what_is_done(smoke):
+    directory, _ = smoke
+    before = {name: (directory / name).stat().st_mtime_ns for name in FILES}
+    again = command("smoke", "--run-dir", directory, cwd=directory.parent)
+    assert again.returncode == 0
+    assert again.stdout.count("done before, skipped") == 6
+    assert before == {name: (directory / name).stat().st_mtime_ns for name in FILES}
+
+
+def test_another_config_is_refused_by_the_fields_that_differ(smoke):
+    directory, _ = smoke
+    refused = command("smoke", "--tuning.steps", 8, "--run-dir", directory, cwd=directory.parent)
+    assert refused.returncode == 2
+    assert "tuning.steps (6 there, 8 now)" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_stages_can_run_alone_and_name_what_they_miss(smoke, tmp_path):
+    directory, _ = smoke
+    alone = command("smoke", "--stages", "evaluation", "report", "--run-dir", directory, cwd=tmp_path)
+    assert alone.returncode == 0
+    missing = command("smoke", "--stages", "tuning", "--run-dir", tmp_path / "new", cwd=tmp_path)
+    assert missing.returncode == 2
+    assert "gan, estimator" in missing.stderr
+
+
+def test_a_place_that_is_no_directory_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused = command("smoke", "--run-dir", tmp_path / "file", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("Error: ")
+    assert "Traceback" not in refused.stderr
+
+
+def test_saved_networks_load_without_this_package(smoke):
+    program = """
+import sys
+class Block:
+    def find_spec(self, name, *rest):
+        if name.split(".")[0] == "pir_tf":
+            raise ImportError("pir_tf is not here")
+sys.meta_path.insert(0, Block())
+import keras, numpy as np
+run = sys.argv[1]
+g = keras.models.load_model(run + "/tuning/generator.keras")
+d = keras.models.load_model(run + "/tuning/discriminator.keras")
+r = keras.models.load_model(run + "/estimator/estimator.keras")
+images = g.predict([np.zeros((2, 64), "float32"), np.eye(2, dtype="float32")], verbose=0)
+source, classes = d.predict(images, verbose=0)
+pir = r.predict(images, verbose=0)
+assert images.shape == (2, 64, 64, 3) and abs(images).max() <= 1
+assert source.shape == (2, 1) and abs(source).max() <= 1 and classes.shape == (2, 2)
+assert pir.reshape(-1).shape == (2,) and (pir >= 0).all() and (pir <= 1).all()
+assert "pir_tf" not in sys.modules
+"""
+    line = [sys.executable, "-c", program, str(smoke[0])]
+    done = subprocess.run(line, capture_output=True, text=True, cwd="/", check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_one_seed_gives_one_result_and_another_seed_another(smoke, tmp_path):
+    directory, _ = smoke
+    for seed in (0, 1):
+        assert command("smoke", "--seed", seed, "--run-dir", tmp_path / str(seed), cwd=tmp_path).returncode == 0
+    for name in ("tuning/generator.keras", "tuning/discriminator.keras", "estimator/estimator.keras"):
+        first, same, other = (weights(path / name) for path in (directory, tmp_path / "0", tmp_path / "1"))
+        assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True)), name
+        assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True)), name
+    assert (directory / "evaluation/results.json").read_text() == (tmp_path / "0/evaluation/results.json").read_text()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_middle_of_tuning_loses_nothing(tmp_path):
+    longer = ["smoke", "--tuning.steps", "40", "--stages", "gan", "interactions", "estimator", "tuning"]
+    assert command(*longer, "--run-dir", tmp_path / "straight", cwd=tmp_path).returncode == 0
+    line = [sys.executable, "-m", "pir_tf.experiments.run", *longer, "--run-dir", str(tmp_path / "cut")]
+    process = subprocess.Popen(
+        line, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    checkpoints, deadline = tmp_path / "cut" / "tuning" / "checkpoints", time.monotonic() + 300
+    while not list(checkpoints.glob("step-*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    assert "Interrupted" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "cut" / "tuning" / "generator.keras").exists()
+    resumed = command(*longer, "--run-dir", tmp_path / "cut", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "estimator: done before, skipped" in resumed.stdout
+    pairs = zip(*(weights(tmp_path / name / "tuning" / "generator.keras") for name in ("straight", "cut")), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    straight, cut = ((tmp_path / name / "tuning" / "history.csv").read_text() for name in ("straight", "cut"))
+    assert straight == cut
+
+
+@pytest.mark.slow
+def test_one_step_of_every_stage_runs_at_paper_sizes(tmp_path):
+    once = "log_every 1 checkpoint_every 1 steps 1".split()
+    words = ["paper", "--estimator.weights", "none", "--estimator.steps", "1", "--evaluation.no-judge"]
+    for section in ("gan", "tuning"):
+        for name, value in zip(once[::2], once[1::2], strict=True):
+            words += [f"--{section}.{name}", value]
+    words += ["--data.count", "128", "--tuning.gradients_every", "1", "--tuning.true_pir_every", "1"]
+    words += ["--gan.sample_every", "1", "--interactions.images", "40", "--estimator.quality_images", "20"]
+    words += ["--evaluation.images", "40"]
+    done = command(*words, "--run-dir", tmp_path / "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert set(TOP) <= set(read(tmp_path / "run" / "evaluation" / "results.json"))

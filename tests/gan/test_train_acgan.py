@@ -1,0 +1,173 @@
+"""Pretraining from start to end: files, a kill and a resume, the best weights."""
+
+import csv
+import dataclasses
+import io
+import types
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from pir_tf import checkpoints
+from pir_tf.config import GanConfig
+from pir_tf.data.sources import ImageSet
+from pir_tf.errors import InputError
+from pir_tf.gan import train
+from pir_tf.gan.train import build_acgan, train_acgan
+
+# Five rows of one step, and a measure after 2 and 4.
+CONFIG = GanConfig(
+    steps=5,
+    batch_size=2,
+    log_every=1,
+    sample_every=2,
+    checkpoint_every=1,
+    generator_learning_rate=1e-3,
+    discriminator_learning_rate=1e-3,
+    tensorboard=False,
+)
+
+
+class KillAfter(keras.callbacks.Callback):
+    """Ends the process's training as a kill would, after the rows of a step were written."""
+
+    def __init__(self, step):
+        super().__init__()
+        self._step = step
+
+    def on_epoch_end(self, epoch, logs=None):
+        if int(self.model.step) == self._step:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def image_set():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+    return ImageSet(images, (np.arange(8) % 2).astype(np.int32), ("coast", "mountain"))
+
+
+@pytest.fixture(scope="module")
+def runs(image_set, tmp_path_factory):
+    """An unbroken run and a killed and resumed one: directory, networks and epochs of each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "DISTANCE_IMAGES", 4)
+        made = {}
+        for name, kill in (("unbroken", None), ("resumed", 4)):
+            directory = tmp_path_factory.mktemp(name) / "gan"
+            config = dataclasses.replace(CONFIG, checkpoint_every=1 if kill is None else 3)
+            if kill:
+                acgan = build_acgan(config, class_count=2, seed=3)
+                with pytest.raises(KeyboardInterrupt):
+                    train_acgan(acgan, image_set, config, directory, seed=3, callbacks=[KillAfter(kill)])
+            before = (directory / "history.csv").read_text() if kill else ""
+            epochs = []
+            count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs, into=epochs: into.append(epoch))
+            keras.layers.Dropout(0.5)  # Keras's counters of names differ in the process that resumes
+            acgan = build_acgan(config, class_count=2, seed=3)
+            train_acgan(acgan, image_set, config, directory, seed=3, callbacks=[count])
+            made[name] = types.SimpleNamespace(directory=directory, acgan=acgan, epochs=epochs, before=before)
+    return types.SimpleNamespace(**made)
+
+
+def rows(directory):
+    with open(directory / "history.csv", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_the_history_has_a_row_each_epoch(runs):
+    table = rows(runs.unbroken.directory)
+    assert [row["step"] for row in table] == ["1", "2", "3", "4", "5"]
+    assert list(table[0]) == ["step", *train.COLUMNS]
+    assert [bool(row["swd"]) for row in table] == [False, True, False, True, False]
+    assert all(np.isfinite(float(row[name])) for row in table for name in train.COLUMNS if name != "swd")
+
+
+def test_two_checkpoints_are_kept(runs):
+    names = sorted(path.name for path in (runs.unbroken.directory / "checkpoints").iterdir())
+    assert names == ["step-000000004.npz", "step-000000005.npz"]
+
+
+def test_the_samples_are_grids(runs):
+    paths = sorted((runs.unbroken.directory / "samples").iterdir())
+    assert [path.name for path in paths] == ["step-000000002.png", "step-000000004.png"]
+    with Image.open(paths[0]) as picture:
+        assert picture.mode == "RGB" and picture.width >= 4 * 64 and picture.height >= 64
+
+
+def test_a_killed_and_resumed_run_equals_an_unbroken_one(runs, values):
+    # Killed after row 4; the newest checkpoint was that of step 3.
+    assert [line.split(",")[0] for line in runs.resumed.before.splitlines()] == ["step", "1", "2", "3", "4"]
+    assert runs.unbroken.epochs == [0, 1, 2, 3, 4] and runs.resumed.epochs == [3, 4]
+    assert rows(runs.resumed.directory) == rows(runs.unbroken.directory)
+    unbroken, resumed = values(runs.unbroken.acgan.state()), values(runs.resumed.acgan.state())
+    assert unbroken.keys() == resumed.keys()
+    for name in unbroken:
+        np.testing.assert_array_equal(unbroken[name], resumed[name], err_msg=name)
+    grids, best = (
+        [(run.directory / name).read_bytes() for run in (runs.unbroken, runs.resumed)]
+        for name in ("samples/step-000000004.png", "best.npz")
+    )
+    assert grids[0] == grids[1]
+    ours, theirs = (np.load(io.BytesIO(content)) for content in best)
+    assert ours.files == theirs.files
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
+
+
+def test_a_finished_run_is_left_as_it_is_and_ends_with_the_best_weights(runs, image_set, values, monkeypatch):
+    monkeypatch.setattr(train, "DISTANCE_IMAGES", 4)
+    run = runs.unbroken
+    before = (run.directory / "history.csv").read_bytes()
+    config = dataclasses.replace(CONFIG, keep="best")
+    again = build_acgan(config, class_count=2, seed=3)
+    train_acgan(again, image_set, config, run.directory, seed=3)
+    assert (run.directory / "history.csv").read_bytes() == before
+    distances = {int(row["step"]): float(row["swd"]) for row in rows(run.directory) if row["swd"]}
+    best = min(distances, key=distances.get)
+    with np.load(run.directory / "best.npz") as stored:
+        assert int(stored["step"]) == best and float(stored["swd"]) == pytest.approx(distances[best], rel=1e-6)
+        wanted = {name: stored[name] for name in stored.files if name.startswith(("generator/", "discriminator/"))}
+    weights = {name: value for name, value in values(again.state()).items() if name in wanted}
+    assert len(weights) == len(wanted) == 12 + 40
+    last = values(run.acgan.state())
+    for name, value in weights.items():
+        np.testing.assert_array_equal(value, wanted[name], err_msg=name)
+    assert not np.array_equal(weights["generator/dense/kernel"], last["generator/dense/kernel"])
+
+
+def test_a_checkpoint_of_other_networks_is_refused_before_training(runs, image_set):
+    acgan = build_acgan(dataclasses.replace(CONFIG, latent_size=8), class_count=2, seed=3)
+    acgan.compile(*train.optimizers(1e-3, 1e-3, 0.5))
+    with pytest.raises(InputError, match=r"generator/dense/kernel is \(66, 8192\) in it and \(10, 8192\) here"):
+        checkpoints.restore_latest(runs.unbroken.directory / "checkpoints", acgan.state())
+
+
+def test_fewer_images_than_a_batch_are_refused(image_set, tmp_path):
+    config = dataclasses.replace(CONFIG, batch_size=9)
+    acgan = build_acgan(config, class_count=2, seed=0)
+    with pytest.raises(InputError, match="8 images, expected at least one batch of 9"):
+        train_acgan(acgan, image_set, config, tmp_path, seed=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_optimizers_hold_the_papers_values():
+    paper = GanConfig()
+    adam, rmsprop = train.optimizers(
+        paper.generator_learning_rate, paper.discriminator_learning_rate, paper.adam_beta_1
+    )
+    assert isinstance(adam, keras.optimizers.Adam) and isinstance(rmsprop, keras.optimizers.RMSprop)
+    assert float(adam.learning_rate) == float(rmsprop.learning_rate) == pytest.approx(1e-5)
+    assert (adam.beta_1, adam.beta_2, adam.epsilon) == (0.5, 0.999, 1e-7)
+    assert (rmsprop.rho, rmsprop.momentum, rmsprop.epsilon, rmsprop.centered) == (0.9, 0.0, 1e-7, False)
+
+
+def test_the_seed_and_the_weights_of_the_config_reach_the_model():
+    config = dataclasses.replace(CONFIG, dropout=0.25, fake_class_weight=2.0, real_class_weight=3.0)
+    acgan, other = build_acgan(config, class_count=3, seed=1), build_acgan(config, class_count=3, seed=2)
+    assert (acgan.fools_weight, acgan.fake_class_weight, acgan.real_class_weight) == (1.0, 2.0, 3.0)
+    assert (acgan.latent_size, acgan.class_count, acgan.discriminator.get_layer("dropout_1").rate) == (64, 3, 0.25)
+    assert acgan.seed != other.seed
+    kernels = [np.asarray(model.generator.get_layer("dense").kernel) for model in (acgan, other)]
+    assert not np.array_equal(*kernels)

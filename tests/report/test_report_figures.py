@@ -1,0 +1,111 @@
+"""Tests of the figures: edge cases draw something or say that there is nothing, and labels keep apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pir_tf.report import curves, pictures, pir_figures, style
+
+
+def drawn(figure, tmp_path):
+    """Saves a figure; warnings are errors, such as a log axis without a positive value."""
+    style.save(figure, tmp_path / "figure.png")
+    return (tmp_path / "figure.png").stat().st_size
+
+
+def texts(figure):
+    return [text for text in figure.findobj(lambda item: hasattr(item, "get_text")) if text.get_text()]
+
+
+@pytest.mark.filterwarnings("error")
+def test_constant_pirs_at_the_edge_are_drawn(tmp_path):
+    figure = pir_figures.before_after([("true PIR", np.zeros(50), np.ones(50))])
+    assert drawn(figure, tmp_path) > 5000
+    assert drawn(pir_figures.training_spread(np.array([0.5])), tmp_path) > 5000
+
+
+def test_the_lower_mean_is_named_at_the_left():
+    rng = np.random.default_rng(0)
+    figure = pir_figures.before_after([("true PIR", rng.uniform(0.6, 0.7, 50), rng.uniform(0.4, 0.5, 50))])
+    places = {text.get_text().partition(":")[0]: text.xy[0] for text in texts(figure) if ": mean" in text.get_text()}
+    assert places["after"] < places["before"]
+
+
+def test_nothing_measured_draws_nothing():
+    empty = np.empty(0)
+    history = pd.DataFrame({"step": [1.0, 2.0], "L_PIR": [np.nan, np.nan], "gradient_pir": [0.0, np.nan]})
+    assert pir_figures.before_after([("true PIR", empty, empty)]) is None
+    assert pir_figures.training_spread(empty) is None
+    assert pir_figures.calibration([("temperature 1", [])]) is None
+    assert curves.pir_along(history) is None
+    assert curves.loss_terms(history, curves.TUNING_TERMS) is None
+    assert curves.gradient_norms(history) is None
+    assert curves.distance_along(history) is None
+    assert pictures.pairs(np.empty((0, 64, 64, 3), np.uint8), np.empty((0, 64, 64, 3), np.uint8)) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_row_of_a_log_is_drawn(tmp_path):
+    row = {
+        "step": [2.0],
+        "L_PIR": [0.6],
+        "true_pir": [0.6],
+        "gradient_pir": [1.0],
+        "gradient_fools": [0.0],
+        "swd": [0.0],
+    }
+    history = pd.DataFrame(row)
+    for figure in (
+        curves.pir_along(history),
+        curves.loss_terms(history, curves.TUNING_TERMS),
+        curves.gradient_norms(history),
+        curves.distance_along(history),
+    ):
+        assert drawn(figure, tmp_path) > 5000
+
+
+def test_labels_at_line_ends_keep_apart_and_inside():
+    axes = style.new_figure(2.0).subplots()
+    axes.set_ylim(0, 1)
+    style.label_ends(axes, [(0.99, "a", "k"), (1.0, "b", "k"), (0.98, "c", "k"), (0.1, "d", "k")])
+    places = {text.get_text(): text.xy[1] for text in axes.texts}
+    assert places["d"] < places["c"] < places["a"] < places["b"] <= 0.98
+    assert min(np.diff(sorted(places.values()))) >= 0.0999
+
+
+def test_every_axis_has_a_name():
+    history = pd.DataFrame({"step": [1.0, 2.0], "L_PIR": [0.5, 0.6], "gradient_pir": [1.0, 2.0], "swd": [0.3, 0.2]})
+    groups = [{"mean_predicted": 0.5, "mean_true": 0.6}]
+    for figure in (
+        curves.pir_along(history),
+        curves.gradient_norms(history),
+        curves.distance_along(history),
+        pir_figures.training_spread(np.linspace(0.4, 0.6, 20)),
+        pir_figures.calibration([("temperature 1", groups)]),
+        pir_figures.before_after([("true PIR", np.linspace(0.4, 0.6, 20), np.linspace(0.5, 0.7, 20))]),
+    ):
+        assert all(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
+
+
+def test_pictures_of_any_count_and_number_of_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
+    assert len(pictures.pairs(images[:1], images[:1]).axes) == 2
+    assert len(pictures.pairs(images[:3], images[:3]).axes) == 6
+    assert len(pictures.pairs(images, images).axes) == 16
+    labels = np.array([0, 0, 0, 0, 0, 2, 2, 11, 11])
+    names = [f"class {i} of ${i}$" for i in range(12)]
+    figure = pictures.samples(images, labels, names)
+    assert [text.get_text() for text in figure.texts] == [names[0], names[2], names[11]]
+    assert drawn(figure, tmp_path) > 5000
+    assert pictures.samples(images, np.full(9, 5), ["one"]) is None
+
+
+def test_pictures_lie_within_the_figure_and_are_square():
+    images = np.zeros((24, 64, 64, 3), np.uint8)
+    for figure in (pictures.samples(images, np.arange(24) % 2, ["a", "b"]), pictures.pairs(images, images)):
+        width, height = figure.get_size_inches()
+        for axes in figure.axes:
+            box = axes.get_position()
+            assert box.x0 >= -1e-9 and box.y0 >= -1e-9 and box.x1 <= 1 + 1e-9 and box.y1 <= 1 + 1e-9
+            assert box.width * width == pytest.approx(box.height * height)

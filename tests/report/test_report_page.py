@@ -1,0 +1,209 @@
+"""Tests of the page: it says what was measured and what was not, stands alone, and is well formed."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+from synthetic_run import write_run
+
+from pir_tf.errors import InputError
+from pir_tf.report.page import write_report
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+PAGES = ["gain", "unmeasured", "undefined"]
+
+
+class Page(HTMLParser):
+    """Checks nesting, and collects text, addresses and tags."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.open, self.addresses, self.tags, self.pieces = [], [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+        self.text = re.sub(r"\s+", " ", " ".join(self.pieces))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.addresses += [value for name, value in attributes if name in ("src", "href", "srcset", "poster")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.pieces.append(data)
+
+    def images(self):
+        return [attributes for tag, attributes in self.tags if tag == "img"]
+
+
+def read(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(params=PAGES)
+def any_page(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_page_is_well_formed_and_loads_nothing(any_page):
+    html = any_page.read_text(encoding="utf-8")
+    page = read(any_page)
+    assert html.startswith("<!DOCTYPE html>")
+    assert page.addresses and all(address.startswith("data:") for address in page.addresses)
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "http:" not in html and "https:" not in html and "@import" not in html and "url(" not in html
+
+
+def test_page_never_says_nan_none_or_infinity(any_page):
+    text = read(any_page).text
+    assert not re.search(r"\b(nan|inf|-inf|null|undefined name)\b", text, re.IGNORECASE)
+    assert not re.search(r"\bNone\b|\bTrue\b|\bFalse\b", text)
+    assert "{{" not in text and "{%" not in text
+
+
+def test_every_picture_is_the_file_beside_the_page_and_has_words(any_page):
+    shown = read(any_page).images()
+    files = {path.read_bytes(): path for path in any_page.parent.glob("*.png")}
+    assert len(shown) == len(files) >= 8
+    for attributes in shown:
+        data = base64.b64decode(attributes["src"].partition(",")[2])
+        assert data in files and len(attributes["alt"]) > 10
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            assert 300 <= image.width <= 1000 and 200 <= image.height <= 1600
+            ratio = float(attributes["width"]) / float(attributes["height"])
+            assert ratio == pytest.approx(image.width / image.height, rel=0.02)
+            assert np.asarray(image.convert("L")).std() > 5, files[data].name  # something is drawn
+
+
+def test_nothing_half_written_stays(any_page):
+    assert not list(any_page.parent.glob(".*"))
+
+
+def test_page_of_a_gain(gain):
+    page = read(gain)
+    assert re.search(
+        r"Tuning raised the mean PIR from 0\.61 to 0\.68 \(d = 2\.\d, 95% interval .*\): a gain\.", page.text
+    )
+    names = {path.stem for path in gain.parent.glob("*.png")}
+    assert names == {
+        *("pir-true", "pir-estimates", "training-pir", "calibration"),
+        *("tuning-pir", "tuning-losses", "tuning-gradients", "gan-losses", "gan-distance"),
+        *("pairs-0", "pairs-1", "samples-before", "samples-after", "samples-real"),
+    }
+    for said in (
+        "not chosen",
+        "simulated users who like blue",
+        "1 min 13 s",
+        "learning_rate",
+        "commit unknown",
+        "tensorflow-hub not installed",
+        "higher is less diverse",
+        "1000 new images and their noise-free PIR",
+    ):
+        assert said in page.text
+    assert ("div", {"class": "verdict gain"}) in page.tags
+
+
+def test_page_before_anybody_has_judged(unmeasured):
+    page = read(unmeasured)
+    assert "not measured yet: nobody has reacted to the new images" in page.text
+    assert "which proves nothing" in page.text
+    assert "Tuning raised" not in page.text and "a gain." not in page.text
+    assert "No second judge looked at them" in page.text
+    assert "true PIR is not known along the way" in page.text
+    names = {path.stem for path in unmeasured.parent.glob("*.png")}
+    assert "pir-true" not in names and "gan-losses" not in names and "pir-estimates" in names
+    assert "How the generator was trained before" not in page.text
+
+
+def test_undefined_numbers_are_said_in_words(undefined):
+    text = read(undefined).text
+    assert "can't be told" in text
+    assert "Cohen's d undefined" in text and "undefined: the true PIR is constant" in text
+    assert "There is no log of tuning yet." in text
+    assert "too few images" in text and "Collapsed: 31% of the distance" in text
+
+
+def test_text_from_outside_is_escaped(undefined):
+    html = undefined.read_text(encoding="utf-8")
+    assert "<b>bold</b>" not in html and "&lt;b&gt;bold&lt;/b&gt;" in html
+    assert "mountain &lt;i&gt;" in html and "mountain <i>" not in html
+    assert "before &amp; after are exactly" in html
+
+
+def test_page_fits_a_phone_and_paper(gain):
+    html = gain.read_text(encoding="utf-8")
+    assert 'name="viewport" content="width=device-width, initial-scale=1"' in html
+    assert "@media print" in html and "@media (max-width" in html
+
+
+def test_page_of_a_run_that_has_only_begun(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"seed": 3, "interactions.source": "simulated"}}))
+    page = read(write_report(tmp_path))
+    assert "Not measured yet" in page.text and "not finished" in page.text
+    assert page.images() == []
+
+
+def test_a_later_report_drops_figures_that_are_no_longer_true(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "pir-true.png").write_bytes(b"old")
+    write_report(tmp_path)
+    assert not (tmp_path / "report" / "pir-true.png").exists()
+
+
+def test_same_run_gives_the_same_page(unmeasured, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(unmeasured.parent.parent, again)
+    for part in ("report", "evaluation", "estimator"):
+        shutil.rmtree(again / part)
+    first = write_report(again).read_bytes()
+    assert write_report(again).read_bytes() == first
+
+
+def test_a_directory_without_a_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no config\.json"):
+        write_report(tmp_path)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "samples.npz").write_bytes(b"PK damaged")
+    with pytest.raises(InputError, match=r"samples\.npz can't be read"):
+        write_report(tmp_path)
+
+
+def test_the_report_needs_no_tensorflow():
+    code = (
+        "import sys; import pir_tf.report.page, pir_tf.report.tables; "
+        "sys.exit(str({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules) or '') or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_figures_leave_pyplot_alone(gain):
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def test_history_cut_by_a_kill_is_drawn(tmp_path):
+    path = write_run(tmp_path / "run")
+    shutil.rmtree(path / "evaluation")
+    log = path / "tuning" / "history.csv"
+    log.write_text(log.read_text() + "155,0.1,0.2")
+    assert "tuning-losses" in {file.stem for file in write_report(path).parent.glob("*.png")}
