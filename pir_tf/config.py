@@ -1,8 +1,8 @@
-"""The configuration of one experiment: a frozen dataclass for each stage, checked when it is made, and three presets.
+"""The configuration of one experiment: a frozen dataclass for each stage, checked when it is made.
 
-`paper()` holds every value that the paper fixes and, where the paper is silent, the value of a numbered deviation (D1 to
-D21, listed in the README). `laptop()` and `smoke()` depart from it where a CPU must. Nothing heavy is imported here, so
-that the command line can show every field at once. The string after each field is its help text.
+The defaults are every value that the paper fixes and, where the paper is silent, the value of a numbered deviation (D1 to D21,
+listed in the README). The presets are in `pir_tf.presets`. Nothing heavy is imported here, so that the command line can show
+every field at once. The string after each field is its help text.
 """
 
 from __future__ import annotations
@@ -12,41 +12,14 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pir_tf.checks import require, require_color_objective, require_multiples, require_positive, require_weights
 from pir_tf.errors import InputError
 
 NETWORK_IMAGE_SIZE = 64
 """The image size that the generator and the discriminator of C.2 have, in pixels: 4 upsamplings by 2 from 4x4."""
 
 PRESETS = ("smoke", "laptop", "paper")
-
-
-def _require(condition: bool, name: str, received: object, expected: str) -> None:
-    """Refuses a field's value with one sentence."""
-    if not condition:
-        option = name.replace("_", "-")
-        raise InputError(f"{name} is {received!r}, expected {expected}: change it with --{option} VALUE.")
-
-
-def _require_positive(section: str, config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        finite = value == value and abs(value) != float("inf")
-        _require(finite and value > 0, f"{section}.{name}", value, "a finite number above 0")
-
-
-def _require_multiples(section: str, config: Any) -> None:
-    """Log rows end where training and checkpoints do, so that a resumed run has the log of an unbroken one."""
-    for name in ("steps", "checkpoint_every"):
-        value = getattr(config, name)
-        expected = f"a multiple of {section}.log_every, which is {config.log_every}"
-        _require(value % config.log_every == 0, f"{section}.{name}", value, expected)
-
-
-def _require_weights(section: str, config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        finite = value == value and abs(value) != float("inf")
-        _require(finite and value >= 0, f"{section}.{name}", value, "a finite number, 0 or above")
+"""Names of the presets, which `pir_tf.presets` makes."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +41,12 @@ class DataConfig:
     """What an unreadable file in a folder does: `stop` lists every one and ends, `skip` leaves them out and counts them."""
 
     def __post_init__(self) -> None:
-        known = self.source == "landscapes" or self.source.partition(":")[0] in ("folder", "tfds")
-        _require(known, "data.source", self.source, "landscapes, folder:PATH or tfds:NAME")
-        _require_positive("data", self, "count")
+        scheme, _, rest = self.source.partition(":")
+        known = self.source == "landscapes" or (scheme in ("folder", "tfds") and bool(rest))
+        require(known, "data.source", self.source, "landscapes, folder:PATH or tfds:NAME")
+        require_positive("data", self, "count")
         size = f"{NETWORK_IMAGE_SIZE}, the size that the networks of C.2 make"
-        _require(self.image_size == NETWORK_IMAGE_SIZE, "data.image_size", self.image_size, size)
+        require(self.image_size == NETWORK_IMAGE_SIZE, "data.image_size", self.image_size, size)
 
 
 @dataclass(frozen=True)
@@ -112,14 +86,14 @@ class GanConfig:
     """Also write the log for TensorBoard."""
 
     def __post_init__(self) -> None:
-        _require(self.keep in ("best", "last"), "gan.keep", self.keep, "best or last")
-        _require(self.generator in ("bundled", "train"), "gan.generator", self.generator, "bundled or train")
+        require(self.keep in ("best", "last"), "gan.keep", self.keep, "best or last")
+        require(self.generator in ("bundled", "train"), "gan.generator", self.generator, "bundled or train")
         positive = ("latent_size", "steps", "batch_size", "generator_learning_rate", "discriminator_learning_rate")
-        _require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every")
-        _require_multiples("gan", self)
-        _require_weights("gan", self, "fake_class_weight", "real_class_weight")
-        _require(0 <= self.dropout < 1, "gan.dropout", self.dropout, "a rate of at least 0 and below 1")
-        _require(0 <= self.adam_beta_1 < 1, "gan.adam_beta_1", self.adam_beta_1, "a rate of at least 0 and below 1")
+        require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every")
+        require_multiples("gan", self)
+        require_weights("gan", self, "fake_class_weight", "real_class_weight")
+        require(0 <= self.dropout < 1, "gan.dropout", self.dropout, "a rate of at least 0 and below 1")
+        require(0 <= self.adam_beta_1 < 1, "gan.adam_beta_1", self.adam_beta_1, "a rate of at least 0 and below 1")
 
 
 @dataclass(frozen=True)
@@ -140,10 +114,10 @@ class InteractionsConfig:
     def __post_init__(self) -> None:
         simulated = self.source == "simulated"
         csv = self.source.startswith("csv:") and len(self.source) > 4
-        _require(simulated or csv, "interactions.source", self.source, "simulated or csv:PATH")
-        _require_positive("interactions", self, "images", "impressions")
+        require(simulated or csv, "interactions.source", self.source, "simulated or csv:PATH")
+        require_positive("interactions", self, "images", "impressions")
         if simulated:
-            _require_color_objective(self.objective)
+            require_color_objective(self.objective)
 
 
 @dataclass(frozen=True)
@@ -179,32 +153,30 @@ class EstimatorConfig:
     """New images whose simulated PIR measures the estimator's quality; real answers use 5 folds. Source: D21."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.backbone in ("inception_v3", "compact"), "estimator.backbone", self.backbone, "inception_v3 or compact"
         )
         scheme, _, rest = self.weights.partition(":")
         named = self.weights in ("none", "imagenet") or (scheme in ("file", "hub") and bool(rest))
-        _require(named, "estimator.weights", self.weights, "none, imagenet, file:PATH or hub:HANDLE")
+        require(named, "estimator.weights", self.weights, "none, imagenet, file:PATH or hub:HANDLE")
         if self.backbone == "compact":
             ok = self.weights == "none"
-            _require(ok, "estimator.weights", self.weights, "none, since the compact backbone is trained from scratch")
-            _require(
-                self.layer == "", "estimator.layer", self.layer, "nothing, since layers are chosen of inception_v3"
-            )
+            require(ok, "estimator.weights", self.weights, "none, since the compact backbone is trained from scratch")
+            require(self.layer == "", "estimator.layer", self.layer, "nothing, since layers are chosen of inception_v3")
             whole = self.trainable == "all"
-            _require(
+            require(
                 whole, "estimator.trainable", self.trainable, "all, since the compact backbone has no first weights"
             )
-        _require(self.trainable in ("all", "head"), "estimator.trainable", self.trainable, "all or head")
-        _require(self.output in ("bins", "scalar"), "estimator.output", self.output, "bins or scalar")
+        require(self.trainable in ("all", "head"), "estimator.trainable", self.trainable, "all or head")
+        require(self.output in ("bins", "scalar"), "estimator.output", self.output, "bins or scalar")
         positive = ("image_size", "learning_rate", "steps", "batch_size", "temperature", "quality_images")
-        _require_positive("estimator", self, *positive)
-        _require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
+        require_positive("estimator", self, *positive)
+        require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
         low, high = self.input_range
-        _require(low < high, "estimator.input_range", self.input_range, "two numbers, the lower first")
+        require(-float("inf") < low < high < float("inf"), "estimator.input_range", self.input_range, "two numbers, the lower first")
         least = 75 if self.backbone == "inception_v3" else 32
         named_size = f"{least} pixels or more for {self.backbone}"
-        _require(self.image_size >= least, "estimator.image_size", self.image_size, named_size)
+        require(self.image_size >= least, "estimator.image_size", self.image_size, named_size)
 
 
 @dataclass(frozen=True)
@@ -233,10 +205,10 @@ class TuningConfig:
     """Also write the log for TensorBoard."""
 
     def __post_init__(self) -> None:
-        _require_weights("tuning", self, "pir_weight", "fools_weight")
+        require_weights("tuning", self, "pir_weight", "fools_weight")
         positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
-        _require_positive("tuning", self, *positive, "checkpoint_every")
-        _require_multiples("tuning", self)
+        require_positive("tuning", self, *positive, "checkpoint_every")
+        require_multiples("tuning", self)
 
 
 @dataclass(frozen=True)
@@ -257,10 +229,10 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         csv = self.source.startswith("csv:") and len(self.source) > 4
-        _require(self.source == "same" or csv, "evaluation.source", self.source, "same or csv:PATH")
-        _require(self.images >= 2, "evaluation.images", self.images, "2 or more")
-        _require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
-        _require_positive("evaluation", self, "diversity_pairs")
+        require(self.source == "same" or csv, "evaluation.source", self.source, "same or csv:PATH")
+        require(self.images >= 2, "evaluation.images", self.images, "2 or more")
+        require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
+        require_positive("evaluation", self, "diversity_pairs")
 
 
 @dataclass(frozen=True)
@@ -290,8 +262,8 @@ class ExperimentConfig:
     compute: ComputeConfig = field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
-        _require(self.preset in PRESETS, "preset", self.preset, "one of " + ", ".join(PRESETS))
-        _require(0 <= self.seed < 2**31, "seed", self.seed, "a whole number from 0 to 2147483647")
+        require(self.preset in PRESETS, "preset", self.preset, "one of " + ", ".join(PRESETS))
+        require(0 <= self.seed < 2**31, "seed", self.seed, "a whole number from 0 to 2147483647")
         bundled_data = self.data.source == "landscapes" and not self.data.classes and self.gan.latent_size == 64
         if self.gan.generator == "bundled" and not bundled_data:
             raise InputError(
@@ -299,66 +271,6 @@ class ExperimentConfig:
                 f"gan.latent_size {self.gan.latent_size}, but the bundled networks know all classes of 'landscapes' with 64 "
                 "latents: train your own with --gan.generator train."
             )
-
-
-def paper() -> ExperimentConfig:
-    """Every value of the paper; where it is silent, a numbered deviation."""
-    return ExperimentConfig()
-
-
-def laptop() -> ExperimentConfig:
-    """A proof in minutes on two CPU cores: the bundled ACGAN, a compact estimator, few tuning steps at a higher rate."""
-    return ExperimentConfig(
-        preset="laptop",
-        data=DataConfig(count=4000),
-        gan=GanConfig(
-            generator="bundled",
-            steps=15_000,
-            batch_size=32,
-            generator_learning_rate=2e-4,
-            discriminator_learning_rate=2e-4,
-            sample_every=500,
-            keep="best",
-        ),
-        estimator=EstimatorConfig(
-            backbone="compact", weights="none", image_size=64, steps=300, batch_size=32, learning_rate=1e-3
-        ),
-        tuning=TuningConfig(
-            learning_rate=1e-5,
-            steps=150,
-            batch_size=16,
-            log_every=5,
-            gradients_every=50,
-            true_pir_every=25,
-            checkpoint_every=50,
-        ),
-    )
-
-
-def smoke() -> ExperimentConfig:
-    """Every stage in under a minute, to see that all of it works; its numbers prove nothing."""
-    return dataclasses.replace(
-        laptop(),
-        preset="smoke",
-        data=DataConfig(count=128),
-        gan=dataclasses.replace(laptop().gan, steps=4, batch_size=8, log_every=2, sample_every=2, checkpoint_every=2),
-        interactions=InteractionsConfig(images=64, impressions=100),
-        estimator=dataclasses.replace(laptop().estimator, steps=20, batch_size=16, quality_images=64),
-        tuning=dataclasses.replace(
-            laptop().tuning, steps=6, batch_size=8, log_every=2, gradients_every=2, true_pir_every=2, checkpoint_every=2
-        ),
-        evaluation=EvaluationConfig(images=64, diversity_pairs=20, judge=False),
-    )
-
-
-def preset(name: str) -> ExperimentConfig:
-    """The preset of that name.
-
-    Raises:
-        InputError: the name is not one of `PRESETS`.
-    """
-    _require(name in PRESETS, "preset", name, "one of " + ", ".join(PRESETS))
-    return {"smoke": smoke, "laptop": laptop, "paper": paper}[name]()
 
 
 def derived_seed(seed: int, purpose: str) -> int:
@@ -377,13 +289,3 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = list(value) if isinstance(value, tuple) else value
     return flat
-
-
-def _require_color_objective(objective: str) -> None:
-    """Refuses an unknown objective before anything is computed; `interactions.colors` has the formulas."""
-    kind, _, rest = objective.partition(":")
-    parts = rest.split("-")
-    colors = ("red", "green", "blue")
-    known = kind == "color" and 1 <= len(parts) <= 3 and set(parts) <= set(colors) and len(set(parts)) == len(parts)
-    expected = "color: and one to three different ones of red, green, blue joined by '-' (color:blue, color:red-green)"
-    _require(known, "interactions.objective", objective, expected)

@@ -38,19 +38,27 @@ class RunDirectory:
         path: the directory, made when absent.
         config: the experiment.
         files: SHA-256 of the files that the config names, by field (`{"estimator.weights": "9f2c..."}`).
+        command: the command that made the run, without its directory.
 
     Raises:
         InputError: the directory can't be written, another process works in it, or it holds an experiment that differs.
     """
 
-    def __init__(self, path: str | Path, config: ExperimentConfig, *, files: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        config: ExperimentConfig,
+        *,
+        files: dict[str, str] | None = None,
+        command: str | None = None,
+    ) -> None:
         self.path = Path(path)
         self.config = config
         with said_in_one_sentence(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.path)
             try:
-                self._adopt(files or {})
+                self._adopt(files or {}, command)
             except BaseException:
                 self.close()
                 raise
@@ -80,11 +88,11 @@ class RunDirectory:
         """Lets another process work here."""
         self._lock.close()
 
-    def _adopt(self, files: dict[str, str]) -> None:
+    def _adopt(self, files: dict[str, str], command: str | None) -> None:
         fields = identity(self.config)
         target = self.path / "config.json"
         if not target.exists():
-            write_json(target, {"config": fields, "files": files, **provenance()})
+            write_json(target, {"config": fields, "files": files, "command": command, **provenance()})
             return
         old = read_json(target)
         before, now = {**old["config"], **old["files"]}, {**fields, **files}

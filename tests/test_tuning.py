@@ -158,12 +158,15 @@ def test_tuning_raises_the_estimated_pir(fit):
 # The frozen estimator
 
 
-def test_the_estimator_does_not_change_by_a_bit(fit, real):
+@pytest.mark.parametrize("thawed", [False, True])
+def test_the_estimator_does_not_change_by_a_bit(fit, real, thawed):
     judge = estimator()
     variables = arrays({v.path: v for v in judge.variables})
     outputs = np.asarray(judge(real[0][:8], training=False))
     assert len(variables) == 9 + 1  # ten with the dropout's seed state
-    fit(tuner(judge=judge, eagerly=False), 5)
+    model = tuner(judge=judge)
+    judge.trainable = thawed  # as another training of the same estimator would set it
+    fit(model, 5)
     assert_equal(variables, arrays({v.path: v for v in judge.variables}))
     np.testing.assert_array_equal(outputs, np.asarray(judge(real[0][:8], training=False)))
 

@@ -18,8 +18,9 @@ from unittest import mock
 
 import tyro
 
-from pir_tf.config import PRESETS, ExperimentConfig, preset
+from pir_tf.config import PRESETS, ExperimentConfig
 from pir_tf.errors import InputError
+from pir_tf.presets import preset
 from pir_tf.runs import STAGES
 
 DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
@@ -81,18 +82,25 @@ def parse(arguments: list[str]) -> Options:
         raise InputError(_sentence(said.getvalue())) from None
 
 
-def resume_command(arguments: list[str], path: Path) -> str:
-    """The command that goes on with this run, whatever ended it."""
-    words = list(arguments)
-    if not any(re.match(r"--run[-_]dir(=|$)", word) for word in words):
-        words += ["--run-dir", str(path)]
+def resume_command(arguments: list[str], path: Path | None) -> str:
+    """The command that goes on with the run in `path`, whatever ended it; for None the command alone."""
+    words, rest = [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if re.fullmatch(r"--run[-_]dir", word):
+            rest[:1] = []
+        elif not re.match(r"--run[-_]dir=", word):
+            words.append(word)
+    words += ["--run-dir", str(path)] if path else []
     return shlex.join(["python", "-m", "pir_tf.experiments.run", *words])
 
 
 def _sentence(boxed: str) -> str:
     """The one sentence in the parser's framed message, with the option that was probably meant."""
-    lines = [line.strip("│ ").strip() for line in boxed.splitlines()]
-    lines = [line for line in lines if line and line[0] not in "╭╰─"]
+    # The frame is of box characters, or of ASCII where the terminal has no others; an option begins with two hyphens.
+    framed = [line for line in boxed.splitlines() if not re.match(r"[╭╰+]", line)]
+    lines = [line.strip("│| ") for line in framed]
+    lines = [line for line in lines if line.strip("─-")]
     if not lines:
         return "The command line can't be read: see --help."
     message = re.sub(r"^Error parsing (?!--)[\w.]+: ", "", lines[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pir_tf.config import flatten, laptop, paper
+from pir_tf.config import flatten
+from pir_tf.presets import laptop, paper
 
 
 def differences() -> list[tuple[str, str, str]]:

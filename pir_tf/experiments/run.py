@@ -48,7 +48,7 @@ def _run(options: Options, arguments: list[str]) -> int:
     compute.import_quietly()
     from pir_tf.experiments.files import named_files
 
-    run = RunDirectory(path, config, files=named_files(config))
+    run = RunDirectory(path, config, files=named_files(config), command=resume_command(arguments, None))
     compute.configure(config.compute, seed=config.seed)
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages

@@ -175,8 +175,8 @@ class ACGAN(keras.Model):
     def state(self) -> dict[str, keras.Variable]:
         """Every variable that the next step depends on, by name: what a checkpoint holds.
 
-        Without the dropout layers' seed states: each step sets them from their layer's seed and the step, and Keras names them by how many
-        the process has made before, so that a resumed process would know them by other names.
+        Without the dropout layers' seed states: each step sets them from their layer's seed and the step, and Keras
+        names them by how many the process has made before, so that a resumed process would know them by other names.
         """
         groups = {
             "generator": self.generator.weights,

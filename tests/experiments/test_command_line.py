@@ -98,7 +98,8 @@ def test_a_mistake_raises_input_error_below_the_command():
 def test_resume_command_names_the_run_directory_once():
     assert resume_command(["smoke"], "a b") == "python -m pir_tf.experiments.run smoke --run-dir 'a b'"
     assert resume_command(["--run-dir", "x"], "x").count("--run-dir") == 1
-    assert resume_command(["--run_dir=x"], "x").count("--run") == 1
+    assert resume_command(["--run_dir=x", "--seed", "1"], "x").endswith("--seed 1 --run-dir x")
+    assert resume_command(["paper", "--run-dir", "x"], None) == "python -m pir_tf.experiments.run paper"
 
 
 def test_dry_run_prints_the_config_and_runs_nothing(tmp_path, monkeypatch, capsys):

@@ -75,9 +75,7 @@ def step_by_hand(g, d, memories, real, labels, z, fake_labels, *, mask_seed, t, 
         return -(real_terms + tf.reduce_mean(log_sigmoid(-2 * u_fake)))
 
     moments = [discriminator_by_hand(d, x, mask)[2:] for x, mask in ((real, masks[0]), (images, masks[1]))]
-    new_d = updated(
-        d, gradients_of(discriminator_loss, d), rmsprop_by_hand, memories.setdefault("d", {}), t, rate
-    )
+    new_d = updated(d, gradients_of(discriminator_loss, d), rmsprop_by_hand, memories.setdefault("d", {}), t, rate)
     for mean, variance in moments:
         for name, value in (("moving_mean", mean), ("moving_variance", variance)):
             new_d[f"batch_norm_1/{name}"] = 0.99 * new_d[f"batch_norm_1/{name}"] + 0.01 * value.numpy()
@@ -87,9 +85,7 @@ def step_by_hand(g, d, memories, real, labels, z, fake_labels, *, mask_seed, t, 
         fools, fake_class = log_sigmoid(2 * u), log_softmax_of(class_logits, fake_labels)
         return -(tf.reduce_mean(fools) + 1.5 * tf.reduce_mean(fake_class))
 
-    new_g = updated(
-        g, gradients_of(generator_loss, g), adam_by_hand, memories.setdefault("g", {}), t, rate
-    )
+    new_g = updated(g, gradients_of(generator_loss, g), adam_by_hand, memories.setdefault("g", {}), t, rate)
     return new_g, new_d
 
 

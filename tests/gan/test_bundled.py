@@ -7,8 +7,8 @@ from pir_tf.data.landscapes import CLASS_NAMES
 from pir_tf.errors import InputError
 from pir_tf.gan.bundled import WEIGHTS, bundled_networks, write_bundle
 from pir_tf.gan.networks import build_discriminator, build_generator
-from pir_tf.gan.saved import Networks
 from pir_tf.gan.sampling import draw_latents, generate
+from pir_tf.gan.saved import Networks
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pir_tf.config import flatten, laptop
+from pir_tf.config import flatten
 from pir_tf.evaluation.statistics import cohens_d, cohens_d_interval, pir_summary, welch_t
+from pir_tf.presets import laptop
 
 CLASS_NAMES = ["mountain", "coast"]
 TERMS = ["L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class"]

@@ -1,0 +1,201 @@
+"""Checkpoints hold all or nothing: names, shapes, damage, a full disk."""
+
+import errno
+import os
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from pir_tf import checkpoints
+from pir_tf.errors import InputError
+
+
+def state(value, *, filters=3, name="conv"):
+    """Three variables of other types and shapes, all filled with `value`."""
+    return {
+        f"net/{name}/kernel": keras.Variable(np.full((2, filters), value, np.float32)),
+        "net/bias": keras.Variable(np.full(filters, value, np.float32)),
+        "step": keras.Variable(value, dtype="int64", trainable=False),
+    }
+
+
+def contents(variables):
+    return {name: np.asarray(v).tolist() for name, v in variables.items()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with checkpoints of steps 10 and 20, whose variables are 10 and 20."""
+    for step in (10, 20):
+        checkpoints.save_step(tmp_path / "checkpoints", step, state(step))
+    return tmp_path / "checkpoints"
+
+
+def test_round_trip(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((4, 5)).astype(np.float32)
+    saved = {"a/b": keras.Variable(values), "count": keras.Variable(2**40 + 1, dtype="int64")}
+    checkpoints.save(tmp_path / "x.npz", saved)
+    fresh = {"a/b": keras.Variable(np.zeros((4, 5), np.float32)), "count": keras.Variable(0, dtype="int64")}
+    checkpoints.restore(tmp_path / "x.npz", fresh)
+    np.testing.assert_array_equal(np.asarray(fresh["a/b"]), values)
+    assert int(fresh["count"]) == 2**40 + 1
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
+
+
+def test_the_newest_is_restored(folder):
+    fresh = state(0)
+    assert checkpoints.restore_latest(folder, fresh) == 20
+    assert contents(fresh) == contents(state(20))
+
+
+def test_the_last_two_are_kept(folder):
+    checkpoints.save_step(folder, 30, state(30))
+    assert sorted(path.name for path in folder.iterdir()) == ["step-000000020.npz", "step-000000030.npz"]
+
+
+def test_an_empty_or_missing_folder_starts_new(tmp_path):
+    fresh = state(5)
+    (tmp_path / "empty").mkdir()
+    assert checkpoints.restore_latest(tmp_path / "empty", fresh) == 0
+    assert checkpoints.restore_latest(tmp_path / "missing", fresh) == 0
+    assert contents(fresh) == contents(state(5))
+
+
+def test_other_files_in_the_folder_are_no_checkpoints(folder):
+    for name in ("step-1.npz", "step-000000099.txt", ".step-000000099.1.partial.npz", "best.npz"):
+        (folder / name).write_bytes(b"")
+    assert checkpoints.restore_latest(folder, state(0)) == 20
+
+
+@pytest.mark.parametrize(
+    "other, sentence",
+    [
+        ({"filters": 4}, r"net/conv/kernel is \(2, 3\) in it and \(2, 4\) here: use the config"),
+        ({"name": "dense"}, r"net/dense/kernel is no such variable in it and \(2, 3\) here"),
+    ],
+)
+def test_another_model_is_refused_and_left_alone(folder, other, sentence):
+    fresh = state(0, **other)
+    with pytest.raises(InputError, match=sentence):
+        checkpoints.restore_latest(folder, fresh)
+    assert contents(fresh) == contents(state(0, **other))
+
+
+def test_a_variable_too_many_in_the_file_is_refused(folder):
+    fresh = state(0)
+    del fresh["net/bias"]
+    with pytest.raises(InputError, match=r"net/bias is \(3,\) in it and no such variable here"):
+        checkpoints.restore_latest(folder, fresh)
+    assert int(fresh["step"]) == 0
+
+
+def damage(path, kind):
+    content = bytearray(path.read_bytes())
+    if kind == "empty":
+        content = b""
+    elif kind == "cut":
+        content = content[: len(content) // 2]
+    elif kind == "no zip":
+        content = b"nothing of the kind"
+    elif kind == "flipped bit":  # in the values of the first array, behind the zip and array headers
+        content[content.index(b"\x93NUMPY") + 130] ^= 1
+    elif kind == "unknown compression":
+        content[content.index(b"PK\x01\x02") + 10] = 77
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut", "no zip", "flipped bit", "unknown compression"])
+def test_a_damaged_newest_falls_back_to_the_one_before(folder, kind):
+    damage(folder / "step-000000020.npz", kind)
+    fresh = state(0)
+    with pytest.warns(UserWarning, match=r"step-000000020.npz is damaged .* going on from the checkpoint before"):
+        assert checkpoints.restore_latest(folder, fresh) == 10
+    assert contents(fresh) == contents(state(10))
+
+
+def test_all_damaged_is_an_error_and_not_a_new_start(folder):
+    for path in folder.iterdir():
+        damage(path, "cut")
+    fresh = state(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(InputError, match="No checkpoint in .* is whole: delete that folder to start"):
+            checkpoints.restore_latest(folder, fresh)
+    assert contents(fresh) == contents(state(0))
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(folder, monkeypatch):
+    def refuse(path, **options):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(np, "load", refuse)
+    with pytest.raises(PermissionError):
+        checkpoints.restore_latest(folder, state(0))
+
+
+def test_every_single_flipped_byte_is_noticed_or_harmless(tmp_path):
+    """No damage to one byte may give other values in silence."""
+    path = tmp_path / "step-000000001.npz"
+    checkpoints.save(path, state(1))
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        fresh = state(0)
+        try:
+            checkpoints.restore(path, fresh)
+        except (InputError, *checkpoints.DAMAGE):
+            assert contents(fresh) == contents(state(0))
+        else:
+            assert contents(fresh) == contents(state(1)), place
+
+
+def test_a_full_disk_leaves_the_old_checkpoints_whole(folder, monkeypatch):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(path, **arrays):
+        with open(path, "wb") as handle:
+            handle.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save_step(folder, 30, state(30))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_a_kill_left_behind_is_cleared_away(folder):
+    (folder / ".step-000000030.4242.partial.npz").write_bytes(b"half")
+    checkpoints.save_step(folder, 30, state(30))
+    assert sorted(os.listdir(folder)) == ["step-000000020.npz", "step-000000030.npz"]
+
+
+# The callback
+
+
+def saved_steps(tmp_path, *, every, epoch_steps, epochs, start=0):
+    """Steps at which a training with epochs of so many steps saves."""
+    now = [start]
+    saved = []
+    callback = checkpoints.SaveCheckpoints(
+        tmp_path, every=every, state=lambda: saved.append(now[0]) or state(now[0]), step=lambda: now[0]
+    )
+    callback.on_train_begin()
+    for epoch in range(epochs):
+        now[0] += epoch_steps
+        callback.on_epoch_end(epoch)
+    callback.on_train_end()
+    return saved
+
+
+def test_saves_every_so_many_steps_and_at_the_end(tmp_path):
+    assert saved_steps(tmp_path, every=4, epoch_steps=2, epochs=5) == [4, 8, 10]
+    assert saved_steps(tmp_path, every=2, epoch_steps=2, epochs=2) == [2, 4]
+    assert saved_steps(tmp_path, every=100, epoch_steps=2, epochs=2) == [4]
+    assert saved_steps(tmp_path, every=4, epoch_steps=2, epochs=0) == []
+
+
+def test_a_resumed_training_saves_at_the_same_steps(tmp_path):
+    assert saved_steps(tmp_path, every=4, epoch_steps=2, epochs=4, start=2) == [4, 8, 10]

@@ -1,0 +1,268 @@
+"""The configuration: the paper's values, and every value that is refused with a sentence."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from pir_tf.config import (
+    PRESETS,
+    ComputeConfig,
+    DataConfig,
+    EstimatorConfig,
+    EvaluationConfig,
+    ExperimentConfig,
+    GanConfig,
+    InteractionsConfig,
+    TuningConfig,
+    derived_seed,
+    flatten,
+)
+from pir_tf.errors import InputError
+from pir_tf.presets import laptop, paper, preset, smoke
+
+NAN, INF = math.nan, math.inf
+
+
+# The paper's values
+
+
+def test_what_the_paper_fixes():
+    values = flatten(paper())
+    fixed = {
+        "data.image_size": 64,
+        "gan.latent_size": 64,
+        "gan.fake_class_weight": 1.5,
+        "gan.real_class_weight": 1.0,
+        "gan.adam_beta_1": 0.5,
+        "gan.generator_learning_rate": 1e-5,
+        "gan.discriminator_learning_rate": 1e-5,
+        "gan.steps": 1_100_000,
+        "interactions.images": 1000,
+        "interactions.impressions": 1000,
+        "estimator.learning_rate": 5e-4,
+        "estimator.bins": 100,
+        "estimator.output": "bins",
+        "estimator.temperature": 0.01,
+        "estimator.trainable": "all",
+        "tuning.pir_weight": 1000.0,
+        "tuning.fools_weight": 1.0,
+        "tuning.learning_rate": 1e-6,
+        "tuning.steps": 50_000,
+        "evaluation.images": 1000,
+        "evaluation.alpha": 0.001,
+    }
+    assert {name: values[name] for name in fixed} == fixed
+
+
+def test_what_the_deviations_fix_where_the_paper_is_silent():
+    values = flatten(paper())
+    fixed = {
+        "gan.batch_size": 64,  # D2
+        "tuning.batch_size": 64,  # D2
+        "gan.dropout": 0.5,  # D3
+        "estimator.backbone": "inception_v3",  # D4
+        "estimator.image_size": 299,  # D5
+        "estimator.steps": 25_000,  # D6
+        "estimator.batch_size": 32,  # D6
+        "gan.generator": "train",
+        "gan.keep": "last",
+    }
+    assert {name: values[name] for name in fixed} == fixed
+
+
+def test_laptop_and_smoke_are_smaller_and_keep_the_papers_weights():
+    for config in (laptop(), smoke()):
+        assert config.gan.generator == "bundled" and config.estimator.backbone == "compact"
+        assert (config.tuning.pir_weight, config.tuning.fools_weight, config.gan.fake_class_weight) == (
+            1000.0,
+            1.0,
+            1.5,
+        )
+        assert config.estimator.temperature == 0.01 and config.estimator.bins == 100
+        assert config.gan.latent_size == 64
+    steps = [
+        (c.gan.steps, c.estimator.steps, c.tuning.steps, c.evaluation.images) for c in (smoke(), laptop(), paper())
+    ]
+    assert all(a <= b <= c for a, b, c in zip(*steps, strict=True))
+
+
+def test_presets_by_name():
+    assert PRESETS == ("smoke", "laptop", "paper")
+    assert [preset(name).preset for name in PRESETS] == list(PRESETS)
+    assert preset("paper") == paper() == ExperimentConfig()
+    with pytest.raises(InputError, match="preset is 'papper', expected one of smoke, laptop, paper"):
+        preset("papper")
+
+
+def test_an_experiment_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        paper().seed = 3
+
+
+# Refused values: each sentence names the field, what was received and what was expected
+
+WRONG = [
+    (DataConfig, "source", "mountains", "landscapes, folder:PATH or tfds:NAME"),
+    (DataConfig, "source", "", "landscapes, folder:PATH or tfds:NAME"),
+    (DataConfig, "source", "folder", "landscapes, folder:PATH or tfds:NAME"),
+    (DataConfig, "source", "folder:", "landscapes, folder:PATH or tfds:NAME"),
+    (DataConfig, "source", "tfds:", "landscapes, folder:PATH or tfds:NAME"),
+    (DataConfig, "source", "landscapes:x", "landscapes, folder:PATH or tfds:NAME"),
+    (DataConfig, "count", 0, "above 0"),
+    (DataConfig, "image_size", 128, "64, the size that the networks of C.2 make"),
+    (GanConfig, "generator", "mine", "bundled or train"),
+    (GanConfig, "keep", "first", "best or last"),
+    (GanConfig, "latent_size", 0, "above 0"),
+    (GanConfig, "steps", 0, "above 0"),
+    (GanConfig, "steps", 150, "a multiple of gan.log_every, which is 100"),
+    (GanConfig, "checkpoint_every", 50, "a multiple of gan.log_every, which is 100"),
+    (GanConfig, "batch_size", -1, "above 0"),
+    (GanConfig, "generator_learning_rate", 0.0, "above 0"),
+    (GanConfig, "generator_learning_rate", INF, "a finite number"),
+    (GanConfig, "discriminator_learning_rate", NAN, "a finite number"),
+    (GanConfig, "log_every", 0, "above 0"),
+    (GanConfig, "sample_every", 0, "above 0"),
+    (GanConfig, "checkpoint_every", 0, "above 0"),
+    (GanConfig, "dropout", 1.0, "at least 0 and below 1"),
+    (GanConfig, "dropout", -0.1, "at least 0 and below 1"),
+    (GanConfig, "dropout", NAN, "at least 0 and below 1"),
+    (GanConfig, "adam_beta_1", 1.0, "at least 0 and below 1"),
+    (GanConfig, "fake_class_weight", -1.0, "0 or above"),
+    (GanConfig, "real_class_weight", NAN, "a finite number"),
+    (InteractionsConfig, "source", "people", "simulated or csv:PATH"),
+    (InteractionsConfig, "source", "csv:", "simulated or csv:PATH"),
+    (InteractionsConfig, "objective", "blue", "color: and one to three different ones"),
+    (InteractionsConfig, "objective", "color:", "color: and one to three different ones"),
+    (InteractionsConfig, "objective", "color:pink", "color: and one to three different ones"),
+    (InteractionsConfig, "objective", "color:blue-blue", "color: and one to three different ones"),
+    (InteractionsConfig, "objective", "color:blue-", "color: and one to three different ones"),
+    (InteractionsConfig, "objective", "Color:Blue", "color: and one to three different ones"),
+    (InteractionsConfig, "objective", "vgg:pool1:3", "color: and one to three different ones"),
+    (InteractionsConfig, "images", 0, "above 0"),
+    (InteractionsConfig, "impressions", 0, "above 0"),
+    (EstimatorConfig, "backbone", "resnet", "inception_v3 or compact"),
+    (EstimatorConfig, "weights", "file:", "none, imagenet, file:PATH or hub:HANDLE"),
+    (EstimatorConfig, "weights", "random", "none, imagenet, file:PATH or hub:HANDLE"),
+    (EstimatorConfig, "trainable", "none", "all or head"),
+    (EstimatorConfig, "output", "vector", "bins or scalar"),
+    (EstimatorConfig, "temperature", 0.0, "a finite number above 0"),
+    (EstimatorConfig, "temperature", -0.01, "a finite number above 0"),
+    (EstimatorConfig, "temperature", NAN, "a finite number above 0"),
+    (EstimatorConfig, "temperature", INF, "a finite number above 0"),
+    (EstimatorConfig, "bins", 1, "2 or more"),
+    (EstimatorConfig, "image_size", 74, "75 pixels or more for inception_v3"),
+    (EstimatorConfig, "input_range", (1.0, -1.0), "two numbers, the lower first"),
+    (EstimatorConfig, "input_range", (0.0, NAN), "two numbers, the lower first"),
+    (EstimatorConfig, "input_range", (0.0, INF), "two numbers, the lower first"),
+    (EstimatorConfig, "learning_rate", 0.0, "above 0"),
+    (EstimatorConfig, "steps", 0, "above 0"),
+    (EstimatorConfig, "batch_size", 0, "above 0"),
+    (EstimatorConfig, "quality_images", 0, "above 0"),
+    (TuningConfig, "pir_weight", -1.0, "0 or above"),
+    (TuningConfig, "pir_weight", NAN, "a finite number"),
+    (TuningConfig, "fools_weight", INF, "a finite number"),
+    (TuningConfig, "learning_rate", 0.0, "above 0"),
+    (TuningConfig, "steps", 50, "a multiple of tuning.log_every, which is 100"),
+    (TuningConfig, "checkpoint_every", 250, "a multiple of tuning.log_every, which is 100"),
+    (TuningConfig, "batch_size", 0, "above 0"),
+    (TuningConfig, "gradients_every", 0, "above 0"),
+    (TuningConfig, "true_pir_every", 0, "above 0"),
+    (EvaluationConfig, "source", "simulated", "same or csv:PATH"),
+    (EvaluationConfig, "source", "csv:", "same or csv:PATH"),
+    (EvaluationConfig, "images", 1, "2 or more"),
+    (EvaluationConfig, "alpha", 0.0, "a probability between 0 and 1"),
+    (EvaluationConfig, "alpha", 1.0, "a probability between 0 and 1"),
+    (EvaluationConfig, "alpha", NAN, "a probability between 0 and 1"),
+    (EvaluationConfig, "diversity_pairs", 0, "above 0"),
+    (ExperimentConfig, "seed", -1, "from 0 to 2147483647"),
+    (ExperimentConfig, "seed", 2**31, "from 0 to 2147483647"),
+    (ExperimentConfig, "preset", "huge", "one of smoke, laptop, paper"),
+]
+
+
+@pytest.mark.parametrize("section, field, value, expected", WRONG, ids=lambda x: getattr(x, "__name__", str(x)))
+def test_a_wrong_value_is_refused_in_one_sentence(section, field, value, expected):
+    with pytest.raises(InputError) as refused:
+        section(**{field: value})
+    said = str(refused.value)
+    name = field if section is ExperimentConfig else f"{section.__name__.removesuffix('Config').lower()}.{field}"
+    assert said.startswith(f"{name} is {value!r}, expected ") and expected in said
+    assert said.endswith(f"change it with --{name.replace('_', '-')} VALUE.") and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({"weights": "imagenet"}, "none, since the compact backbone is trained from scratch"),
+        ({"layer": "mixed2"}, "nothing, since layers are chosen of inception_v3"),
+        ({"trainable": "head"}, "all, since the compact backbone has no first weights"),
+        ({"image_size": 31}, "32 pixels or more for compact"),
+    ],
+)
+def test_what_the_compact_backbone_has_not(fields, expected):
+    with pytest.raises(InputError, match=expected):
+        EstimatorConfig(**{"backbone": "compact", "weights": "none", "image_size": 64, **fields})
+
+
+@pytest.mark.parametrize(
+    "data, gan",
+    [
+        ({"source": "folder:photos"}, {}),
+        ({"source": "tfds:places"}, {}),
+        ({"classes": ("coast",)}, {}),
+        ({}, {"latent_size": 32}),
+    ],
+)
+def test_bundled_networks_fit_their_own_data_alone(data, gan):
+    with pytest.raises(InputError, match="the bundled networks know all classes.*--gan.generator train"):
+        ExperimentConfig(data=DataConfig(**data), gan=GanConfig(generator="bundled", **gan))
+    ExperimentConfig(data=DataConfig(**data), gan=GanConfig(generator="train", **gan))
+
+
+@pytest.mark.parametrize(
+    "section, fields",
+    [
+        (DataConfig, {"source": "folder:photos/of summer"}),
+        (DataConfig, {"source": "tfds:places365_small", "split": "train[:80%]", "classes": ("coast", "mountain")}),
+        (GanConfig, {"dropout": 0.0, "adam_beta_1": 0.0, "fake_class_weight": 0.0}),
+        (InteractionsConfig, {"objective": "color:red-green-blue"}),
+        (InteractionsConfig, {"source": "csv:answers.csv", "objective": "not used"}),
+        (EstimatorConfig, {"weights": "file:w.npz", "layer": "mixed2", "trainable": "head", "image_size": 75}),
+        (EstimatorConfig, {"weights": "hub:https://tfhub.dev/google/inaturalist/5", "input_range": (0.0, 1.0)}),
+        (EstimatorConfig, {"temperature": 1.0, "output": "scalar", "bins": 2}),
+        (TuningConfig, {"pir_weight": 0.0, "fools_weight": 0.0, "gradients_every": 30, "true_pir_every": 7}),
+        (EvaluationConfig, {"source": "csv:judged.csv", "images": 2}),
+        (ComputeConfig, {"deterministic": False, "jit_compile": True}),
+        (ExperimentConfig, {"seed": 2**31 - 1}),
+    ],
+)
+def test_what_is_allowed(section, fields):
+    made = section(**fields)
+    assert {name: getattr(made, name) for name in fields} == fields
+
+
+# Seeds and the flat form
+
+
+def test_derived_seeds_never_change():
+    """Other values here would give other results for a published seed."""
+    assert derived_seed(0, "data") == 171566453
+    assert derived_seed(0, "gan steps") == 866848527
+    assert derived_seed(7, "data") == 986566036
+    assert derived_seed(2**31 - 1, "folds") == 1601812768
+
+
+def test_derived_seeds_are_seeds_and_differ_by_seed_and_purpose():
+    made = [derived_seed(seed, purpose) for seed in range(200) for purpose in ("a", "b", "1/a")]
+    assert all(0 <= seed < 2**31 for seed in made) and len(set(made)) == len(made)
+
+
+def test_the_flat_form_has_every_field_and_is_plain_json():
+    for config in (paper(), laptop(), smoke()):
+        flat = flatten(config)
+        assert json.loads(json.dumps(flat, allow_nan=False)) == flat
+    sections = [value for value in vars(paper()).values() if dataclasses.is_dataclass(value)]
+    assert len(flatten(paper())) == 2 + sum(len(dataclasses.fields(section)) for section in sections)
+    assert len(sections) == 7

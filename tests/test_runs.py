@@ -1,0 +1,290 @@
+"""The run directory: identity, locks, atomic files, and what the machine refuses."""
+
+import dataclasses
+import errno
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pir_tf
+from pir_tf import commit
+from pir_tf.config import EstimatorConfig, EvaluationConfig, InteractionsConfig
+from pir_tf.errors import InputError
+from pir_tf.presets import laptop, paper
+from pir_tf.runs import (
+    RunDirectory,
+    atomic,
+    finite_or_none,
+    identity,
+    provenance,
+    read_json,
+    said_in_one_sentence,
+    write_json,
+)
+
+REPOSITORY = Path(pir_tf.__file__).parents[1]
+
+
+def replaced(config, section, **fields):
+    return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **fields)})
+
+
+# Identity
+
+
+def test_the_same_config_opens_the_directory_again(tmp_path):
+    RunDirectory(tmp_path / "run", laptop()).close()
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    RunDirectory(tmp_path / "run", laptop()).close()
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(tmp_path):
+    RunDirectory(tmp_path, laptop()).close()
+    other = dataclasses.replace(replaced(laptop(), "tuning", pir_weight=5.0), seed=3)
+    with pytest.raises(InputError) as refused:
+        RunDirectory(tmp_path, other)
+    said = str(refused.value)
+    assert "seed (0 there, 3 now)" in said and "tuning.pir_weight (1000.0 there, 5.0 now)" in said
+    assert said.count(" there, ") == 2 and "--run-dir" in said
+    # The refused attempt holds no lock, even while its error is looked at.
+    RunDirectory(tmp_path, laptop()).close()
+
+
+def test_who_judges_and_what_is_logged_may_change(tmp_path):
+    RunDirectory(tmp_path, laptop()).close()
+    judged = dataclasses.replace(laptop(), evaluation=EvaluationConfig(source="csv:answers.csv"))
+    RunDirectory(tmp_path, replaced(judged, "tuning", tensorboard=False)).close()
+    RunDirectory(tmp_path, replaced(judged, "gan", tensorboard=False)).close()
+
+
+def test_another_file_is_refused_and_the_same_elsewhere_is_not(tmp_path):
+    def config(path):
+        return dataclasses.replace(paper(), estimator=EstimatorConfig(weights=f"file:{path}"))
+
+    RunDirectory(tmp_path, config("/a/w.npz"), files={"estimator.weights": "9f"}).close()
+    RunDirectory(tmp_path, config("/b/c/w.npz"), files={"estimator.weights": "9f"}).close()
+    with pytest.raises(InputError, match=r"estimator.weights \('9f' there, '77' now\)"):
+        RunDirectory(tmp_path, config("/a/w.npz"), files={"estimator.weights": "77"})
+
+
+@pytest.mark.parametrize(
+    "section, field, given, held",
+    [
+        ("data", "source", "folder:/home/someone/photos/", "folder:photos"),
+        ("data", "source", "folder:photos", "folder:photos"),
+        ("data", "source", "tfds:places365_small", "tfds:places365_small"),
+        ("data", "source", "landscapes", "landscapes"),
+        ("interactions", "source", "csv:/tmp/a/answers.csv", "csv:answers.csv"),
+        ("interactions", "source", "simulated", "simulated"),
+        ("evaluation", "source", "csv:../answers.csv", "csv:answers.csv"),
+        ("estimator", "weights", "file:/data/w.npz", "file:w.npz"),
+        ("estimator", "weights", "hub:/data/models/inception", "hub:inception"),
+        (
+            "estimator",
+            "weights",
+            "hub:https://tfhub.dev/google/inception/5",
+            "hub:https://tfhub.dev/google/inception/5",
+        ),
+        ("estimator", "weights", "imagenet", "imagenet"),
+    ],
+)
+def test_paths_are_held_as_base_names(section, field, given, held):
+    assert identity(replaced(paper(), section, **{field: given}))[f"{section}.{field}"] == held
+
+
+def test_the_present_folder_has_a_name(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "photos")
+    assert identity(replaced(paper(), "data", source="folder:."))["data.source"] == "folder:photos"
+
+
+def test_the_config_file_names_what_made_the_run_and_no_path(tmp_path):
+    config = dataclasses.replace(paper(), interactions=InteractionsConfig(source=f"csv:{tmp_path}/answers.csv"))
+    RunDirectory(tmp_path, config).close()
+    text = (tmp_path / "config.json").read_text()
+    held = json.loads(text)
+    assert str(tmp_path) not in text
+    assert held["config"]["gan.steps"] == 1_100_000 and held["config"]["estimator.input_range"] == [-1.0, 1.0]
+    assert {"config", "files", "versions", "commit", "hardware", "started"} <= set(held)
+    assert {"python", "keras", "tensorflow", "numpy"} <= set(held["versions"])
+
+
+def test_a_broken_config_file_is_one_sentence(tmp_path):
+    (tmp_path / "config.json").write_text('{"config": ')
+    with pytest.raises(InputError, match=r"config.json is not valid JSON .* restore it or start a new run"):
+        RunDirectory(tmp_path, laptop())
+
+
+# Stages
+
+
+def test_a_stage_is_done_when_it_says_so(tmp_path):
+    run = RunDirectory(tmp_path, laptop())
+    assert not run.is_done("gan") and run.facts("gan") is None
+    assert run.file("gan", "generator.keras") == tmp_path / "gan" / "generator.keras"
+    run.mark_done("gan", seconds=1.5, peak_memory_mb=7)
+    assert run.is_done("gan") and not run.is_done("tuning")
+    facts = run.facts("gan")
+    assert (facts["seconds"], facts["peak_memory_mb"]) == (1.5, 7) and facts["finished"]
+    run.unmark("gan")
+    run.unmark("gan")
+    assert not run.is_done("gan")
+    run.close()
+
+
+# One process at a time
+
+
+def test_the_same_process_cannot_open_it_twice(tmp_path):
+    run = RunDirectory(tmp_path, laptop())
+    with pytest.raises(InputError, match="Another process is working in"):
+        RunDirectory(tmp_path, laptop())
+    run.close()
+    RunDirectory(tmp_path, laptop()).close()
+
+
+HOLD = """
+import sys
+from pir_tf.presets import laptop
+from pir_tf.runs import RunDirectory
+run = RunDirectory(sys.argv[1], laptop())
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_another_process_keeps_it_until_it_ends_however_it_ends(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="wait for it, or name another --run-dir"):
+            RunDirectory(tmp_path, laptop())
+        holder.kill()
+        holder.wait(timeout=30)
+        RunDirectory(tmp_path, laptop()).close()
+
+
+# What the machine refuses
+
+
+def test_a_file_in_place_of_the_directory(tmp_path):
+    (tmp_path / "run").write_text("a file")
+    for path in (tmp_path / "run", tmp_path / "run" / "below"):
+        with pytest.raises(InputError, match="is no directory: choose another place with --run-dir"):
+            RunDirectory(path, laptop())
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_no_permission(tmp_path, monkeypatch, number):
+    def refuse(self, *args, **kwargs):
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(InputError, match=r"run can't be written \(no permission\): choose a directory of yours"):
+        RunDirectory(tmp_path / "run", laptop())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk(tmp_path, number):
+    with pytest.raises(InputError, match="disk is full while writing to .*gan; what was finished is whole"):
+        with said_in_one_sentence(tmp_path / "gan"):
+            raise OSError(number, os.strerror(number))
+
+
+def test_a_full_disk_while_the_config_is_written(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(InputError, match="disk is full"):
+            RunDirectory(tmp_path, laptop())
+    assert sorted(os.listdir(tmp_path)) == [".lock"]
+    RunDirectory(tmp_path, laptop()).close()
+
+
+def test_other_errors_keep_their_traceback(tmp_path):
+    with pytest.raises(OSError, match="Input/output"), said_in_one_sentence(tmp_path):
+        raise OSError(errno.EIO, "Input/output error")
+    with pytest.raises(KeyError), said_in_one_sentence(tmp_path):
+        raise KeyError("ours")
+
+
+# Files
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_json_refuses_what_json_has_not(tmp_path, value):
+    write_json(tmp_path / "x.json", {"a": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"a": [value]})
+    assert read_json(tmp_path / "x.json") == {"a": 1} and os.listdir(tmp_path) == ["x.json"]
+    assert finite_or_none(value) is None and finite_or_none(2) == 2.0
+
+
+def test_an_error_in_an_atomic_block_leaves_the_old_file_and_nothing_else(tmp_path):
+    (tmp_path / "x.bin").write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "x.bin") as beside:
+        beside.write_bytes(b"half")
+        assert (tmp_path / "x.bin").read_bytes() == b"old" and beside.suffix == ".bin"
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == ["x.bin"] and (tmp_path / "x.bin").read_bytes() == b"old"
+
+
+def test_an_atomic_file_appears_whole_under_its_name(tmp_path):
+    with atomic(tmp_path / "x.bin") as beside:
+        beside.write_bytes(b"new")
+        assert not (tmp_path / "x.bin").exists()
+    assert os.listdir(tmp_path) == ["x.bin"] and (tmp_path / "x.bin").read_bytes() == b"new"
+
+
+# Which commit
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A git work tree with a committed package, which takes the place of the running one."""
+    tree = tmp_path / "tree"
+    package = tree / "pir_tf"
+    (package / "sub").mkdir(parents=True)
+    for name in ("commit.py", "sub/a.py"):
+        (package / name).write_text(f"# {name}\n")
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "one"]):
+        subprocess.run(["git", *words], cwd=tree, check=True)
+    monkeypatch.setattr(commit, "__file__", str(package / "commit.py"))
+    monkeypatch.setattr(commit, "_installed_from", lambda: None)
+    return package
+
+
+def test_the_commit_of_equal_files_is_known(checkout):
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True)
+    assert commit.package_commit() == head.stdout.strip()
+    assert len(commit.package_commit()) == 40
+    # Data beside the code and compiled files are no source.
+    (checkout / "notes.txt").write_text("x")
+    assert commit.package_commit() is not None
+
+
+@pytest.mark.parametrize("change", ["edited", "removed", "added"])
+def test_the_commit_of_other_files_is_unknown(checkout, change):
+    if change == "edited":
+        (checkout / "sub" / "a.py").write_text("# other\n")
+    elif change == "removed":
+        (checkout / "sub" / "a.py").unlink()
+    else:
+        (checkout / "sub" / "b.py").write_text("# not committed\n")
+    assert commit.package_commit() is None
+
+
+def test_without_git_the_commit_is_unknown(checkout, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert commit.package_commit() is None
+    assert provenance()["commit"] is None

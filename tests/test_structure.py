@@ -1,0 +1,210 @@
+"""The package's structure, read from its source alone: who may import whom, what stays light, and the deviations' tags."""
+
+import ast
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "pir_tf"
+README = PACKAGE.parent / "README.md"
+
+LAYERS = {
+    **dict.fromkeys(("", "errors", "checks", "config", "presets", "commit", "runs", "images"), 0),
+    **dict.fromkeys(("compute", "checkpoints", "history", "data"), 1),
+    "gan": 2,
+    "interactions": 3,
+    "estimator": 4,
+    "tuning": 5,
+    "evaluation": 6,
+    "report": 7,
+    **dict.fromkeys(("serving", "rating"), 8),
+    "experiments": 9,
+    "cli": 10,
+}
+"""Of each module or folder of the package; the package's own `__init__` is the empty name."""
+
+HEAVY = {"tensorflow", "keras", "numpy", "scipy", "pandas", "matplotlib"}
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def is_type_checking(node):
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def statements(tree, *, anywhere):
+    """The import statements of a module: everywhere in it, or only those that run when it is imported."""
+    waiting = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif anywhere or not (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or is_type_checking(node)
+        ):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def imports(name, *, anywhere=True):
+    """Modules that a module imports, by their full names."""
+    found = set()
+    for node in statements(TREES[name], anywhere=anywhere):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+            continue
+        assert node.level == 0, f"{name} imports by a relative name"
+        below = {f"{node.module}.{alias.name}" for alias in node.names}
+        found.update(below & MODULES.keys() or {node.module})
+        if node.module in MODULES and not below <= MODULES.keys():
+            found.add(node.module)
+    return found
+
+
+def ours(names):
+    return {name for name in names if name == "pir_tf" or name.startswith("pir_tf.")}
+
+
+def with_parents(name):
+    """A module and the packages above it, which are imported first."""
+    parts = name.split(".")
+    return {".".join(parts[: i + 1]) for i in range(len(parts))}
+
+
+def loaded(name):
+    """Every module, ours or others', that importing a module loads through ours."""
+    seen, waiting = set(), [name]
+    while waiting:
+        for module in with_parents(waiting.pop()) - seen:
+            seen.add(module)
+            if module in MODULES:
+                waiting.extend(imports(module, anywhere=False))
+    return seen
+
+
+def part(name):
+    """The module's name or folder directly below the package, which has a layer."""
+    return (name.split(".") + [""])[1]
+
+
+def heavy(names):
+    return {name.split(".")[0] for name in names} & HEAVY
+
+
+def test_every_module_has_a_layer_and_every_import_a_module():
+    assert {part(name) for name in MODULES} <= LAYERS.keys()
+    for name in MODULES:
+        assert ours(imports(name)) <= MODULES.keys(), name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_from_lower_layers_or_its_own_folder(name):
+    for imported in ours(imports(name)):
+        above, below = LAYERS[part(name)], LAYERS[part(imported)]
+        # The modules of layer 0 lie in one folder, the package's own.
+        allowed = below < above or part(imported) == part(name) or above == below == 0
+        assert allowed, f"{name} (layer {above}) imports {imported} (layer {below})"
+
+
+def test_no_module_imports_itself_in_a_circle():
+    def visit(name, path):
+        assert name not in path, " imports ".join([*path, name])
+        if name not in done:
+            for imported in sorted(ours(imports(name)) - {"pir_tf"}):
+                visit(imported, [*path, name])
+            done.add(name)
+
+    done = set()
+    for name in MODULES:
+        visit(name, [])
+
+
+def test_the_estimator_and_the_tuner_cannot_see_the_simulated_truth():
+    """The import rule is the scientific rule: through no module of ours, at any depth."""
+    allowed = {"pir_tf.interactions", "pir_tf.interactions.records"}
+    for start in MODULES:
+        if part(start) in ("estimator", "tuning"):
+            seen, waiting = set(), [start]
+            while waiting:
+                module = waiting.pop()
+                if module not in seen and module in MODULES:
+                    seen.add(module)
+                    waiting.extend(ours(imports(module)))
+            found = {module for module in seen if part(module) == "interactions"}
+            assert found <= allowed, f"{start} reaches {found - allowed}"
+
+
+def test_the_plain_ends_load_nothing_heavy():
+    """So that `--help` answers at once."""
+    plain = [name for name, path in MODULES.items() if path.name == "__init__.py"]
+    plain += ["pir_tf.config", "pir_tf.cli", "pir_tf.experiments.run"]
+    for name in plain:
+        if name in MODULES:
+            assert not heavy(loaded(name)), f"importing {name} loads {heavy(loaded(name))}"
+    assert "pir_tf.experiments.run" in MODULES and "pir_tf.cli" in MODULES
+
+
+def test_what_is_heavy_is_seen():
+    """The check above is worth something: it finds what is there."""
+    assert {"tensorflow", "keras"} <= heavy(loaded("pir_tf.gan.acgan"))
+    assert "pir_tf.gan.fast" in loaded("pir_tf.tuning")
+    assert "tensorflow" in imports("pir_tf.compute") and "tensorflow" not in loaded("pir_tf.compute")
+
+
+def test_statistics_and_report_know_no_tensorflow():
+    for name in MODULES:
+        if name == "pir_tf.evaluation.statistics" or part(name) == "report":
+            known = imports(name) | loaded(name)
+            assert not heavy(known) & {"tensorflow", "keras"}, name
+
+
+def test_nothing_imports_the_experiments_but_themselves_and_the_command_line():
+    for name in MODULES:
+        if part(name) not in ("experiments", "cli"):
+            assert not [module for module in imports(name) if part(module) == "experiments" and ours([module])], name
+
+
+def test_no_file_is_over_300_lines():
+    lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_every_module_says_what_it_is():
+    assert [name for name, tree in TREES.items() if not ast.get_docstring(tree)] == []
+
+
+# Deviations
+
+
+def strings_and_comments(path):
+    text = path.read_text(encoding="utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.STRING, tokenize.COMMENT):
+            yield token.string
+
+
+def tags(text):
+    """D1, D2 and so on; D4 to D6 of a range are given one by one in the code."""
+    return set(re.findall(r"\bD\d+\b", text))
+
+
+def test_the_deviations_of_the_code_are_those_of_the_readme():
+    section = README.read_text(encoding="utf-8").partition("\n## Deviations\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\|\s*(D\d+)\s*\|", section, flags=re.MULTILINE)
+    assert listed, "README.md has no table of deviations under '## Deviations'"
+    assert len(listed) == len(set(listed)), "a tag is listed twice"
+    # Ranges ("D1 to D21") stand for the list as a whole, and not for a place in the code.
+    found = set()
+    for path in MODULES.values():
+        for text in strings_and_comments(path):
+            found |= tags(re.sub(r"D\d+ to\s+D\d+", "", text))
+    assert found == set(listed)
