@@ -118,9 +118,9 @@ def expected_pir(logits: tf.Tensor, temperature: float) -> tf.Tensor:
 def pir_loss(logits: tf.Tensor, impressions: tf.Tensor, positives: tf.Tensor) -> tf.Tensor:
     """The estimator's loss: the mean cross-entropy of the observed bins, at temperature 1.
 
-    The mean is over the images with impressions. Every image counts the same, whatever its number of impressions. With the
-    scalar output it is the cross-entropy of the observed rate p with q = sigmoid(logit), -p log q - (1 - p) log(1 - q): the likelihood of the answers, an
-    image's impressions taken as one.
+    The mean is over the images with impressions. Every image counts the same, whatever its number of impressions. With
+    the scalar output it is the cross-entropy of the observed rate p with q = sigmoid(logit),
+    -p log q - (1 - p) log(1 - q): the likelihood of the answers, an image's impressions taken as one.
 
     Args:
         logits: Floats [b, bins], or [b, 1] for the scalar output.

@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from pir_tf.errors import InputError
-from pir_tf.estimator.weights import one_line
+from pir_tf.estimator.weights import network_timeout, one_line
 
 REMOTE = ("http://", "https://", "gs://")
 SIGNATURES = ("serving_default", "default", "image_feature_vector")
@@ -72,7 +72,7 @@ class SavedModelLayer(keras.Layer):
         except Exception as error:  # whatever a foreign graph raises
             raise InputError(
                 f"The SavedModel {self.folder} can't be called on float32 images [1, {image_size}, {image_size}, 3] "
-                f"({one_line(error)}); expected a module of image features: set --estimator.image_size to the size it "
+                f"({one_line(error)}); expected a module of image features: set --estimator.image-size to the size it "
                 "takes."
             ) from error
         if len(shape) not in (2, 4) or shape[0] != 1:
@@ -103,7 +103,8 @@ def resolve(handle: str) -> Path:
             "folder as --estimator.weights hub:FOLDER."
         ) from error
     try:
-        folder = tensorflow_hub.resolve(handle)
+        with network_timeout():
+            folder = tensorflow_hub.resolve(handle)
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
         raise InputError(
             f"The TF-Hub module {handle!r} can't be fetched ({one_line(error)}); expected a network, or the module in "

@@ -11,6 +11,7 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -25,6 +26,7 @@ from pir_tf.estimator.bins import bin_centers, check_temperature, pir_loss
 from pir_tf.estimator.hub import SavedModelLayer
 from pir_tf.estimator.weights import one_line
 from pir_tf.images import FLOAT_OF_UINT8
+from pir_tf.images import to_float as images_as_float
 from pir_tf.runs import atomic
 
 LOGITS = "logits"
@@ -195,8 +197,29 @@ def estimate(model: keras.Model, images: npt.NDArray[np.uint8], *, batch_size: i
     check_images(images)
     if len(images) == 0:
         return np.zeros(0, np.float32)
-    batches = tf.data.Dataset.from_tensor_slices(images).batch(batch_size).map(to_float)
-    return np.asarray(model.predict(batches, verbose=0), np.float32).reshape(len(images))
+    return outputs(model, images, batch_size=batch_size).reshape(len(images))
+
+
+def outputs(model: keras.Model, images: npt.NDArray[np.uint8], *, batch_size: int) -> npt.NDArray[np.float32]:
+    """What a model gives for images, in inference mode, by plain calls: `predict` traces a graph for every new model.
+
+    All calls have one size, the last one filled up with its last image, so that where an image stands doesn't choose
+    the kernels that compute it.
+
+    Args:
+        model: A model of images, float32 [b, h, w, 3] in [-1, 1].
+        images: uint8 [n, h, w, 3], one or more.
+        batch_size: Images at once.
+
+    Returns:
+        float32 [n, ...].
+    """
+    size = min(batch_size, len(images))
+    parts = []
+    for start in range(0, len(images), size):
+        rows = np.minimum(np.arange(start, start + size), len(images) - 1)
+        parts.append(keras.ops.convert_to_numpy(model(tf.constant(images_as_float(images[rows])), training=False)))
+    return np.concatenate(parts)[: len(images)].astype(np.float32, copy=False)
 
 
 def to_float(images: tf.Tensor) -> tf.Tensor:
@@ -262,7 +285,7 @@ def load_estimator(path: str | os.PathLike[str]) -> keras.Model:
     else:
         try:
             model = keras.models.load_model(path, compile=False)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
             raise InputError(
                 f"The estimator {path} can't be loaded ({one_line(error)}); expected an {KERAS_NAME} that pir_tf "
                 "saved: correct the path, or train the estimator again."

@@ -26,6 +26,7 @@ from pir_tf.estimator.model import (
     check_images,
     load_estimator,
     network_of,
+    outputs,
     to_float,
 )
 from pir_tf.interactions.records import Interactions
@@ -184,6 +185,7 @@ def _fit(
         epochs=-(-config.steps // steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
         callbacks=[*callbacks, _StopAfter(config.steps)],
+        shuffle=False,  # the batches come in their order
         verbose=0,
     )
 
@@ -191,9 +193,7 @@ def _fit(
 def _features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """The backbone's features of all images, float32 [n, f], in inference mode."""
     backbone = keras.Model(network.inputs, network.get_layer("features").output)
-    backbone.jit_compile = False
-    batches = tf.data.Dataset.from_tensor_slices(images).batch(FEATURES_AT_ONCE).map(to_float)
-    return np.asarray(backbone.predict(batches, verbose=0), np.float32)
+    return outputs(backbone, images, batch_size=FEATURES_AT_ONCE)
 
 
 def _fit_head(

@@ -6,8 +6,11 @@ A file is looked for where its name says and then, by its base name, in the fold
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -72,12 +75,18 @@ def imagenet_file() -> Path:
                     "own: delete the file and copy or download it again."
                 )
             return place
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")  # Keras has no public name for it
     try:
-        return Path(keras.utils.get_file(IMAGENET_NAME, IMAGENET_URL, cache_subdir="models", file_hash=IMAGENET_MD5))
+        with network_timeout():
+            return Path(
+                keras.utils.get_file(
+                    IMAGENET_NAME, IMAGENET_URL, cache_dir=home, file_hash=IMAGENET_MD5, cache_subdir="models"
+                )
+            )
     except Exception as error:  # without a network, get_file raises a bare Exception
         raise InputError(
             f"InceptionV3's ImageNet weights can't be downloaded ({one_line(error)}); expected a network, or the file "
-            f"{IMAGENET_NAME} in {Path(keras.config.keras_home()) / 'models'} or in a folder of ${FOLDERS}: place it "
+            f"{IMAGENET_NAME} in {home / 'models'} or in a folder of ${FOLDERS}: place it "
             "there, or choose --estimator.weights file:PATH."
         ) from error
 
@@ -136,6 +145,17 @@ def _check_sha256(path: Path) -> None:
 
 def _folders() -> list[Path]:
     return [Path(folder).expanduser() for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+
+
+@contextlib.contextmanager
+def network_timeout() -> Iterator[None]:
+    """Ends a download that stands still after half a minute: those who download here set no limit of their own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30.0)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def one_line(error: BaseException) -> str:

@@ -97,10 +97,10 @@ def resume_command(arguments: list[str], path: Path | None) -> str:
 
 def _sentence(boxed: str) -> str:
     """The one sentence in the parser's framed message, with the option that was probably meant."""
-    # The frame is of box characters, or of ASCII where the terminal has no others; an option begins with two hyphens.
-    framed = [line for line in boxed.splitlines() if not re.match(r"[╭╰+]", line)]
-    lines = [line.strip("│| ") for line in framed]
-    lines = [line for line in lines if line.strip("─-")]
+    # A title, then the message; with a frame of box characters where the terminal has them. Options begin with two hyphens.
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", boxed)  # a terminal gets colours
+    lines = [line.strip("│ ") for line in plain.splitlines()]
+    lines = [line for line in lines if line.strip("─╭╮╰╯- ")][1:]
     if not lines:
         return "The command line can't be read: see --help."
     message = re.sub(r"^Error parsing (?!--)[\w.]+: ", "", lines[0])

@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from pir_tf import config as configs
+from pir_tf import presets
 from pir_tf.errors import InputError
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality, quality
 from pir_tf.estimator.train import fit_estimator
 
-SMALL = dataclasses.replace(configs.smoke().estimator, steps=6)
+SMALL = dataclasses.replace(presets.smoke().estimator, steps=6)
 
 
 def test_by_hand():

@@ -1,5 +1,6 @@
 """The command line: help, presets, and every mistake in one sentence with exit code 2."""
 
+import os
 import subprocess
 import sys
 
@@ -88,6 +89,18 @@ def test_a_mistake_is_one_sentence(words, said, capsys):
     assert captured.err.count("\n") == 1
     for part in said:
         assert part in captured.err
+
+
+def test_a_mistake_is_one_sentence_on_a_terminal_too():
+    master, terminal = os.openpty()
+    line = [sys.executable, "-m", "pir_tf.experiments.run", "--tuning.stepz", "3"]
+    done = subprocess.run(line, stdout=terminal, stderr=terminal, check=False)
+    os.close(terminal)
+    text = os.read(master, 10_000).decode()
+    assert done.returncode == 2
+    assert text.strip() == (
+        "Error: Unrecognized options: --tuning.stepz, 3; perhaps --tuning.steps was meant: see --help for every option."
+    )
 
 
 def test_a_mistake_raises_input_error_below_the_command():
