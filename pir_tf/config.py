@@ -66,6 +66,8 @@ class GanConfig:
     """Adam's learning rate for the generator. Source: C.2."""
     discriminator_learning_rate: float = 1e-5
     """RMSProp's learning rate for the discriminator. Source: C.2; other values of RMSProp: D20."""
+    decay_steps: int = 0
+    """Last steps of pretraining in which both rates fall linearly to 0; 0 keeps them constant. Source: C.2."""
     adam_beta_1: float = 0.5
     """Adam's beta_1. Source: C.2."""
     dropout: float = 0.5
@@ -91,6 +93,8 @@ class GanConfig:
         positive = ("latent_size", "steps", "batch_size", "generator_learning_rate", "discriminator_learning_rate")
         require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every")
         require_multiples("gan", self)
+        decay = 0 <= self.decay_steps <= self.steps
+        require(decay, "gan.decay_steps", self.decay_steps, f"0 to gan.steps, which is {self.steps}")
         require_weights("gan", self, "fake_class_weight", "real_class_weight")
         require(0 <= self.dropout < 1, "gan.dropout", self.dropout, "a rate of at least 0 and below 1")
         require(0 <= self.adam_beta_1 < 1, "gan.adam_beta_1", self.adam_beta_1, "a rate of at least 0 and below 1")
@@ -242,7 +246,7 @@ class ComputeConfig:
     deterministic: bool = True
     """Let two runs with one seed give equal weights (TensorFlow's deterministic operations)."""
     jit_compile: bool = False
-    """Compile training steps with XLA."""
+    """Compile training steps with XLA, whose random numbers differ: the same seed then gives other latents."""
 
 
 @dataclass(frozen=True)

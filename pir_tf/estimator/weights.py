@@ -10,11 +10,13 @@ import contextlib
 import hashlib
 import os
 import socket
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import keras
+import numpy as np
 
 from pir_tf.errors import InputError
 
@@ -116,10 +118,20 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str], expected: str
         raise InputError(
             f"{path} ({size}) holds {found} arrays; expected the {len(model.weights)} of {expected}: {advice}"
         )
+    for weight in model.weights:  # Keras only warns of some arrays that it doesn't find: they would stay NaN
+        weight.assign(np.full(weight.shape, np.nan))
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
         raise InputError(f"{path} ({size}) doesn't fit ({one_line(error)}); expected {expected}: {advice}") from error
+    missing = [weight.path for weight in model.weights if np.isnan(keras.ops.convert_to_numpy(weight)).any()]
+    if missing:
+        raise InputError(
+            f"{path} ({size}) has no finite values for {missing[0]} and {len(missing) - 1} other arrays; expected "
+            f"{expected}: {advice}"
+        )
 
 
 def _count_arrays(path: Path) -> int:

@@ -88,6 +88,7 @@ def train_acgan(
     )
     done = lambda: int(acgan.step.numpy())  # noqa: E731
     own: list[keras.callbacks.Callback] = [
+        _DecayLearningRates(acgan, config),
         StopOnNonFinite(),
         measure,
         HistoryCSV(directory / "history.csv", columns=COLUMNS, step=done),
@@ -109,6 +110,22 @@ def train_acgan(
     )
     if config.keep == "best":
         measure.restore_best()
+
+
+class _DecayLearningRates(keras.callbacks.Callback):
+    """Lets both rates fall linearly to 0 in the last `config.decay_steps` steps, as a function of the step alone."""
+
+    def __init__(self, acgan: ACGAN, config: GanConfig) -> None:
+        super().__init__()
+        self._acgan, self._config = acgan, config
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Sets the rates of the epoch, whatever a restored checkpoint held."""
+        config = self._config
+        left = config.steps - int(self._acgan.step.numpy())
+        share = min(1.0, left / config.decay_steps) if config.decay_steps else 1.0
+        self._acgan.generator_optimizer.learning_rate = share * config.generator_learning_rate
+        self._acgan.discriminator_optimizer.learning_rate = share * config.discriminator_learning_rate
 
 
 class _MeasureAndSample(keras.callbacks.Callback):

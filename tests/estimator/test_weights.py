@@ -2,6 +2,7 @@
 
 import hashlib
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -93,4 +94,28 @@ def test_damaged_imagenet_file_in_a_folder_is_refused(monkeypatch, tmp_path):
     (tmp_path / weights.IMAGENET_NAME).write_bytes(b"cut off")
     monkeypatch.setenv(weights.FOLDERS, str(tmp_path))
     with pytest.raises(InputError, match=rf"\(7 bytes\) has the MD5 \w+; expected {weights.IMAGENET_MD5}"):
+        weights.imagenet_file()
+
+
+def test_arrays_that_keras_would_leave_out_with_a_warning_are_missed(file):
+    """A file of as many arrays whose names are others."""
+    with h5py.File(file, "a") as data:
+        (name,) = [name for name in data["layers"] if name.startswith("dense")]
+        data.move(f"layers/{name}", "layers/elsewhere")
+    with pytest.raises(InputError, match=r"\(\d+ bytes\) .*; expected a small network"):
+        weights.load_weights(network(), file, "a small network")
+
+
+def test_keras_folder_is_the_one_that_keras_uses(monkeypatch, tmp_path):
+    """The message names the folder in which a file placed there is found without a network."""
+    monkeypatch.delenv(weights.FOLDERS, raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    place = tmp_path / "models" / weights.IMAGENET_NAME
+    place.parent.mkdir()
+    place.write_bytes(b"stands for the file")
+    monkeypatch.setattr(weights, "IMAGENET_MD5", hashlib.md5(place.read_bytes()).hexdigest())
+    assert weights.imagenet_file() == place
+    monkeypatch.setattr(weights, "IMAGENET_MD5", "0" * 32)
+    monkeypatch.setattr(weights, "IMAGENET_URL", "file:///nowhere/at/all")
+    with pytest.raises(InputError, match=f"in {place.parent} or in a folder of"):
         weights.imagenet_file()

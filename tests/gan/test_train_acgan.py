@@ -26,6 +26,7 @@ CONFIG = GanConfig(
     checkpoint_every=1,
     generator_learning_rate=1e-3,
     discriminator_learning_rate=1e-3,
+    decay_steps=2,
     tensorboard=False,
 )
 
@@ -150,6 +151,22 @@ def test_fewer_images_than_a_batch_are_refused(image_set, tmp_path):
     with pytest.raises(InputError, match="8 images, expected at least one batch of 9"):
         train_acgan(acgan, image_set, config, tmp_path, seed=0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 1), (60, 1), (80, 0.5), (99, 0.025), (100, 0)])
+def test_both_rates_fall_linearly_in_the_last_steps(step, share):
+    config = GanConfig(
+        steps=100, log_every=1, checkpoint_every=1, decay_steps=40, generator_learning_rate=2.0,
+        discriminator_learning_rate=4.0,
+    )  # fmt: skip
+    optimizers = [keras.optimizers.SGD(9.0), keras.optimizers.SGD(9.0)]
+    model = types.SimpleNamespace(
+        step=keras.Variable(step, dtype="int64"),
+        generator_optimizer=optimizers[0],
+        discriminator_optimizer=optimizers[1],
+    )
+    train._DecayLearningRates(model, config).on_epoch_begin(0)
+    assert [float(o.learning_rate) for o in optimizers] == pytest.approx([2 * share, 4 * share])
 
 
 def test_the_optimizers_hold_the_papers_values():

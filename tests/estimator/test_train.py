@@ -1,0 +1,215 @@
+"""Training: seeds, batches, images without answers, the head on features, first weights from a saved estimator."""
+
+import dataclasses
+import os
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from estimator_helpers import answers, blueness, left_red_right_blue, smooth_images
+from scipy import stats
+
+from pir_tf import presets
+from pir_tf.config import EstimatorConfig
+from pir_tf.errors import InputError
+from pir_tf.estimator import train
+from pir_tf.estimator.model import LOGITS, PIREstimator, build_network, estimate, save_estimator
+from pir_tf.images import to_float
+from pir_tf.interactions.records import Interactions
+
+CONFIG = dataclasses.replace(presets.smoke().estimator, image_size=32, steps=5, batch_size=16)
+HEAD = EstimatorConfig(
+    weights="none", layer="mixed0", image_size=75, trainable="head", steps=30, batch_size=16, learning_rate=1e-2
+)
+
+
+def weights_of(estimator):
+    return estimator.network.get_weights()
+
+
+def equal(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+class Steps(keras.callbacks.Callback):
+    """Counts steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen += 1
+
+
+def test_one_seed_gives_equal_weights_and_another_others(few):
+    first, again, other = (train.fit_estimator(*few, CONFIG, seed=seed) for seed in (7, 7, 8))
+    assert equal(weights_of(first), weights_of(again))
+    assert not any(np.array_equal(a, b) for a, b in zip(weights_of(first), weights_of(other), strict=True))
+
+
+def test_loss_falls_and_begins_where_nothing_is_known(few):
+    config = dataclasses.replace(CONFIG, steps=60)
+    losses = train.fit_estimator(*few, config, seed=0).history.history["loss"]
+    assert len(losses) == 20 and np.isfinite(losses).all()
+    assert 4.0 < losses[0] < 4.7 and losses[-1] < 0.8 * losses[0]  # log 100 is 4.6
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7])
+def test_steps_are_those_of_the_config(few, steps):
+    counter = Steps()
+    estimator = train.fit_estimator(*few, dataclasses.replace(CONFIG, steps=steps), seed=0, callbacks=[counter])
+    assert counter.seen == steps == int(estimator.optimizer.iterations)  # 48 images in batches of 16: 3 an epoch
+
+
+def test_images_without_impressions_are_left_out(few):
+    images, interactions = few
+    rows = np.sort(np.random.default_rng(1).permutation(len(images) + 20)[: len(images)])
+    more = smooth_images(len(images) + 20, seed=9)
+    more[rows] = images
+    shown, liked = np.zeros(len(more), np.int64), np.zeros(len(more), np.int64)
+    shown[rows], liked[rows] = interactions.impressions, interactions.positives
+    names = [f"{index:04}" for index in range(len(more))]
+    with_others = Interactions(names, np.zeros(len(more), np.int64), shown, liked)
+    first = train.fit_estimator(images, interactions, CONFIG, seed=0)
+    assert equal(weights_of(first), weights_of(train.fit_estimator(more, with_others, CONFIG, seed=0)))
+
+
+def test_what_does_not_belong_together_is_refused(few):
+    images, interactions = few
+    with pytest.raises(InputError, match="47 images and 48 rows of interactions"):
+        train.fit_estimator(images[1:], interactions, CONFIG, seed=0)
+    nothing = dataclasses.replace(
+        interactions, impressions=np.zeros(48, np.int64), positives=np.zeros(48, np.int64)
+    )
+    with pytest.raises(InputError, match="None of the 48 images has impressions"):
+        train.fit_estimator(images, nothing, CONFIG, seed=0)
+    with pytest.raises(InputError, match="expected uint8"):
+        train.fit_estimator(to_float(images), interactions, CONFIG, seed=0)
+
+
+def test_batches_are_one_permutation_after_another():
+    order = train.batch_order(10, 4, 10, seed=3)
+    assert order.shape == (10, 4) and order.dtype == np.int32
+    for epoch in order.reshape(4, 10):
+        assert sorted(epoch) == list(range(10))
+    assert np.array_equal(train.batch_order(10, 4, 3, seed=3), order[:3])
+    assert not np.array_equal(train.batch_order(10, 4, 10, seed=4), order)
+    assert train.batch_order(3, 8, 2, seed=0).shape == (2, 8)  # more images in a batch than there are
+
+
+def test_images_reach_the_network_as_they_are(few, monkeypatch):
+    """No flip, crop or noise: each row of a batch is one of the images, and the one of its counts."""
+    images, interactions = few
+    seen = []
+
+    def fit(estimator, data, **options):
+        seen.extend((x.numpy(), y.numpy()) for x, y in data.take(6))
+
+    monkeypatch.setattr(PIREstimator, "fit", fit)
+    train.fit_estimator(images, interactions, CONFIG, seed=0)
+    known = {image.tobytes(): row for row, image in enumerate(to_float(images))}
+    rows = np.array([[known[image.tobytes()] for image in batch] for batch, _ in seen])
+    assert np.array_equal(rows[:5], train.batch_order(48, 16, 5, seed=0))
+    counts = np.stack([interactions.impressions, interactions.positives], axis=1)
+    assert all(np.array_equal(counts[batch], given) for batch, (_, given) in zip(rows, seen, strict=True))
+
+
+def test_many_estimators_give_no_warning(few, caplog):
+    """Neither Keras on the order of batches nor TensorFlow on graphs traced anew."""
+    images, interactions = few
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*shuffle.*")
+        for seed in range(6):
+            estimate(train.fit_estimator(images, interactions, CONFIG, seed=seed), images)
+    assert "retracing" not in caplog.text
+
+
+@pytest.fixture(scope="module")
+def head(few):
+    return train.fit_estimator(*few, HEAD, seed=2)
+
+
+def test_head_leaves_the_backbone_and_is_the_network_on_images(few, head):
+    images, _ = few
+    first = build_network(HEAD, seed=2)
+    before, after = (
+        {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.get_layer("inception_v3").weights}
+        for model in (first, head.network)
+    )
+    assert equal(before.values(), after.values())
+    kernel, bias = head.network.get_layer(LOGITS).get_weights()
+    assert np.abs(kernel).max() > 0
+    features = keras.Model(first.inputs, first.get_layer("features").output)(to_float(images), training=False)
+    logits = keras.ops.convert_to_numpy(head.network(to_float(images), training=False))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(features) @ kernel + bias, logits, atol=2e-3)
+    losses = head.history.history["loss"]
+    assert losses[-1] < losses[0]
+    # The loss that training saw on features is the network's own on images.
+    counts = np.stack([few[1].impressions, few[1].positives], axis=1)
+    head.compile()
+    assert head.evaluate(to_float(images), counts, verbose=0, batch_size=48) < losses[0]
+
+
+def test_head_goes_on_from_first_weights(few, head, tmp_path):
+    path = save_estimator(head, tmp_path)
+    tiny = dataclasses.replace(HEAD, steps=1, learning_rate=1e-12)
+    again = train.fit_estimator(*few, tiny, seed=5, initial=path)
+    images = to_float(few[0])
+    found, expected = (keras.ops.convert_to_numpy(e.network(images, training=False)) for e in (again, head))
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_initial_restores_all_weights(few, tmp_path):
+    trained = train.fit_estimator(*few, CONFIG, seed=1)
+    path = save_estimator(trained, tmp_path)
+    network = build_network(CONFIG, seed=2)
+    train.restore(network, path)
+    assert equal(network.get_weights(), weights_of(trained))
+    more = train.fit_estimator(*few, dataclasses.replace(CONFIG, learning_rate=1e-12, steps=1), seed=2, initial=path)
+    for mine, theirs in zip(weights_of(more), weights_of(trained), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-9)
+
+
+@pytest.mark.parametrize("other", [{"bins": 10}, {"output": "scalar"}, {"image_size": 64}])
+def test_initial_of_another_network_is_refused_and_changes_nothing(tmp_path, other):
+    path = save_estimator(PIREstimator(build_network(CONFIG, seed=1)), tmp_path)
+    network = build_network(dataclasses.replace(CONFIG, **other), seed=2)
+    before = network.get_weights()
+    with pytest.raises(InputError, match="expected the same network"):
+        train.restore(network, path)
+    assert equal(before, network.get_weights())
+
+
+def held_out(config, rate, *, count=400, seed=0):
+    """Rank correlation of the estimates with the true PIR on images that the estimator never saw."""
+    images, new = smooth_images(count, seed=100 + seed), smooth_images(200, seed=200 + seed)
+    estimator = train.fit_estimator(images, answers(rate(images)), config, seed=seed)
+    return stats.spearmanr(estimate(estimator, new), rate(new)).statistic
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output", ["bins", "scalar"])
+def test_compact_learns_which_colour_is_on_which_side(output):
+    config = dataclasses.replace(presets.laptop().estimator, output=output)
+    found = held_out(config, left_red_right_blue, count=1000)
+    mirrored = held_out(config, lambda images: left_red_right_blue(images[:, :, ::-1]), count=1000)
+    assert found > 0.8 and mirrored > 0.8
+
+
+@pytest.mark.slow
+def test_real_features_predict_blue():
+    shared = os.environ.get("PIR_TF_SHARED")
+    if not shared:
+        pytest.skip("PIR_TF_SHARED names no folder with weights/inception_v3_notop.weights.h5")
+    config = EstimatorConfig(
+        weights=f"file:{shared}/weights/inception_v3_notop.weights.h5",
+        layer="mixed2",
+        image_size=96,
+        input_range=(0.0, 1.0),
+        trainable="head",
+        steps=300,
+        learning_rate=1e-3,
+    )
+    assert held_out(config, blueness) > 0.7
