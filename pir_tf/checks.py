@@ -15,10 +15,13 @@ def require(condition: bool, name: str, received: object, expected: str) -> None
 
 
 def require_positive(section: str, config: Any, *names: str) -> None:
+    """Refuses anything but finite numbers above 0, and in fields that count, but whole ones."""
     for name in names:
         value = getattr(config, name)
         finite = value == value and abs(value) != float("inf")
         require(finite and value > 0, f"{section}.{name}", value, "a finite number above 0")
+        counts = type(config).__dataclass_fields__[name].type == "int"
+        require(not counts or value == int(value), f"{section}.{name}", value, "a whole number")
 
 
 def require_multiples(section: str, config: Any) -> None:
@@ -30,6 +33,7 @@ def require_multiples(section: str, config: Any) -> None:
 
 
 def require_weights(section: str, config: Any, *names: str) -> None:
+    """Refuses anything but finite numbers of 0 or above."""
     for name in names:
         value = getattr(config, name)
         finite = value == value and abs(value) != float("inf")

@@ -45,6 +45,8 @@ class DataConfig:
         known = self.source == "landscapes" or (scheme in ("folder", "tfds") and bool(rest))
         require(known, "data.source", self.source, "landscapes, folder:PATH or tfds:NAME")
         require_positive("data", self, "count")
+        require(len(set(self.classes)) == len(self.classes), "data.classes", self.classes, "each class once")
+        require(self.on_bad_file in ("stop", "skip"), "data.on_bad_file", self.on_bad_file, "stop or skip")
         size = f"{NETWORK_IMAGE_SIZE}, the size that the networks of C.2 make"
         require(self.image_size == NETWORK_IMAGE_SIZE, "data.image_size", self.image_size, size)
 

@@ -177,7 +177,7 @@ def said_in_one_sentence(path: Path) -> Iterator[None]:
             ) from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise InputError(
-                f"{error.filename or path} can't be written (no permission): choose a directory of yours with --run-dir."
+                f"{error.filename or path} can't be used (no permission): mend its permissions, or choose another --run-dir."
             ) from error
         if isinstance(error, FileExistsError | NotADirectoryError):
             raise InputError(f"{path} is no directory: choose another place with --run-dir.") from error

@@ -104,6 +104,10 @@ def test_an_experiment_cannot_be_changed():
 # Refused values: each sentence names the field, what was received and what was expected
 
 WRONG = [
+    (DataConfig, "classes", ("a", "a"), "each class once"),
+    (DataConfig, "on_bad_file", "x", "stop or skip"),
+    (GanConfig, "batch_size", 2.5, "a whole number"),
+    (GanConfig, "decay_steps", -1, "0 to gan.steps"),
     (DataConfig, "source", "mountains", "landscapes, folder:PATH or tfds:NAME"),
     (DataConfig, "source", "", "landscapes, folder:PATH or tfds:NAME"),
     (DataConfig, "source", "folder", "landscapes, folder:PATH or tfds:NAME"),

@@ -187,7 +187,7 @@ def test_no_permission(tmp_path, monkeypatch, number):
         raise OSError(number, os.strerror(number), str(self))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(InputError, match=r"run can't be written \(no permission\): choose a directory of yours"):
+    with pytest.raises(InputError, match=r"run can't be used \(no permission\): mend its permissions"):
         RunDirectory(tmp_path / "run", laptop())
 
 

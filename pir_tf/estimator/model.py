@@ -145,7 +145,7 @@ def with_pir(network: keras.Model, *, temperature: float) -> keras.Model:
         centers = layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="pir")
         pir = centers(x)
         centers.set_weights([bin_centers(bins)[:, None]])
-    model = keras.Model(network.inputs, pir, name="pir_estimator")
+    model = keras.Model(network.input, pir, name="pir_estimator")
     model.jit_compile = False
     return model
 
@@ -162,7 +162,7 @@ def network_of(saved: keras.Model) -> keras.Model:
             f"The estimator has the layers {', '.join(names)}; expected {LOGITS} among them: name an {KERAS_NAME} "
             "that pir_tf saved."
         )
-    return keras.Model(saved.inputs, saved.get_layer(LOGITS).output, name="pir_network")
+    return keras.Model(saved.input, saved.get_layer(LOGITS).output, name="pir_network")
 
 
 def frozen(model: keras.Model) -> keras.Model:

@@ -53,7 +53,8 @@ def fit_estimator(
         config: The estimator's configuration.
         seed: Seed of the first weights and of the batches; one seed gives equal weights on one machine.
         callbacks: Keras callbacks. An epoch is one pass over the images, rounded up to whole batches; the last one may
-            be shorter, so that all of them have `config.steps` steps.
+            be shorter, so that all of them have `config.steps` steps. With `trainable: head` their model is one of
+            features alone.
         initial: A saved estimator whose weights training starts from, with fresh optimizer state (A.3's second round).
         jit_compile: Whether the training step is compiled with XLA.
 
@@ -192,7 +193,7 @@ def _fit(
 
 def _features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """The backbone's features of all images, float32 [n, f], in inference mode."""
-    backbone = keras.Model(network.inputs, network.get_layer("features").output)
+    backbone = keras.Model(network.input, network.get_layer("features").output)
     return outputs(backbone, images, batch_size=FEATURES_AT_ONCE)
 
 

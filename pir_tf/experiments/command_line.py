@@ -82,6 +82,12 @@ def parse(arguments: list[str]) -> Options:
         raise InputError(_sentence(said.getvalue())) from None
 
 
+def public_command(arguments: list[str]) -> str:
+    """The command as it is published: without the run's directory, files and folders by their base names."""
+    named = [re.sub(r"\b(folder|file|csv|hub):.*/(?=[^/])", r"\1:", word) for word in arguments]
+    return resume_command(named, None)
+
+
 def resume_command(arguments: list[str], path: Path | None) -> str:
     """The command that goes on with the run in `path`, whatever ended it; for None the command alone."""
     words, rest = [], list(arguments)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import Options, fail, parse, resume_command
+from pir_tf.experiments.command_line import Options, fail, parse, public_command, resume_command
 from pir_tf.runs import RunDirectory, read_json
 
 
@@ -48,7 +48,7 @@ def _run(options: Options, arguments: list[str]) -> int:
     compute.import_quietly()
     from pir_tf.experiments.files import named_files
 
-    run = RunDirectory(path, config, files=named_files(config), command=resume_command(arguments, None))
+    run = RunDirectory(path, config, files=named_files(config), command=public_command(arguments))
     compute.configure(config.compute, seed=config.seed)
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages

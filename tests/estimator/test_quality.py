@@ -8,6 +8,7 @@ import pytest
 
 from pir_tf import presets
 from pir_tf.errors import InputError
+from pir_tf.estimator.model import estimate, with_pir
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality, quality
 from pir_tf.estimator.train import fit_estimator
 
@@ -61,7 +62,10 @@ def test_quality_of_an_estimator_at_both_temperatures(few):
     estimator = fit_estimator(images, interactions, SMALL, seed=0)
     found = estimator_quality(estimator, images, interactions.pir, SMALL)
     assert found["temperature"] == 0.01 and found["saved_as"] == "keras"
-    assert found["at_temperature_1"]["sd_predicted"] < found["at_temperature"]["sd_predicted"]
+    for name, temperature in (("at_temperature_1", 1.0), ("at_temperature", 0.01)):
+        predicted = estimate(with_pir(estimator.network, temperature=temperature), images)
+        assert found[name] == quality(predicted, interactions.pir) and found[name]["n"] == len(images)
+    assert found["at_temperature_1"] != found["at_temperature"]
     json.dumps(found, allow_nan=False)
 
 

@@ -141,7 +141,7 @@ def test_head_leaves_the_backbone_and_is_the_network_on_images(few, head):
     assert equal(before.values(), after.values())
     kernel, bias = head.network.get_layer(LOGITS).get_weights()
     assert np.abs(kernel).max() > 0
-    features = keras.Model(first.inputs, first.get_layer("features").output)(to_float(images), training=False)
+    features = keras.Model(first.input, first.get_layer("features").output)(to_float(images), training=False)
     logits = keras.ops.convert_to_numpy(head.network(to_float(images), training=False))
     np.testing.assert_allclose(keras.ops.convert_to_numpy(features) @ kernel + bias, logits, atol=2e-3)
     losses = head.history.history["loss"]

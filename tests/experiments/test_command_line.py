@@ -9,7 +9,7 @@ import pytest
 from pir_tf.config import flatten
 from pir_tf.errors import InputError
 from pir_tf.experiments import run
-from pir_tf.experiments.command_line import parse, resume_command
+from pir_tf.experiments.command_line import parse, public_command, resume_command
 from pir_tf.presets import laptop, paper, smoke
 
 
@@ -113,6 +113,14 @@ def test_resume_command_names_the_run_directory_once():
     assert resume_command(["--run-dir", "x"], "x").count("--run-dir") == 1
     assert resume_command(["--run_dir=x", "--seed", "1"], "x").endswith("--seed 1 --run-dir x")
     assert resume_command(["paper", "--run-dir", "x"], None) == "python -m pir_tf.experiments.run paper"
+
+
+def test_the_published_command_holds_no_path():
+    words = ["--data.source", "folder:/home/me/my photos", "--interactions.source=csv:a/b.csv", "--run-dir", "/home/x"]
+    command = public_command(words)
+    assert command == (
+        "python -m pir_tf.experiments.run --data.source 'folder:my photos' --interactions.source=csv:b.csv"
+    )
 
 
 def test_dry_run_prints_the_config_and_runs_nothing(tmp_path, monkeypatch, capsys):

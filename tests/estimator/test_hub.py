@@ -1,0 +1,202 @@
+"""Modules in TF-Hub's format as backbones: tracked, in inference mode, saved, and refused in one sentence."""
+
+import hashlib
+import shutil
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from estimator_helpers import HUB_FEATURES, HUB_SIZE, hub_features, run_python, smooth_images
+
+from pir_tf.config import EstimatorConfig
+from pir_tf.errors import InputError
+from pir_tf.estimator import hub, model, train
+from pir_tf.estimator.backbones import build_backbone
+from pir_tf.images import to_float
+
+
+def config(folder, **changed):
+    fields = {"weights": f"hub:{folder}", "image_size": 75, "input_range": (0.0, 1.0), "steps": 5, "batch_size": 16}
+    return EstimatorConfig(**fields | changed)
+
+
+def call(of, images):
+    return keras.ops.convert_to_numpy(of(images, training=False))
+
+
+def assert_equal(a, b):
+    assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max()
+
+
+def by_name(layer):
+    return {variable.name: keras.ops.convert_to_numpy(variable) for variable in layer.module_variables}
+
+
+@pytest.fixture
+def module(hub_folder):
+    return lambda **changed: hub.SavedModelLayer(hub_folder, image_size=HUB_SIZE, **changed)
+
+
+def test_features_by_hand_and_in_inference_mode(module):
+    layer, images = module(), smooth_images(5, seed=0, size=HUB_SIZE)
+    expected = hub_features(images, by_name(layer)["kernel"])
+    x = images.astype(np.float32) / 255
+    for training in (False, True):
+        np.testing.assert_allclose(layer(x, training=training), expected, atol=1e-4)
+    assert by_name(layer)["moving"].tolist() == [0.5] * HUB_FEATURES
+
+
+def test_variables_are_tracked_and_counted(module):
+    layer = module(trainable=True)
+    assert sorted(variable.name for variable in layer.weights) == ["bias", "kernel", "moving", "scale"]
+    assert sorted(variable.name for variable in layer.trainable_weights) == ["bias", "kernel", "scale"]
+    assert layer.count_params() == 12 * HUB_FEATURES + 3 * HUB_FEATURES
+    assert module(trainable=False).trainable_weights == []
+    layer.trainable = False
+    assert layer.trainable_weights == []
+
+
+def test_variables_share_the_modules_storage(module):
+    layer = module(trainable=True)
+    x = np.random.default_rng(0).random((2, HUB_SIZE, HUB_SIZE, 3)).astype(np.float32)
+    before = keras.ops.convert_to_numpy(layer(x))
+    (bias,) = [variable for variable in layer.module_variables if variable.name == "bias"]
+    bias.assign(keras.ops.convert_to_numpy(bias) + 1)
+    np.testing.assert_allclose(layer(x), before + 1, atol=1e-5)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(layer(x))
+    assert all(g is not None for g in tape.gradient(total, [v.value for v in layer.trainable_weights]))
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_a_signature_and_maps_are_taken_too(tmp_path, maps):
+    class Signed(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="pixels")])
+        def serve(self, pixels):
+            pooled = tf.nn.avg_pool2d(pixels, 16, 16, "VALID")
+            return {"default": pooled if maps else tf.reduce_mean(pooled, (1, 2)), "other": pixels}
+
+    module = Signed()
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.serve})
+    built = build_backbone(config(tmp_path, image_size=80), seed=0)
+    images = smooth_images(3, seed=1, size=80)
+    np.testing.assert_allclose(call(built, to_float(images)), (images / 255).mean(axis=(1, 2)), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def large_hub(tmp_path_factory):
+    """A module of 96 pixels, as the config's least for a backbone that isn't compact is 75."""
+    import estimator_helpers
+
+    folder = tmp_path_factory.mktemp("hub") / "module"
+    before, estimator_helpers.HUB_SIZE = estimator_helpers.HUB_SIZE, 96
+    try:
+        return estimator_helpers.save_hub_module(folder)
+    finally:
+        estimator_helpers.HUB_SIZE = before
+
+
+@pytest.mark.parametrize("trainable", ["all", "head"])
+def test_trained_saved_and_loaded(large_hub, few, trainable, tmp_path):
+    images, interactions = few
+    settings = config(large_hub, image_size=96, trainable=trainable)
+    estimator = train.fit_estimator(images, interactions, settings, seed=0)
+    layer = estimator.network.get_layer("hub_module")
+    first, last = by_name(hub.SavedModelLayer(large_hub, image_size=96)), by_name(layer)
+    changed = {name for name in first if not np.array_equal(first[name], last[name])}
+    assert changed == ({"kernel", "bias", "scale"} if trainable == "all" else set())
+
+    path = model.save_estimator(estimator, tmp_path)
+    assert path == tmp_path / "estimator" and [item.name for item in tmp_path.iterdir()] == ["estimator"]
+    assert model.save_estimator(estimator, tmp_path) == path  # in place of the first
+    loaded = model.load_estimator(path)
+    assert loaded.trainable_variables == []
+    assert_equal(model.estimate(loaded, images), model.estimate(estimator, images))
+
+    network = model.build_network(settings, seed=9)
+    train.restore(network, path)
+    assert_equal(call(network, to_float(images)), call(estimator.network, to_float(images)))
+    other = model.build_network(config(large_hub, image_size=96, bins=10), seed=9)
+    with pytest.raises(InputError, match="expected the same network"):
+        train.restore(other, path)
+    scalar = model.build_network(config(large_hub, image_size=96, output="scalar"), seed=9)
+    with pytest.raises(InputError, match="expected the same network"):
+        train.restore(scalar, path)
+
+
+def test_a_scalar_estimator_with_a_module_is_restored(large_hub, few, tmp_path):
+    images, interactions = few
+    settings = config(large_hub, image_size=96, output="scalar")
+    estimator = train.fit_estimator(images, interactions, settings, seed=0)
+    network = model.build_network(settings, seed=9)
+    train.restore(network, model.save_estimator(estimator, tmp_path))
+    assert_equal(call(network, to_float(images)), call(estimator.network, to_float(images)))
+
+
+def test_a_folder_needs_neither_tf_keras_nor_tensorflow_hub(hub_folder):
+    code = """
+        from pir_tf.estimator import backbones
+        built = backbones.hub_module(sys.argv[1], 32, (0.0, 1.0), trainable=True)
+        print(built.count_params(), len(built.trainable_variables))
+        try:
+            backbones.hub_module("https://tfhub.dev/a/b/1", 32, (0.0, 1.0), trainable=True)
+        except ValueError as error:
+            print(type(error).__name__, error)
+    """
+    said = run_python(code, hub_folder, blocked=["tf_keras", "tensorflow_hub"]).splitlines()
+    assert said[0] == "90 3"
+    assert said[1].startswith("InputError The handle 'https://tfhub.dev/a/b/1' needs tensorflow_hub")
+
+
+def test_absent_empty_and_broken_folders_are_refused_in_one_sentence(hub_folder, tmp_path):
+    def refused(folder, match):
+        with pytest.raises(InputError, match=match) as error:
+            build_backbone(config(folder), seed=0)
+        assert "\n" not in str(error.value)
+
+    refused(tmp_path / "absent", "absent' doesn't exist; expected a folder with saved_model.pb")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused(empty, "empty is broken, it holds nothing")
+    copy = tmp_path / "copy"
+    shutil.copytree(hub_folder, copy)
+    (copy / "variables" / "variables.index").unlink()
+    refused(copy, "copy is broken, it holds .*saved_model.pb")
+    shutil.rmtree(copy)
+    shutil.copytree(hub_folder, copy)
+    next((copy / "variables").glob("variables.data*")).write_bytes(b"cut")
+    refused(copy, "copy can't be loaded")
+    (copy / "saved_model.pb").write_bytes(b"cut")
+    refused(copy, "copy can't be loaded")
+    refused(hub_folder, r"can't be called on float32 images \[1, 75, 75, 3\].*--estimator.image-size")
+
+
+def test_a_layer_of_a_module_is_refused(hub_folder):
+    with pytest.raises(InputError, match="a TF-Hub module can't be cut"):
+        build_backbone(config(hub_folder, layer="mixed2"), seed=0)
+
+
+HANDLE = "https://module.invalid/features/1"  # a name that no network resolves
+
+
+def test_a_handle_without_a_network_is_refused_soon(monkeypatch, tmp_path):
+    pytest.importorskip("tensorflow_hub")
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    start = time.monotonic()
+    with pytest.raises(InputError, match=r"module\.invalid.*can't be fetched.*TFHUB_CACHE_DIR") as error:
+        hub.resolve(HANDLE)
+    assert time.monotonic() - start < 20 and "\n" not in str(error.value)
+
+
+def test_the_cache_is_used_and_a_broken_one_is_named(monkeypatch, tmp_path, hub_folder):
+    pytest.importorskip("tensorflow_hub")
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    cached = tmp_path / hashlib.sha1(HANDLE.encode()).hexdigest()
+    shutil.copytree(hub_folder, cached)
+    assert hub.resolve(HANDLE) == cached
+    shutil.rmtree(cached / "variables")
+    (cached / "saved_model.pb").unlink()
+    with pytest.raises(InputError, match=rf"{cached.name}|can't be fetched"):
+        hub.resolve(HANDLE)
