@@ -179,7 +179,8 @@ class EstimatorConfig:
         require_positive("estimator", self, *positive)
         require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
         low, high = self.input_range
-        require(-float("inf") < low < high < float("inf"), "estimator.input_range", self.input_range, "two numbers, the lower first")
+        ordered = -float("inf") < low < high < float("inf")
+        require(ordered, "estimator.input_range", self.input_range, "two numbers, the lower first")
         least = 75 if self.backbone == "inception_v3" else 32
         named_size = f"{least} pixels or more for {self.backbone}"
         require(self.image_size >= least, "estimator.image_size", self.image_size, named_size)

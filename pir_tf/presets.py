@@ -61,7 +61,9 @@ def smoke() -> ExperimentConfig:
         laptop(),
         preset="smoke",
         data=DataConfig(count=128),
-        gan=dataclasses.replace(laptop().gan, steps=4, decay_steps=2, batch_size=8, log_every=2, sample_every=2, checkpoint_every=2),
+        gan=dataclasses.replace(
+            laptop().gan, steps=4, decay_steps=2, batch_size=8, log_every=2, sample_every=2, checkpoint_every=2
+        ),
         interactions=InteractionsConfig(images=64, impressions=100),
         estimator=dataclasses.replace(laptop().estimator, steps=20, batch_size=16, quality_images=64),
         tuning=dataclasses.replace(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-from pir_tf.config import derived_seed
+from pir_tf.config import DataConfig, derived_seed
 from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
@@ -21,16 +22,7 @@ def load_data(run: RunDirectory) -> ImageSet:
     Raises:
         InputError: the source can't be used, or holds other images or classes than when this run first read it.
     """
-    config = run.config
-    image_set = sources.load(
-        config.data.source,
-        image_size=config.data.image_size,
-        classes=config.data.classes,
-        count=config.data.count,
-        seed=derived_seed(config.seed, "data"),
-        split=config.data.split,
-        on_bad_file=config.data.on_bad_file,
-    )
+    image_set = _load(run.config.data, derived_seed(run.config.seed, "data"))
     facts: dict[str, Any] = {
         "class_names": list(image_set.class_names),
         "images": len(image_set.images),
@@ -46,6 +38,21 @@ def load_data(run: RunDirectory) -> ImageSet:
             "another --run-dir."
         )
     return image_set
+
+
+@functools.lru_cache(maxsize=1)
+def _load(data: DataConfig, seed: int) -> ImageSet:
+    """Loads the images once for all stages of a process."""
+    print(f"Loading real images from {data.source}", flush=True)
+    return sources.load(
+        data.source,
+        image_size=data.image_size,
+        classes=data.classes,
+        count=data.count,
+        seed=seed,
+        split=data.split,
+        on_bad_file=data.on_bad_file,
+    )
 
 
 def run(run: RunDirectory) -> dict[str, Any]:

@@ -47,8 +47,6 @@ def answers(pir, seed=0, impressions=1000):
     )
 
 
-
-
 BLOCK = """
 import sys
 
@@ -81,8 +79,9 @@ HUB_FEATURES = 6
 class HubModule(tf.Module):
     """Means of [0, 1] images over quarters, then a dense layer; `training` spoils the output and moves a statistic."""
 
-    def __init__(self):
+    def __init__(self, size):
         super().__init__()
+        self.half = size // 2
         rng = np.random.default_rng(0)
         self.kernel = tf.Variable(rng.normal(size=(12, HUB_FEATURES)).astype(np.float32), name="kernel")
         # Three of one shape, trained and not: their order shows when weights are restored.
@@ -92,17 +91,17 @@ class HubModule(tf.Module):
 
     @tf.function
     def __call__(self, images, training=False):
-        quarters = tf.reshape(tf.nn.avg_pool2d(images, HUB_SIZE // 2, HUB_SIZE // 2, "VALID"), (-1, 12))
+        quarters = tf.reshape(tf.nn.avg_pool2d(images, self.half, self.half, "VALID"), (-1, 12))
         if training:
             self.moving.assign_add(tf.ones(HUB_FEATURES))
             quarters += 1000.0
         return (quarters @ self.kernel - self.moving) * self.scale + self.bias
 
 
-def save_hub_module(folder):
+def save_hub_module(folder, size=HUB_SIZE):
     """Writes the module in TF-Hub's format, with one trace for each value of `training`."""
-    module = HubModule()
-    images = tf.TensorSpec((None, HUB_SIZE, HUB_SIZE, 3), tf.float32)
+    module = HubModule(size)
+    images = tf.TensorSpec((None, size, size, 3), tf.float32)
     for training in (True, False):
         module.__call__.get_concrete_function(images, training=training)
     tf.saved_model.save(module, str(folder))
@@ -115,5 +114,3 @@ def hub_features(images, kernel):
     half = HUB_SIZE // 2
     quarters = x.reshape(len(x), 2, half, 2, half, 3).mean(axis=(2, 4)).reshape(len(x), 12)
     return (quarters @ kernel - 0.5) * 2.0 + 0.1
-
-

@@ -3,13 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from estimator_helpers import smooth_images
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.estimator import backbones, weights
 from pir_tf.images import to_float
-
-from estimator_helpers import smooth_images
 
 
 def random_images(count, height, width, seed=0):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from estimator_helpers import HUB_FEATURES, HUB_SIZE, hub_features, run_python, smooth_images
+from estimator_helpers import HUB_FEATURES, HUB_SIZE, hub_features, run_python, save_hub_module, smooth_images
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
@@ -88,14 +88,7 @@ def test_a_signature_and_maps_are_taken_too(tmp_path, maps):
 @pytest.fixture(scope="module")
 def large_hub(tmp_path_factory):
     """A module of 96 pixels, as the config's least for a backbone that isn't compact is 75."""
-    import estimator_helpers
-
-    folder = tmp_path_factory.mktemp("hub") / "module"
-    before, estimator_helpers.HUB_SIZE = estimator_helpers.HUB_SIZE, 96
-    try:
-        return estimator_helpers.save_hub_module(folder)
-    finally:
-        estimator_helpers.HUB_SIZE = before
+    return save_hub_module(tmp_path_factory.mktemp("hub") / "module", size=96)
 
 
 @pytest.mark.parametrize("trainable", ["all", "head"])

@@ -80,9 +80,7 @@ def test_what_does_not_belong_together_is_refused(few):
     images, interactions = few
     with pytest.raises(InputError, match="47 images and 48 rows of interactions"):
         train.fit_estimator(images[1:], interactions, CONFIG, seed=0)
-    nothing = dataclasses.replace(
-        interactions, impressions=np.zeros(48, np.int64), positives=np.zeros(48, np.int64)
-    )
+    nothing = dataclasses.replace(interactions, impressions=np.zeros(48, np.int64), positives=np.zeros(48, np.int64))
     with pytest.raises(InputError, match="None of the 48 images has impressions"):
         train.fit_estimator(images, nothing, CONFIG, seed=0)
     with pytest.raises(InputError, match="expected uint8"):

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from commands import command
+from commands import ENVIRONMENT, command
 
 TOP = (
     "pir_before_mean pir_after_mean change cohens_d cohens_d_interval welch_t p_value significant verdict estimated_change "
@@ -173,7 +173,7 @@ def test_ctrl_c_in_the_middle_of_tuning_loses_nothing(tmp_path):
     assert command(*longer, "--run-dir", tmp_path / "straight", cwd=tmp_path).returncode == 0
     line = [sys.executable, "-m", "pir_tf.experiments.run", *longer, "--run-dir", str(tmp_path / "cut")]
     process = subprocess.Popen(
-        line, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        line, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     checkpoints, deadline = tmp_path / "cut" / "tuning" / "checkpoints", time.monotonic() + 300
