@@ -35,7 +35,10 @@ def run(run: RunDirectory) -> dict[str, Any]:
         quality["measured_on"] = f"{len(images)} new images and their noise-free PIR"
     elif interactions.rated.sum() >= 10:
         seed = derived_seed(config.seed, "folds")
-        quality = cross_validated_quality(shown.images, interactions, config.estimator, seed=seed)
+        jit_compile = config.compute.jit_compile
+        quality = cross_validated_quality(
+            shown.images, interactions, config.estimator, seed=seed, jit_compile=jit_compile
+        )
         quality["measured_on"] = "people's answers, each image by an estimator that was trained without it"
     else:
         quality = {"measured_on": "nothing: fewer than 10 images have answers"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pir_tf.config import ExperimentConfig
-from pir_tf.estimator.weights import find_weights, sha256
+from pir_tf.estimator.weights import find_weights, imagenet_file, sha256
 
 
 def named_files(config: ExperimentConfig) -> dict[str, str]:
@@ -14,3 +14,13 @@ def named_files(config: ExperimentConfig) -> dict[str, str]:
     """
     scheme, _, name = config.estimator.weights.partition(":")
     return {"estimator.weights": sha256(find_weights(name))} if scheme == "file" else {}
+
+
+def require_weights(config: ExperimentConfig) -> None:
+    """Has the estimator's downloaded weights at hand before a long stage begins, not after it.
+
+    Raises:
+        InputError: they are not there and can't be fetched.
+    """
+    if config.estimator.weights == "imagenet":
+        imagenet_file()

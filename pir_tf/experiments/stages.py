@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from pir_tf.errors import InputError
+from pir_tf.experiments.files import require_weights
 from pir_tf.experiments.people import Waiting, require_unchanged
 from pir_tf.runs import STAGES, RunDirectory, said_in_one_sentence
 
@@ -42,6 +43,8 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: "
                 f"add it to --stages."
             )
+    if "estimator" in asked and not run.is_done("estimator"):
+        require_weights(run.config)
     waiting: Waiting | None = None
     sources = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}
     for stage in asked:

@@ -46,7 +46,8 @@ def generate_batches(generator: keras.Model, z: np.ndarray, labels: np.ndarray) 
     """The same, a batch at a time, for a progress bar. Each image depends on its own latent alone."""
     class_count = generator.inputs[1].shape[-1]
     one_hot = np.eye(class_count, dtype=np.float32)[labels]
-    call = tf.function(fast_generator(generator), reduce_retracing=True)
+    # Called without a tf.function: convolutions are all of its time, and many generators would each be traced.
+    call = fast_generator(generator)
     for start in range(0, len(z), BATCH):
         part = slice(start, start + BATCH)
         yield to_uint8(call(tf.constant(z[part]), tf.constant(one_hot[part])).numpy())

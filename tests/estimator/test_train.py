@@ -114,6 +114,7 @@ def test_images_reach_the_network_as_they_are(few, monkeypatch):
     assert all(np.array_equal(counts[batch], given) for batch, (_, given) in zip(rows, seen, strict=True))
 
 
+@pytest.mark.slow
 def test_many_estimators_give_no_warning(few, caplog):
     """Neither Keras on the order of batches nor TensorFlow on graphs traced anew."""
     images, interactions = few
@@ -150,6 +151,7 @@ def test_head_leaves_the_backbone_and_is_the_network_on_images(few, head):
     assert head.evaluate(to_float(images), counts, verbose=0, batch_size=48) < losses[0]
 
 
+@pytest.mark.slow
 def test_head_goes_on_from_first_weights(few, head, tmp_path):
     path = save_estimator(head, tmp_path)
     tiny = dataclasses.replace(HEAD, steps=1, learning_rate=1e-12)

@@ -121,6 +121,15 @@ def test_stages_can_run_alone_and_name_what_they_miss(smoke, tmp_path):
     assert "gan, estimator" in missing.stderr
 
 
+def test_weights_that_are_not_there_are_refused_before_any_stage(tmp_path):
+    words = ["paper", "--run-dir", tmp_path / "run", "--estimator.weights", "file:nowhere.weights.h5"]
+    refused = command(*words, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "nowhere.weights.h5" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "run" / "gan").exists()
+
+
 def test_a_place_that_is_no_directory_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     refused = command("smoke", "--run-dir", tmp_path / "file", cwd=tmp_path)
