@@ -153,6 +153,8 @@ class EstimatorConfig:
     """Gradient steps. Source: A.3 (second round), deviation D6."""
     batch_size: int = 32
     """Images of one gradient step. Source: not given in the paper, D6."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints (rounded up to whole passes over the images); a killed run loses at most these."""
     temperature: float = 0.01
     """Temperature of the softmax when the estimator is used (1 while it is trained). Source: C.3."""
     quality_images: int = 1000
@@ -176,7 +178,7 @@ class EstimatorConfig:
         require(self.trainable in ("all", "head"), "estimator.trainable", self.trainable, "all or head")
         require(self.output in ("bins", "scalar"), "estimator.output", self.output, "bins or scalar")
         positive = ("image_size", "learning_rate", "steps", "batch_size", "temperature", "quality_images")
-        require_positive("estimator", self, *positive)
+        require_positive("estimator", self, *positive, "checkpoint_every")
         require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
         low, high = self.input_range
         ordered = -float("inf") < low < high < float("inf")

@@ -6,6 +6,7 @@ something is. What is not here: the step itself (`model.PIREstimator`) and how g
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from pir_tf import checkpoints
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
@@ -44,6 +46,7 @@ def fit_estimator(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     initial: str | os.PathLike[str] | None = None,
     jit_compile: bool = False,
+    checkpoint_directory: Path | None = None,
 ) -> PIREstimator:
     """Trains an estimator on all images with impressions.
 
@@ -57,6 +60,8 @@ def fit_estimator(
             features alone.
         initial: A saved estimator whose weights training starts from, with fresh optimizer state (A.3's second round).
         jit_compile: Whether the training step is compiled with XLA.
+        checkpoint_directory: Where training saves every `config.checkpoint_every` steps and resumes from; None for
+            neither.
 
     Returns:
         The trained estimator; its `history` is that of `fit`.
@@ -87,11 +92,11 @@ def fit_estimator(
     if initial is not None:
         restore(network, initial)
     estimator = PIREstimator(network, temperature=config.temperature)
+    run = _Fit(config, seed, callbacks, jit_compile, checkpoint_directory)
     if config.trainable == "head":
-        features = _features(network, images)
-        _fit_head(estimator, features, counts, config, seed=seed, callbacks=callbacks, jit_compile=jit_compile)
+        _fit_head(estimator, _features(network, images), counts, run)
     else:
-        _fit(estimator, images, counts, config, seed=seed, callbacks=callbacks, jit_compile=jit_compile)
+        run(estimator, images, counts)
     return estimator
 
 
@@ -160,35 +165,58 @@ class _StopAfter(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def _fit(
-    estimator: PIREstimator,
-    inputs: npt.NDArray[Any],
-    counts: npt.NDArray[np.int64],
-    config: EstimatorConfig,
-    *,
-    seed: int,
-    callbacks: Sequence[keras.callbacks.Callback],
-    jit_compile: bool,
-) -> None:
-    """`fit` for exactly `config.steps` steps, on uint8 images or on features."""
-    order = batch_order(len(inputs), config.batch_size, config.steps, seed=seed)
-    all_inputs, all_counts = tf.constant(inputs), tf.constant(counts)
+@dataclasses.dataclass(frozen=True)
+class _Fit:
+    """`fit` for exactly `config.steps` steps, on uint8 images or on features, going on from a checkpoint."""
 
-    def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        chosen = tf.gather(all_inputs, rows)
-        return to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
+    config: EstimatorConfig
+    seed: int
+    callbacks: Sequence[keras.callbacks.Callback]
+    jit_compile: bool
+    checkpoint_directory: Path | None
 
-    data = tf.data.Dataset.from_tensor_slices(order).map(batch).repeat().prefetch(tf.data.AUTOTUNE)
-    steps_per_epoch = min(config.steps, -(-len(inputs) // config.batch_size))
-    estimator.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=jit_compile)
-    estimator.fit(
-        data,
-        epochs=-(-config.steps // steps_per_epoch),
-        steps_per_epoch=steps_per_epoch,
-        callbacks=[*callbacks, _StopAfter(config.steps)],
-        shuffle=False,  # the batches come in their order
-        verbose=0,
-    )
+    def __call__(self, estimator: PIREstimator, inputs: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> None:
+        config = self.config
+        estimator.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=self.jit_compile)
+        estimator.optimizer.build(estimator.trainable_variables)
+        first, saving = self._resume(estimator)
+        order = batch_order(len(inputs), config.batch_size, config.steps, seed=self.seed)[first:]
+        if not len(order):
+            return
+        all_inputs, all_counts = tf.constant(inputs), tf.constant(counts)
+
+        def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            chosen = tf.gather(all_inputs, rows)
+            return to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
+
+        data = tf.data.Dataset.from_tensor_slices(order).map(batch).repeat().prefetch(tf.data.AUTOTUNE)
+        steps_per_epoch = min(config.steps, -(-len(inputs) // config.batch_size))
+        estimator.fit(
+            data,
+            epochs=-(-config.steps // steps_per_epoch),
+            steps_per_epoch=steps_per_epoch,
+            initial_epoch=first // steps_per_epoch,
+            callbacks=[*self.callbacks, *saving, _StopAfter(config.steps - first)],
+            shuffle=False,  # the batches come in their order
+            verbose=0,
+        )
+
+    def _resume(self, estimator: PIREstimator) -> tuple[int, list[keras.callbacks.Callback]]:
+        """The step that the newest checkpoint holds, restored, and the callback that saves; (0, []) without a place."""
+        if self.checkpoint_directory is None:
+            return 0, []
+        first = checkpoints.restore_latest(self.checkpoint_directory, _state(estimator))
+        step = lambda: int(estimator.optimizer.iterations.numpy())  # noqa: E731
+        saving = checkpoints.SaveCheckpoints(
+            self.checkpoint_directory, every=self.config.checkpoint_every, state=lambda: _state(estimator), step=step
+        )
+        return first, [saving]
+
+
+def _state(estimator: PIREstimator) -> dict[str, Any]:
+    """Weights and optimizer state, by their place: Keras names InceptionV3's layers by what the process made before."""
+    groups = {"network": estimator.network.weights, "optimizer": estimator.optimizer.variables}
+    return {f"{group}/{i:03d}": variable for group, some in groups.items() for i, variable in enumerate(some)}
 
 
 def _features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -198,14 +226,7 @@ def _features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArra
 
 
 def _fit_head(
-    estimator: PIREstimator,
-    features: npt.NDArray[np.float32],
-    counts: npt.NDArray[np.int64],
-    config: EstimatorConfig,
-    *,
-    seed: int,
-    callbacks: Sequence[keras.callbacks.Callback],
-    jit_compile: bool,
+    estimator: PIREstimator, features: npt.NDArray[np.float32], counts: npt.NDArray[np.int64], run: _Fit
 ) -> None:
     """Trains the layer `logits` alone, on standardized features, and folds the standardization into it.
 
@@ -218,11 +239,11 @@ def _fit_head(
     kernel, bias = layer.get_weights()
     inputs = keras.Input(features.shape[1:], name="standardized_features")
     head_layer = keras.layers.Dense(layer.units, dtype="float32", name=LOGITS)
-    head = PIREstimator(keras.Model(inputs, head_layer(inputs)), temperature=config.temperature)
+    head = PIREstimator(keras.Model(inputs, head_layer(inputs)), temperature=run.config.temperature)
     head_layer.set_weights([kernel * spread[:, None], bias + mean @ kernel])
     standardized = (features - mean) / spread
-    _fit(head, standardized, counts, config, seed=seed, callbacks=callbacks, jit_compile=jit_compile)
+    run(head, standardized, counts)
     kernel, bias = head_layer.get_weights()
     kernel = kernel / spread[:, None]
     layer.set_weights([kernel, bias - mean @ kernel])
-    estimator.history = head.history
+    estimator.history = getattr(head, "history", None)

@@ -35,9 +35,9 @@ class Options:
     """What to run and where."""
 
     experiment: Annotated[ExperimentConfig, tyro.conf.arg(name="")]
-    run_dir: Path | None = None
+    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """Directory of the run, made when absent; the same one again resumes it. Default: runs/<time>-<objective>-<preset>."""
-    stages: tuple[str, ...] = STAGES
+    stages: Annotated[tuple[str, ...], tyro.conf.arg(metavar="STAGE ...")] = STAGES
     """Stages to run, of gan, interactions, estimator, tuning, evaluation, report; finished ones are skipped."""
     dry_run: bool = False
     """Print the whole config, counts, steps and an estimate of time and memory, and run nothing."""

@@ -24,7 +24,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     config = run.config
     shown = Shown.load(run)
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
-    estimator = train(run, shown, interactions, purpose="estimator", title="Training the estimator")
+    estimator = train(run, shown, interactions, stage="estimator", purpose="estimator", title="Training the estimator")
     save_estimator(estimator, run.file("estimator", "quality.json").parent)
     objective = true_pir(config)
     if objective is not None:
@@ -46,8 +46,10 @@ def run(run: RunDirectory) -> dict[str, Any]:
     return {}
 
 
-def train(run: RunDirectory, shown: Shown, interactions: Interactions, *, purpose: str, title: str) -> PIREstimator:
-    """An estimator of the config, trained on these interactions; `purpose` names its seed."""
+def train(
+    run: RunDirectory, shown: Shown, interactions: Interactions, *, stage: str, purpose: str, title: str
+) -> PIREstimator:
+    """An estimator of the config, trained on these interactions in `stage`; `purpose` names its seed."""
     config = run.config
     bar = ProgressBar(title, config.estimator.steps, shown={"loss": "loss"})
     return fit_estimator(
@@ -57,6 +59,7 @@ def train(run: RunDirectory, shown: Shown, interactions: Interactions, *, purpos
         seed=derived_seed(config.seed, purpose),
         callbacks=[bar],
         jit_compile=config.compute.jit_compile,
+        checkpoint_directory=run.file(stage, "checkpoints"),
     )
 
 

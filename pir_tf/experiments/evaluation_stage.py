@@ -87,7 +87,8 @@ def _images(run: RunDirectory) -> tuple[np.ndarray, np.ndarray, Sides]:
 def _judged(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> Sides:
     """PIR by an estimator that learned the same answers from another seed and that the tuning never saw."""
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
-    judge = train(run, Shown.load(run), interactions, purpose="judge", title="Training a second judge")
+    title = "Training a second judge"
+    judge = train(run, Shown.load(run), interactions, stage="evaluation", purpose="judge", title=title)
     model = judge.saved_model()
     return estimate(model, before), estimate(model, after)
 

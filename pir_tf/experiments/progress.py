@@ -17,19 +17,20 @@ class ProgressBar(keras.callbacks.Callback):
     Args:
         title: what is being done.
         total: steps in all.
-        done: the number of steps done so far, more than 0 in a resumed run; counted from 0 when not given.
+        done: the number of steps done so far, more than 0 in a resumed run; the optimizer's count when not given.
         shown: logs to show beside the bar, by the name that they are shown with.
     """
 
     def __init__(
-        self, title: str, total: int, *, done: Callable[[], int] = lambda: 0, shown: dict[str, str] | None = None
+        self, title: str, total: int, *, done: Callable[[], int] | None = None, shown: dict[str, str] | None = None
     ) -> None:
         super().__init__()
         self._title, self._total, self._done, self._shown = title, total, done, shown or {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Opens the bar."""
-        self._bar = _bar(self._title, self._total, "step", initial=self._done())
+        """Opens the bar where the run goes on."""
+        first = self._done() if self._done else int(self.model.optimizer.iterations.numpy())
+        self._bar = _bar(self._title, self._total, "step", initial=first)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Moves it."""

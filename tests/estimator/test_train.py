@@ -63,6 +63,35 @@ def test_steps_are_those_of_the_config(few, steps):
     assert counter.seen == steps == int(estimator.optimizer.iterations)  # 48 images in batches of 16: 3 an epoch
 
 
+class KillAfter(keras.callbacks.Callback):
+    """Ends the process's training as a kill would, in the middle of an epoch."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.left = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("trainable", ["all", pytest.param("head", marks=pytest.mark.slow)])
+def test_a_killed_and_resumed_run_equals_an_unbroken_one(few, tmp_path, trainable):
+    config = dataclasses.replace(CONFIG if trainable == "all" else HEAD, steps=11, checkpoint_every=3)
+    straight = train.fit_estimator(*few, config, seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit_estimator(*few, config, seed=1, checkpoint_directory=tmp_path, callbacks=[KillAfter(8)])
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-000000003.npz", "step-000000006.npz"]
+    counter = Steps()
+    resumed = train.fit_estimator(*few, config, seed=1, checkpoint_directory=tmp_path, callbacks=[counter])
+    assert counter.seen == 5
+    assert equal(weights_of(straight), weights_of(resumed))
+    again = train.fit_estimator(*few, config, seed=1, checkpoint_directory=tmp_path, callbacks=[counter])
+    assert counter.seen == 5
+    assert equal(weights_of(straight), weights_of(again))
+
+
 def test_images_without_impressions_are_left_out(few):
     images, interactions = few
     rows = np.sort(np.random.default_rng(1).permutation(len(images) + 20)[: len(images)])
