@@ -1,0 +1,58 @@
+"""Published runs and the bundled weights' card say how they were made, and no machine's paths."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from pir_tf.errors import InputError
+from pir_tf.experiments import bundle, publish
+
+
+def test_a_run_is_published_with_how_it_was_made(smoke, tmp_path):
+    run, _ = smoke
+    folder = tmp_path / "published"
+    assert publish.main([str(run), str(folder)]) == 0
+    text = (folder / "README.md").read_text()
+    assert "`python -m pir_tf.experiments.run smoke`" in text
+    for name in ("commit", "seed", "hardware", "time", "versions", "Cohen's d"):
+        assert name in text
+    everything = "".join(path.read_text() for path in folder.iterdir() if path.suffix in (".md", ".json", ".csv"))
+    assert str(run) not in everything
+    results = json.loads((folder / "results.json").read_text())
+    assert results == json.loads((run / "evaluation" / "results.json").read_text())
+    assert Image.open(folder / "pairs.png").size == (8 * 128 + 9 * 2, 4 * 128 + 5 * 2)
+
+
+def test_an_unfinished_run_is_not_published(tmp_path, capsys):
+    assert publish.main([str(tmp_path), str(tmp_path / "p")]) == 2
+    assert "finished run" in capsys.readouterr().err
+    assert publish.main([]) == 2
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_card_is_made_of_the_runs_own_files(smoke, tmp_path):
+    run, _ = smoke
+    for name in ("config.json", "gan/done.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((run / name).read_text())
+    (tmp_path / "gan" / "history.csv").write_text("step,swd\n2,300.5\n4,\n6,200.25\n8,250\n")
+    text = bundle.card(tmp_path, 12_345_678)
+    assert "12.3 MB" in text
+    assert "kept: step 6" in text
+    assert "200.2" in text
+    assert "the smallest of 3 measures" in text
+    assert "(the first: 300.5)" in text
+
+
+def test_only_finished_runs_on_the_embedded_data_are_bundled(smoke, tmp_path, capsys):
+    assert bundle.main([str(tmp_path)]) == 2
+    assert "no finished stage gan" in capsys.readouterr().err
+    with pytest.raises(InputError, match="expected landscapes"):
+        run, _ = smoke
+        (tmp_path / "gan").mkdir()
+        (tmp_path / "gan" / "done.json").write_text("{}")
+        config = json.loads((run / "config.json").read_text())
+        config["config"]["data.source"] = "folder:mine"
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        bundle.bundle(tmp_path)
