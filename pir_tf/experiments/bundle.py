@@ -69,7 +69,7 @@ def card(run: Path, size: int) -> str:
     with open(run / "gan" / "history.csv", newline="", encoding="utf-8") as handle:
         measured = [(float(row["swd"]), int(row["step"])) for row in csv.DictReader(handle) if row["swd"]]
     distance, step = min(measured)
-    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items() if version)
     hardware = ", ".join(
         f"{value} {name}" if name == "cores" else str(value) for name, value in config["hardware"].items()
     )
@@ -81,6 +81,8 @@ def card(run: Path, size: int) -> str:
     )
     rates = f"{fields['gan.generator_learning_rate']} (Adam, beta_1 {fields['gan.adam_beta_1']})"
     rates += f" and {fields['gan.discriminator_learning_rate']} (RMSProp)"
+    if fields["gan.decay_steps"]:
+        rates += f", falling linearly to 0 in the last {fields['gan.decay_steps']:,} steps"
     rows = {
         "command": f"`{command}`",
         "commit": config["commit"] or "unknown",
