@@ -40,11 +40,7 @@ def require_weights(section: str, config: Any, *names: str) -> None:
         require(finite and value >= 0, f"{section}.{name}", value, "a finite number, 0 or above")
 
 
-def require_color_objective(objective: str) -> None:
-    """Refuses an unknown objective before anything is computed; `interactions.colors` has the formulas."""
-    kind, _, rest = objective.partition(":")
-    parts = rest.split("-")
-    colors = ("red", "green", "blue")
-    known = kind == "color" and 1 <= len(parts) <= 3 and set(parts) <= set(colors) and len(set(parts)) == len(parts)
-    expected = "color: and one to three different ones of red, green, blue joined by '-' (color:blue, color:red-green)"
-    require(known, "interactions.objective", objective, expected)
+def require_pretrained(name: str, weights: str) -> None:
+    """Refuses anything but `imagenet`, `file:PATH` or `none`."""
+    known = weights in ("imagenet", "none") or (weights.startswith("file:") and len(weights) > 5)
+    require(known, name, weights, "imagenet, file:PATH or none")

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+
+COMMANDS = {
+    "run": (
+        "pir_tf.experiments.run",
+        "one experiment, from data to report (the same as python -m pir_tf.experiments.run)",
+    ),
+    "sweep": ("pir_tf.experiments.sweep", "the paper's evaluation, or parts of it: many experiments, a process each"),
+    "figures": ("pir_tf.experiments.figures", "the paper's figures and linear models over many experiments"),
+    "bench": ("pir_tf.experiments.bench", "how fast the networks' passes and the training steps are here"),
+}
+"""Module and help of each subcommand; the module's `main` takes the words after it and returns the exit code."""
 
 USAGE = """usage: pir-tf COMMAND [...]
 
 Improve an image generator with people's reactions.
 
-  run    one experiment, from data to report (the same as python -m pir_tf.experiments.run)
+{commands}
 
 pir-tf COMMAND --help explains a command."""
 
@@ -20,15 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
         Its exit code; 2 for an unknown one.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    if words and words[0] == "run":
-        from pir_tf.experiments.run import main as run
-
-        return run(words[1:])
     if not words or words[0] in ("-h", "--help"):
-        print(USAGE)
+        width = max(map(len, COMMANDS))
+        print(USAGE.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())))
         return 0 if words else 2
-    print(f"Error: command {words[0]!r} is unknown, expected run: see pir-tf --help.", file=sys.stderr)
-    return 2
+    if words[0] not in COMMANDS:
+        expected = ", ".join(COMMANDS)
+        print(f"Error: command {words[0]!r} is unknown, expected {expected}: see pir-tf --help.", file=sys.stderr)
+        return 2
+    return int(importlib.import_module(COMMANDS[words[0]][0]).main(words[1:]))
 
 
 if __name__ == "__main__":

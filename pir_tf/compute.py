@@ -1,4 +1,4 @@
-"""How the machine computes, set once when the process starts: determinism and quiet logs.
+"""How the machine computes, set once when the process starts: determinism, quiet logs, and which forms of the same passes.
 
 What is not here yet: distribution and precision.
 """
@@ -42,6 +42,17 @@ def configure(config: ComputeConfig, *, seed: int) -> None:
     keras.utils.set_random_seed(seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def use_fast_forms(config: ComputeConfig) -> bool:
+    """Whether training passes take the cheaper, equal forms of `gan.fast` and `estimator.frozen`.
+
+    Args:
+        config: the compute section; its `auto` means: where TensorFlow sees no GPU.
+    """
+    import tensorflow as tf
+
+    return config.kernels == "fast" or (config.kernels == "auto" and not tf.config.list_physical_devices("GPU"))
 
 
 @contextlib.contextmanager

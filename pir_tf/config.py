@@ -2,7 +2,8 @@
 
 The defaults are every value that the paper fixes and, where the paper is silent, the value of a numbered deviation (D1 to D21,
 listed in the README). The presets are in `pir_tf.presets`. Nothing heavy is imported here, so that the command line can show
-every field at once. The string after each field is its help text.
+every field at once. The string after each field is its help text. The stages up to the interactions are in
+`pir_tf.stage_configs`.
 """
 
 from __future__ import annotations
@@ -12,118 +13,27 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pir_tf.checks import require, require_color_objective, require_multiples, require_positive, require_weights
+from pir_tf.checks import require, require_multiples, require_positive, require_pretrained, require_weights
 from pir_tf.errors import InputError
+from pir_tf.stage_configs import NETWORK_IMAGE_SIZE, DataConfig, GanConfig, InteractionsConfig
 
-NETWORK_IMAGE_SIZE = 64
-"""The image size that the generator and the discriminator of C.2 have, in pixels: 4 upsamplings by 2 from 4x4."""
+__all__ = [
+    "NETWORK_IMAGE_SIZE",
+    "PRESETS",
+    "ComputeConfig",
+    "DataConfig",
+    "EstimatorConfig",
+    "EvaluationConfig",
+    "ExperimentConfig",
+    "GanConfig",
+    "InteractionsConfig",
+    "TuningConfig",
+    "derived_seed",
+    "flatten",
+]
 
 PRESETS = ("smoke", "laptop", "paper")
 """Names of the presets, which `pir_tf.presets` makes."""
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Real images (section 2.1, C.2): what the ACGAN learns from and what the discriminator goes on seeing in tuning."""
-
-    source: str = "landscapes"
-    """Where real images come from: `landscapes` (rendered, no download), `folder:PATH` with one subfolder a class, or
-    `tfds:NAME`. Source: C.2, deviation D10."""
-    classes: tuple[str, ...] = ()
-    """Names of the classes to use, all when empty; their order is the source's own. Source: C.1, deviation D16."""
-    count: int = 20_000
-    """Images rendered by `landscapes` (other sources use all that they have). Source: not given in the paper, D10."""
-    image_size: int = NETWORK_IMAGE_SIZE
-    """Side of the square images in pixels; the networks of C.2 make 64. Source: C.2."""
-    split: str = "train"
-    """Split of a TFDS set, slices such as `train[:80%]` included."""
-    on_bad_file: Literal["stop", "skip"] = "stop"
-    """What an unreadable file in a folder does: `stop` lists every one and ends, `skip` leaves them out and counts them."""
-
-    def __post_init__(self) -> None:
-        scheme, _, rest = self.source.partition(":")
-        known = self.source == "landscapes" or (scheme in ("folder", "tfds") and bool(rest))
-        require(known, "data.source", self.source, "landscapes, folder:PATH or tfds:NAME")
-        require_positive("data", self, "count")
-        require(len(set(self.classes)) == len(self.classes), "data.classes", self.classes, "each class once")
-        require(self.on_bad_file in ("stop", "skip"), "data.on_bad_file", self.on_bad_file, "stop or skip")
-        size = f"{NETWORK_IMAGE_SIZE}, the size that the networks of C.2 make"
-        require(self.image_size == NETWORK_IMAGE_SIZE, "data.image_size", self.image_size, size)
-
-
-@dataclass(frozen=True)
-class GanConfig:
-    """The ACGAN without the fake-class term in the discriminator's loss (sections 2.1, C.1, C.2)."""
-
-    generator: Literal["bundled", "train"] = "train"
-    """Where the generator and the discriminator come from: `bundled` (weights in the package, made from `landscapes`) or
-    `train` (trained here, resumed from its checkpoint when there is one)."""
-    latent_size: int = 64
-    """Entries of the latent vector z. Source: C.2."""
-    steps: int = 1_100_000
-    """Gradient steps of pretraining. Source: C.2."""
-    batch_size: int = 64
-    """Images of one gradient step. Source: not given in the paper, D2."""
-    generator_learning_rate: float = 1e-5
-    """Adam's learning rate for the generator. Source: C.2."""
-    discriminator_learning_rate: float = 1e-5
-    """RMSProp's learning rate for the discriminator. Source: C.2; other values of RMSProp: D20."""
-    decay_steps: int = 0
-    """Last steps of pretraining in which both rates fall linearly to 0; 0 keeps them constant. Source: C.2."""
-    adam_beta_1: float = 0.5
-    """Adam's beta_1. Source: C.2."""
-    dropout: float = 0.5
-    """Dropout rate after the discriminator's 1st, 3rd and 5th layers. Source: rate not given in the paper, D3."""
-    fake_class_weight: float = 1.5
-    """Weight w_fake_class of the generated images' class term in the generator's loss. Source: C.1."""
-    real_class_weight: float = 1.0
-    """Weight w_real_class of the real images' class term in the discriminator's loss. Source: C.1."""
-    log_every: int = 100
-    """Steps between rows of the log (losses are means over them)."""
-    sample_every: int = 1000
-    """Steps between sample grids and between measures of the distance to the real images."""
-    checkpoint_every: int = 500
-    """Steps between checkpoints; a killed run loses at most these."""
-    keep: Literal["best", "last"] = "last"
-    """Weights that pretraining ends with: `last`, or `best` by the sliced Wasserstein distance to the real images."""
-    tensorboard: bool = True
-    """Also write the log for TensorBoard."""
-
-    def __post_init__(self) -> None:
-        require(self.keep in ("best", "last"), "gan.keep", self.keep, "best or last")
-        require(self.generator in ("bundled", "train"), "gan.generator", self.generator, "bundled or train")
-        positive = ("latent_size", "steps", "batch_size", "generator_learning_rate", "discriminator_learning_rate")
-        require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every")
-        require_multiples("gan", self)
-        decay = 0 <= self.decay_steps <= self.steps
-        require(decay, "gan.decay_steps", self.decay_steps, f"0 to gan.steps, which is {self.steps}")
-        require_weights("gan", self, "fake_class_weight", "real_class_weight")
-        require(0 <= self.dropout < 1, "gan.dropout", self.dropout, "a rate of at least 0 and below 1")
-        require(0 <= self.adam_beta_1 < 1, "gan.adam_beta_1", self.adam_beta_1, "a rate of at least 0 and below 1")
-
-
-@dataclass(frozen=True)
-class InteractionsConfig:
-    """Who reacts to the generated images, and to how many (sections 2.2, 3, C.4)."""
-
-    source: str = "simulated"
-    """`simulated` (users drawn from the objective) or `csv:PATH` (real people: while PATH is absent, the images and a
-    template are written there and the run stops; filled in, the same command goes on). Source: 2.2."""
-    objective: str = "color:blue"
-    """The simulated truth: `color:` and one to three of red, green, blue joined by `-` (whole image, halves, thirds).
-    Source: 3.3, C.4.3, deviations D11, D13. Not used with `csv:PATH`."""
-    images: int = 1000
-    """Generated images that are shown. Source: 2.2."""
-    impressions: int = 1000
-    """Times that each image is shown to simulated users. Source: 2.2."""
-
-    def __post_init__(self) -> None:
-        simulated = self.source == "simulated"
-        csv = self.source.startswith("csv:") and len(self.source) > 4
-        require(simulated or csv, "interactions.source", self.source, "simulated or csv:PATH")
-        require_positive("interactions", self, "images", "impressions")
-        if simulated:
-            require_color_objective(self.objective)
 
 
 @dataclass(frozen=True)
@@ -235,6 +145,9 @@ class EvaluationConfig:
     """Random pairs of images a class whose likeness is measured. Source: 5.1."""
     judge: bool = True
     """Train a second estimator from another seed that the tuning never saw, and let it judge too."""
+    kid_weights: str = "none"
+    """Weights of VGG16 without top, on whose pool5 features the distance from the real images (KID) is measured:
+    `imagenet`, `file:PATH` or `none` (not measured). The tuning never uses that network. Source: 5.1."""
 
     def __post_init__(self) -> None:
         csv = self.source.startswith("csv:") and len(self.source) > 4
@@ -242,6 +155,7 @@ class EvaluationConfig:
         require(self.images >= 2, "evaluation.images", self.images, "2 or more")
         require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
         require_positive("evaluation", self, "diversity_pairs")
+        require_pretrained("evaluation.kid_weights", self.kid_weights)
 
 
 @dataclass(frozen=True)
@@ -252,6 +166,12 @@ class ComputeConfig:
     """Let two runs with one seed give equal weights (TensorFlow's deterministic operations)."""
     jit_compile: bool = False
     """Compile training steps with XLA, whose random numbers differ: the same seed then gives other latents."""
+    kernels: Literal["auto", "stock", "fast"] = "auto"
+    """Forms of the training passes: `stock` (Keras's layers), `fast` (algebraically equal, made for CPUs) or `auto` (fast
+    where there is no GPU)."""
+
+    def __post_init__(self) -> None:
+        require(self.kernels in ("auto", "stock", "fast"), "compute.kernels", self.kernels, "auto, stock or fast")
 
 
 @dataclass(frozen=True)
@@ -262,6 +182,9 @@ class ExperimentConfig:
     """The preset that the other values started from: named by the command's first word, not by this option."""
     seed: int = 0
     """Seed of everything random, 0 or above."""
+    first_round: str = ""
+    """Run directory of a finished first round: this run is then the second, which goes on from its tuned networks, its
+    estimator and its images. Source: A.3."""
     data: DataConfig = field(default_factory=DataConfig)
     gan: GanConfig = field(default_factory=GanConfig)
     interactions: InteractionsConfig = field(default_factory=InteractionsConfig)
@@ -273,8 +196,14 @@ class ExperimentConfig:
     def __post_init__(self) -> None:
         require(self.preset in PRESETS, "preset", self.preset, "one of " + ", ".join(PRESETS))
         require(0 <= self.seed < 2**31, "seed", self.seed, "a whole number from 0 to 2147483647")
+        bundled = self.gan.generator == "bundled"
+        if bundled and self.gan.kind == "gan":
+            raise InputError(
+                "gan.generator is 'bundled' while gan.kind is 'gan', but the bundled networks know classes: train your own with "
+                "--gan.generator train."
+            )
         bundled_data = self.data.source == "landscapes" and not self.data.classes and self.gan.latent_size == 64
-        if self.gan.generator == "bundled" and not bundled_data:
+        if bundled and not bundled_data:
             raise InputError(
                 f"gan.generator is 'bundled' while data.source is {self.data.source!r}, data.classes {self.data.classes!r} and "
                 f"gan.latent_size {self.gan.latent_size}, but the bundled networks know all classes of 'landscapes' with 64 "

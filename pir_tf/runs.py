@@ -26,7 +26,14 @@ from pir_tf.config import ExperimentConfig, flatten
 from pir_tf.errors import InputError
 
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
-_PATH_FIELDS = ("data.source", "interactions.source", "estimator.weights", "evaluation.source")
+_PATH_FIELDS = (
+    "data.source",
+    "interactions.source",
+    "interactions.vgg_weights",
+    "estimator.weights",
+    "evaluation.source",
+    "evaluation.kid_weights",
+)
 _NO_IDENTITY = ("evaluation.source", "gan.tensorboard", "tuning.tensorboard")
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "tensorflow-hub", "tensorflow-datasets")
 
@@ -39,6 +46,7 @@ class RunDirectory:
         config: the experiment.
         files: SHA-256 of the files that the config names, by field (`{"estimator.weights": "9f2c..."}`).
         command: the command that made the run, without its directory.
+        cache: a directory in which runs leave what others would compute again, or None. It is no part of the identity.
 
     Raises:
         InputError: the directory can't be written, another process works in it, or it holds an experiment that differs.
@@ -51,9 +59,11 @@ class RunDirectory:
         *,
         files: dict[str, str] | None = None,
         command: str | None = None,
+        cache: Path | None = None,
     ) -> None:
         self.path = Path(path)
         self.config = config
+        self.cache = cache
         with said_in_one_sentence(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.path)
@@ -112,8 +122,14 @@ def identity(config: ExperimentConfig) -> dict[str, Any]:
         scheme, colon, rest = fields[name].partition(":")
         # A TF-Hub handle is an address, or a local folder.
         if colon and (scheme in ("folder", "csv", "file") or (scheme == "hub" and "://" not in rest)):
-            fields[name] = f"{scheme}:{os.path.basename(os.path.abspath(rest))}"
+            fields[name] = f"{scheme}:{_base_name(rest)}"
+    if fields["first_round"]:
+        fields["first_round"] = _base_name(fields["first_round"])
     return fields
+
+
+def _base_name(path: str) -> str:
+    return os.path.basename(os.path.abspath(path))
 
 
 def provenance() -> dict[str, Any]:

@@ -12,6 +12,7 @@ The estimator comes as a saved model from images to PIR: nothing here knows what
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,16 +20,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pir_tf.estimator.frozen import fast_frozen
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.history import is_due
 
 GRADIENT_NAMES = {
     "L_fake_image_fools": "gradient_fools",
+    "L_saturating": "gradient_fools",
     "L_fake_class": "gradient_fake_class",
     "L_PIR": "gradient_pir",
 }
-"""The generator's terms, and the columns of the log that hold their gradients' norms."""
-GRADIENT_COLUMNS = tuple(GRADIENT_NAMES.values())
+"""The generator's terms, and the columns of the log that hold their gradients' norms (one of the first two is there)."""
+GRADIENT_COLUMNS = tuple(dict.fromkeys(GRADIENT_NAMES.values()))
 
 
 class Tuner(ACGAN):
@@ -39,6 +42,7 @@ class Tuner(ACGAN):
         estimator: a model of images float32 `[batch, 64, 64, 3]` in [-1, 1] to PIR `[batch]` or `[batch, 1]` in [0, 1].
             It is frozen here.
         pir_weight: w_PIR.
+        fast: compute the passes by the cheaper, equal forms of `gan.fast` and `estimator.frozen` (made for CPUs).
         **settings: those of `ACGAN`.
 
     Source: 2.4. Deviation: D19 (both networks go on, with fresh optimizer state).
@@ -53,17 +57,19 @@ class Tuner(ACGAN):
         estimator: keras.Model,
         *,
         pir_weight: float,
+        fast: bool = False,
         **settings: Any,
     ) -> None:
-        super().__init__(generator, discriminator, **settings)
+        super().__init__(generator, discriminator, fast=fast, **settings)
         estimator.trainable = False
-        # Inside a plain object, so that Keras tracks none of its variables as the tuner's own.
-        self._estimator = _Untracked(estimator)
+        # Functions, so that Keras tracks none of the estimator's variables as the tuner's own.
+        stock = functools.partial(estimator.__call__, training=False)
+        self._estimate = fast_frozen(estimator) if fast else stock
         self.pir_weight = pir_weight
 
     def estimated_pir(self, images: tf.Tensor) -> tf.Tensor:
         """R(images): float32 `[batch]` in [0, 1], of images `[batch, 64, 64, 3]` in [-1, 1]."""
-        return tf.reshape(self._estimator.model(images, training=False), (-1,))
+        return tf.reshape(self._estimate(images), (-1,))
 
     def generator_terms(self, fake_images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """The ACGAN's terms and L_PIR, the mean estimated PIR of the batch."""
@@ -86,15 +92,12 @@ class Tuner(ACGAN):
 
         Source: 2.4 ("this made the magnitude of the PIR loss and the other loss terms roughly comparable").
         """
-        weights = {
-            "L_fake_image_fools": self.fools_weight,
-            "L_fake_class": self.fake_class_weight,
-            "L_PIR": self.pir_weight,
-        }
+        source = "L_saturating" if self.saturating else "L_fake_image_fools"
+        weights = {source: self.fools_weight, "L_fake_class": self.fake_class_weight, "L_PIR": self.pir_weight}
         z, labels = self.draw(tf.constant(batch_size))
         with tf.GradientTape(persistent=True) as tape:
             terms = self.generator_terms(self([z, tf.one_hot(labels, self.class_count)]), labels)
-            weighted = {name: weights[name] * value for name, value in terms.items()}
+            weighted = {name: weight * terms[name] for name, weight in weights.items()}
         variables = self.generator.trainable_variables
         norms = {name: tf.linalg.global_norm(tape.gradient(value, variables)) for name, value in weighted.items()}
         return {GRADIENT_NAMES[name]: norm for name, norm in norms.items()}
@@ -152,10 +155,3 @@ class SampleTruePIR(keras.callbacks.Callback):
         """Samples when it is time."""
         if logs is not None and is_due(int(self._tuner.step.numpy()), self._every, self.params["steps"]):
             logs["true_pir"] = self._true_pir(self._tuner.generator)
-
-
-class _Untracked:
-    """Holds a model where Keras doesn't look for layers."""
-
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model

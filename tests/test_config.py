@@ -143,7 +143,14 @@ WRONG = [
     (InteractionsConfig, "objective", "color:blue-blue", "color: and one to three different ones"),
     (InteractionsConfig, "objective", "color:blue-", "color: and one to three different ones"),
     (InteractionsConfig, "objective", "Color:Blue", "color: and one to three different ones"),
-    (InteractionsConfig, "objective", "vgg:pool1:3", "color: and one to three different ones"),
+    (InteractionsConfig, "objective", "vgg:pool1:3", "vgg:pool1:k=N, vgg:pool1:k=N:seed=S or vgg:pool1:filters=12,40"),
+    (InteractionsConfig, "vgg_weights", "file:", "imagenet, file:PATH or none"),
+    (InteractionsConfig, "vgg_weights", "vgg16.h5", "imagenet, file:PATH or none"),
+    (InteractionsConfig, "vgg_image_size", 31, "32 or more"),
+    (InteractionsConfig, "scaling", "standard", "none or normalized"),
+    (GanConfig, "loss", "wasserstein", "non_saturating or saturating"),
+    (GanConfig, "kind", "cgan", "acgan or gan"),
+    (EvaluationConfig, "kid_weights", "hub:x", "imagenet, file:PATH or none"),
     (InteractionsConfig, "images", 0, "above 0"),
     (InteractionsConfig, "impressions", 0, "above 0"),
     (EstimatorConfig, "backbone", "resnet", "inception_v3 or compact"),
@@ -225,6 +232,11 @@ def test_bundled_networks_fit_their_own_data_alone(data, gan):
     ExperimentConfig(data=DataConfig(**data), gan=GanConfig(generator="train", **gan))
 
 
+def test_bundled_networks_know_classes():
+    with pytest.raises(InputError, match="the bundled networks know classes.*--gan.generator train"):
+        ExperimentConfig(gan=GanConfig(generator="bundled", kind="gan"))
+
+
 @pytest.mark.parametrize(
     "section, fields",
     [
@@ -233,6 +245,10 @@ def test_bundled_networks_fit_their_own_data_alone(data, gan):
         (GanConfig, {"dropout": 0.0, "adam_beta_1": 0.0, "fake_class_weight": 0.0}),
         (InteractionsConfig, {"objective": "color:red-green-blue"}),
         (InteractionsConfig, {"source": "csv:answers.csv", "objective": "not used"}),
+        (InteractionsConfig, {"objective": "vgg:fc8:k=1000:seed=3", "vgg_weights": "none"}),
+        (InteractionsConfig, {"objective": "vgg:pool5:filters=511,0", "vgg_weights": "file:w.h5", "vgg_image_size": 96}),
+        (InteractionsConfig, {"scaling": "normalized"}),
+        (GanConfig, {"loss": "saturating", "kind": "gan"}),
         (EstimatorConfig, {"weights": "file:w.npz", "layer": "mixed2", "trainable": "head", "image_size": 75}),
         (EstimatorConfig, {"weights": "hub:https://tfhub.dev/google/inaturalist/5", "input_range": (0.0, 1.0)}),
         (EstimatorConfig, {"temperature": 1.0, "output": "scalar", "bins": 2}),
@@ -268,5 +284,5 @@ def test_the_flat_form_has_every_field_and_is_plain_json():
         flat = flatten(config)
         assert json.loads(json.dumps(flat, allow_nan=False)) == flat
     sections = [value for value in vars(paper()).values() if dataclasses.is_dataclass(value)]
-    assert len(flatten(paper())) == 2 + sum(len(dataclasses.fields(section)) for section in sections)
+    assert len(flatten(paper())) == 3 + sum(len(dataclasses.fields(section)) for section in sections)
     assert len(sections) == 7

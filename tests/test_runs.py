@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import pir_tf
-from pir_tf import commit
 from pir_tf.config import EstimatorConfig, EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
 from pir_tf.presets import laptop, paper
@@ -21,7 +20,6 @@ from pir_tf.runs import (
     atomic,
     finite_or_none,
     identity,
-    provenance,
     read_json,
     said_in_one_sentence,
     write_json,
@@ -92,10 +90,30 @@ def test_another_file_is_refused_and_the_same_elsewhere_is_not(tmp_path):
             "hub:https://tfhub.dev/google/inception/5",
         ),
         ("estimator", "weights", "imagenet", "imagenet"),
+        ("interactions", "vgg_weights", "file:/data/vgg16.h5", "file:vgg16.h5"),
+        ("interactions", "vgg_weights", "none", "none"),
+        ("evaluation", "kid_weights", "file:../vgg16.h5", "file:vgg16.h5"),
     ],
 )
 def test_paths_are_held_as_base_names(section, field, given, held):
     assert identity(replaced(paper(), section, **{field: given}))[f"{section}.{field}"] == held
+
+
+def test_the_first_round_is_held_by_its_base_name(tmp_path, monkeypatch):
+    assert identity(paper())["first_round"] == ""
+    for given in ("/home/someone/runs/first", "runs/first/", "first"):
+        assert identity(dataclasses.replace(paper(), first_round=given))["first_round"] == "first"
+
+
+def test_a_cache_is_no_part_of_the_identity(tmp_path):
+    first = RunDirectory(tmp_path / "run", laptop(), cache=tmp_path / "cache")
+    assert first.cache == tmp_path / "cache"
+    first.close()
+    again = RunDirectory(tmp_path / "run", laptop())
+    assert again.cache is None
+    again.close()
+    assert not (tmp_path / "cache").exists()
+    assert "cache" not in (tmp_path / "run" / "config.json").read_text()
 
 
 def test_the_present_folder_has_a_name(tmp_path, monkeypatch):
@@ -246,45 +264,3 @@ def test_an_atomic_file_appears_whole_under_its_name(tmp_path):
 
 
 # Which commit
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A git work tree with a committed package, which takes the place of the running one."""
-    tree = tmp_path / "tree"
-    package = tree / "pir_tf"
-    (package / "sub").mkdir(parents=True)
-    for name in ("commit.py", "sub/a.py"):
-        (package / name).write_text(f"# {name}\n")
-    who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "one"]):
-        subprocess.run(["git", *words], cwd=tree, check=True)
-    monkeypatch.setattr(commit, "__file__", str(package / "commit.py"))
-    monkeypatch.setattr(commit, "_installed_from", lambda: None)
-    return package
-
-
-def test_the_commit_of_equal_files_is_known(checkout):
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True)
-    assert commit.package_commit() == head.stdout.strip()
-    assert len(commit.package_commit()) == 40
-    # Data beside the code and compiled files are no source.
-    (checkout / "notes.txt").write_text("x")
-    assert commit.package_commit() is not None
-
-
-@pytest.mark.parametrize("change", ["edited", "removed", "added"])
-def test_the_commit_of_other_files_is_unknown(checkout, change):
-    if change == "edited":
-        (checkout / "sub" / "a.py").write_text("# other\n")
-    elif change == "removed":
-        (checkout / "sub" / "a.py").unlink()
-    else:
-        (checkout / "sub" / "b.py").write_text("# not committed\n")
-    assert commit.package_commit() is None
-
-
-def test_without_git_the_commit_is_unknown(checkout, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert commit.package_commit() is None
-    assert provenance()["commit"] is None

@@ -12,8 +12,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pir_tf"
 README = PACKAGE.parent / "README.md"
 
 LAYERS = {
-    **dict.fromkeys(("", "errors", "checks", "config", "presets", "commit", "runs", "images"), 0),
-    **dict.fromkeys(("compute", "checkpoints", "history", "data"), 1),
+    **dict.fromkeys(("", "errors", "checks", "objective_names", "commit", "runs", "images"), 0),
+    **dict.fromkeys(("config", "stage_configs", "presets"), 0),
+    **dict.fromkeys(("compute", "checkpoints", "history", "pretrained", "data"), 1),
     "gan": 2,
     "interactions": 3,
     "estimator": 4,

@@ -213,13 +213,32 @@ def test_gradient_norms_worked_by_hand():
         "gradient_fake_class": norm(
             lambda images: 1.5 * tf.reduce_mean(tf.gather(tf.nn.log_softmax(judged(images)[1]), labels, batch_dims=1))
         ),
-        "gradient_pir": norm(lambda images: 1000 * tf.reduce_mean(model._estimator.model(images, training=False))),
+        "gradient_pir": norm(lambda images: 1000 * tf.reduce_mean(model.estimated_pir(images))),
     }
     norms = model.gradient_norms(4)
     assert tuple(norms) == GRADIENT_COLUMNS
     for name, value in norms.items():
         assert float(value) == pytest.approx(by_hand[name], rel=1e-4), name
         assert value > 0
+
+
+def test_with_the_saturating_loss_the_column_of_the_source_term_is_that_losses_pull():
+    """And the generator's loss has it in place of L_fake_image_fools, which is still logged."""
+    model = tuner(fools_weight=2.0, fake_class_weight=1.5, loss="saturating")
+    z, labels = (tf.constant(np.asarray(x)) for x in model.draw(4))
+    variables = model.discriminator.trainable_variables, model.discriminator.non_trainable_variables
+    with tf.GradientTape() as tape:
+        u = model.discriminator.stateless_call(*variables, model([z, tf.one_hot(labels, 2)]), training=True)[0][0]
+        value = -2 * tf.reduce_mean(tf.math.log(1 - tf.sigmoid(2 * u)))
+    gradients = tape.gradient(value, model.generator.trainable_variables)
+    by_hand = np.sqrt(sum(float(np.sum(np.square(np.asarray(g, np.float64)))) for g in gradients))
+    norms = model.gradient_norms(4)
+    assert tuple(norms) == GRADIENT_COLUMNS
+    assert float(norms["gradient_fools"]) == pytest.approx(by_hand, rel=1e-4)
+    terms = model.generator_terms(model([z, tf.one_hot(labels, 2)]), labels)
+    assert float(2 * terms["L_saturating"]) == pytest.approx(float(value), rel=1e-5)
+    summed = 2 * terms["L_saturating"] + 1.5 * terms["L_fake_class"] + 1000 * terms["L_PIR"]
+    assert float(model.generator_objective(terms)) == pytest.approx(float(summed), rel=1e-6)
 
 
 def test_measuring_gradients_changes_nothing(fit):

@@ -13,9 +13,10 @@ import math
 import keras
 from keras import layers
 
+from pir_tf import pretrained
 from pir_tf.config import EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
-from pir_tf.estimator import hub, weights
+from pir_tf.estimator import hub
 
 COMPACT_FILTERS = (16, 32, 64, 96)
 COMPACT_POSITIONS = 4
@@ -128,8 +129,9 @@ def inception_v3(
     if weights_from == "none":
         _seed_kernels(whole, seed)
     else:  # put in before the cut, so that a file always has to hold the whole network
-        found = weights.imagenet_file() if scheme == "imagenet" else weights.find_weights(path)
-        weights.load_weights(whole, found, "InceptionV3 without its output layer")
+        named = scheme == "file"
+        found = pretrained.find_weights(path) if named else pretrained.imagenet_file(pretrained.INCEPTION_V3)
+        pretrained.load_weights(whole, found, "InceptionV3 without its output layer")
     body = keras.Model(whole.input, whole.get_layer(last).output, name="inception_v3")
     images = keras.Input((None, None, 3), name="images")
     x = body(_resized(images, image_size, input_range))

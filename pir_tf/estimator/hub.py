@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from pir_tf.errors import InputError
-from pir_tf.estimator.weights import network_timeout, one_line
+from pir_tf.pretrained import network_timeout, one_line
 
 REMOTE = ("http://", "https://", "gs://")
 SIGNATURES = ("serving_default", "default", "image_feature_vector")

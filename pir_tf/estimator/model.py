@@ -24,9 +24,9 @@ from pir_tf.errors import InputError
 from pir_tf.estimator import backbones
 from pir_tf.estimator.bins import bin_centers, check_temperature, pir_loss
 from pir_tf.estimator.hub import SavedModelLayer
-from pir_tf.estimator.weights import one_line
 from pir_tf.images import FLOAT_OF_UINT8
 from pir_tf.images import to_float as images_as_float
+from pir_tf.pretrained import one_line
 from pir_tf.runs import atomic
 
 LOGITS = "logits"

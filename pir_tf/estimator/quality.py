@@ -15,7 +15,7 @@ from scipy import stats
 from pir_tf.config import EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
 from pir_tf.estimator.model import PIREstimator, estimate, is_stock, with_pir
-from pir_tf.estimator.train import fit_estimator
+from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
 from pir_tf.interactions.records import Interactions
 
 GROUPS = 10
@@ -107,6 +107,7 @@ def cross_validated_quality(
     seed: int,
     folds: int = 5,
     jit_compile: bool = False,
+    features: FeatureMaker = backbone_features,
 ) -> dict[str, Any]:
     """Quality of estimators that are trained like the real one, each tested on the images that it was not trained on.
 
@@ -117,6 +118,7 @@ def cross_validated_quality(
         seed: Seed of the folds and of the estimators.
         folds: Number of estimators; each image with impressions is left out by one of them.
         jit_compile: Whether training steps are compiled with XLA.
+        features: As for `fit_estimator`.
 
     Returns:
         As `estimator_quality`, the folds' estimates taken together against the observed PIR; and `folds`.
@@ -144,6 +146,7 @@ def cross_validated_quality(
             config,
             seed=derived_seed(seed, f"fold {number}"),
             jit_compile=jit_compile,
+            features=features,
         )
         estimates[:, left_out] = _estimates(estimator, images[left_out], config)
     observed = interactions.pir[rated]

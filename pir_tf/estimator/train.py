@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,16 @@ from pir_tf.estimator.model import (
 )
 from pir_tf.interactions.records import Interactions
 
+FeatureMaker = Callable[[keras.Model, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+"""From a backbone and uint8 images [n, h, w, 3] to its features of them, float32 [n, f], in inference mode."""
+
 FEATURES_AT_ONCE = 32
 LEAST_SPREAD = 0.01  # of the mean spread: a feature that hardly varies in training must not explode on other images
+
+
+def backbone_features(backbone: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The backbone's features of all images, computed now: the `FeatureMaker` that remembers nothing."""
+    return outputs(backbone, images, batch_size=FEATURES_AT_ONCE)
 
 
 def fit_estimator(
@@ -47,6 +55,7 @@ def fit_estimator(
     initial: str | os.PathLike[str] | None = None,
     jit_compile: bool = False,
     checkpoint_directory: Path | None = None,
+    features: FeatureMaker = backbone_features,
 ) -> PIREstimator:
     """Trains an estimator on all images with impressions.
 
@@ -62,6 +71,7 @@ def fit_estimator(
         jit_compile: Whether the training step is compiled with XLA.
         checkpoint_directory: Where training saves every `config.checkpoint_every` steps and resumes from; None for
             neither.
+        features: With `trainable: head`, how the features are made; it may know those of some images already.
 
     Returns:
         The trained estimator; its `history` is that of `fit`.
@@ -94,7 +104,8 @@ def fit_estimator(
     estimator = PIREstimator(network, temperature=config.temperature)
     run = _Fit(config, seed, callbacks, jit_compile, checkpoint_directory)
     if config.trainable == "head":
-        _fit_head(estimator, _features(network, images), counts, run)
+        backbone = keras.Model(network.input, network.get_layer("features").output)
+        _fit_head(estimator, features(backbone, images), counts, run)
     else:
         run(estimator, images, counts)
     return estimator
@@ -217,12 +228,6 @@ def _state(estimator: PIREstimator) -> dict[str, Any]:
     """Weights and optimizer state, by their place: Keras names InceptionV3's layers by what the process made before."""
     groups = {"network": estimator.network.weights, "optimizer": estimator.optimizer.variables}
     return {f"{group}/{i:03d}": variable for group, some in groups.items() for i, variable in enumerate(some)}
-
-
-def _features(network: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """The backbone's features of all images, float32 [n, f], in inference mode."""
-    backbone = keras.Model(network.input, network.get_layer("features").output)
-    return outputs(backbone, images, batch_size=FEATURES_AT_ONCE)
 
 
 def _fit_head(

@@ -58,7 +58,7 @@ def results(
         observed: the same with the noise of a finite number of impressions.
         estimated: by the estimator that the tuning followed.
         judged: by a second estimator.
-        training: PIR of the estimator's training images, for the initial spread (D14).
+        training: PIR of the estimator's training images, for the initial mean and spread (D14).
         diversity: before, after and real images.
         alpha: significance threshold.
 
@@ -83,6 +83,7 @@ def results(
         "significant": None if p is None else p < alpha,
         "verdict": verdict(get("change"), d, p, distance_ratios=diversity.after_over_before, alpha=alpha),
         "estimated_change": estimate["change"],
+        "initial_mean": initial.before_mean,
         "pir_before_sd": initial.before_sd,
         "percent_zero_before": initial.percent_zero_before,
         "alpha": alpha,

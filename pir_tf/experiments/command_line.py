@@ -27,7 +27,8 @@ DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN
 
 The first word may name a preset: laptop (minutes on two CPU cores; used when none is named), smoke (every stage in under a
 minute) or paper (every value of the paper). Each option below changes one field of it. "Source" names the section of the
-paper, D1 to D21 the deviations that the README lists."""
+paper, D1 to D21 the deviations that the README lists. Where the environment variable PIR_TF_CACHE names a directory, runs share
+image sets, VGG16's activity and backbones' features there."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ def parse(arguments: list[str]) -> Options:
 def public_command(arguments: list[str]) -> str:
     """The command as it is published: without the run's directory, files and folders by their base names."""
     named = [re.sub(r"\b(folder|file|csv|hub):.*/(?=[^/])", r"\1:", word) for word in arguments]
+    for index, word in enumerate(named):
+        before = named[index - 1] if index else ""
+        if re.fullmatch(r"--first[-_]round", before):
+            named[index] = os.path.basename(os.path.abspath(word))
+        elif option := re.match(r"--first[-_]round=", word):
+            named[index] = option[0] + os.path.basename(os.path.abspath(word[option.end() :]))
     return resume_command(named, None)
 
 

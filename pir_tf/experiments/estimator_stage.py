@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pir_tf.config import derived_seed
 from pir_tf.estimator.model import PIREstimator, save_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import fit_estimator
+from pir_tf.experiments.features import feature_maker
+from pir_tf.experiments.first_round import FirstRound, round_number, seed_of
 from pir_tf.experiments.interactions_stage import Shown, sample
 from pir_tf.experiments.objective import true_pir
 from pir_tf.experiments.progress import ProgressBar
@@ -26,18 +28,25 @@ def run(run: RunDirectory) -> dict[str, Any]:
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
     estimator = train(run, shown, interactions, stage="estimator", purpose="estimator", title="Training the estimator")
     save_estimator(estimator, run.file("estimator", "quality.json").parent)
-    objective = true_pir(config)
+    objective = true_pir(run)
     if objective is not None:
         generator = load_generator(run.file("gan", "generator.keras").parent)
-        seed = derived_seed(config.seed, "quality images")
-        images, _, _ = sample(generator, config.estimator.quality_images, seed=seed, title="Images for its quality")
+        seed = seed_of(config, "quality images")
+        images, _, _ = sample(
+            run, generator, config.estimator.quality_images, seed=seed, title="Images for its quality"
+        )
         quality = estimator_quality(estimator, images, objective(images), config.estimator)
         quality["measured_on"] = f"{len(images)} new images and their noise-free PIR"
     elif interactions.rated.sum() >= 10:
-        seed = derived_seed(config.seed, "folds")
+        seed = seed_of(config, "folds")
         jit_compile = config.compute.jit_compile
         quality = cross_validated_quality(
-            shown.images, interactions, config.estimator, seed=seed, jit_compile=jit_compile
+            shown.images,
+            interactions,
+            config.estimator,
+            seed=seed,
+            jit_compile=jit_compile,
+            features=feature_maker(run),
         )
         quality["measured_on"] = "people's answers, each image by an estimator that was trained without it"
     else:
@@ -49,23 +58,34 @@ def run(run: RunDirectory) -> dict[str, Any]:
 def train(
     run: RunDirectory, shown: Shown, interactions: Interactions, *, stage: str, purpose: str, title: str
 ) -> PIREstimator:
-    """An estimator of the config, trained on these interactions in `stage`; `purpose` names its seed."""
-    config = run.config
-    bar = ProgressBar(title, config.estimator.steps, shown={"loss": "loss"})
+    """An estimator of the config, trained on these interactions in `stage`; `purpose` names its seed.
+
+    In a second round the tuning's estimator goes on from the first round's. A judge must not know what that one learned: it
+    begins afresh, with as many steps as both rounds have.
+
+    Source: A.3.
+    """
+    config, settings = run.config, run.config.estimator
+    first = FirstRound.of(config) if purpose == "estimator" else None
+    if first is None:
+        settings = dataclasses.replace(settings, steps=settings.steps * round_number(config))
+    bar = ProgressBar(title, settings.steps, shown={"loss": "loss"})
     return fit_estimator(
         shown.images,
         interactions,
-        config.estimator,
-        seed=derived_seed(config.seed, purpose),
+        settings,
+        seed=seed_of(config, purpose),
+        initial=_saved_in(first.path / "estimator") if first else None,
         callbacks=[bar],
         jit_compile=config.compute.jit_compile,
         checkpoint_directory=run.file(stage, "checkpoints"),
+        features=feature_maker(run),
     )
 
 
 def training_pir(run: RunDirectory) -> np.ndarray:
     """PIR of the images that the estimator learned from: noise-free when simulated, else observed (D14)."""
-    objective = true_pir(run.config)
+    objective = true_pir(run)
     if objective is not None:
         return objective(Shown.load(run).images)
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
@@ -74,5 +94,9 @@ def training_pir(run: RunDirectory) -> np.ndarray:
 
 def estimator_path(run: RunDirectory) -> Path:
     """The saved estimator: a `.keras` file, or with a TF-Hub backbone a SavedModel folder."""
-    stock = run.file("estimator", "estimator.keras")
+    return _saved_in(run.file("estimator", "estimator.keras").parent)
+
+
+def _saved_in(directory: Path) -> Path:
+    stock = directory / "estimator.keras"
     return stock if stock.exists() else stock.with_suffix("")

@@ -10,12 +10,15 @@ import numpy as np
 
 from pir_tf.config import derived_seed
 from pir_tf.estimator.model import estimate, load_estimator
+from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.diversity import Diversity, DiversityReport
-from pir_tf.evaluation.measure import results
+from pir_tf.evaluation.measure import compare, results
+from pir_tf.experiments.distance import measured_kid
 from pir_tf.experiments.estimator_stage import estimator_path, train, training_pir
+from pir_tf.experiments.first_round import FirstRound, round_results, seed_of
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.interactions_stage import Shown, sample
-from pir_tf.experiments.objective import true_pir
+from pir_tf.experiments.objective import scaling_of, target_filters, true_pir, unscaled_pir
 from pir_tf.experiments.people import Waiting, answers, answers_digest, image_ids
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import load_generator
@@ -26,6 +29,9 @@ from pir_tf.runs import RunDirectory, atomic, read_json, write_json
 
 PAIRS = 32
 """Latents that both generators draw from, for looking only (D15)."""
+
+WHEN = ("before", "after")
+"""The two sides of every comparison."""
 
 Sides = tuple[np.ndarray, np.ndarray]
 """A quantity before and after tuning."""
@@ -43,8 +49,10 @@ def run(run: RunDirectory) -> dict[str, Any]:
     if run.config.evaluation.judge:
         arrays["judged"] = _judged(run, before, after)
     waiting: Waiting | None = None
+    scaled: dict[str, Any] = {"unscaled": None, "scaling": None}
     try:
         true, observed = _truth(run, before, after, labels)
+        scaled = _unscaled(run, before, after)
     except Waiting as message:
         true, observed, waiting = None, None, message
     if true is not None:
@@ -63,7 +71,12 @@ def run(run: RunDirectory) -> dict[str, Any]:
     simulated = run.config.interactions.source == "simulated"
     facts["source"] = "simulated" if simulated and run.config.evaluation.source == "same" else "csv"
     facts["objective"] = run.config.interactions.objective if simulated else None
+    facts["target_filters"] = target_filters(run)
     facts["images_before"], facts["images_after"] = len(before), len(after)
+    facts.update(scaled)
+    facts["channel_means"] = {when: channel_means(images) for when, images in zip(WHEN, (before, after), strict=True)}
+    facts["kid"] = measured_kid(run, before, after, load_data(run))
+    facts.update(round_results(run.config, _rated(true), facts))
     facts["class_names"] = read_json(run.file("gan", "generator.json"))["class_names"]
     write_json(run.file("evaluation", "results.json"), facts)
     if waiting:
@@ -77,8 +90,9 @@ def _images(run: RunDirectory) -> tuple[np.ndarray, np.ndarray, Sides]:
     made, labels = [], []
     for stage, when in (("gan", "before"), ("tuning", "after")):
         generator = load_generator(run.file(stage, "generator.keras").parent)
-        seed = derived_seed(run.config.seed, f"evaluation {when}")
-        images, _, classes = sample(generator, run.config.evaluation.images, seed=seed, title=f"Images {when} tuning")
+        seed = seed_of(run.config, f"evaluation {when}")
+        title, reuse = f"Images {when} tuning", when == "before"
+        images, _, classes = sample(run, generator, run.config.evaluation.images, seed=seed, title=title, reuse=reuse)
         made.append(images)
         labels.append(classes)
     return made[0], made[1], (labels[0], labels[1])
@@ -99,19 +113,31 @@ def _truth(run: RunDirectory, before: np.ndarray, after: np.ndarray, labels: Sid
     People's answers are both at once: the second is then None. Images without an answer are NaN.
     """
     config = run.config
-    objective = true_pir(config)
-    if objective is not None and config.evaluation.source == "same":
-        true = objective(before), objective(after)
+    objective, of_new = true_pir(run), true_pir(run, reuse=False)
+    if objective is not None and of_new is not None and config.evaluation.source == "same":
+        true = objective(before), of_new(after)
         noisy = [
             _observed(run, pir, classes, when)
-            for pir, classes, when in zip(true, labels, ("before", "after"), strict=True)
+            for pir, classes, when in zip(true, labels, WHEN, strict=True)
         ]
         return true, (noisy[0], noisy[1])
     return _people(run, before, after), None
 
 
+def _unscaled(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """The same comparison of PIR without C.5's scaling, and how much the scaling clips; None where there is none."""
+    objective, scaling = unscaled_pir(run, reuse=False), scaling_of(run)
+    if objective is None or scaling is None or run.config.evaluation.source != "same":
+        return {"unscaled": None, "scaling": None}
+    pir = objective(before), objective(after)  # VGG16's part of it is remembered
+    clipped = {f"percent_clipped_{when}": scaling.percent_clipped(p) for when, p in zip(WHEN, pir, strict=True)}
+    shown = (run.facts("interactions") or {}).get("percent_clipped")
+    fit = {"mean": scaling.mean, "sd": scaling.sd, "percent_clipped_shown": shown, **clipped}
+    return {"unscaled": compare(*pir), "scaling": fit}
+
+
 def _observed(run: RunDirectory, pir: np.ndarray, labels: np.ndarray, when: str) -> np.ndarray:
-    seed = derived_seed(run.config.seed, f"evaluation users {when}")
+    seed = seed_of(run.config, f"evaluation users {when}")
     ids = [f"{when}-{i:04d}" for i in range(len(pir))]
     shown = run.config.interactions.impressions
     return simulate(pir, impressions=shown, seed=seed, image_ids=ids, class_index=labels).pir
@@ -120,7 +146,7 @@ def _observed(run: RunDirectory, pir: np.ndarray, labels: np.ndarray, when: str)
 def _people(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> Sides:
     """People's PIR of both sets, which they see shuffled and unlabelled."""
     config = run.config
-    order = np.random.default_rng(derived_seed(config.seed, "shuffle")).permutation(len(before) + len(after))
+    order = np.random.default_rng(seed_of(config, "shuffle")).permutation(len(before) + len(after))
     mixed = np.concatenate([before, after])[order]
     given = config.evaluation.source != "same"
     path = Path(config.evaluation.source.removeprefix("csv:")) if given else run.file("evaluation", "answers.csv")
@@ -166,8 +192,11 @@ def _write_samples(
     values = {
         f"{name}_{when}": arrays.get(name, nothing)[side]
         for name in ("true", "estimated", "judged")
-        for side, when in enumerate(("before", "after"))
+        for side, when in enumerate(WHEN)
     }
+    first = FirstRound.of(run.config)
+    if first:
+        values["true_start"] = first.start_pir()
     pair_before, pair_after, pair_labels = _pairs(run)
     arrays_by_name: dict[str, Any] = {
         **images,

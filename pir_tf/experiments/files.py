@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pir_tf.config import ExperimentConfig
-from pir_tf.estimator.weights import find_weights, imagenet_file, sha256
+from pir_tf.interactions import vgg
+from pir_tf.objective_names import is_vgg, parse_vgg
+from pir_tf.pretrained import INCEPTION_V3, find_weights, imagenet_file, sha256
 
 
 def named_files(config: ExperimentConfig) -> dict[str, str]:
-    """SHA-256 of each weights file of the config, by the name of its field.
+    """SHA-256 of each weights file that the experiment reads, by the name of its field.
 
     Raises:
         InputError: a file is not there.
     """
-    scheme, _, name = config.estimator.weights.partition(":")
-    return {"estimator.weights": sha256(find_weights(name))} if scheme == "file" else {}
+    return {
+        field: sha256(find_weights(weights.removeprefix("file:")))
+        for field, weights in _used(config).items()
+        if weights.startswith("file:")
+    }
 
 
-def require_weights(config: ExperimentConfig) -> None:
-    """Has the estimator's downloaded weights at hand before a long stage begins, not after it.
+def require_weights(config: ExperimentConfig, stages: Sequence[str]) -> None:
+    """Has the weights that some stages read at hand and looked at, before a long stage begins, not after it.
+
+    Args:
+        config: the experiment.
+        stages: those that are still to run.
 
     Raises:
-        InputError: they are not there and can't be fetched.
+        InputError: weights are not there and can't be fetched, or they lack a layer.
     """
-    if config.estimator.weights == "imagenet":
-        imagenet_file()
+    used = _used(config)
+    judged = "evaluation" in stages and config.evaluation.judge
+    if used["estimator.weights"] == "imagenet" and ("estimator" in stages or judged):
+        imagenet_file(INCEPTION_V3)
+    if "evaluation" in stages:
+        vgg.weights_file(("pool5",), used["evaluation.kid_weights"], option="evaluation.kid_weights")
+    scored = {"interactions", "estimator", "tuning", "evaluation"} & set(stages)
+    if scored and "interactions.vgg_weights" in used:
+        vgg.weights_file((parse_vgg(config.interactions.objective).layer,), used["interactions.vgg_weights"])
+
+
+def _used(config: ExperimentConfig) -> dict[str, str]:
+    """The fields of weights that this experiment reads, and what they say."""
+    used = {"estimator.weights": config.estimator.weights, "evaluation.kid_weights": config.evaluation.kid_weights}
+    if config.interactions.source == "simulated" and is_vgg(config.interactions.objective):
+        used["interactions.vgg_weights"] = config.interactions.vgg_weights
+    return used

@@ -1,14 +1,18 @@
-"""Stage `gan`: the pretrained networks, trained here or taken from the package."""
+"""Stage `gan`: the pretrained networks, trained here, taken from the package, or in a second round the first one's tuned ones."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
+import numpy as np
+
+from pir_tf.compute import use_fast_forms
 from pir_tf.config import DataConfig, derived_seed
 from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
+from pir_tf.experiments.first_round import NETWORK_FILES, FirstRound
 from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.saved import Networks
@@ -22,7 +26,7 @@ def load_data(run: RunDirectory) -> ImageSet:
     Raises:
         InputError: the source can't be used, or holds other images or classes than when this run first read it.
     """
-    image_set = _load(run.config.data, derived_seed(run.config.seed, "data"))
+    image_set = _load(run.config.data, derived_seed(run.config.seed, "data"), run.config.gan.kind == "gan")
     facts: dict[str, Any] = {
         "class_names": list(image_set.class_names),
         "images": len(image_set.images),
@@ -41,10 +45,10 @@ def load_data(run: RunDirectory) -> ImageSet:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(data: DataConfig, seed: int) -> ImageSet:
-    """Loads the images once for all stages of a process."""
+def _load(data: DataConfig, seed: int, one_class: bool) -> ImageSet:
+    """Loads the images once for all stages of a process; with one class, that of a GAN without classes (2.1)."""
     print(f"Loading real images from {data.source}", flush=True)
-    return sources.load(
+    image_set = sources.load(
         data.source,
         image_size=data.image_size,
         classes=data.classes,
@@ -53,17 +57,33 @@ def _load(data: DataConfig, seed: int) -> ImageSet:
         split=data.split,
         on_bad_file=data.on_bad_file,
     )
+    if not one_class:
+        return image_set
+    name = "landscape" if data.source == "landscapes" else "+".join(image_set.class_names)
+    return ImageSet(image_set.images, np.zeros_like(image_set.labels), (name,))
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
     """Writes `gan/generator.keras`, `gan/discriminator.keras` and `gan/generator.json`."""
     config = run.config
     directory = run.file("gan", "generator.keras").parent
+    first = FirstRound.of(config)
+    if first is not None:
+        for name in NETWORK_FILES:
+            first.copy("tuning", name, directory / name)
+        if not (run.path / "data.json").exists():
+            first.copy("", "data.json", run.path / "data.json")  # which `load_data` then holds the real images against
+        return {"taken_from": first.path.resolve().name}
     if config.gan.generator == "bundled":
         bundled_networks(dropout=config.gan.dropout).save(directory)
         return {}
     image_set = load_data(run)
-    acgan = build_acgan(config.gan, class_count=len(image_set.class_names), seed=config.seed)
+    acgan = build_acgan(
+        config.gan,
+        class_count=len(image_set.class_names),
+        seed=config.seed,
+        fast=use_fast_forms(config.compute),
+    )
     shown = {"discriminator_loss": "D", "generator_loss": "G", "swd": "distance"}
     bar = ProgressBar("Pretraining the ACGAN", config.gan.steps, done=lambda: int(acgan.step.numpy()), shown=shown)
     train_acgan(

@@ -9,71 +9,135 @@ from typing import Any
 import keras
 import numpy as np
 
-from pir_tf.config import derived_seed
-from pir_tf.experiments.objective import true_pir
+from pir_tf.experiments.cache import cached, digest
+from pir_tf.experiments.first_round import FirstRound, round_number, seed_of
+from pir_tf.experiments.objective import unscaled_pir
 from pir_tf.experiments.people import answers, answers_digest, image_ids
 from pir_tf.experiments.progress import track
 from pir_tf.gan.sampling import BATCH, draw_latents, generate_batches
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
+from pir_tf.interactions.scaling import Scaling
 from pir_tf.interactions.simulated import simulate
 from pir_tf.runs import RunDirectory, atomic
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """The images that people saw: uint8 `[n, 64, 64, 3]`, their classes int32 `[n]` and their ids."""
+    """The images that people saw: uint8 `[n, 64, 64, 3]`, their classes int32 `[n]`, ids, and latents float32 `[n, latent]`.
+
+    In a second round those of the first come first (A.3).
+    """
 
     images: np.ndarray
     labels: np.ndarray
     ids: list[str]
+    z: np.ndarray
 
     @classmethod
     def load(cls, run: RunDirectory) -> Shown:
         """Reads `interactions/images.npz`."""
-        with np.load(run.file("interactions", "images.npz"), allow_pickle=False) as stored:
-            return cls(stored["images"], stored["labels"], stored["ids"].tolist())
+        return cls.read(run.file("interactions", "images.npz"))
+
+    @classmethod
+    def read(cls, path: Path) -> Shown:
+        """Reads what `save` wrote."""
+        with np.load(path, allow_pickle=False) as stored:
+            return cls(stored["images"], stored["labels"], stored["ids"].tolist(), stored["z"])
+
+    def save(self, path: Path) -> None:
+        """Writes all of it."""
+        with atomic(path) as beside:
+            np.savez(beside, images=self.images, z=self.z, labels=self.labels, ids=np.array(self.ids))
+
+    def after(self, first: Shown) -> Shown:
+        """The images of the rounds before, then these. Source: A.3."""
+        images, labels, z = (
+            np.concatenate([getattr(first, name), getattr(self, name)]) for name in ("images", "labels", "z")
+        )
+        return Shown(images, labels, [*first.ids, *self.ids], z)
+
+    def last(self, count: int) -> Shown:
+        """The last `count` images: those of this round."""
+        return Shown(self.images[-count:], self.labels[-count:], self.ids[-count:], self.z[-count:])
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
-    """Writes `interactions/images.npz` and, once people have answered, `interactions/interactions.csv`."""
-    config = run.config
-    shown = _shown(run)
-    objective = true_pir(config)
+    """Writes `interactions/images.npz` and, once people have answered, `interactions/interactions.csv`.
+
+    With C.5's scaling, `interactions/scaling.json` too. In a second round both files hold the first round's rows as well
+    (A.3), and the scaling is the first round's, since its answers are on that scale.
+    """
+    config, first = run.config, FirstRound.of(run.config)
+    number = round_number(config)
+    shown = _shown(run, first, number).last(config.interactions.images)
+    objective = unscaled_pir(run)
     facts: dict[str, Any] = {}
     if objective is not None:
+        pir = objective(shown.images)
+        if config.interactions.scaling == "normalized":
+            scaling = Scaling.load(first.file("interactions", "scaling.json")) if first else Scaling.fit(pir)
+            facts["percent_clipped"] = scaling.percent_clipped(pir)
+            scaling.save(run.file("interactions", "scaling.json"), **facts)
+            pir = scaling(pir)
         interactions = simulate(
-            objective(shown.images),
+            pir,
             impressions=config.interactions.impressions,
-            seed=derived_seed(config.seed, "simulated users"),
+            seed=seed_of(config, "simulated users"),
             image_ids=shown.ids,
             class_index=shown.labels,
+            round=number,
         )
     else:
         path = Path(config.interactions.source.removeprefix("csv:"))
         todo = "Then give the same command again."
         rated = answers(path, shown.images, shown.ids, run_directory=run.path, todo=todo)
         facts["answers_sha256"] = answers_digest(path)
-        interactions = Interactions(np.array(shown.ids), shown.labels, rated.impressions, rated.positives)
+        columns = (np.array(shown.ids), shown.labels, rated.impressions, rated.positives)
+        interactions = Interactions(*columns, round=np.full(len(shown.ids), number))
+    if first:
+        before = Interactions.load(first.file("interactions", "interactions.csv"))
+        interactions = Interactions.concatenate(before, interactions)
     interactions.save(run.file("interactions", "interactions.csv"))
     return {"rated_images": int(interactions.rated.sum()), **facts}
 
 
-def sample(generator: keras.Model, count: int, *, seed: int, title: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images uint8 `[count, 64, 64, 3]`, latents and classes of one seed, with a progress bar."""
+def sample(
+    run: RunDirectory, generator: keras.Model, count: int, *, seed: int, title: str, reuse: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images uint8 `[count, 64, 64, 3]`, latents and classes of one seed, with a progress bar.
+
+    Args:
+        run: the run, in whose cache the images are kept for others.
+        generator: the generator.
+        count: number of images.
+        seed: seed of latents and classes.
+        title: what the progress bar says.
+        reuse: False for a generator that no other run has: its images are not kept.
+    """
     latent_size, class_count = (tensor.shape[-1] for tensor in generator.inputs)
-    z, labels = draw_latents(count, latent_size=latent_size, class_count=class_count, seed=seed)
-    batches = track(generate_batches(generator, z, labels), title, count, size=BATCH)
-    return np.concatenate(list(batches)), z, labels
+
+    def make() -> dict[str, np.ndarray]:
+        z, labels = draw_latents(count, latent_size=latent_size, class_count=class_count, seed=seed)
+        batches = track(generate_batches(generator, z, labels), title, count, size=BATCH)
+        return {"images": np.concatenate(list(batches)), "z": z, "labels": labels}
+
+    if reuse:
+        key = {"generator": digest(*generator.get_weights()), "seed": seed, "count": count}
+        made = cached(run, "images", key, make)
+    else:
+        made = make()
+    return made["images"], made["z"], made["labels"]
 
 
-def _shown(run: RunDirectory) -> Shown:
+def _shown(run: RunDirectory, first: FirstRound | None, number: int) -> Shown:
+    """The images of all rounds so far, made and saved if they are not there."""
     path = run.file("interactions", "images.npz")
     if not path.exists():
         config = run.config
         generator = load_generator(run.file("gan", "generator.keras").parent)
-        seed = derived_seed(config.seed, "shown images")
-        images, z, labels = sample(generator, config.interactions.images, seed=seed, title="Images for people")
-        with atomic(path) as beside:
-            np.savez(beside, images=images, z=z, labels=labels, ids=np.array(image_ids(images, "r1")))
+        seed = seed_of(config, "shown images")
+        images, z, labels = sample(run, generator, config.interactions.images, seed=seed, title="Images for people")
+        shown = Shown(images, labels, image_ids(images, f"r{number}"), z)
+        (shown.after(Shown.read(first.file("interactions", "images.npz"))) if first else shown).save(path)
     return Shown.load(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -47,8 +48,18 @@ def _run(options: Options, arguments: list[str]) -> int:
 
     compute.import_quietly()
     from pir_tf.experiments.files import named_files
+    from pir_tf.experiments.first_round import require_same, round_files
 
-    run = RunDirectory(path, config, files=named_files(config), command=public_command(arguments))
+    files = {**named_files(config), **round_files(config)}
+    require_same(config, files)
+    cache = os.environ.get("PIR_TF_CACHE")
+    run = RunDirectory(
+        path,
+        config,
+        files=files,
+        command=public_command(arguments),
+        cache=Path(cache) if cache else None,
+    )
     compute.configure(config.compute, seed=config.seed)
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages

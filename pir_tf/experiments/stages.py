@@ -43,8 +43,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: "
                 f"add it to --stages."
             )
-    if "estimator" in asked and not run.is_done("estimator"):
-        require_weights(run.config)
+    require_weights(run.config, [stage for stage in asked if not run.is_done(stage)])
     waiting: Waiting | None = None
     sources = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}
     for stage in asked:

@@ -7,24 +7,28 @@ from typing import Any
 import keras
 
 from pir_tf import checkpoints
-from pir_tf.config import derived_seed
+from pir_tf.compute import use_fast_forms
 from pir_tf.data.sources import batches
 from pir_tf.errors import InputError
 from pir_tf.estimator.model import load_estimator
 from pir_tf.experiments.estimator_stage import estimator_path
+from pir_tf.experiments.first_round import seed_of
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.objective import true_pir
 from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks
-from pir_tf.gan.train import TERMS, optimizers
+from pir_tf.gan.train import TERMS, log_columns, optimizers
 from pir_tf.history import HistoryCSV, StopOnNonFinite
+from pir_tf.objective_names import is_vgg
 from pir_tf.runs import RunDirectory
 from pir_tf.tuning import GRADIENT_COLUMNS, LogGradientNorms, SampleTruePIR, Tuner
 
 COLUMNS = (*TERMS, "L_PIR", "discriminator_loss", "generator_loss", *GRADIENT_COLUMNS, "true_pir")
 DISPLAY_IMAGES = 200
 """Images of each sample of the true PIR along the way."""
+DISPLAY_IMAGES_VGG = 32
+"""The same where VGG16 scores them, at a tenth of a second an image: they are for display only."""
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
@@ -43,10 +47,12 @@ def run(run: RunDirectory) -> dict[str, Any]:
         networks.discriminator,
         load_estimator(estimator_path(run)),
         pir_weight=settings.pir_weight,
-        seed=derived_seed(config.seed, "tuning steps"),
+        seed=seed_of(config, "tuning steps"),
         fools_weight=settings.fools_weight,
         fake_class_weight=config.gan.fake_class_weight,
         real_class_weight=config.gan.real_class_weight,
+        loss=config.gan.loss,
+        fast=use_fast_forms(config.compute),
     )
     rates = (settings.learning_rate, settings.learning_rate)
     tuner.compile(*optimizers(*rates, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)
@@ -56,7 +62,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
         batches(
             image_set,
             batch_size=settings.batch_size,
-            seed=derived_seed(config.seed, "real images in tuning"),
+            seed=seed_of(config, "real images in tuning"),
             first_step=first,
         ),
         epochs=settings.steps // settings.log_every,
@@ -81,7 +87,7 @@ def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback
         LogGradientNorms(tuner, every=settings.gradients_every, batch_size=settings.batch_size),
         *_true_pir(run, tuner),
         ProgressBar("Tuning the generator", settings.steps, done=done, shown=shown),
-        HistoryCSV(directory / "history.csv", columns=COLUMNS, step=done),
+        HistoryCSV(directory / "history.csv", columns=log_columns(tuner, COLUMNS), step=done),
         checkpoints.SaveCheckpoints(
             directory / "checkpoints", every=settings.checkpoint_every, state=tuner.state, step=done
         ),
@@ -93,10 +99,11 @@ def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback
 
 def _true_pir(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
     """The sample of the true PIR for display; none with real people."""
-    objective = true_pir(run.config)
+    objective = true_pir(run, reuse=False)
     if objective is None:
         return []
-    seed = derived_seed(run.config.seed, "display")
-    latents = draw_latents(DISPLAY_IMAGES, latent_size=tuner.latent_size, class_count=tuner.class_count, seed=seed)
+    seed = seed_of(run.config, "display")
+    count = DISPLAY_IMAGES_VGG if is_vgg(run.config.interactions.objective) else DISPLAY_IMAGES
+    latents = draw_latents(count, latent_size=tuner.latent_size, class_count=tuner.class_count, seed=seed)
     mean_pir = lambda generator: float(objective(generate(generator, *latents)).mean())  # noqa: E731
     return [SampleTruePIR(tuner, every=run.config.tuning.true_pir_every, true_pir=mean_pir)]

@@ -13,13 +13,14 @@ The tuner (`pir_tf.tuning`) is this class with one more term in `generator_terms
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from pir_tf.gan import losses
-from pir_tf.gan.fast import fast_generator
+from pir_tf.gan.fast import FastDiscriminator, fast_generator
 
 
 class OptimizerPair:
@@ -39,6 +40,9 @@ class ACGAN(keras.Model):
         fools_weight: weight of L_fake_image_fools, 1 but for section 5.1.
         fake_class_weight: w_fake_class.
         real_class_weight: w_real_class.
+        loss: what the generator maximises of the source: L_fake_image_fools (`non_saturating`), or -L_fake_image
+            (`saturating`), which is then logged as `L_saturating`. Source: 2.1.
+        fast: compute the networks' passes in training by the cheaper, equal forms of `gan.fast` (made for CPUs).
 
     Source: C.1. Deviation: D16 (classes uniform).
     """
@@ -58,8 +62,13 @@ class ACGAN(keras.Model):
         fools_weight: float = 1.0,
         fake_class_weight: float = 1.5,
         real_class_weight: float = 1.0,
+        loss: str = "non_saturating",
+        fast: bool = False,
     ) -> None:
         super().__init__(name="acgan")
+        self.saturating = loss == "saturating"
+        if self.saturating:
+            self.log_names = (*self.log_names, "L_saturating")
         self.generator = generator
         self.discriminator = discriminator
         self.seed = seed
@@ -69,7 +78,10 @@ class ACGAN(keras.Model):
         self.latent_size: int = generator.inputs[0].shape[-1]
         self.class_count: int = generator.inputs[1].shape[-1]
         self.step = keras.Variable(0, dtype="int64", trainable=False, name="step")
-        self._generate = fast_generator(generator)
+        stock = lambda z, class_one_hot: generator([z, class_one_hot])  # noqa: E731
+        self._generate = fast_generator(generator, compiled=True) if fast else stock
+        known = fast and FastDiscriminator.knows(discriminator)
+        self._fast_discriminator = FastDiscriminator(discriminator) if known else None
         # At rate 0 a Dropout layer has no seed generator.
         self._dropouts = [d for d in discriminator.layers if isinstance(d, keras.layers.Dropout) and d.rate > 0]
         # All made here: Keras takes no new ones once the model has been called.
@@ -156,17 +168,15 @@ class ACGAN(keras.Model):
 
     def generator_terms(self, fake_images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """The terms that the generator maximises, of a batch it made. Changes no variable of the discriminator."""
-        discriminator = self.discriminator
-        (u, class_logits), _ = discriminator.stateless_call(
-            discriminator.trainable_variables, discriminator.non_trainable_variables, fake_images, training=True
-        )
+        u, class_logits = self._judge(fake_images, update=False)
         fools, fake_class = losses.fake_image_fools(u), losses.image_class(class_logits, labels)
-        return {"L_fake_image_fools": fools, "L_fake_class": fake_class}
+        terms = {"L_fake_image_fools": fools, "L_fake_class": fake_class}
+        return {**terms, "L_saturating": losses.saturating(u)} if self.saturating else terms
 
     def generator_objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         """L_generator, a scalar to maximise, of what `generator_terms` returned."""
         return losses.generator(
-            terms["L_fake_image_fools"],
+            terms["L_saturating" if self.saturating else "L_fake_image_fools"],
             terms["L_fake_class"],
             fools_weight=self.fools_weight,
             fake_class_weight=self.fake_class_weight,
@@ -196,13 +206,27 @@ class ACGAN(keras.Model):
         self, real_images: tf.Tensor, real_labels: tf.Tensor, fake_images: tf.Tensor, *, training: bool
     ) -> dict[str, tf.Tensor]:
         # Separate passes: in one batch of both kinds the batch statistics would tell real from fake (D18).
-        u_real, real_class_logits = self.discriminator(real_images, training=training)
-        u_fake, _ = self.discriminator(fake_images, training=training)
+        stock = functools.partial(self.discriminator, training=False)
+        judge = functools.partial(self._judge, update=True) if training else stock
+        u_real, real_class_logits = judge(real_images)
+        u_fake, _ = judge(fake_images)
         return {
             "L_fake_image": losses.fake_image(u_fake),
             "L_real_image": losses.real_image(u_real),
             "L_real_class": losses.image_class(real_class_logits, real_labels),
         }
+
+    def _judge(self, images: tf.Tensor, *, update: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """u and class logits in training mode; without `update` every variable of the discriminator stays as it is."""
+        if self._fast_discriminator:
+            return self._fast_discriminator(images, update=update)
+        discriminator = self.discriminator
+        if update:
+            return discriminator(images, training=True)
+        outputs, _ = discriminator.stateless_call(
+            discriminator.trainable_variables, discriminator.non_trainable_variables, images, training=True
+        )
+        return outputs
 
     def _update_discriminator(
         self, real_images: tf.Tensor, real_labels: tf.Tensor, fake_images: tf.Tensor

@@ -1,76 +1,178 @@
-"""Cheaper, algebraically equal forms of the generator's layers that share the stock layers' weights.
+"""The generator's and the discriminator's passes in cheaper, algebraically equal forms, over the stock layers' variables.
 
-Nearest-neighbour upsampling by 2 followed by a 3x3 convolution reads each input pixel up to four times with summed kernel
-entries. The same sum is one transposed convolution of stride 2 whose 4x4 kernel K is derived from the 3x3 kernel k; along
-each axis
-
-    K = [k_2, k_1 + k_2, k_0 + k_1, k_0]
-
-so the upsampled image is never made. The derived kernel is recomputed from the shared 3x3 kernel in every call, so gradients
-reach the stock weights. It pays where channels are few (the last layer: 64 to 3); elsewhere the stock form is as fast on a CPU.
-Saved files hold the stock layers alone.
+The networks stay what `gan.networks` builds, and what is saved are their stock layers. While training on a CPU their passes
+are computed here: the layers' identities are in `gan.fast_layers`, and equal means within float32 rounding. A network with
+other layers than ours is called as it is.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-FAST_LAYERS = ("conv_5",)
-"""Convolutions that are computed as transposed ones, with the upsampling before them."""
+from pir_tf.config import NETWORK_IMAGE_SIZE
+from pir_tf.gan.fast_layers import upsample_and_convolve, upsample_and_convolve_few, winograd_convolve
+from pir_tf.gan.networks import (
+    DISCRIMINATOR_STRIDES,
+    GENERATOR_CHANNELS,
+    LEAKY_SLOPE,
+    build_discriminator,
+    build_generator,
+)
+
+Generate = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""z `[batch, latent]` and one-hot classes `[batch, classes]` to images `[batch, 64, 64, 3]` in [-1, 1]."""
 
 
-def transposed_kernel(kernel: tf.Tensor) -> tf.Tensor:
-    """K, the 4x4 kernel of stride 2 that equals upsampling by 2 and then the 3x3 kernel k.
-
-    Args:
-        kernel: `[3, 3, channels in, channels out]`.
-
-    Returns:
-        `[4, 4, channels out, channels in]`, as `tf.nn.conv2d_transpose` takes it.
-    """
-    rows = tf.stack([kernel[2], kernel[1] + kernel[2], kernel[0] + kernel[1], kernel[0]], axis=0)
-    both = tf.stack([rows[:, 2], rows[:, 1] + rows[:, 2], rows[:, 0] + rows[:, 1], rows[:, 0]], axis=1)
-    return tf.transpose(both, (0, 1, 3, 2))
-
-
-def upsample_and_convolve(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Equals `UpSampling2D(2, "nearest")` and then a 3x3 convolution with zero padding.
+def fast_generator(generator: keras.Model, *, compiled: bool = False) -> Generate:
+    """The same function of z and class as the model, over the same variables.
 
     Args:
-        x: `[batch, height, width, channels in]`.
-        kernel: `[3, 3, channels in, channels out]`.
-        bias: `[channels out]`.
-
-    Returns:
-        `[batch, 2 height, 2 width, channels out]`.
+        generator: the functional model that `gan.networks.build_generator` makes, or any other, which is called as it is.
+        compiled: let XLA compile what follows the dense layer: seconds for each batch size of a process, which training
+            gets back and sampling doesn't.
     """
-    shape = tf.shape(x)
-    out = [shape[0], 2 * x.shape[1], 2 * x.shape[2], kernel.shape[-1]]
-    return tf.nn.conv2d_transpose(x, transposed_kernel(kernel), out, strides=2, padding="SAME") + bias
-
-
-def fast_generator(generator: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """The same function of z and class as `gan.networks.build_generator`'s model, over the same variables.
-
-    A generator with other layers than ours (no `conv_5` after `upsample_5`) is called as it is.
-
-    Args:
-        generator: the stock functional model.
-
-    Returns:
-        A function of `z [batch, latent]` and `class_one_hot [batch, classes]` to images `[batch, 64, 64, 3]` in [-1, 1].
-    """
-    names = [layer.name for layer in generator.layers]
-    if not {"upsample_5", "conv_5", "leaky_4", "image"} <= set(names):
+    if not _is_like(generator, _our_generator()):
         return lambda z, class_one_hot: generator([z, class_one_hot])
-    before = keras.Model(generator.inputs, generator.get_layer("leaky_4").output)
-    last = generator.get_layer("conv_5")
+    dense = keras.Model(generator.inputs, generator.get_layer("image_4x4").output)
+    layers = [generator.get_layer(f"conv_{i}") for i in range(1, len(GENERATOR_CHANNELS) + 1)]
+    images = _compiled_images if compiled else _images
 
-    def call(z: tf.Tensor, class_one_hot: tf.Tensor) -> tf.Tensor:
-        x = before([z, class_one_hot])
-        return tf.tanh(upsample_and_convolve(x, tf.convert_to_tensor(last.kernel), tf.convert_to_tensor(last.bias)))
+    def generate(z: tf.Tensor, class_one_hot: tf.Tensor) -> tf.Tensor:
+        weights = [(tf.convert_to_tensor(layer.kernel), tf.convert_to_tensor(layer.bias)) for layer in layers]
+        return images(dense([z, class_one_hot]), weights)
 
-    return call
+    return generate
+
+
+def _images(x: tf.Tensor, weights: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """Images of the dense layer's 4x4 images, by the kernels and biases of the five convolutions."""
+    (first, *middle, last) = weights
+    x = _leaky(winograd_convolve(x, first[0]) + first[1])
+    for kernel, bias in middle:
+        x = _leaky(upsample_and_convolve(x, kernel) + bias)
+    return tf.tanh(upsample_and_convolve_few(x, last[0]) + last[1])
+
+
+# Compiled as one: what is between the products is memory traffic, which XLA's fusion takes away in the gradient. Made once,
+# so that all generators of a process share what was compiled.
+_compiled_images = tf.function(_images, jit_compile=True, autograph=False)
+
+
+class FastDiscriminator:
+    """The discriminator's passes in training mode: batch statistics, dropout.
+
+    Against the stock layers, the last convolution is Winograd's, the other convolutions of stride 1 are padded by
+    TensorFlow (oneDNN has no gradient for what is padded by hand), and batch normalization is its fused operation.
+
+    Args:
+        discriminator: the functional model that `gan.networks.build_discriminator` makes.
+
+    Source: C.2. Deviation: D17, D18.
+    """
+
+    def __init__(self, discriminator: keras.Model) -> None:
+        layer = discriminator.get_layer
+        count = len(DISCRIMINATOR_STRIDES)
+        self._convolutions = [layer(f"conv_{i}") for i in range(1, count + 1)]
+        self._norms = [layer(f"batch_norm_{i}") for i in range(1, count + 1)]
+        self._dropouts = {i: layer(f"dropout_{i + 1}") for i in range(0, count, 2)}
+        self._heads = [layer("source_logit"), layer("class_logits")]
+
+    @staticmethod
+    def knows(discriminator: keras.Model) -> bool:
+        """Whether the model is one that `gan.networks.build_discriminator` makes, of float32."""
+        size = tuple(discriminator.inputs[0].shape[1:3])  # Winograd's form needs even maps
+        return size == (NETWORK_IMAGE_SIZE, NETWORK_IMAGE_SIZE) and _is_like(discriminator, _our_discriminator())
+
+    def __call__(self, images: tf.Tensor, *, update: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """u `[batch, 1]` and class logits `[batch, classes]` of images `[batch, 64, 64, 3]` in [-1, 1].
+
+        Args:
+            images: a batch.
+            update: whether the moving statistics and the dropout layers' seed states go on, as in a plain call of the model,
+                or nothing of the discriminator changes, as in a `stateless_call` whose state is discarded (D18).
+        """
+        x = images
+        for index, (convolution, norm) in enumerate(zip(self._convolutions, self._norms, strict=True)):
+            x = _leaky(self._convolve(x, index) + tf.convert_to_tensor(convolution.bias))
+            x = self._normalize(x, norm, update=update)
+            if index in self._dropouts:
+                with contextlib.nullcontext() if update else keras.StatelessScope():  # which keeps a new seed state to itself
+                    x = self._dropouts[index](x, training=True)
+        x = tf.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
+        kernels, biases = ([tf.convert_to_tensor(getattr(h, name)) for h in self._heads] for name in ("kernel", "bias"))
+        both = tf.matmul(x, tf.concat(kernels, 1)) + tf.concat(biases, 0)
+        return both[:, :1], both[:, 1:]
+
+    def _convolve(self, x: tf.Tensor, index: int) -> tf.Tensor:
+        kernel = tf.convert_to_tensor(self._convolutions[index].kernel)
+        if index == len(self._convolutions) - 1:
+            return winograd_convolve(x, kernel)
+        stride = DISCRIMINATOR_STRIDES[index]
+        if stride == 1:
+            return tf.nn.conv2d(x, kernel, 1, "SAME")
+        # Padded by hand, as the stock layers do it: "SAME" pads a strided convolution at one side alone.
+        return tf.nn.conv2d(tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]), kernel, stride, "VALID")
+
+    def _normalize(self, x: tf.Tensor, norm: keras.layers.BatchNormalization, *, update: bool) -> tf.Tensor:
+        nothing = tf.constant([], tf.float32)
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=tf.convert_to_tensor(norm.gamma),
+            offset=tf.convert_to_tensor(norm.beta),
+            mean=nothing,
+            variance=nothing,
+            epsilon=norm.epsilon,
+            is_training=True,
+        )
+        if update:
+            count = tf.cast(tf.size(x) / x.shape[-1], tf.float32)
+            biased = variance * (count - 1) / count  # Keras keeps the biased variance, TensorFlow's operation the other
+            for moving, batch in ((norm.moving_mean, mean), (norm.moving_variance, biased)):
+                moving.assign(moving * norm.momentum + tf.stop_gradient(batch) * (1 - norm.momentum))
+        return y
+
+
+def _leaky(x: tf.Tensor) -> tf.Tensor:
+    return tf.nn.leaky_relu(x, LEAKY_SLOPE)
+
+
+_TAKEN_FOR_GRANTED = (
+    *("kernel_size", "strides", "padding", "dilation_rate", "groups", "data_format", "use_bias", "activation"),
+    *("negative_slope", "axis", "center", "scale", "size", "interpolation", "target_shape"),
+)
+"""Settings of layers that the passes here don't read from the layers."""
+
+
+Layout = list[tuple[str, str, dict[str, Any]]]
+"""Kind, name and settings of every layer of a model, in order."""
+
+
+def _layout(model: keras.Model) -> Layout:
+    rows = []
+    for layer in model.layers:
+        config = layer.get_config()
+        settings = {name: config[name] for name in _TAKEN_FOR_GRANTED if name in config}
+        rows.append((type(layer).__name__, layer.name, settings))
+    return rows
+
+
+def _is_like(model: keras.Model, ours: Layout) -> bool:
+    """Whether the model differs from ours in sizes and weights alone. The fused normalization takes float32 alone."""
+    return _layout(model) == ours and all(layer.dtype_policy.name == "float32" for layer in model.layers)
+
+
+@functools.cache
+def _our_generator() -> Layout:
+    return _layout(build_generator(1))
+
+
+@functools.cache
+def _our_discriminator() -> Layout:
+    return _layout(build_discriminator(1))

@@ -13,7 +13,8 @@ Each term is a mean log-likelihood, at most 0, and is maximised:
 
 Unlike the standard ACGAN, L_fake_class is no part of the discriminator's loss, so that the discriminator doesn't cooperate
 with the generator on the classes. L_fake_image_fools is maximised (non-saturating) instead of minimising
-log(1 - P(real)).
+log(1 - P(real)), which is L_fake_image. The paper compares the two in words (2.1), so the latter is here too: `saturating`
+is its negative, to be maximised in place of L_fake_image_fools.
 
 The paper's discriminator ends in a tanh that is read as a probability (deviation D1): P(real) = (1 + tanh u) / 2, which is
 sigmoid(2u), so every log-probability is taken from the logit 2u and stays finite and exact for any u.
@@ -58,6 +59,16 @@ def fake_image_fools(u_fake: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(log_p_real(u_fake))
 
 
+def saturating(u_fake: tf.Tensor) -> tf.Tensor:
+    """-L_fake_image = -E[log(1 - P(real))], a scalar, 0 or above: what the standard GAN's generator maximises.
+
+    Its gradient vanishes where the discriminator is sure of a fake, which is when the generator has most to learn.
+
+    Source: 2.1 ("the standard GAN formulation").
+    """
+    return -fake_image(u_fake)
+
+
 def real_image(u_real: tf.Tensor) -> tf.Tensor:
     """L_real_image, a scalar: how surely the discriminator calls real images real. Source: 2.1."""
     return tf.reduce_mean(log_p_real(u_real))
@@ -74,5 +85,8 @@ def discriminator(fake: tf.Tensor, real: tf.Tensor, real_class: tf.Tensor, *, re
 
 
 def generator(fools: tf.Tensor, fake_class: tf.Tensor, *, fools_weight: float, fake_class_weight: float) -> tf.Tensor:
-    """L_generator = L_fake_image_fools + w_fake_class L_fake_class. Source: C.1; fools_weight is 1 but for 5.1."""
+    """L_generator = L_fake_image_fools + w_fake_class L_fake_class. Source: C.1; fools_weight is 1 but for 5.1.
+
+    With the saturating loss of 2.1, `fools` is `saturating` instead.
+    """
     return fools_weight * fools + fake_class_weight * fake_class

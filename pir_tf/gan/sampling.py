@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pir_tf.gan.fast import fast_generator
 from pir_tf.images import to_uint8
 
 BATCH = 50
@@ -46,8 +45,7 @@ def generate_batches(generator: keras.Model, z: np.ndarray, labels: np.ndarray) 
     """The same, a batch at a time, for a progress bar. Each image depends on its own latent alone."""
     class_count = generator.inputs[1].shape[-1]
     one_hot = np.eye(class_count, dtype=np.float32)[labels]
-    # Called without a tf.function: convolutions are all of its time, and many generators would each be traced.
-    call = fast_generator(generator)
+    # Called as it is: convolutions are all of its time, and every generator would be traced, or compiled, anew.
     for start in range(0, len(z), BATCH):
         part = slice(start, start + BATCH)
-        yield to_uint8(call(tf.constant(z[part]), tf.constant(one_hot[part])).numpy())
+        yield to_uint8(generator([tf.constant(z[part]), tf.constant(one_hot[part])], training=False).numpy())

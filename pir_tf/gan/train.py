@@ -24,8 +24,8 @@ TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "
 COLUMNS = (*TERMS, "discriminator_loss", "generator_loss", "swd")
 
 
-def build_acgan(config: GanConfig, *, class_count: int, seed: int) -> ACGAN:
-    """Both networks with fresh weights inside an ACGAN, not compiled yet.
+def build_acgan(config: GanConfig, *, class_count: int, seed: int, fast: bool = False) -> ACGAN:
+    """Both networks with fresh weights inside an ACGAN, not compiled yet; `fast` as there.
 
     Source: C.2.
     """
@@ -38,6 +38,8 @@ def build_acgan(config: GanConfig, *, class_count: int, seed: int) -> ACGAN:
         seed=step_seed,
         fake_class_weight=config.fake_class_weight,
         real_class_weight=config.real_class_weight,
+        loss=config.loss,
+        fast=fast,
     )
 
 
@@ -50,6 +52,11 @@ def optimizers(
     """
     adam = keras.optimizers.Adam(generator_learning_rate, beta_1=adam_beta_1, name="generator_adam")
     return adam, keras.optimizers.RMSprop(discriminator_learning_rate, name="discriminator_rmsprop")
+
+
+def log_columns(acgan: ACGAN, columns: Sequence[str]) -> tuple[str, ...]:
+    """The log's columns, and with the saturating loss of 2.1 its term's too."""
+    return (*columns, "L_saturating") if acgan.saturating else tuple(columns)
 
 
 def train_acgan(
@@ -91,7 +98,7 @@ def train_acgan(
         _DecayLearningRates(acgan, config),
         StopOnNonFinite(),
         measure,
-        HistoryCSV(directory / "history.csv", columns=COLUMNS, step=done),
+        HistoryCSV(directory / "history.csv", columns=log_columns(acgan, COLUMNS), step=done),
         checkpoints.SaveCheckpoints(
             directory / "checkpoints", every=config.checkpoint_every, state=acgan.state, step=done
         ),

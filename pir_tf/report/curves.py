@@ -14,8 +14,9 @@ import pandas as pd
 from pir_tf.report import style
 
 STEPS = "gradient steps"
-PRETRAINING_TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")
-TUNING_TERMS = (*PRETRAINING_TERMS, "L_PIR")
+_TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")
+PRETRAINING_TERMS = (*_TERMS, "L_saturating")
+TUNING_TERMS = (*_TERMS, "L_PIR", "L_saturating")
 SYMBOLS = {
     "L_fake_image": r"$L_{\mathrm{fake\ image}}$",
     "L_real_image": r"$L_{\mathrm{real\ image}}$",
@@ -23,8 +24,9 @@ SYMBOLS = {
     "L_fake_image_fools": r"$L_{\mathrm{fake\ image\ fools}}$",
     "L_fake_class": r"$L_{\mathrm{fake\ class}}$",
     "L_PIR": r"$L_{\mathrm{PIR}}$",
+    "L_saturating": r"$L_{\mathrm{saturating}}$",
 }
-GENERATOR_TERMS = ("L_fake_image_fools", "L_fake_class", "L_PIR")
+GENERATOR_TERMS = ("L_fake_image_fools", "L_fake_class", "L_PIR", "L_saturating")
 GRADIENTS = (
     ("gradient_pir", "PIR", style.AFTER, "-", "o"),
     ("gradient_fools", "fools", style.INK, "-", "s"),

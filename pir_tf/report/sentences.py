@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pir_tf.report.numbers import UNDEFINED, finite, interval, number, p_value, two_means
+from pir_tf.errors import InputError
+from pir_tf.objective_names import parse_vgg
+from pir_tf.report.numbers import UNDEFINED, finite, interval, number, p_value, percent, two_means
+
+MOST_FILTERS = 8
+"""Filters of an objective that are named one by one."""
 
 TONES = {
     "gain": "gain",
@@ -84,6 +89,8 @@ def audience(results: dict[str, Any]) -> str:
     if not objective:
         return "people who are not described here"
     kind, _, rest = str(objective).partition(":")
+    if kind == "vgg":
+        return _vgg_audience(str(objective))
     colors = rest.split("-")
     if kind != "color" or not 1 <= len(colors) <= 3:
         return f"simulated users with the objective {objective}"
@@ -92,6 +99,67 @@ def audience(results: dict[str, Any]) -> str:
     places = ("left half", "right half") if len(colors) == 2 else ("left third", "middle third", "right third")
     parts = [f"{color} in the {place}" for color, place in zip(colors, places, strict=True)]
     return f"simulated users who like {', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _vgg_audience(objective: str) -> str:
+    try:
+        name = parse_vgg(objective)
+    except InputError:
+        return f"simulated users with the objective {objective}"
+    like = f"simulated users who like what activates {{}} of VGG16's layer {name.layer}"
+    if name.filters is None:
+        return like.format(f"{'1 filter' if name.k == 1 else f'{name.k} filters'} (draw {name.seed})")
+    *most, last = map(str, name.filters[:MOST_FILTERS])
+    more = f" and {name.k - MOST_FILTERS} more" if name.k > MOST_FILTERS else ""
+    named = ", ".join([*most, last]) + more if more or not most else f"{', '.join(most)} and {last}"
+    return like.format(f"filter{'s' if most else ''} {named}")
+
+
+def scaling_sentence(results: dict[str, Any]) -> str | None:
+    """That every PIR is on C.5's scale, how much of it is clipped, and the change without it; `None` without scaling.
+
+    Source: C.5.
+    """
+    scaling, unscaled = results.get("scaling"), results.get("unscaled")
+    if not scaling or not unscaled:
+        return None
+    low, high = two_means(unscaled["before_mean"], unscaled["after_mean"])
+    clipped = ", ".join(
+        f"{percent(scaling.get(f'percent_clipped_{name}'), 1)} {words}"
+        for name, words in (("shown", "of those"), ("before", "of those before"), ("after", "of those after tuning"))
+    )
+    return (
+        "Every PIR here was moved to mean 0.5 and standard deviation 0.25 on the images that were shown, and clipped to 0 to 1 "
+        f"({clipped}). Without that, the mean went from {low} to {high} ({_effect(unscaled)})."
+    )
+
+
+def round_sentence(results: dict[str, Any], config: dict[str, Any]) -> str | None:
+    """Of which run this is a further round, what that one did, and how far both have come; `None` in a first round.
+
+    Args:
+        results: `evaluation/results.json`, or an empty dict.
+        config: The flat config.
+
+    Source: A.3.
+    """
+    name = config.get("first_round")
+    if not name:
+        return None
+    first = results.get("first_round") or {}
+    before, after = finite(first.get("pir_before_mean")), finite(first.get("pir_after_mean"))
+    said = f"This is round {results.get('round') or 2}: it goes on from the run {name}"
+    if before is None or after is None:
+        return f"{said}."
+    low, high = two_means(before, after)
+    said += f", which took the mean PIR from {low} to {high} ({_effect(first)})."
+    if finite(results.get("cohens_d_from_start")) is None:
+        return said
+    way = {
+        "cohens_d": results["cohens_d_from_start"],
+        "cohens_d_interval": results.get("cohens_d_from_start_interval"),
+    }
+    return f"{said} From the images before the first round to those after this one, {_effect(way)}."
 
 
 def estimator_sentence(results: dict[str, Any]) -> str | None:

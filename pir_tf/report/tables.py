@@ -156,6 +156,18 @@ def diversity_rows(results: dict[str, Any], class_names: Sequence[str]) -> list[
     return rows
 
 
+def kid_row(results: dict[str, Any]) -> Row | None:
+    """The distance from the real images, before and after tuning, each with its standard error; `None` without both.
+
+    Source: 5.1.
+    """
+    kid = results.get("kid") or {}
+    values = [(finite(kid.get(when)), finite(kid.get(f"{when}_se"))) for when in ("before", "after")]
+    if any(value is None for value, _ in values):
+        return None
+    return tuple(f"{value:.3g}" + ("" if error is None else f" ± {error:.2g}") for value, error in values)
+
+
 def stage_rows(stages: dict[str, dict[str, Any] | None]) -> list[Row]:
     """Stages with their time, peak memory and when they finished."""
     rows: list[Row] = []

@@ -7,8 +7,9 @@ from estimator_helpers import smooth_images
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
-from pir_tf.estimator import backbones, weights
+from pir_tf.estimator import backbones
 from pir_tf.images import to_float
+from pir_tf.pretrained import FOLDERS
 
 
 def random_images(count, height, width, seed=0):
@@ -110,7 +111,7 @@ def test_a_layer_that_is_not_there_is_refused_with_those_that_are(name):
 
 
 def test_files_are_loaded_before_the_cut_and_only_whole(tmp_path, monkeypatch):
-    monkeypatch.delenv(weights.FOLDERS, raising=False)
+    monkeypatch.delenv(FOLDERS, raising=False)
     path = tmp_path / "net.weights.h5"
     whole = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(75, 75, 3))
     whole.save_weights(path)

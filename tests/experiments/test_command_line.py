@@ -8,7 +8,7 @@ import pytest
 
 from pir_tf.config import flatten
 from pir_tf.errors import InputError
-from pir_tf.experiments import run
+from pir_tf.experiments import dry_run, run
 from pir_tf.experiments.command_line import parse, public_command, resume_command
 from pir_tf.presets import laptop, paper, smoke
 
@@ -132,3 +132,30 @@ def test_dry_run_prints_the_config_and_runs_nothing(tmp_path, monkeypatch, capsy
     assert "seed = 9" in text
     assert "Nothing was run" in text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_counts_vgg16():
+    words = ["laptop", "--interactions.objective", "vgg:pool3:k=20", "--evaluation.kid-weights", "none"]
+    config = parse(words).experiment
+    flops, known = dry_run.stage_flops(config), dry_run.counts(config)["images scored by VGG16"]
+    assert known == 1000 + 1000 + 2000 + 32 * (150 // 25)
+    assert flops["PIR by VGG16 up to pool3"] == known * dry_run.vgg16_flops("pool3", 224)
+    assert "PIR by VGG16 up to pool3" not in dry_run.stage_flops(laptop())
+    assert "images scored by VGG16" not in dry_run.counts(laptop())
+    assert "KID by VGG16" in dry_run.stage_flops(parse([*words[:-1], "imagenet"]).experiment)
+    assert dry_run.memory_megabytes(config) > dry_run.memory_megabytes(laptop())
+
+
+def test_vgg16_has_its_known_number_of_operations():
+    """15.3 and 15.5 thousand million multiplications and additions at 224 pixels."""
+    assert dry_run.vgg16_flops("pool5", 224) / 2 == pytest.approx(15.35e9, rel=0.01)
+    assert dry_run.vgg16_flops("fc8", 224) / 2 == pytest.approx(15.47e9, rel=0.01)
+    assert dry_run.vgg16_flops("pool1", 32) == 2 * 9 * (3 * 64 + 64 * 64) * 32 * 32
+
+
+@pytest.mark.parametrize("word", ["--first-round", "--first_round"])
+def test_published_commands_hold_the_base_name_of_the_first_round(word):
+    words = ["laptop", word, "/home/someone/runs/first/", "--interactions.vgg-weights", "file:/data/vgg16.h5"]
+    said = public_command(words)
+    assert f"{word} first --interactions.vgg-weights file:vgg16.h5" in said and "someone" not in said
+    assert f"{word}=first" in public_command(["laptop", f"{word}=../runs/first"])

@@ -71,8 +71,21 @@ def test_maximising_moves_each_logit_the_right_way():
 def test_fooling_does_not_saturate():
     # d log sigmoid(2u) / du = 2 (1 - P(real)): 2 where the discriminator is sure of a fake.
     np.testing.assert_allclose(gradient(losses.fake_image_fools, [[-20.0]]), [[2.0]], atol=1e-5)
-    saturating = gradient(lambda u: -losses.fake_image(u), [[-20.0]])
-    np.testing.assert_allclose(saturating, [[0.0]], atol=1e-5)
+    np.testing.assert_allclose(gradient(losses.saturating, [[-20.0]]), [[0.0]], atol=1e-5)
+
+
+def test_the_saturating_loss_worked_by_hand():
+    # tanh u = 0.5 means P(real) = 3/4, tanh u = 0 means 1/2: minus the mean of log 1/4 and log 1/2.
+    u = tf.constant([[math.atanh(0.5)], [0.0]], tf.float64)
+    assert losses.saturating(u).numpy() == pytest.approx((math.log(4) + math.log(2)) / 2, abs=1e-10)
+
+
+def test_the_saturating_loss_pulls_the_same_way_and_hardly_where_the_discriminator_is_sure():
+    # d/du of -log(1 - P(real)) is 2 P(real), of log P(real) it is 2 (1 - P(real)): equal at P(real) = 1/2.
+    for p_real in (0.001, 0.5, 0.9):
+        u = [[math.atanh(2 * p_real - 1)]]
+        np.testing.assert_allclose(gradient(losses.saturating, u), [[2 * p_real]], rtol=1e-4)
+        np.testing.assert_allclose(gradient(losses.fake_image_fools, u), [[2 * (1 - p_real)]], rtol=1e-4)
 
 
 def test_the_weighted_sums():

@@ -6,7 +6,7 @@ import pytest
 from synthetic_run import results
 
 from pir_tf.report.numbers import duration, interval, number, p_value, percent, plain, two_means, whole
-from pir_tf.report.sentences import audience, estimator_sentence, headline, verdict_sentence
+from pir_tf.report.sentences import audience, estimator_sentence, headline, scaling_sentence, verdict_sentence
 from pir_tf.report.tables import config_groups, diversity_rows, result_table, stage_rows
 
 # Numbers
@@ -116,6 +116,30 @@ def test_audience():
     both = audience({"source": "csv", "objective": "color:blue"})
     assert both == "simulated users who like blue, while real people judge the new images"
     assert "vgg:pool1" in audience({"source": "simulated", "objective": "vgg:pool1"})
+
+
+@pytest.mark.parametrize(
+    "objective, said",
+    [
+        ("vgg:pool3:filters=12", "filter 12 of VGG16's layer pool3"),
+        ("vgg:pool3:filters=40,12", "filters 12 and 40 of VGG16's layer pool3"),
+        ("vgg:fc7:k=20:seed=2", "20 filters (draw 2) of VGG16's layer fc7"),
+        ("vgg:pool1:k=1", "1 filter (draw 0) of VGG16's layer pool1"),
+        ("vgg:fc8:filters=9,8,7,6,5,4,3,2,1,0", "filters 0, 1, 2, 3, 4, 5, 6, 7 and 2 more of VGG16's layer fc8"),
+    ],
+)
+def test_audience_of_vgg_objectives(objective, said):
+    assert audience({"objective": objective}) == f"simulated users who like what activates {said}"
+
+
+def test_scaling_sentence():
+    both = {"before_mean": 0.149, "after_mean": 0.153, "cohens_d": 0.1, "cohens_d_interval": [-0.3, 0.4]}
+    scaling = {"percent_clipped_shown": 1.56, "percent_clipped_before": 7.8, "percent_clipped_after": 100.0}
+    said = scaling_sentence({"scaling": scaling, "unscaled": both})
+    for words in ("mean 0.5 and standard deviation 0.25", "(1.6% of those, 7.8% of those before, 100.0% of those after tuning)"):
+        assert words in said
+    assert "from 0.149 to 0.153 (d = 0.1" in said
+    assert scaling_sentence({}) is None and scaling_sentence({"scaling": None, "unscaled": None}) is None
 
 
 def test_estimator_sentence():

@@ -1,14 +1,17 @@
 """Weights files: found in the stated places, loaded whole, refused in one sentence."""
 
+import dataclasses
 import hashlib
+import re
+from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
 
+from pir_tf import pretrained
 from pir_tf.errors import InputError
-from pir_tf.estimator import weights
 
 
 def network(units=3, seed=0):
@@ -27,32 +30,32 @@ def file(tmp_path):
 
 
 def test_found_as_given_and_in_the_folders(file, monkeypatch, tmp_path):
-    monkeypatch.delenv(weights.FOLDERS, raising=False)
-    assert weights.find_weights(file) == file
+    monkeypatch.delenv(pretrained.FOLDERS, raising=False)
+    assert pretrained.find_weights(file) == file
     with pytest.raises(InputError, match=r"net\.weights\.h5.*PIR_TF_WEIGHTS"):
-        weights.find_weights(file.name)
-    monkeypatch.setenv(weights.FOLDERS, f"{tmp_path / 'none'}:{file.parent}")
-    assert weights.find_weights(file.name) == file
-    assert weights.find_weights("elsewhere/" + file.name) == file
+        pretrained.find_weights(file.name)
+    monkeypatch.setenv(pretrained.FOLDERS, f"{tmp_path / 'none'}:{file.parent}")
+    assert pretrained.find_weights(file.name) == file
+    assert pretrained.find_weights("elsewhere/" + file.name) == file
 
 
 def test_checksum_beside_the_file(file):
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    assert weights.sha256(file) == digest
+    assert pretrained.sha256(file) == digest
     beside = file.with_name(file.name + ".sha256")
     beside.write_text(f"{digest.upper()}  {file.name}\n")
-    assert weights.find_weights(file) == file
+    assert pretrained.find_weights(file) == file
     beside.write_text("0" * 64)
     with pytest.raises(InputError, match=f"SHA-256 {digest}; expected '000"):
-        weights.find_weights(file)
+        pretrained.find_weights(file)
     beside.write_text("")
     with pytest.raises(InputError, match="expected ''"):
-        weights.find_weights(file)
+        pretrained.find_weights(file)
 
 
 def test_loaded_whole(file):
     model = network()
-    weights.load_weights(model, file, "a small network")
+    pretrained.load_weights(model, file, "a small network")
     for mine, theirs in zip(model.get_weights(), network(seed=1).get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -62,9 +65,9 @@ def test_cut_off_and_foreign_files_are_refused_with_their_size(file):
     for content in (whole[: len(whole) // 2], b"no HDF5", b""):
         file.write_bytes(content)
         with pytest.raises(InputError, match=rf"\({len(content)} bytes\) can't be read as HDF5.*a small network"):
-            weights.load_weights(network(), file, "a small network")
+            pretrained.load_weights(network(), file, "a small network")
     with pytest.raises(InputError, match="no file"):
-        weights.load_weights(network(), file.with_name("absent.h5"), "a small network")
+        pretrained.load_weights(network(), file.with_name("absent.h5"), "a small network")
 
 
 def test_another_network_is_refused_before_anything_is_loaded(file):
@@ -72,29 +75,29 @@ def test_another_network_is_refused_before_anything_is_loaded(file):
     other = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     before = other.get_weights()
     with pytest.raises(InputError, match="holds 6 arrays; expected the 2 of one layer"):
-        weights.load_weights(other, file, "one layer")
+        pretrained.load_weights(other, file, "one layer")
     assert all(np.array_equal(a, b) for a, b in zip(before, other.get_weights(), strict=True))
     with pytest.raises(InputError, match="doesn't fit"):
-        weights.load_weights(network(units=5), file, "five units")
+        pretrained.load_weights(network(units=5), file, "five units")
 
 
 def test_imagenet_without_a_network_names_the_file_and_the_place(monkeypatch):
     def get_file(*args, **kwargs):
         raise Exception("URL fetch failure on https://example.org: None -- Name or service not known")
 
-    monkeypatch.delenv(weights.FOLDERS, raising=False)
+    monkeypatch.delenv(pretrained.FOLDERS, raising=False)
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     with pytest.raises(InputError) as error:
-        weights.imagenet_file()
+        pretrained.imagenet_file(pretrained.INCEPTION_V3)
     said = str(error.value)
-    assert weights.IMAGENET_NAME in said and "models" in said and "file:PATH" in said and "\n" not in said
+    assert pretrained.INCEPTION_V3.name in said and "models" in said and "file:PATH" in said and "\n" not in said
 
 
 def test_damaged_imagenet_file_in_a_folder_is_refused(monkeypatch, tmp_path):
-    (tmp_path / weights.IMAGENET_NAME).write_bytes(b"cut off")
-    monkeypatch.setenv(weights.FOLDERS, str(tmp_path))
-    with pytest.raises(InputError, match=rf"\(7 bytes\) has the MD5 \w+; expected {weights.IMAGENET_MD5}"):
-        weights.imagenet_file()
+    (tmp_path / pretrained.INCEPTION_V3.name).write_bytes(b"cut off")
+    monkeypatch.setenv(pretrained.FOLDERS, str(tmp_path))
+    with pytest.raises(InputError, match=rf"\(7 bytes\) has the MD5 \w+; expected {pretrained.INCEPTION_V3.md5}"):
+        pretrained.imagenet_file(pretrained.INCEPTION_V3)
 
 
 def test_arrays_that_keras_would_leave_out_with_a_warning_are_missed(file):
@@ -103,19 +106,32 @@ def test_arrays_that_keras_would_leave_out_with_a_warning_are_missed(file):
         (name,) = [name for name in data["layers"] if name.startswith("dense")]
         data.move(f"layers/{name}", "layers/elsewhere")
     with pytest.raises(InputError, match=r"\(\d+ bytes\) .*; expected a small network"):
-        weights.load_weights(network(), file, "a small network")
+        pretrained.load_weights(network(), file, "a small network")
 
 
 def test_keras_folder_is_the_one_that_keras_uses(monkeypatch, tmp_path):
     """The message names the folder in which a file placed there is found without a network."""
-    monkeypatch.delenv(weights.FOLDERS, raising=False)
+    monkeypatch.delenv(pretrained.FOLDERS, raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    place = tmp_path / "models" / weights.IMAGENET_NAME
+    place = tmp_path / "models" / pretrained.INCEPTION_V3.name
     place.parent.mkdir()
     place.write_bytes(b"stands for the file")
-    monkeypatch.setattr(weights, "IMAGENET_MD5", hashlib.md5(place.read_bytes()).hexdigest())
-    assert weights.imagenet_file() == place
-    monkeypatch.setattr(weights, "IMAGENET_MD5", "0" * 32)
-    monkeypatch.setattr(weights, "IMAGENET_URL", "file:///nowhere/at/all")
+    ours = dataclasses.replace(pretrained.INCEPTION_V3, md5=hashlib.md5(place.read_bytes()).hexdigest())
+    assert pretrained.imagenet_file(ours) == place
+    monkeypatch.setattr(pretrained, "_KERAS_URL", "file:///nowhere/at/all")
     with pytest.raises(InputError, match=f"in {place.parent} or in a folder of"):
-        weights.imagenet_file()
+        pretrained.imagenet_file(dataclasses.replace(ours, md5="0" * 32))
+
+
+@pytest.mark.parametrize("network", [pretrained.INCEPTION_V3, pretrained.VGG16, pretrained.VGG16_NO_TOP])
+def test_addresses_and_checksums_are_those_of_keras(network):
+    """Keras keeps them private, in the source of the network's module."""
+    source = Path(keras.src.applications.__file__).with_name(f"{network.folder}.py").read_text()
+    assert f'"{network.name}"' in source and network.md5 in source
+    said = "".join(re.findall(r'"([^"]*)"', source))
+    assert network.url in said
+
+
+def test_arrays_are_counted_in_both_of_keras_formats(file):
+    network().save_weights(file.with_name("net.weights.h5"))
+    assert pretrained.count_arrays(file, "a small network") == 6

@@ -1,4 +1,4 @@
-"""Files of pretrained weights: found, checked and loaded whole, or refused in one sentence (2.3, D4).
+"""Files of pretrained weights: found, checked and loaded whole, or refused in one sentence (2.3, 3.1, D4).
 
 A file is looked for where its name says and then, by its base name, in the folders of the environment variable
 `PIR_TF_WEIGHTS`. If a file `NAME.sha256` lies beside it, its first word is the SHA-256 that the file must have.
@@ -7,6 +7,7 @@ A file is looked for where its name says and then, by its base name, in the fold
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import socket
@@ -21,9 +22,46 @@ import numpy as np
 from pir_tf.errors import InputError
 
 FOLDERS = "PIR_TF_WEIGHTS"
-IMAGENET_NAME = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
-IMAGENET_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/{IMAGENET_NAME}"
-IMAGENET_MD5 = "bcbd6486424b2319ff4ef7d526e38f63"  # the checksum that Keras publishes with that file
+_KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageNetFile:
+    """A file of ImageNet weights that Keras publishes.
+
+    Attributes:
+        called: The network, in words.
+        name: The file's name in Keras's cache.
+        folder: The folder at its address.
+        md5: The checksum that Keras publishes with it.
+    """
+
+    called: str
+    name: str
+    folder: str
+    md5: str
+
+    @property
+    def url(self) -> str:
+        """Where Keras gets it from."""
+        return f"{_KERAS_URL}/{self.folder}/{self.name}"
+
+
+INCEPTION_V3 = ImageNetFile(
+    "InceptionV3",
+    "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "inception_v3",
+    "bcbd6486424b2319ff4ef7d526e38f63",
+)
+"""Without its output layer."""
+VGG16 = ImageNetFile(
+    "VGG16", "vgg16_weights_tf_dim_ordering_tf_kernels.h5", "vgg16", "64373286793e3c8b2b4e3219cbf3544b"
+)
+"""With fc6 to fc8."""
+VGG16_NO_TOP = ImageNetFile(
+    "VGG16", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "vgg16", "6d6bbae143d832006294945121d1f1fc"
+)
+"""The convolutions alone."""
 
 
 def find_weights(name: str | os.PathLike[str]) -> Path:
@@ -56,24 +94,28 @@ def sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def imagenet_file() -> Path:
-    """InceptionV3's ImageNet weights without top: from `PIR_TF_WEIGHTS`, Keras's cache, or Keras's download.
+def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -> Path:
+    """A network's ImageNet weights: from `PIR_TF_WEIGHTS`, Keras's cache, or Keras's download.
+
+    Args:
+        network: One of this module's constants.
+        option: The config's field that asks for them, for messages.
 
     Raises:
         InputError: If the file in `PIR_TF_WEIGHTS` is damaged, or there is neither a file nor a network.
 
-    Source: 2.3.
+    Source: 2.3, 3.1.
 
-    Deviation: D4, the paper's weights are not released.
+    Deviation: D4, the paper's weights of the estimator are not released.
     """
     for folder in _folders():
-        place = folder / IMAGENET_NAME
+        place = folder / network.name
         if place.is_file():
             with open(place, "rb") as file:
                 found = hashlib.file_digest(file, "md5").hexdigest()
-            if found != IMAGENET_MD5:
+            if found != network.md5:
                 raise InputError(
-                    f"{place} ({place.stat().st_size} bytes) has the MD5 {found}; expected {IMAGENET_MD5}, Keras's "
+                    f"{place} ({place.stat().st_size} bytes) has the MD5 {found}; expected {network.md5}, Keras's "
                     "own: delete the file and copy or download it again."
                 )
             return place
@@ -82,38 +124,35 @@ def imagenet_file() -> Path:
         with network_timeout():
             return Path(
                 keras.utils.get_file(
-                    IMAGENET_NAME, IMAGENET_URL, cache_dir=home, file_hash=IMAGENET_MD5, cache_subdir="models"
+                    network.name, network.url, cache_dir=home, file_hash=network.md5, cache_subdir="models"
                 )
             )
     except Exception as error:  # without a network, get_file raises a bare Exception
         raise InputError(
-            f"InceptionV3's ImageNet weights can't be downloaded ({one_line(error)}); expected a network, or the file "
-            f"{IMAGENET_NAME} in {home / 'models'} or in a folder of ${FOLDERS}: place it "
-            "there, or choose --estimator.weights file:PATH."
+            f"{network.called}'s ImageNet weights can't be downloaded ({one_line(error)}); expected a network, or the "
+            f"file {network.name} in {home / 'models'} or in a folder of ${FOLDERS}: place it there, or choose "
+            f"--{option} file:PATH."
         ) from error
 
 
-def load_weights(model: keras.Model, path: str | os.PathLike[str], expected: str) -> None:
+def load_weights(
+    model: keras.Model, path: str | os.PathLike[str], expected: str, *, option: str = "estimator.weights"
+) -> None:
     """Puts a file's arrays into the model, all of them or none.
 
     Args:
         model: A built model.
         path: A file that Keras wrote, `.weights.h5` or the older `.h5`.
         expected: What the file should hold, in words, for messages.
+        option: The config's field that named it, for messages.
 
     Raises:
         InputError: If the file is damaged or holds another network; the model is then not to be used.
     """
     path = Path(path)
-    size = f"{path.stat().st_size} bytes" if path.is_file() else "no file"
-    try:
-        found = _count_arrays(path)
-    except OSError as error:
-        raise InputError(
-            f"{path} ({size}) can't be read as HDF5 ({one_line(error)}); expected {expected}: the file is cut off or "
-            "no weights file, so copy or download it again."
-        ) from error
-    advice = "name the file of that network in --estimator.weights."
+    size = _size(path)
+    found = count_arrays(path, expected)
+    advice = f"name the file of that network in --{option}."
     if found != len(model.weights):
         raise InputError(
             f"{path} ({size}) holds {found} arrays; expected the {len(model.weights)} of {expected}: {advice}"
@@ -134,12 +173,30 @@ def load_weights(model: keras.Model, path: str | os.PathLike[str], expected: str
         )
 
 
-def _count_arrays(path: Path) -> int:
-    """Arrays of weights in an HDF5 file, without those of an optimizer."""
-    names: list[str] = []
-    with h5py.File(path, "r") as file:
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+def count_arrays(path: str | os.PathLike[str], expected: str) -> int:
+    """Arrays of weights in an HDF5 file, without those of an optimizer.
+
+    Args:
+        path: The file.
+        expected: What it should hold, in words, for messages.
+
+    Raises:
+        InputError: If it is no whole HDF5 file.
+    """
+    path, names = Path(path), list[str]()
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    except OSError as error:
+        raise InputError(
+            f"{path} ({_size(path)}) can't be read as HDF5 ({one_line(error)}); expected {expected}: the file is cut off "
+            "or no weights file, so copy or download it again."
+        ) from error
     return sum(not name.startswith(("optimizer", "_optimizer")) for name in names)
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size} bytes" if path.is_file() else "no file"
 
 
 def _check_sha256(path: Path) -> None:

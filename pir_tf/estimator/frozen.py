@@ -1,0 +1,178 @@
+"""A frozen network in a cheaper, algebraically equal form: its value, and its gradient with respect to the image (2.4).
+
+While the generator is tuned the estimator never changes, so what depends on its weights alone is computed once:
+
+- batch normalization is folded into the convolution before it;
+- a 3x3 average pooling and the 1x1 convolution behind it change places (both are linear, and a mean leaves a bias as it
+  is), so that the pooling has fewer channels;
+- all 1x1 convolutions that read one tensor are one matrix product;
+- where a map is smaller than the kernel, most of the kernel only ever meets padding: the convolution becomes a matrix
+  product with the entries that meet pixels (InceptionV3's 1x7 and 7x1 on 3x3 maps at 75 pixels, its 3x3 on single pixels).
+
+The network is opened by `estimator.opened`. What is not here: any change of precision, and what is frozen when.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pir_tf.estimator.opened import Convolution, Operation, UnknownLayer, open_network
+
+Step = Convolution | Operation | list[Convolution]
+"""What is computed in turn; a list stands for 1x1 convolutions of one tensor as one matrix product."""
+
+
+def fast_frozen(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The same function of images as `model(images, training=False)`, with the weights that the model has now.
+
+    Args:
+        model: a functional model of one input and one output. With a layer that `estimator.opened` doesn't know, the
+            function is the model itself.
+
+    Returns:
+        A function of images `[batch, height, width, 3]` of known height and width, in the model's own type.
+    """
+    try:
+        operations, image, result = open_network(model)
+    except UnknownLayer:
+        return functools.partial(model.__call__, training=False)
+    steps = _join_siblings(_convolve_before_averaging(operations))
+
+    def call(images: tf.Tensor) -> tf.Tensor:
+        tensors = {image: images}
+        for step in steps:
+            if isinstance(step, Operation):
+                tensors[step.out] = step.run(*[tensors[number] for number in step.inputs])
+            elif isinstance(step, Convolution):
+                tensors[step.out] = _finish(step, _convolve(step, tensors[step.inputs[0]]))
+            else:
+                together = _product(tensors[step[0].inputs[0]], np.concatenate([c.kernel[0, 0] for c in step], -1))
+                parts = tf.split(together, [c.kernel.shape[-1] for c in step], -1)
+                tensors.update({c.out: _finish(c, part) for c, part in zip(step, parts, strict=True)})
+        return tensors[result]
+
+    return call
+
+
+def _convolve_before_averaging(steps: list[Convolution | Operation]) -> list[Convolution | Operation]:
+    """Lets a 1x1 convolution that alone reads a 3x3 average pooling come before it."""
+    kept = []
+    for step in steps:
+        if isinstance(step, Operation) and step.averages_3x3:
+            readers = [s for s in steps if step.out in s.inputs]
+            if len(readers) == 1 and isinstance(readers[0], Convolution) and _is_pointwise(readers[0]):
+                later = readers[0]
+                later.inputs, later.averaged = step.inputs, step.run
+                continue
+        kept.append(step)
+    return kept
+
+
+def _join_siblings(steps: list[Convolution | Operation]) -> list[Step]:
+    """Puts the 1x1 convolutions that read the same tensor together, at the place of the first."""
+    joined: list[Step] = []
+    siblings: dict[int, list[Convolution]] = {}
+    for step in steps:
+        if isinstance(step, Convolution) and _is_pointwise(step):
+            if step.inputs[0] not in siblings:
+                siblings[step.inputs[0]] = []
+                joined.append(siblings[step.inputs[0]])
+            siblings[step.inputs[0]].append(step)
+        else:
+            joined.append(step)
+    return joined
+
+
+def _is_pointwise(step: Convolution) -> bool:
+    return step.kernel.shape[:2] == (1, 1) and step.strides == (1, 1)
+
+
+def _finish(step: Convolution, x: tf.Tensor) -> tf.Tensor:
+    """What comes after a convolution's products."""
+    x = step.averaged(x) if step.averaged else x
+    x = x + tf.constant(step.bias, x.dtype)
+    return tf.nn.relu(x) if step.relu else x
+
+
+def _product(x: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
+    """`[batch, height, width, channels]` times a matrix `[channels, out]`."""
+    y = tf.matmul(tf.reshape(x, (-1, x.shape[-1])), tf.constant(matrix, x.dtype))
+    return tf.reshape(y, (-1, *x.shape[1:3], matrix.shape[1]))
+
+
+def _convolve(step: Convolution, x: tf.Tensor) -> tf.Tensor:
+    """The convolution without its bias, in the form that fits the size of its input."""
+    rows, columns, channels_in, channels = step.kernel.shape
+    height, width = x.shape[1:3]
+    if rows == 1 and step.strides[0] == 1 and height > 1 and _pays(step, (1, width)):
+        y = _convolve(step, tf.reshape(x, (-1, 1, width, channels_in)))  # each row is a map of its own
+        return tf.reshape(y, (-1, height, *y.shape[2:]))
+    if columns == 1 and step.strides[1] == 1 and width > 1 and _pays(step, (height, 1)):
+        turned = dataclasses.replace(step, kernel=step.kernel.transpose(1, 0, 2, 3), strides=step.strides[::-1])
+        return tf.transpose(_convolve(turned, tf.transpose(x, (0, 2, 1, 3))), (0, 2, 1, 3))
+    if _pays(step, (height, width)):
+        matrix = tf.constant(_met(step.kernel, (height, width), step.strides, step.padding), x.dtype)
+        y = tf.matmul(tf.reshape(x, (-1, height * width * channels_in)), matrix)
+        return tf.reshape(y, (-1, *_out_sizes(step, (height, width)), channels))
+    return tf.nn.conv2d(x, tf.constant(step.kernel, x.dtype), step.strides, step.padding)
+
+
+def _pays(step: Convolution, size: tuple[int, int]) -> bool:
+    """Whether the convolution of a map of this size should be one matrix product.
+
+    Its products are never more if the kernel covers the map, but the matrix can be much larger than the kernel: then
+    little is saved, and memory is lost.
+    """
+    rows, columns = step.kernel.shape[:2]
+    covers = rows >= size[0] and columns >= size[1]
+    return covers and math.prod(size) * math.prod(_out_sizes(step, size)) <= _LARGEST * rows * columns
+
+
+_LARGEST = 4
+"""Entries that the matrix of a convolution may have, in kernels."""
+
+
+def _out_sizes(step: Convolution, size: tuple[int, int]) -> list[int]:
+    return [_out_size(*of, step.padding) for of in zip(size, step.kernel.shape[:2], step.strides, strict=True)]
+
+
+def _out_size(size: int, kernel: int, stride: int, padding: str) -> int:
+    return (size - kernel) // stride + 1 if padding == "VALID" else math.ceil(size / stride)
+
+
+def _met(kernel: np.ndarray, size: tuple[int, int], strides: tuple[int, int], padding: str) -> np.ndarray:
+    """The convolution of a map of this size as one matrix: the kernel's entries that meet pixels, zeros elsewhere.
+
+    Args:
+        kernel: `[rows, columns, channels in, channels out]`.
+        size: height and width of the map.
+        strides: along height and width.
+        padding: SAME or VALID.
+
+    Returns:
+        `[height * width * channels in, height out * width out * channels out]`.
+    """
+    rows, columns, channels_in, channels = kernel.shape
+    (down, high), (across, wide) = (
+        _meetings(*of, padding) for of in zip(size, (rows, columns), strides, strict=True)
+    )
+    matrix = np.zeros((*size, channels_in, high, wide, channels))
+    for y, k, row in down:
+        for x, j, column in across:
+            matrix[row, column, :, y, x] = kernel[k, j]
+    return matrix.reshape(size[0] * size[1] * channels_in, high * wide * channels)
+
+
+def _meetings(size: int, kernel: int, stride: int, padding: str) -> tuple[list[tuple[int, int, int]], int]:
+    """Along one axis, (pixel out, kernel entry, pixel in) wherever they meet, and the number of pixels out."""
+    out = _out_size(size, kernel, stride, padding)
+    before = 0 if padding == "VALID" else max((out - 1) * stride + kernel - size, 0) // 2
+    pairs = [(o, k, o * stride + k - before) for o in range(out) for k in range(kernel)]
+    return [(o, k, pixel) for o, k, pixel in pairs if 0 <= pixel < size], out

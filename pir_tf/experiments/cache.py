@@ -1,0 +1,88 @@
+"""What runs would compute again, kept in a directory that they share: image sets, VGG16's energies, features.
+
+A run uses it only where it is told of one (`RunDirectory.cache`, from the environment variable `PIR_TF_CACHE`). Entries are
+named by what they were made from, so other weights, images or seeds are other entries. All of it may be deleted at any time, and
+should be after an update of this package or of TensorFlow, which may round otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pir_tf.runs import RunDirectory, atomic
+
+
+def cached(
+    run: RunDirectory, kind: str, key: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Arrays by name, read from the run's cache where they are there and whole, else made and left there.
+
+    Args:
+        run: the run; without a cache the arrays are just made.
+        kind: what they are, a word that begins the file's name.
+        key: everything that they depend on, as JSON can hold it.
+        make: makes them.
+
+    Returns:
+        What `make` returned, here or in another run: equal to the last bit.
+    """
+    if run.cache is None:
+        return make()
+    path = run.cache / f"{kind}-{_name(key)}.npz"
+    found = _read(path)
+    if found is not None:
+        return found
+    made = make()
+    run.cache.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as beside:
+        np.savez(beside, **made)  # type: ignore[arg-type]
+    return made
+
+
+class Rows:
+    """Rows that were computed from single images, by the image, so that no image is computed twice in a process."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, np.ndarray] = {}
+
+    def of(self, images: np.ndarray, make: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """The images' rows `[n, ...]`; `make` turns those images that are new, in their order, into theirs."""
+        ids = [digest(image) for image in images]
+        new = [place for place, name in enumerate(ids) if name not in self._rows]
+        if new or not ids:
+            made = make(images if len(new) == len(ids) else images[new])
+            if not ids:
+                return made
+            self._rows.update(zip((ids[place] for place in new), made, strict=True))
+        return np.stack([self._rows[name] for name in ids])
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """SHA-256 of arrays, their types and shapes: their name in a key."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype.str}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def _name(key: dict[str, Any]) -> str:
+    canonical = json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an entry, None if it is absent or damaged (every array carries a checksum, which reading verifies)."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None

@@ -1,0 +1,167 @@
+"""The jobs of a sweep, and what their directories say of them: nothing is known that isn't on disk.
+
+A job is one run of `python -m pir_tf.experiments.run` in a process and a directory of its own. Because its state is read from
+that directory, a sweep that was killed is gone on with by repeating its command.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pir_tf.config import ExperimentConfig
+from pir_tf.experiments.shared_gan import gan_config, gan_key, needs_gan
+from pir_tf.experiments.suites import Experiment
+from pir_tf.experiments.sweep_command import command_words
+from pir_tf.runs import identity, read_json
+
+DONE, FAILED, NOT_RUN, WAITING, RUNNING = "done", "failed", "not run", "waiting", "running"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One process of a sweep.
+
+    Attributes:
+        name: Name of its directory below the sweep's.
+        directory: Its run directory.
+        config: What it runs, paths resolved.
+        stages: The stages that it runs; empty means all.
+        needs: Names of jobs that must be done before it.
+        gan: Run directory of the GAN that it is given, or None.
+        not_run: Why it can't be run; empty when it can.
+    """
+
+    name: str
+    directory: Path
+    config: ExperimentConfig
+    stages: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    gan: Path | None = None
+    not_run: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """The words after `python -m pir_tf.experiments.run`."""
+        stages = ["--stages", *self.stages] if self.stages else []
+        return [*command_words(self.config), *stages, "--run-dir", str(self.directory)]
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What decides how long it takes: jobs of one kind take about the same time."""
+        config = self.config
+        sizes = (config.estimator.backbone, config.estimator.trainable, config.estimator.steps, config.tuning.steps)
+        trains = config.gan.generator == "train" and not self.gan
+        vgg = config.interactions.objective.startswith("vgg:")
+        return (self.stages, *sizes, trains and config.gan.steps, vgg, config.evaluation.kid_weights != "none")
+
+
+def jobs_of(experiments: Iterable[Experiment], root: Path) -> dict[str, Job]:
+    """The jobs of experiments by their names, each after those that it needs; shared GANs get jobs of their own."""
+    jobs: dict[str, Job] = {}
+    for experiment in experiments:
+        config, needs, gan = experiment.config, [], None
+        if config.first_round:
+            needs.append(config.first_round)
+            config = dataclasses.replace(config, first_round=str(root / config.first_round))
+        if needs_gan(config) and not experiment.not_run:
+            shared = gan_config(config)
+            name = f"gan/{gan_key(config)}"
+            gan = root / name
+            jobs.setdefault(name, Job(name, gan, shared, stages=("gan",)))
+            if not (root / experiment.name / "gan" / "done.json").exists():
+                needs.append(name)
+        jobs[experiment.name] = Job(
+            experiment.name, root / experiment.name, config, (), tuple(needs), gan, experiment.not_run
+        )
+    return jobs
+
+
+def with_needs(names: Iterable[str], jobs: Mapping[str, Job]) -> list[str]:
+    """These jobs and all that they need, in the order of `jobs`."""
+    wanted, waiting = set(), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting.extend(jobs[name].needs)
+    return [name for name in jobs if name in wanted]
+
+
+def is_finished(job: Job) -> bool:
+    """Whether its last stage is done, of this config in all fields that both versions of the package know."""
+    directory, last = job.directory, (job.stages or ("report",))[-1]
+    if not (directory / last / "done.json").exists() or not (directory / "config.json").exists():
+        return False
+    there, wanted = read_json(directory / "config.json")["config"], identity(job.config)
+    # Whether TensorBoard's files are written too is no part of what an experiment is.
+    common = [name for name in wanted if name in there and not name.endswith(".tensorboard")]
+    return all(there[name] == wanted[name] for name in common)
+
+
+def states(jobs: Mapping[str, Job]) -> dict[str, tuple[str, str]]:
+    """State (`done`, `failed`, `not run`, `waiting`) and the reason for it of each job, from its directory alone."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, job in jobs.items():
+        failure = job.directory / "failed.json"
+        if job.not_run:
+            found[name] = (NOT_RUN, job.not_run)
+        elif is_finished(job):
+            found[name] = (DONE, "")
+        elif failure.exists():
+            found[name] = (FAILED, read_json(failure)["reason"])
+        else:
+            found[name] = (WAITING, "")
+            for need in job.needs:
+                if found[need][0] in (FAILED, NOT_RUN):
+                    found[name] = (found[need][0], f"it needs {need}, which {_was(found[need][0])}: {found[need][1]}")
+    return found
+
+
+def drop_checkpoints(job: Job) -> None:
+    """Removes what only the resumption of unfinished training reads: most of a finished run's bytes."""
+    for path in job.directory.glob("*/checkpoints"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process works in a run directory: one that outlived an earlier sweep, or somebody's own."""
+    path = directory / ".lock"
+    if not path.exists():
+        return False
+    with open(path, "r+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def reason_of(log: Path, code: int) -> str:
+    """Why a process ended with that exit code, in one sentence without this machine's paths."""
+    if code < 0:
+        return f"the process was killed by signal {-code}" + (" (often: memory ran out)" if code == -9 else "")
+    text = log.read_text(encoding="utf-8", errors="replace")[-20_000:] if log.exists() else ""
+    lines = [
+        line.strip() for line in re.split(r"[\r\n]", text) if line.strip() and "%|" not in line
+    ]  # no progress bars
+    for pattern in (r"Error: ", r"[\w.]*(Error|Exception|Interrupt)\b(: |$)", r""):
+        said = next((line for line in reversed(lines) if re.match(pattern, line)), None)
+        if said:
+            return without_paths(said.removeprefix("Error: "))
+    return f"the process ended with exit code {code} and said nothing"
+
+
+def without_paths(text: str) -> str:
+    """A sentence with base names for absolute paths, so that it says the same wherever the sweep lies."""
+    return re.sub(r"(?<![\w:/])(?:/[^\s:;,'\"/]+)+/(?=[^/\s])", "", text)[:500]
+
+
+def _was(state: str) -> str:
+    return "failed" if state == FAILED else "was not run"

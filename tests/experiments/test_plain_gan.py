@@ -1,0 +1,64 @@
+"""A GAN without classes (footnote 1): the ACGAN whose real images are all of one class."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+from commands import command
+
+from pir_tf.config import DataConfig
+from pir_tf.experiments.gan_stage import _load
+from pir_tf.gan.acgan import ACGAN
+from pir_tf.gan.networks import build_discriminator, build_generator
+from pir_tf.images import save_png
+
+
+def test_all_real_images_are_of_one_class():
+    with_classes, without = (_load(DataConfig(count=16), 0, one_class) for one_class in (False, True))
+    assert np.array_equal(with_classes.images, without.images)
+    assert with_classes.labels.any() and not without.labels.any()
+    assert without.class_names == ("landscape",)
+
+
+def test_the_class_of_other_images_is_named_by_theirs(tmp_path):
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        save_png(tmp_path / name / "a.png", np.zeros((64, 64, 3), np.uint8))
+    assert _load(DataConfig(source=f"folder:{tmp_path}"), 0, True).class_names == ("cats+dogs",)
+
+
+def test_with_one_class_the_class_terms_are_exactly_0():
+    acgan = ACGAN(build_generator(1), build_discriminator(1), seed=0)
+    z, labels = acgan.draw(3)
+    assert np.asarray(labels).tolist() == [0, 0, 0]
+    images = acgan([z, np.ones((3, 1), np.float32)])
+    assert float(acgan.generator_terms(images, labels)["L_fake_class"]) == 0.0
+    assert float(acgan._discriminator_terms(images, labels, images, training=False)["L_real_class"]) == 0.0
+
+
+@pytest.mark.slow
+def test_every_stage_works_without_classes(tmp_path):
+    words = ["smoke", "--gan.kind", "gan", "--gan.generator", "train", "--run-dir", tmp_path / "run"]
+    done = command(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    for stage in ("gan", "tuning"):
+        with open(run / stage / "history.csv", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        assert rows and all(float(row[name]) == 0 for row in rows for name in ("L_real_class", "L_fake_class"))
+        assert all(float(row["L_fake_image_fools"]) < 0 for row in rows)
+        assert keras.models.load_model(run / stage / "generator.keras").inputs[1].shape == (None, 1)
+    results = json.loads((run / "evaluation" / "results.json").read_text())
+    assert results["class_names"] == ["landscape"]
+    assert len(results["diversity"]["before"]["distance"]) == 1
+    assert "landscape" in (run / "report" / "index.html").read_text()
+
+
+@pytest.mark.slow
+def test_the_bundled_networks_refuse_it_in_one_sentence(tmp_path):
+    refused = command("smoke", "--gan.kind", "gan", "--run-dir", tmp_path / "run", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "gan.kind is 'gan'" in refused.stderr and "--gan.generator train" in refused.stderr
+    assert "Traceback" not in refused.stderr
