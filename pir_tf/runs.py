@@ -64,6 +64,7 @@ class RunDirectory:
         self.path = Path(path)
         self.config = config
         self.cache = cache
+        self.parts: dict[str, float] = {}  # seconds of the named parts of the stage that is running
         with said_in_one_sentence(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.path)

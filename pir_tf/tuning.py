@@ -96,7 +96,9 @@ class Tuner(ACGAN):
         weights = {source: self.fools_weight, "L_fake_class": self.fake_class_weight, "L_PIR": self.pir_weight}
         z, labels = self.draw(tf.constant(batch_size))
         with tf.GradientTape(persistent=True) as tape:
-            terms = self.generator_terms(self([z, tf.one_hot(labels, self.class_count)]), labels)
+            # By the stock layers: three gradients through a compiled generator would be compiled three times.
+            images = self.generator([z, tf.one_hot(labels, self.class_count)])
+            terms = self.generator_terms(images, labels)
             weighted = {name: weight * terms[name] for name, weight in weights.items()}
         variables = self.generator.trainable_variables
         norms = {name: tf.linalg.global_norm(tape.gradient(value, variables)) for name, value in weighted.items()}

@@ -15,6 +15,7 @@ from pir_tf.experiments.features import feature_maker
 from pir_tf.experiments.first_round import FirstRound, round_number, seed_of
 from pir_tf.experiments.interactions_stage import Shown, sample
 from pir_tf.experiments.objective import true_pir
+from pir_tf.experiments.parts import part
 from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
@@ -23,11 +24,22 @@ from pir_tf.runs import RunDirectory, write_json
 
 def run(run: RunDirectory) -> dict[str, Any]:
     """Writes `estimator/estimator.keras` (with a TF-Hub backbone a SavedModel) and `estimator/quality.json`."""
-    config = run.config
     shown = Shown.load(run)
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
-    estimator = train(run, shown, interactions, stage="estimator", purpose="estimator", title="Training the estimator")
+    with part(run, "training"):
+        title = "Training the estimator"
+        estimator = train(run, shown, interactions, stage="estimator", purpose="estimator", title=title)
     save_estimator(estimator, run.file("estimator", "quality.json").parent)
+    with part(run, "quality"):
+        write_json(run.file("estimator", "quality.json"), _quality(run, estimator, shown, interactions))
+    return {}
+
+
+def _quality(
+    run: RunDirectory, estimator: PIREstimator, shown: Shown, interactions: Interactions
+) -> dict[str, Any]:
+    """How well the estimator predicts images that it wasn't trained on. Source: D21."""
+    config = run.config
     objective = true_pir(run)
     if objective is not None:
         generator = load_generator(run.file("gan", "generator.keras").parent)
@@ -51,8 +63,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
         quality["measured_on"] = "people's answers, each image by an estimator that was trained without it"
     else:
         quality = {"measured_on": "nothing: fewer than 10 images have answers"}
-    write_json(run.file("estimator", "quality.json"), quality)
-    return {}
+    return quality
 
 
 def train(

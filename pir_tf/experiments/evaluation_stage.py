@@ -19,6 +19,7 @@ from pir_tf.experiments.first_round import FirstRound, round_results, seed_of
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.interactions_stage import Shown, sample
 from pir_tf.experiments.objective import scaling_of, target_filters, true_pir, unscaled_pir
+from pir_tf.experiments.parts import part
 from pir_tf.experiments.people import Waiting, answers, answers_digest, image_ids
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import load_generator
@@ -43,22 +44,28 @@ def run(run: RunDirectory) -> dict[str, Any]:
     Raises:
         Waiting: people have to judge the images first; everything else is in `results.json` already, the truth null.
     """
-    before, after, labels = _images(run)
-    estimator = load_estimator(estimator_path(run))
-    arrays = {"estimated": (estimate(estimator, before), estimate(estimator, after))}
+    with part(run, "images"):
+        before, after, labels = _images(run)
+    with part(run, "estimates"):
+        estimator = load_estimator(estimator_path(run))
+        arrays = {"estimated": (estimate(estimator, before), estimate(estimator, after))}
     if run.config.evaluation.judge:
-        arrays["judged"] = _judged(run, before, after)
+        with part(run, "second judge"):
+            arrays["judged"] = _judged(run, before, after)
     waiting: Waiting | None = None
     scaled: dict[str, Any] = {"unscaled": None, "scaling": None}
     try:
-        true, observed = _truth(run, before, after, labels)
-        scaled = _unscaled(run, before, after)
+        with part(run, "truth"):
+            true, observed = _truth(run, before, after, labels)
+            scaled = _unscaled(run, before, after)
     except Waiting as message:
         true, observed, waiting = None, None, message
     if true is not None:
         arrays["true"] = true
-    real, real_labels, diversity = _diversity(run, before, after, labels)
-    _write_samples(run, {"before": before, "after": after}, labels, arrays, (real, real_labels))
+    with part(run, "diversity"):
+        real, real_labels, diversity = _diversity(run, before, after, labels)
+    with part(run, "samples"):
+        _write_samples(run, {"before": before, "after": after}, labels, arrays, (real, real_labels))
     facts = results(
         true=_rated(true),
         observed=_rated(observed),
@@ -75,7 +82,8 @@ def run(run: RunDirectory) -> dict[str, Any]:
     facts["images_before"], facts["images_after"] = len(before), len(after)
     facts.update(scaled)
     facts["channel_means"] = {when: channel_means(images) for when, images in zip(WHEN, (before, after), strict=True)}
-    facts["kid"] = measured_kid(run, before, after, load_data(run))
+    with part(run, "distance from real images"):
+        facts["kid"] = measured_kid(run, before, after, load_data(run))
     facts.update(round_results(run.config, _rated(true), facts))
     facts["class_names"] = read_json(run.file("gan", "generator.json"))["class_names"]
     write_json(run.file("evaluation", "results.json"), facts)

@@ -13,6 +13,7 @@ from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
 from pir_tf.experiments.first_round import NETWORK_FILES, FirstRound
+from pir_tf.experiments.parts import TimeFirstStep
 from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.saved import Networks
@@ -93,7 +94,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
         directory,
         seed=config.seed,
         jit_compile=config.compute.jit_compile,
-        callbacks=[bar],
+        callbacks=[TimeFirstStep(run), bar],
     )
     Networks(acgan.generator, acgan.discriminator, image_set.class_names).save(directory)
     return {}

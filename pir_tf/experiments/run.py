@@ -61,9 +61,11 @@ def _run(options: Options, arguments: list[str]) -> int:
         cache=Path(cache) if cache else None,
     )
     compute.configure(config.compute, seed=config.seed)
+    from pir_tf.experiments.parts import note_start_up
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages
 
+    note_start_up(run)
     try:
         run_stages(run, options.stages)
         _show_result(run)

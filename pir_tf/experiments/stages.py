@@ -52,6 +52,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
             print(f"{stage}: done before, skipped")
             continue
         start = time.monotonic()
+        run.parts.clear()
         module = importlib.import_module(f"pir_tf.experiments.{stage}_stage")
         with said_in_one_sentence(run.path / stage):
             try:
@@ -64,7 +65,8 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
             seconds = round(time.monotonic() - start, 2)
             # A report drawn while people still judge is drawn again when they have.
             if not waiting:
-                run.mark_done(stage, seconds=seconds, peak_memory_mb=_peak_megabytes(), **facts)
+                parts = {name: round(took, 2) for name, took in run.parts.items()}
+                run.mark_done(stage, seconds=seconds, parts=parts, peak_memory_mb=_peak_megabytes(), **facts)
         print(f"{stage}: {seconds:.0f} s", flush=True)
     if waiting:
         raise waiting

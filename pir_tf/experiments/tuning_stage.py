@@ -15,6 +15,7 @@ from pir_tf.experiments.estimator_stage import estimator_path
 from pir_tf.experiments.first_round import seed_of
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.objective import true_pir
+from pir_tf.experiments.parts import TimeFirstStep, part
 from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks
@@ -34,8 +35,9 @@ DISPLAY_IMAGES_VGG = 32
 def run(run: RunDirectory) -> dict[str, Any]:
     """Writes `tuning/generator.keras`, `tuning/discriminator.keras`, `tuning/history.csv` and checkpoints."""
     config, settings = run.config, run.config.tuning
-    networks = Networks.load(run.file("gan", "generator.keras").parent)
-    image_set = load_data(run)
+    with part(run, "networks and real images"):
+        networks = Networks.load(run.file("gan", "generator.keras").parent)
+        image_set = load_data(run)
     if image_set.class_names != networks.class_names:
         raise InputError(
             f"The real images have the classes {', '.join(image_set.class_names)} and the generator "
@@ -83,6 +85,7 @@ def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback
     done = lambda: int(tuner.step.numpy())  # noqa: E731
     shown = {"L_PIR": "estimated PIR", "true_pir": "true PIR"}
     callbacks: list[keras.callbacks.Callback] = [
+        TimeFirstStep(run),
         StopOnNonFinite(),
         LogGradientNorms(tuner, every=settings.gradients_every, batch_size=settings.batch_size),
         *_true_pir(run, tuner),

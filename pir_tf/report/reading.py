@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
 from pir_tf.errors import InputError
+from pir_tf.report.numbers import finite
 from pir_tf.report.tables import STAGES
 from pir_tf.runs import read_json
 
@@ -28,6 +30,7 @@ class RunFiles:
         interactions: `interactions/interactions.csv`, or `None`.
         tuning_history, gan_history: Training logs as floats, NaN where a row has no value, or `None`.
         class_names: Names of the classes in their order; may be empty.
+        start_up: Seconds in which the process came to its first stage, `None` where not known.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class RunFiles:
     tuning_history: pd.DataFrame | None
     gan_history: pd.DataFrame | None
     class_names: tuple[str, ...]
+    start_up: float | None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -80,6 +84,7 @@ def read_run(path: Path) -> RunFiles:
         tuning_history=_history(path / "tuning" / "history.csv"),
         gan_history=_history(path / "gan" / "history.csv"),
         class_names=_class_names(names, samples),
+        start_up=finite(_json(path / "start-up.json").get("seconds")),
     )
 
 
@@ -96,7 +101,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         raise InputError(f"{path} can't be read ({error}): repeat the evaluation.") from error
 
 

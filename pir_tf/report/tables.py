@@ -169,12 +169,12 @@ def kid_row(results: dict[str, Any]) -> Row | None:
 
 
 def stage_rows(stages: dict[str, dict[str, Any] | None]) -> list[Row]:
-    """Stages with their time, peak memory and when they finished."""
+    """Stages with their time, peak memory, where the time went, and when they finished."""
     rows: list[Row] = []
     for stage in STAGES:
         facts = stages.get(stage)
         if facts is None:
-            rows.append((stage, "not finished", "", ""))
+            rows.append((stage, "not finished", "", "", ""))
             continue
         memory = whole(facts.get("peak_memory_mb"), missing="")
         rows.append(
@@ -182,10 +182,18 @@ def stage_rows(stages: dict[str, dict[str, Any] | None]) -> list[Row]:
                 stage,
                 duration(facts.get("seconds")),
                 f"{memory} MB" if memory else "unknown",
+                _parts(facts.get("parts") or {}),
                 str(facts.get("finished") or "")[:16].replace("T", " "),
             )
         )
     return rows
+
+
+def _parts(parts: dict[str, Any]) -> str:
+    """Where a stage's time went: its parts of half a second and more, the longest first."""
+    known = {name: seconds for name, value in parts.items() if (seconds := finite(value)) is not None and seconds >= 0.5}
+    longest = sorted(known, key=lambda name: -known[name])
+    return ", ".join(f"{name} {duration(known[name])}" for name in longest)
 
 
 def config_groups(config: dict[str, Any]) -> list[tuple[str, list[Row]]]:

@@ -92,19 +92,16 @@ def test_memory_stays_flat_over_fifteen_experiments(tmp_path):
     root = tmp_path / "sweep"
     words = ["colors", "ablations", "--only", "color-*"]
     process = start(root, *words, "--limit", "15")
-    done, resident = [], []
+    ended, resident = 0, []
     while process.poll() is None:
-        now = (
-            [name for name, row in rows(root).items() if row["status"] == "done"]
-            if (root / "results.csv").exists()
-            else []
-        )
-        if len(now) > len(done):
+        now = len(list(root.glob("color-*/report/done.json")))
+        if now > ended:
             status = Path(f"/proc/{process.pid}/status").read_text()
             resident.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
-            done = now
-        time.sleep(1)
-    assert len(done) == 15, process.stdout.read()
+            ended = now
+        time.sleep(0.5)
+    assert process.returncode == 0, process.stdout.read()
+    assert [row["status"] for row in rows(root).values()].count("done") == 15
     peaks = [float(row["peak_memory_mb"]) for row in rows(root, "timings.csv").values() if row["report_seconds"]]
     print(f"sweep: {resident} MB; experiments: {peaks} MB")
     assert resident[-1] - resident[2] < 5
