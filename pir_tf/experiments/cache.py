@@ -34,14 +34,21 @@ def cached(
     Returns:
         What `make` returned, here or in another run: equal to the last bit.
     """
-    if run.cache is None:
+    return cached_in(run.cache, kind, key, make)
+
+
+def cached_in(
+    cache: Path | None, kind: str, key: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """The same, for those who have the cache's directory, or None, and not the run."""
+    if cache is None:
         return make()
-    path = run.cache / f"{kind}-{_name(key)}.npz"
+    path = cache / f"{kind}-{_name(key)}.npz"
     found = _read(path)
     if found is not None:
         return found
     made = make()
-    run.cache.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
     with atomic(path) as beside:
         np.savez(beside, **made)  # type: ignore[arg-type]
     return made

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from pir_tf.config import DataConfig, derived_seed
 from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
+from pir_tf.experiments.cache import cached_in
 from pir_tf.experiments.first_round import NETWORK_FILES, FirstRound
 from pir_tf.experiments.parts import TimeFirstStep
 from pir_tf.experiments.progress import ProgressBar
@@ -27,7 +30,8 @@ def load_data(run: RunDirectory) -> ImageSet:
     Raises:
         InputError: the source can't be used, or holds other images or classes than when this run first read it.
     """
-    image_set = _load(run.config.data, derived_seed(run.config.seed, "data"), run.config.gan.kind == "gan")
+    data, seed = run.config.data, derived_seed(run.config.seed, "data")
+    image_set = _load(data, seed, run.config.gan.kind == "gan", run.cache)
     facts: dict[str, Any] = {
         "class_names": list(image_set.class_names),
         "images": len(image_set.images),
@@ -46,10 +50,29 @@ def load_data(run: RunDirectory) -> ImageSet:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(data: DataConfig, seed: int, one_class: bool) -> ImageSet:
+def _load(data: DataConfig, seed: int, one_class: bool, cache: Path | None) -> ImageSet:
     """Loads the images once for all stages of a process; with one class, that of a GAN without classes (2.1)."""
     print(f"Loading real images from {data.source}", flush=True)
-    image_set = sources.load(
+    image_set = _rendered(data, seed, cache) if data.source == "landscapes" else _from_source(data, seed)
+    if not one_class:
+        return image_set
+    name = "landscape" if data.source == "landscapes" else "+".join(image_set.class_names)
+    return ImageSet(image_set.images, np.zeros_like(image_set.labels), (name,))
+
+
+def _rendered(data: DataConfig, seed: int, cache: Path | None) -> ImageSet:
+    """The embedded landscapes, which runs with one cache render once."""
+
+    def render() -> dict[str, np.ndarray]:
+        made = _from_source(data, seed)
+        return {"images": made.images, "labels": made.labels, "class_names": np.array(made.class_names)}
+
+    made = cached_in(cache, "landscapes", {**dataclasses.asdict(data), "seed": seed}, render)
+    return ImageSet(made["images"], made["labels"], tuple(made["class_names"].tolist()))
+
+
+def _from_source(data: DataConfig, seed: int) -> ImageSet:
+    return sources.load(
         data.source,
         image_size=data.image_size,
         classes=data.classes,
@@ -58,10 +81,6 @@ def _load(data: DataConfig, seed: int, one_class: bool) -> ImageSet:
         split=data.split,
         on_bad_file=data.on_bad_file,
     )
-    if not one_class:
-        return image_set
-    name = "landscape" if data.source == "landscapes" else "+".join(image_set.class_names)
-    return ImageSet(image_set.images, np.zeros_like(image_set.labels), (name,))
 
 
 def run(run: RunDirectory) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def test_a_run_and_a_published_folder_are_named_by_their_directories(tmp_path):
         row_of(config("color:red"), results(1.0), experiment="red"),
     ]
     assert found.samples == {"blue": run / "evaluation" / "samples.npz"} and found.notes == []
+    assert found.places == {"blue": run, "red": published} and found.missing == []
 
 
 def test_the_working_directory_itself_has_a_name(tmp_path, monkeypatch):
@@ -107,6 +108,10 @@ def test_a_sweep_s_table_speaks_for_runs_that_are_not_there(tmp_path):
         "fc6-0, fc6-1, 4 more: not run (no weights of the top).",
         "bad: failed (Disk full).",
     ]
+    assert found.places == {"blue": tmp_path / "s" / "blue", "red": tmp_path / "s" / "red"}
+    first, last = found.missing[0], found.missing[-1]
+    assert (first["experiment"], first["layer"], first["status"]) == ("fc6-0", "fc6", "not run")
+    assert first["reason"] == "no weights of the top." and (last["experiment"], last["status"]) == ("bad", "failed")
 
 
 def test_a_published_table_alone_is_enough_also_below(tmp_path):
@@ -114,6 +119,7 @@ def test_a_published_table_alone_is_enough_also_below(tmp_path):
     sweep_table(tmp_path / "published" / "colors" / "results.csv", [(experiment(name="blue"), "done", "")])
     assert names(collect([tmp_path / "published" / "colors"])) == ["blue"]
     assert names(collect([tmp_path / "published"])) == ["colors/blue"]
+    assert collect([tmp_path / "published"]).places == {"colors/blue": tmp_path / "published" / "colors" / "blue"}
 
 
 def test_equal_experiments_count_once_and_equal_names_get_their_folder(tmp_path):

@@ -195,9 +195,12 @@ def test_diversity_rows_say_what_collapsed():
 
 
 def test_stage_rows_and_config_groups():
-    rows = stage_rows({"gan": {"seconds": 5.0, "peak_memory_mb": None, "finished": "2024-03-01T10:02:11+0000"}})
-    assert rows[0] == ("gan", "5.0 s", "unknown", "2024-03-01 10:02")
-    assert rows[1] == ("interactions", "not finished", "", "")
+    gan = {"seconds": 5.0, "peak_memory_mb": None, "finished": "2024-03-01T10:02:11+0000"}
+    parts = {"images": 0.2, "data": 1.0, "first step": 3.25}
+    rows = stage_rows({"gan": gan, "tuning": {**gan, "peak_memory_mb": 1400, "parts": parts}})
+    assert rows[0] == ("gan", "5.0 s", "unknown", "", "2024-03-01 10:02")
+    assert rows[1] == ("interactions", "not finished", "", "", "")
+    assert rows[3] == ("tuning", "5.0 s", "1,400 MB", "first step 3.2 s, data 1.0 s", "2024-03-01 10:02")
     assert config_groups({"seed": 0, "gan.steps": 5, "gan.keep": "last"}) == [
         ("experiment", [("seed", "0")]),
         ("gan", [("steps", "5"), ("keep", "last")]),

@@ -62,6 +62,16 @@ def test_a_row_has_what_was_asked_and_what_came_out():
     assert row["round"] == 1 and row["first_round_d"] is None
 
 
+def test_channel_means_and_what_scaling_clips():
+    thirds = [[0.1, 0.2, 0.3], [0.1, 0.2, 0.6], [0.1, 0.2, 0.4]]
+    means = {"before": {"image": [0.1, 0.2, 0.3], "thirds": thirds}, "after": None}
+    found = results(1.0, channel_means=means, scaling={"percent_clipped_shown": 7.5})
+    row = row_of(config(interactions__images=500, interactions__impressions=20), found)
+    assert (row["red_before"], row["green_before"], row["blue_before"]) == (0.1, 0.2, 0.3)
+    assert row["middle_blue_before"] == pytest.approx(0.25) and row["blue_after"] is None
+    assert (row["percent_clipped"], row["images"], row["impressions"]) == (7.5, 500, 20)
+
+
 def test_a_second_round_knows_the_first():
     found = results(0.4, round=2, first_round={"cohens_d": 1.0}, cohens_d_from_start=1.3)
     row = row_of(config(first_round="one"), found)

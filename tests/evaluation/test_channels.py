@@ -1,0 +1,40 @@
+"""Means of the channels, whole and by thirds."""
+
+import numpy as np
+import pytest
+
+from pir_tf.errors import InputError
+from pir_tf.evaluation.channels import channel_means
+
+
+def test_means_by_hand():
+    images = np.zeros((2, 4, 6, 3), np.uint8)
+    images[0, :, :, 0] = 255  # one of two images is red throughout
+    images[:, :, 2:4, 2] = 51  # and both have a little blue in the middle third
+    found = channel_means(images)
+    assert found["image"] == pytest.approx([0.5, 0.0, 0.2 / 3])
+    assert np.array(found["thirds"]) == pytest.approx(np.array([[0.5, 0, 0], [0.5, 0, 0.2], [0.5, 0, 0]]))
+
+
+def test_thirds_are_cut_as_the_objectives_cut_them():
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 64, 3), np.uint8)
+    found = channel_means(images)
+    for third, (low, high) in zip(found["thirds"], ((0, 21), (21, 42), (42, 64)), strict=True):
+        assert third == pytest.approx((images[:, :, low:high].astype(float) / 255).mean(axis=(0, 1, 2)))
+    assert found["image"] == pytest.approx((images.astype(float) / 255).mean(axis=(0, 1, 2)))
+
+
+def test_a_bluer_image_has_more_blue_alone():
+    images = np.full((1, 8, 8, 3), 100, np.uint8)
+    bluer = images.copy()
+    bluer[..., 2] += 50
+    before, after = channel_means(images)["image"], channel_means(bluer)["image"]
+    assert after[2] > before[2] and after[:2] == before[:2]
+    assert np.array_equal(images, np.full((1, 8, 8, 3), 100, np.uint8))
+
+
+def test_no_images_have_no_means_and_other_shapes_are_refused():
+    assert channel_means(np.zeros((0, 8, 8, 3), np.uint8)) is None
+    for wrong in (np.zeros((8, 8, 3), np.uint8), np.zeros((1, 8, 8, 3), np.float32), np.zeros((1, 8, 2, 3), np.uint8)):
+        with pytest.raises(InputError, match="expected uint8"):
+            channel_means(wrong)
