@@ -72,12 +72,12 @@ def _pairs(run: Path, count: int = 8) -> np.ndarray:
     return grid(np.concatenate(rows).repeat(2, axis=1).repeat(2, axis=2), columns=count)
 
 
-def _text(run: Path) -> str:
-    config, results = read_json(run / "config.json"), read_json(run / "evaluation" / "results.json")
+def facts_table(run: Path) -> str:
+    """Command, commit, seed, hardware, time, memory and versions of a run, as a table in Markdown."""
+    config = read_json(run / "config.json")
     stages = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
-    facts = {stage: read_json(run / stage / "done.json") for stage in stages}
+    facts = {stage: read_json(run / stage / "done.json") for stage in stages if (run / stage / "done.json").is_file()}
     times = ", ".join(f"{stage} {fact['seconds']:.0f} s" for stage, fact in facts.items())
-    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items() if version)
     hardware = config["hardware"]
     rows = {
         "command": f"`{config['command']}`",
@@ -86,15 +86,17 @@ def _text(run: Path) -> str:
         "hardware": f"{hardware['cores']} CPU cores ({hardware['machine']}), no GPU used",
         "time": f"{sum(fact['seconds'] for fact in facts.values()):.0f} s in its stages: {times}",
         "peak memory": f"{max(fact['peak_memory_mb'] for fact in facts.values()):,} MB",
-        "versions": versions,
+        "versions": ", ".join(f"{name} {version}" for name, version in config["versions"].items() if version),
         "started": config["started"],
     }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def _text(run: Path) -> str:
+    config, results = read_json(run / "config.json"), read_json(run / "evaluation" / "results.json")
     return f"""# {results["objective"] or "real people"}, preset {config["config"]["preset"]}
 
-| | |
-|---|---|
-{table}
+{facts_table(run)}
 
 ```text
 {result_table(results)}

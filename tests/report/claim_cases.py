@@ -240,10 +240,10 @@ def sparse(percents, others=5.0):
 
 
 def two_sets(single, multi):
-    """Single filters and sets of 20 of pool5 and fc6, with these percents of zeros."""
+    """Single filters and sets of 20 of pool5, fc6 and fc7, with these percents of zeros."""
     return [
         row
-        for name, one, many in zip(("pool5", "fc6"), single, multi, strict=True)
+        for name, one, many in zip(("pool5", "fc6", "fc7"), single, multi, strict=True)
         for row in (*layer(name, [1.0] * 2, zeros=[one] * 2), *layer(name, [1.0] * 2, k=20, zeros=[many] * 2))
     ]
 
@@ -342,7 +342,9 @@ CASES = {
         layer("fc8", [1.0] * 4, zeros=[95.0] * 4),
     ),
     "sparse layers": verdicts(
-        sparse([80.0] * 2), [*sparse([80.0] * 2), *layer("fc6", [1.0], zeros=[1.0])], sparse([4.0] * 2)
+        [*sparse([80.0] * 2), *layer("fc6", [1.0], zeros=[75.0]), *layer("fc7", [1.0], zeros=[75.0])],
+        [*sparse([80.0] * 2), *layer("fc6", [1.0], zeros=[1.0]), *layer("fc7", [1.0], zeros=[75.0])],
+        sparse([4.0] * 2),
     ),
     "all zero": verdicts(sparse([100.0, 0.0]), sparse([99.5, 0.0]), sparse([98.0, 0.0])),
     "zeros make it poor": verdicts(
@@ -351,7 +353,9 @@ CASES = {
         layer("pool5", [3.0, 3.0, 2.0, 2.0], zeros=[95.0, 95.0, 50.0, 50.0]),
     ),
     "20 filters less sparse": verdicts(
-        two_sets((80.0, 70.0), (10.0, 5.0)), two_sets((80.0, 3.0), (10.0, 5.0)), two_sets((8.0, 3.0), (10.0, 5.0))
+        two_sets((80.0, 70.0, 60.0), (10.0, 5.0, 5.0)),
+        two_sets((80.0, 3.0, 3.0), (10.0, 5.0, 5.0)),
+        two_sets((8.0, 3.0, 3.0), (10.0, 5.0, 5.0)),
     ),
     "layer trend": {
         **verdicts(over_layers(-0.3, 0.02), over_layers(-0.05, 0.5), over_layers(0.1, 0.02)),
@@ -476,7 +480,7 @@ CASES = {
         errors([0.01] * 4, [0.005] * 4),
     ),
     "temperature": verdicts(
-        temperatures([2.0, 2.0, 1.0], [1.0, 1.0, 3.0]),
+        temperatures([2.0, 2.0, 1.0], [1.0, 1.0, 1.5]),
         temperatures([1.0] * 3, [2.0] * 3),
         temperatures([1.0] * 3, [2.0] * 3, kept=(0.1, 0.2)),
     ),
