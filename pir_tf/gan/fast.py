@@ -67,8 +67,8 @@ _compiled_images = tf.function(_images, jit_compile=True, autograph=False)
 class FastDiscriminator:
     """The discriminator's passes in training mode: batch statistics, dropout.
 
-    Against the stock layers, the last convolution is Winograd's, the other convolutions of stride 1 are padded by
-    TensorFlow (oneDNN has no gradient for what is padded by hand), and batch normalization is its fused operation.
+    Against the stock layers, the last convolution is Winograd's, the other convolutions of stride 1 are padded within
+    the operation, and batch normalization is TensorFlow's fused operation.
 
     Args:
         discriminator: the functional model that `gan.networks.build_discriminator` makes.
@@ -165,6 +165,9 @@ def _layout(model: keras.Model) -> Layout:
 
 def _is_like(model: keras.Model, ours: Layout) -> bool:
     """Whether the model differs from ours in sizes and weights alone. The fused normalization takes float32 alone."""
+    kinds = [(type(layer).__name__, layer.name) for layer in model.layers]
+    if kinds != [(kind, name) for kind, name, _ in ours]:
+        return False  # before layers that are not Keras's are asked for their settings, which they may not tell
     return _layout(model) == ours and all(layer.dtype_policy.name == "float32" for layer in model.layers)
 
 
