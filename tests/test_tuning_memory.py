@@ -1,0 +1,59 @@
+"""A long tuning run needs no more memory than a short one.
+
+A thousand steps with the environment variable PIR_TF_LONG, which take a minute; 300 without.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = """
+import os
+import sys
+
+import keras
+import numpy as np
+
+from pir_tf.config import EstimatorConfig
+from pir_tf.data.sources import ImageSet, batches
+from pir_tf.estimator.model import build_network, with_pir
+from pir_tf.gan.networks import build_discriminator, build_generator
+from pir_tf.gan.train import optimizers
+from pir_tf.tuning import Tuner
+
+PAGE = os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def resident():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * PAGE
+
+
+class Show(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        print(resident(), flush=True)
+
+
+estimator = with_pir(build_network(EstimatorConfig("compact", "none", image_size=64), seed=0), temperature=0.01)
+tuner = Tuner(build_generator(2), build_discriminator(2), estimator, pir_weight=1000.0, seed=0, fast=True)
+tuner.compile(*optimizers(1e-5, 1e-5, 0.5))
+rng = np.random.default_rng(0)
+images = ImageSet(rng.integers(0, 256, (64, 64, 64, 3), np.uint8), np.arange(64, dtype=np.int32) % 2, ("a", "b"))
+data = batches(images, batch_size=2, seed=0, first_step=0)
+tuner.fit(data, epochs=10, steps_per_epoch=int(sys.argv[1]), callbacks=[Show()], verbose=0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident size is read from /proc")
+def test_ten_epochs_need_no_more_memory_than_two():
+    steps = 100 if os.environ.get("PIR_TF_LONG") else 30
+    done = subprocess.run([sys.executable, "-c", RUN, str(steps)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    sizes = [float(line) for line in done.stdout.split()]
+    assert len(sizes) == 10
+    # 240 steps that kept their batch of images would keep 24 MB, their gradients 4 GB.
+    assert max(sizes) - sizes[1] < 15, sizes
