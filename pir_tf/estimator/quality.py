@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 from scipy import stats
 
 from pir_tf.config import EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
-from pir_tf.estimator.model import PIREstimator, estimate, is_stock, with_pir
+from pir_tf.estimator.bins import expected_pir
+from pir_tf.estimator.model import PIREstimator, check_images, is_stock, outputs
 from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
 from pir_tf.interactions.records import Interactions
 
@@ -156,8 +158,10 @@ def cross_validated_quality(
 def _estimates(
     estimator: PIREstimator, images: npt.NDArray[np.uint8], config: EstimatorConfig
 ) -> npt.NDArray[np.float32]:
-    """[2, n]: at temperature 1 and at the config's."""
-    return np.stack([estimate(with_pir(estimator.network, temperature=t), images) for t in (1.0, config.temperature)])
+    """[2, n]: at temperature 1 and at the config's, from one pass through the network."""
+    check_images(images)
+    logits = tf.constant(outputs(estimator.network, images, batch_size=64))
+    return np.stack([expected_pir(logits, temperature).numpy() for temperature in (1.0, config.temperature)])
 
 
 def _report(
