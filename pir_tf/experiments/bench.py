@@ -22,11 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
-
 from pir_tf.commit import package_commit
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import fail
+from pir_tf.experiments.command_line import fail, parsed
 
 PEER_CASE = "tuning step, InceptionV3 at 75, batch 32"
 """The step that a peer is compared with."""
@@ -59,8 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, or 2 for a user's mistake.
     """
-    options = tyro.cli(BenchOptions, args=sys.argv[1:] if arguments is None else arguments, prog="pir-tf bench")
     try:
+        options = parsed(BenchOptions, sys.argv[1:] if arguments is None else arguments, prog="pir-tf bench")
         facts = bench(options)
         if options.json:
             from pir_tf.runs import said_in_one_sentence, write_json

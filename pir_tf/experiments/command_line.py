@@ -13,7 +13,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 from unittest import mock
 
 import tyro
@@ -29,6 +29,8 @@ The first word may name a preset: laptop (minutes on two CPU cores; used when no
 minute) or paper (every value of the paper). Each option below changes one field of it. "Source" names the section of the
 paper, D1 to D21 the deviations that the README lists. Where the environment variable PIR_TF_CACHE names a directory, runs share
 image sets, VGG16's activity and backbones' features there."""
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,35 @@ def parse(arguments: list[str]) -> Options:
         raise InputError(f"Preset {name!r} is unknown, expected one of {', '.join(PRESETS)}: name it first, or none.")
     if any(word.split("=")[0] == "--preset" for word in words):
         raise InputError("--preset was given as an option, expected as the first word: for example `run smoke`.")
-    default = Options(preset(name))
+    return parsed(
+        Options,
+        words,
+        default=Options(preset(name)),
+        prog="python -m pir_tf.experiments.run [smoke|laptop|paper]",
+        description=DESCRIPTION,
+    )
+
+
+def parsed(kind: type[Parsed], words: list[str], *, prog: str, **more: Any) -> Parsed:
+    """The options of a dataclass that a command line means.
+
+    Args:
+        kind: the dataclass; the string after each field is its help.
+        words: the command line.
+        prog: the command, for its help.
+        **more: what else the parser takes, such as the default.
+
+    Raises:
+        InputError: anything in it that can't be used, in one sentence.
+        SystemExit: `--help` was answered (code 0).
+    """
     asks_for_help = any(word in ("-h", "--help") for word in words)
     # Wide lines for errors, so that each sentence comes whole.
     columns = contextlib.nullcontext() if asks_for_help else mock.patch.dict(os.environ, COLUMNS="10000")
     said = io.StringIO()
     try:
         with columns, contextlib.redirect_stderr(said):
-            return tyro.cli(
-                Options,
-                default=default,
-                args=words,
-                prog="python -m pir_tf.experiments.run [smoke|laptop|paper]",
-                description=DESCRIPTION,
-            )
+            return tyro.cli(kind, args=words, prog=prog, **more)
     except SystemExit as end:
         if not end.code:
             raise

@@ -16,7 +16,7 @@ from typing import Annotated
 import tyro
 
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import fail
+from pir_tf.experiments.command_line import fail, parsed
 from pir_tf.experiments.publish import facts_table
 from pir_tf.report.tables import result_table
 from pir_tf.report.tidy import read_rows
@@ -46,11 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         0, or 2 for a user's mistake.
     """
     try:
-        options = tyro.cli(
-            PublishOptions,
-            args=sys.argv[1:] if arguments is None else arguments,
-            prog="python -m pir_tf.experiments.publish_sweep",
-        )
+        words = sys.argv[1:] if arguments is None else arguments
+        options = parsed(PublishOptions, words, prog="python -m pir_tf.experiments.publish_sweep")
         publish_sweep(options.sweep, options.folder, weights_from=options.weights_from)
     except InputError as error:
         fail(str(error))
@@ -121,7 +118,7 @@ def _overview(sweep: Path, rows: list[dict], weights_from: str) -> str:
             continue
         number = lambda key, row=row: "" if row.get(key) in (None, "") else f"{float(row[key]):.3g}"  # noqa: E731
         interval = f"{number('cohens_d')} ({number('d_low')} to {number('d_high')})" if number("cohens_d") else "undefined"
-        significant = {True: "yes", False: "no"}.get(row.get("significant"), "")
+        significant = {"True": "yes", "False": "no"}.get(str(row.get("significant")), "")
         cells = (f"[{name}]({name}/README.md)", number("pir_before"), number("pir_after"), interval, significant, "")
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text) + "\n"
