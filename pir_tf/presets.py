@@ -10,6 +10,7 @@ import dataclasses
 from pir_tf.checks import require
 from pir_tf.config import (
     PRESETS,
+    ComputeConfig,
     DataConfig,
     EstimatorConfig,
     EvaluationConfig,
@@ -70,6 +71,7 @@ def smoke() -> ExperimentConfig:
             laptop().tuning, steps=6, batch_size=8, log_every=2, gradients_every=2, true_pir_every=2, checkpoint_every=2
         ),
         evaluation=EvaluationConfig(images=64, diversity_pairs=20, judge=False),
+        compute=ComputeConfig(kernels="stock"),  # the fast forms are compiled, which six steps don't pay for
     )
 
 
