@@ -64,7 +64,9 @@ def parse_vgg(objective: str) -> VGGName:
     """
     kind, layer, rest = [*objective.split(":", 2), "", ""][:3]
     if kind != "vgg" or layer not in VGG_FILTERS:
-        raise _refused(objective, f"vgg:LAYER:k=N or vgg:LAYER:filters=12,40 with LAYER one of {', '.join(VGG_FILTERS)}")
+        raise _refused(
+            objective, f"vgg:LAYER:k=N or vgg:LAYER:filters=12,40 with LAYER one of {', '.join(VGG_FILTERS)}"
+        )
     count = VGG_FILTERS[layer]
     drawn = re.fullmatch(r"k=([0-9]{1,9})(?::seed=([0-9]{1,9}))?", rest)
     if drawn:

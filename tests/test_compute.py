@@ -10,7 +10,14 @@ from pir_tf.errors import InputError
 
 @pytest.mark.parametrize(
     "kernels, gpus, expected",
-    [("stock", 0, False), ("stock", 1, False), ("fast", 0, True), ("fast", 1, True), ("auto", 0, True), ("auto", 2, False)],
+    [
+        ("stock", 0, False),
+        ("stock", 1, False),
+        ("fast", 0, True),
+        ("fast", 1, True),
+        ("auto", 0, True),
+        ("auto", 2, False),
+    ],
 )
 def test_the_fast_forms_are_taken_when_asked_for_or_without_a_gpu(kernels, gpus, expected, monkeypatch):
     devices = {"CPU": ["/physical_device:CPU:0"], "GPU": [f"/physical_device:GPU:{i}" for i in range(gpus)]}

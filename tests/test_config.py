@@ -246,7 +246,10 @@ def test_bundled_networks_know_classes():
         (InteractionsConfig, {"objective": "color:red-green-blue"}),
         (InteractionsConfig, {"source": "csv:answers.csv", "objective": "not used"}),
         (InteractionsConfig, {"objective": "vgg:fc8:k=1000:seed=3", "vgg_weights": "none"}),
-        (InteractionsConfig, {"objective": "vgg:pool5:filters=511,0", "vgg_weights": "file:w.h5", "vgg_image_size": 96}),
+        (
+            InteractionsConfig,
+            {"objective": "vgg:pool5:filters=511,0", "vgg_weights": "file:w.h5", "vgg_image_size": 96},
+        ),
         (InteractionsConfig, {"scaling": "normalized"}),
         (GanConfig, {"loss": "saturating", "kind": "gan"}),
         (EstimatorConfig, {"weights": "file:w.npz", "layer": "mixed2", "trainable": "head", "image_size": 75}),

@@ -7,7 +7,16 @@ from pir_tf.objective_names import VGG_FILTERS, VGGName, is_vgg, parse_vgg, requ
 
 
 def test_layers_and_their_filters():
-    counts = {"pool1": 64, "pool2": 128, "pool3": 256, "pool4": 512, "pool5": 512, "fc6": 4096, "fc7": 4096, "fc8": 1000}
+    counts = {
+        "pool1": 64,
+        "pool2": 128,
+        "pool3": 256,
+        "pool4": 512,
+        "pool5": 512,
+        "fc6": 4096,
+        "fc7": 4096,
+        "fc8": 1000,
+    }
     assert VGG_FILTERS == counts and list(VGG_FILTERS) == list(counts)
 
 

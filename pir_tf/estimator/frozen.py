@@ -160,9 +160,7 @@ def _met(kernel: np.ndarray, size: tuple[int, int], strides: tuple[int, int], pa
         `[height * width * channels in, height out * width out * channels out]`.
     """
     rows, columns, channels_in, channels = kernel.shape
-    (down, high), (across, wide) = (
-        _meetings(*of, padding) for of in zip(size, (rows, columns), strides, strict=True)
-    )
+    (down, high), (across, wide) = (_meetings(*of, padding) for of in zip(size, (rows, columns), strides, strict=True))
     matrix = np.zeros((*size, channels_in, high, wide, channels))
     for y, k, row in down:
         for x, j, column in across:

@@ -97,5 +97,7 @@ def _features(name: str, features: npt.ArrayLike) -> npt.NDArray[np.float64]:
     if array.ndim != 2 or array.shape[1] < 1:
         raise InputError(f"{name} has shape {array.shape}, expected features [n, d]: give one row for each image.")
     if not np.isfinite(array).all():
-        raise InputError(f"{name} holds features that are not finite, expected numbers: check the images and the weights.")
+        raise InputError(
+            f"{name} holds features that are not finite, expected numbers: check the images and the weights."
+        )
     return array

@@ -73,7 +73,9 @@ class LinearModel:
         return self.coefficients.get(self.regressor)
 
 
-def fit(outcome: str, y: ArrayLike, regressors: Mapping[str, ArrayLike], *, about: str, left_out: int = 0) -> LinearModel:
+def fit(
+    outcome: str, y: ArrayLike, regressors: Mapping[str, ArrayLike], *, about: str, left_out: int = 0
+) -> LinearModel:
     """Least squares of an outcome on regressors and an intercept.
 
     A regressor that is the same in every row explains nothing: as a control it is left out, which changes no other
@@ -110,7 +112,9 @@ def fit(outcome: str, y: ArrayLike, regressors: Mapping[str, ArrayLike], *, abou
     note = None
     if len(used) < len(columns):
         dropped = " and ".join(name for name in controls if name in constant)
-        note = f"{dropped} {'is' if len(columns) - len(used) == 1 else 'are'} the same in every row, so not in the model"
+        note = (
+            f"{dropped} {'is' if len(columns) - len(used) == 1 else 'are'} the same in every row, so not in the model"
+        )
     wrong = _undefined(target, [columns[name] for name in used], used, about in constant)
     if wrong:
         return dataclasses.replace(model, reason=wrong)

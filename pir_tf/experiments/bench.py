@@ -174,10 +174,14 @@ def _peer_seconds(command: str) -> float:
     try:
         said = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=600, check=True).stdout
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise InputError(f"--peer {command!r} failed ({error}): give a command that runs the step and prints s/step.") from error
+        raise InputError(
+            f"--peer {command!r} failed ({error}): give a command that runs the step and prints s/step."
+        ) from error
     found = re.search(r"s/step\s+([0-9.]+)", said)
     if not found:
-        raise InputError(f"--peer {command!r} printed {said[-100:]!r}, expected a line with s/step SECONDS: make it print one.")
+        raise InputError(
+            f"--peer {command!r} printed {said[-100:]!r}, expected a line with s/step SECONDS: make it print one."
+        )
     return float(found.group(1))
 
 

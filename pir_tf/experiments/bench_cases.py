@@ -107,7 +107,10 @@ def _discriminator() -> tuple[dict[str, Callable], list, tf.Tensor]:
 
 def _estimator() -> tuple[dict[str, Callable], list, tf.Tensor]:
     estimator = _frozen_estimator(next(iter(ESTIMATORS)))
-    forms: dict[str, Callable] = {"stock": functools.partial(estimator.__call__, training=False), "fast": fast_frozen(estimator)}
+    forms: dict[str, Callable] = {
+        "stock": functools.partial(estimator.__call__, training=False),
+        "fast": fast_frozen(estimator),
+    }
     return forms, [], _images(32)
 
 

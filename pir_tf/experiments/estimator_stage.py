@@ -35,9 +35,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     return {}
 
 
-def _quality(
-    run: RunDirectory, estimator: PIREstimator, shown: Shown, interactions: Interactions
-) -> dict[str, Any]:
+def _quality(run: RunDirectory, estimator: PIREstimator, shown: Shown, interactions: Interactions) -> dict[str, Any]:
     """How well the estimator predicts images that it wasn't trained on. Source: D21."""
     config = run.config
     objective = true_pir(run)

@@ -124,10 +124,7 @@ def _truth(run: RunDirectory, before: np.ndarray, after: np.ndarray, labels: Sid
     objective, of_new = true_pir(run), true_pir(run, reuse=False)
     if objective is not None and of_new is not None and config.evaluation.source == "same":
         true = objective(before), of_new(after)
-        noisy = [
-            _observed(run, pir, classes, when)
-            for pir, classes, when in zip(true, labels, WHEN, strict=True)
-        ]
+        noisy = [_observed(run, pir, classes, when) for pir, classes, when in zip(true, labels, WHEN, strict=True)]
         return true, (noisy[0], noisy[1])
     return _people(run, before, after), None
 

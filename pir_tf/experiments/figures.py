@@ -41,7 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except OSError as error:
         place = error.filename or "The disk"
-        print(f"Error: {place} can't be used ({error.strerror}): mend that, or choose another place with --to.", file=sys.stderr)
+        print(
+            f"Error: {place} can't be used ({error.strerror}): mend that, or choose another place with --to.",
+            file=sys.stderr,
+        )
         return 2
     print(f"{count} figures: {directory / 'README.md'}")
     return 0
@@ -101,7 +104,9 @@ def redraw(directory: Path) -> int:
     rows = read_rows(directory / ROWS)
     lacking = [name for name in COLUMNS if rows and name not in rows[0]]
     if lacking:
-        raise InputError(f"{directory / ROWS} has no column {lacking[0]}, expected all of them: make it again from RUNS.")
+        raise InputError(
+            f"{directory / ROWS} has no column {lacking[0]}, expected all of them: make it again from RUNS."
+        )
     about = read_json(directory / COLLECTED) if (directory / COLLECTED).is_file() else {}
     drawn, fitted = draw_all(directory), fit_models(rows)
     write_json(directory / MODELS, as_json(fitted))

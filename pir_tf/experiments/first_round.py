@@ -181,5 +181,7 @@ def _compared(fields: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
         compared["interactions.objective"] = objective = str(fields["interactions.objective"])
         if is_vgg(objective):
             weights.append("interactions.vgg_weights")
-            compared.update({name: fields[name] for name in ("interactions.vgg_weights", "interactions.vgg_image_size")})
+            compared.update(
+                {name: fields[name] for name in ("interactions.vgg_weights", "interactions.vgg_image_size")}
+            )
     return {**compared, **{f"the file of {name}": files[name] for name in weights if name in files}}

@@ -67,7 +67,9 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         InputError: the directory holds no sweep.
     """
     if not (sweep / TABLES[0]).is_file():
-        raise InputError(f"{sweep} has no {TABLES[0]}, expected the directory of a sweep: name the --dir of pir-tf sweep.")
+        raise InputError(
+            f"{sweep} has no {TABLES[0]}, expected the directory of a sweep: name the --dir of pir-tf sweep."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
         shutil.copyfile(sweep / name, folder / name)
@@ -110,14 +112,19 @@ def _overview(sweep: Path, rows: list[dict], weights_from: str) -> str:
     text += [f"Weights: {weights_from}", ""] if weights_from else []
     text += ["[Figures and linear models over all of it](figures/README.md). `results.csv` has every number,"]
     text += ["`timings.csv` the times.", ""]
-    text += ["| experiment | mean PIR before | after | Cohen's d (95% interval) | p below 0.001 | |", "|---|---|---|---|---|---|"]
+    text += [
+        "| experiment | mean PIR before | after | Cohen's d (95% interval) | p below 0.001 | |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in rows:
         name, status = str(row.get("name")), str(row.get("status"))
         if status != "done":
             text.append(f"| {name} | | | | | {status}: {row.get('reason') or ''} |")
             continue
         number = lambda key, row=row: "" if row.get(key) in (None, "") else f"{float(row[key]):.3g}"  # noqa: E731
-        interval = f"{number('cohens_d')} ({number('d_low')} to {number('d_high')})" if number("cohens_d") else "undefined"
+        interval = (
+            f"{number('cohens_d')} ({number('d_low')} to {number('d_high')})" if number("cohens_d") else "undefined"
+        )
         significant = {"True": "yes", "False": "no"}.get(str(row.get("significant")), "")
         cells = (f"[{name}]({name}/README.md)", number("pir_before"), number("pir_after"), interval, significant, "")
         text.append(f"| {' | '.join(cells)} |")

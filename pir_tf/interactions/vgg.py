@@ -152,9 +152,7 @@ class VGGFeatures:
             found = self._call(tf.constant(floats))
             for part, values in zip(parts, found if isinstance(found, list | tuple) else [found], strict=True):
                 part.append(values.numpy())
-        return {
-            name: np.concatenate(part)[: len(images)] for name, part in zip(self._names, parts, strict=True)
-        }
+        return {name: np.concatenate(part)[: len(images)] for name, part in zip(self._names, parts, strict=True)}
 
 
 def weights_file(names: Sequence[str], weights: str, *, option: str = "interactions.vgg_weights") -> Path | None:
@@ -226,7 +224,9 @@ def _check_images(images: npt.NDArray[Any]) -> None:
             "[n, height, width, 3]: convert them first."
         )
     if images.dtype.kind == "u" and images.dtype != np.uint8:
-        raise InputError(f"The images have type {images.dtype}; expected uint8 or floats in [-1, 1]: convert them first.")
+        raise InputError(
+            f"The images have type {images.dtype}; expected uint8 or floats in [-1, 1]: convert them first."
+        )
     if images.dtype.kind == "f" and images.size:
         low, high = float(images.min()), float(images.max())  # a NaN anywhere makes both NaN
         if not (low >= -1.0 - RANGE_TOLERANCE and high <= 1.0 + RANGE_TOLERANCE):

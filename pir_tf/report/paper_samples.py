@@ -115,7 +115,12 @@ def draw(rows: Sequence[Row], images: np.ndarray) -> Any:
         own = [(row, image) for row, image in zip(rows, images, strict=True) if row["block"] == number]
         color = style.BEFORE_TEXT if own[0][0]["when"] == "before" else style.AFTER
         figure.text(
-            left / width, 1 - (top - 0.07) / height, own[0][0]["title"], color=color, fontsize=style.TEXT, fontweight="bold"
+            left / width,
+            1 - (top - 0.07) / height,
+            own[0][0]["title"],
+            color=color,
+            fontsize=style.TEXT,
+            fontweight="bold",
         )
         for row, image in own:
             x = left + (row["place"] % LINE) * (SIDE + GAP)

@@ -99,4 +99,3 @@ def _column(axes: Any, place: int, group: Group, table: Sequence[Row], value: st
         say(axes, text, column=place)
     counted = f"n = {len(known)}" if known else ""
     return f"{group.column}\n{counted}"
-

@@ -167,9 +167,7 @@ def _full(group: Group) -> dict[str, Any]:
     return style_of({"kind": group.kind, "layer": group.layer, "p_value": 0.0}, size=6)
 
 
-def _box(
-    x: float, y: float, way: tuple[int, int], far: float, width: float, height: float, extra: float
-) -> Box:
+def _box(x: float, y: float, way: tuple[int, int], far: float, width: float, height: float, extra: float) -> Box:
     """A label's place beside a point; `extra` is what an error bar adds to the point's sides."""
     gap = (_POINT + 1.5) * far
     side = gap + (extra if way[1] == 0 else 0.0)

@@ -73,7 +73,9 @@ def draw(rows: Sequence[Row]) -> Any:
     for line, curve in zip(grid, curves, strict=True):
         for axes, (field, x_label, nothing) in zip(line, AXES, strict=True):
             left = axes is line[0]
-            style.style_axes(axes, x=x_label, y="true mean PIR" if left else None, title=_title(curve) if left else None)
+            style.style_axes(
+                axes, x=x_label, y="true mean PIR" if left else None, title=_title(curve) if left else None
+            )
             points = [row for row in curve if row[field] is not None and row["pir_after"] is not None]
             if not points:
                 axes.set(xticks=[], yticks=[])
@@ -87,7 +89,9 @@ def draw(rows: Sequence[Row]) -> Any:
                     fontsize=style.SMALL, color=style.MUTED,
                 )  # fmt: skip
     figure.supxlabel(
-        "Points are named by the weight of PIR, w_PIR; bars are 95% intervals of KID", fontsize=style.SMALL, color=style.MUTED
+        "Points are named by the weight of PIR, w_PIR; bars are 95% intervals of KID",
+        fontsize=style.SMALL,
+        color=style.MUTED,
     )
     for axes, labels in labelled:
         label_points(axes, labels)
@@ -115,7 +119,11 @@ def _points(axes: Any, points: Sequence[Row], field: str) -> list[Label]:
     tuned = [row for row in points if row["label"] != BEFORE]
     joined = [row for row in tuned if row["fools_weight"] != 0.0]
     axes.plot(
-        [row[field] for row in joined], [row["pir_after"] for row in joined], color=style.AFTER, linewidth=0.9, alpha=0.5
+        [row[field] for row in joined],
+        [row["pir_after"] for row in joined],
+        color=style.AFTER,
+        linewidth=0.9,
+        alpha=0.5,
     )
     labels = []
     for row in points:

@@ -191,7 +191,9 @@ def stage_rows(stages: dict[str, dict[str, Any] | None]) -> list[Row]:
 
 def _parts(parts: dict[str, Any]) -> str:
     """Where a stage's time went: its parts of half a second and more, the longest first."""
-    known = {name: seconds for name, value in parts.items() if (seconds := finite(value)) is not None and seconds >= 0.5}
+    known = {
+        name: seconds for name, value in parts.items() if (seconds := finite(value)) is not None and seconds >= 0.5
+    }
     longest = sorted(known, key=lambda name: -known[name])
     return ", ".join(f"{name} {duration(known[name])}" for name in longest)
 

@@ -76,7 +76,9 @@ def network(kind):
     return backbones.inception_v3(size, layer=layer, seed=1), 64
 
 
-@pytest.fixture(scope="module", params=["compact", "small inception", "mixed2", pytest.param("whole", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=["compact", "small inception", "mixed2", pytest.param("whole", marks=pytest.mark.slow)]
+)
 def built(request):
     """A network with random weights in every place, its float64 copy, and a size of images."""
     model, size = network(request.param)

@@ -21,7 +21,9 @@ def by_hand(x, kernel, strides, padding):
     if padding == "SAME":
         lacking = [max((-(-size // stride) - 1) * stride + k - size, 0) for size, k, stride in sizes]
         x = np.pad(x, [(0, 0), *((n // 2, n - n // 2) for n in lacking), (0, 0)])
-    out = [range(0, size - k + 1, stride) for size, k, stride in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)]
+    out = [
+        range(0, size - k + 1, stride) for size, k, stride in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
+    ]
     patch = lambda i, j: x[:, i : i + kernel.shape[0], j : j + kernel.shape[1]]  # noqa: E731
     return np.stack([np.stack([np.tensordot(patch(i, j), kernel, 3) for j in out[1]], 1) for i in out[0]], 1)
 

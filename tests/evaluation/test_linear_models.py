@@ -64,7 +64,9 @@ def test_a_sample_worked_by_hand():
     assert model.coefficients["intercept"].beta == pytest.approx(0.5)
     assert slope.standard_error == pytest.approx(math.sqrt(0.1 / 5))
     assert slope.t == pytest.approx(1.4 / math.sqrt(0.02))
-    assert slope.interval == pytest.approx((1.4 - 4.302653 * math.sqrt(0.02), 1.4 + 4.302653 * math.sqrt(0.02)), rel=1e-6)
+    assert slope.interval == pytest.approx(
+        (1.4 - 4.302653 * math.sqrt(0.02), 1.4 + 4.302653 * math.sqrt(0.02)), rel=1e-6
+    )
     assert slope.p_value == pytest.approx(0.0100505, rel=1e-4)
     assert model.r_squared == pytest.approx(0.98)
     assert model.correlation == pytest.approx(7 / math.sqrt(50))

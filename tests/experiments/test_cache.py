@@ -17,7 +17,11 @@ class Maker:
     def __call__(self):
         self.calls += 1
         rng = np.random.default_rng(self.calls)
-        return {"a": rng.random((3, 4)), "b": rng.integers(0, 256, 5).astype(np.uint8), "empty": np.zeros((0, 2), np.float32)}
+        return {
+            "a": rng.random((3, 4)),
+            "b": rng.integers(0, 256, 5).astype(np.uint8),
+            "empty": np.zeros((0, 2), np.float32),
+        }
 
 
 @pytest.fixture

@@ -46,7 +46,11 @@ def made(tmp_path_factory):
 
 def test_everything_is_written_and_nothing_else(made):
     assert {path.name for path in made.iterdir()} == FILES
-    assert [row["experiment"] for row in read_rows(made / "experiments.csv")] == ["color-blue", "color-red", "color-red-blue"]
+    assert [row["experiment"] for row in read_rows(made / "experiments.csv")] == [
+        "color-blue",
+        "color-red",
+        "color-red-blue",
+    ]
     models = json.loads((made / "models.json").read_text())
     assert models["change_on_estimated"]["beta"] == pytest.approx(1.5)
     assert len((made / "figure-3.csv").read_text().splitlines()) == 1 + 4 * 12

@@ -58,7 +58,9 @@ def test_an_unknown_batch_is_refused():
         counted(tf.matmul, (None, 3), (3, 5))
 
 
-@pytest.mark.parametrize("build, inputs", [(build_generator, [(2, 64), (2, 2)]), (build_discriminator, [(2, 64, 64, 3)])])
+@pytest.mark.parametrize(
+    "build, inputs", [(build_generator, [(2, 64), (2, 2)]), (build_discriminator, [(2, 64, 64, 3)])]
+)
 def test_whole_networks(build, inputs):
     network = build(2)
 

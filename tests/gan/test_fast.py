@@ -14,7 +14,9 @@ CLASSES = 3
 
 def latents(batch, seed=0):
     rng = np.random.default_rng(seed)
-    return tf.constant(rng.standard_normal((batch, 64)), tf.float32), tf.one_hot(rng.integers(0, CLASSES, batch), CLASSES)
+    return tf.constant(rng.standard_normal((batch, 64)), tf.float32), tf.one_hot(
+        rng.integers(0, CLASSES, batch), CLASSES
+    )
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,9 @@ def test_another_generator_is_called_as_it_is():
     np.testing.assert_array_equal(fast_generator(generator)(*given), generator(given))
 
 
-@pytest.mark.parametrize("settings", [{"leaky_3": {"negative_slope": 0.1}}, {"upsample_4": {"interpolation": "bilinear"}}])
+@pytest.mark.parametrize(
+    "settings", [{"leaky_3": {"negative_slope": 0.1}}, {"upsample_4": {"interpolation": "bilinear"}}]
+)
 def test_a_generator_with_our_names_and_other_settings_is_called_as_it_is(generator, settings):
     other = changed(generator, **settings)
     z, one_hot = latents(1)

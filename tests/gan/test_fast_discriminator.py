@@ -36,9 +36,7 @@ def variables(network):
 
 
 def stateless(network, x):
-    outputs, _ = network.stateless_call(
-        network.trainable_variables, network.non_trainable_variables, x, training=True
-    )
+    outputs, _ = network.stateless_call(network.trainable_variables, network.non_trainable_variables, x, training=True)
     return outputs
 
 

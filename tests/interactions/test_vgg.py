@@ -1,6 +1,5 @@
 """VGG16 objectives against a network in NumPy, their bounds, and the weights that they accept."""
 
-
 import keras
 import numpy as np
 import pytest
@@ -64,9 +63,9 @@ def test_deeper_pools_equal_too(all_pools):
 
 
 def test_means_of_positions(low):
-    means = vgg.VGGFeatures(
-        ("pool1",), measure=vgg.position_means, weights="none", image_size=SIZE, seed=3
-    )(by_hand.pictures())["pool1"]
+    means = vgg.VGGFeatures(("pool1",), measure=vgg.position_means, weights="none", image_size=SIZE, seed=3)(
+        by_hand.pictures()
+    )["pool1"]
     expected = by_hand.pools(by_hand.pictures(), by_hand.weights_of(low), SIZE, 1)[0].mean(axis=(1, 2))
     np.testing.assert_allclose(means, expected, rtol=2e-5)
 
@@ -85,7 +84,9 @@ def test_top_layers_are_their_formulas():
     np.testing.assert_allclose(energies["pool5"], (x**2).sum(axis=(1, 2)), rtol=1e-3)
     x = x.reshape(2, -1)
     assert x.shape[1] == 25088
-    for name, (kernel, bias) in zip(names[1:], zip(*[iter(by_hand.weights_of(features)[-6:])] * 2, strict=True), strict=True):
+    for name, (kernel, bias) in zip(
+        names[1:], zip(*[iter(by_hand.weights_of(features)[-6:])] * 2, strict=True), strict=True
+    ):
         x = x @ kernel + bias
         if name == "fc8":
             assert (x < 0).any()  # logits, which no ReLU cut
@@ -229,7 +230,9 @@ def test_imagenet_without_a_network_names_the_right_file(monkeypatch):
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     for layer, name in (("pool5", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
                         ("fc6", "vgg16_weights_tf_dim_ordering_tf_kernels.h5")):  # fmt: skip
-        with pytest.raises(InputError, match=rf"VGG16's ImageNet weights .*{name} in .*--interactions\.vgg_weights file:PATH"):
+        with pytest.raises(
+            InputError, match=rf"VGG16's ImageNet weights .*{name} in .*--interactions\.vgg_weights file:PATH"
+        ):
             vgg.weights_file((layer,), "imagenet")
 
 

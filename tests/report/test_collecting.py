@@ -87,7 +87,9 @@ def test_places_without_experiments_are_refused(tmp_path):
 
 def sweep_table(path, lines):
     """A sweep's results.csv: its own columns, then ours."""
-    rows = [{"suite": "s", "name": row["experiment"], "status": status, "reason": why, **row} for row, status, why in lines]
+    rows = [
+        {"suite": "s", "name": row["experiment"], "status": status, "reason": why, **row} for row, status, why in lines
+    ]
     write_rows(path, rows, ("suite", "name", "status", "reason", *COLUMNS))
 
 

@@ -163,7 +163,11 @@ def curve(kid=True):
 def test_the_trade_off_has_a_named_point_for_each_weight_and_one_before():
     table = paper_tradeoff.table(curve())
     assert [row["label"] for row in table] == ["before tuning", "0", "100", "1,000", "1,000, no generator loss"]
-    assert table[0]["pir_after"] == 0.5 and table[0]["ms_ssim_after"] == pytest.approx(0.39) and table[0]["kid_after"] == 0.05
+    assert (
+        table[0]["pir_after"] == 0.5
+        and table[0]["ms_ssim_after"] == pytest.approx(0.39)
+        and table[0]["kid_after"] == 0.05
+    )
     figure = paper_tradeoff.draw(table)
     left, right = figure.axes
     for axes, field in ((left, "ms_ssim_after"), (right, "kid_after")):

@@ -136,7 +136,10 @@ def test_scaling_sentence():
     both = {"before_mean": 0.149, "after_mean": 0.153, "cohens_d": 0.1, "cohens_d_interval": [-0.3, 0.4]}
     scaling = {"percent_clipped_shown": 1.56, "percent_clipped_before": 7.8, "percent_clipped_after": 100.0}
     said = scaling_sentence({"scaling": scaling, "unscaled": both})
-    for words in ("mean 0.5 and standard deviation 0.25", "(1.6% of those, 7.8% of those before, 100.0% of those after tuning)"):
+    for words in (
+        "mean 0.5 and standard deviation 0.25",
+        "(1.6% of those, 7.8% of those before, 100.0% of those after tuning)",
+    ):
         assert words in said
     assert "from 0.149 to 0.153 (d = 0.1" in said
     assert scaling_sentence({}) is None and scaling_sentence({"scaling": None, "unscaled": None}) is None

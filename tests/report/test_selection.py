@@ -13,7 +13,9 @@ def names(rows):
 
 
 def pairs(rows):
-    return [(comparison.field, base["experiment"], other["experiment"]) for comparison, base, other in comparisons(rows)]
+    return [
+        (comparison.field, base["experiment"], other["experiment"]) for comparison, base, other in comparisons(rows)
+    ]
 
 
 def test_every_experiment_of_the_paper_s_method_is_taken_once():
@@ -47,7 +49,11 @@ def test_other_settings_than_the_paper_s_are_left_to_the_comparisons():
 def test_an_objective_that_was_run_at_several_sizes_counts_with_the_common_one():
     common = [experiment(f"vgg:pool1:filters={i}", estimator__trainable="head") for i in range(3)]
     tuned = experiment("vgg:pool1:filters=1", name="fine-tuned", estimator__trainable="all")
-    assert names(by_the_paper([tuned, *common])) == ["vgg-pool1-filters=1", "vgg-pool1-filters=0", "vgg-pool1-filters=2"]
+    assert names(by_the_paper([tuned, *common])) == [
+        "vgg-pool1-filters=1",
+        "vgg-pool1-filters=0",
+        "vgg-pool1-filters=2",
+    ]
     assert "fine-tuned" not in names(by_the_paper([*common, tuned]))
 
 
@@ -84,7 +90,10 @@ def test_the_bundled_generator_s_training_is_no_setting():
     a, b = experiment(name="a", gan__steps=1), experiment(name="b", gan__steps=2, estimator__output="scalar")
     assert pairs([a, b]) == [("output", "a", "b")]
     trained = {"gan__generator": "train"}
-    a, b = experiment(name="a", gan__steps=1, **trained), experiment(name="b", gan__steps=2, gan__loss="saturating", **trained)
+    a, b = (
+        experiment(name="a", gan__steps=1, **trained),
+        experiment(name="b", gan__steps=2, gan__loss="saturating", **trained),
+    )
     assert pairs([a, b]) == []
 
 
@@ -107,9 +116,7 @@ def test_second_rounds_need_both_effect_sizes():
 
 
 def test_every_row_of_the_paper_has_a_column():
-    assert {group_of(row) for row in whole()} == {
-        group for group in GROUPS if group.layer not in ("fc6", "fc7", "fc8")
-    }
+    assert {group_of(row) for row in whole()} == {group for group in GROUPS if group.layer not in ("fc6", "fc7", "fc8")}
     assert group_of(experiment("vgg:pool1:k=5")) is None
     assert len({(group.color, group.marker) for group in GROUPS}) == len(GROUPS)
 

@@ -86,7 +86,9 @@ def test_what_is_missing_or_undefined_is_none():
     assert {name for name, value in empty.items() if value is None} == {
         name for name, kind in COLUMNS.items() if kind is not str and name != "round"
     }
-    odd = results(1.0, cohens_d=None, cohens_d_interval=None, p_value=float("nan"), significant=None, diversity=None, true=None)
+    odd = results(
+        1.0, cohens_d=None, cohens_d_interval=None, p_value=float("nan"), significant=None, diversity=None, true=None
+    )
     row = row_of(config(), odd)
     assert row["cohens_d"] is None and row["d_low"] is None and row["p_value"] is None and row["significant"] is None
     assert row["ms_ssim_after"] is None and row["collapsed"] is None and row["estimator_bias"] is None
