@@ -50,7 +50,7 @@ def load_data(run: RunDirectory) -> ImageSet:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(data: DataConfig, seed: int, one_class: bool, cache: Path | None) -> ImageSet:
+def _load(data: DataConfig, seed: int, one_class: bool, cache: Path | None = None) -> ImageSet:
     """Loads the images once for all stages of a process; with one class, that of a GAN without classes (2.1)."""
     print(f"Loading real images from {data.source}", flush=True)
     image_set = _rendered(data, seed, cache) if data.source == "landscapes" else _from_source(data, seed)

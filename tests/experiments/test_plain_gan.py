@@ -9,6 +9,7 @@ import pytest
 from commands import command
 
 from pir_tf.config import DataConfig
+from pir_tf.data import sources
 from pir_tf.experiments.gan_stage import _load
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.networks import build_discriminator, build_generator
@@ -20,6 +21,17 @@ def test_all_real_images_are_of_one_class():
     assert np.array_equal(with_classes.images, without.images)
     assert with_classes.labels.any() and not without.labels.any()
     assert without.class_names == ("landscape",)
+
+
+def test_landscapes_are_rendered_once_for_all_runs_with_a_cache(tmp_path, monkeypatch):
+    first = _load(DataConfig(count=18), 0, False, tmp_path)
+    monkeypatch.setattr(sources, "load", lambda *_, **__: pytest.fail("rendered again"))
+    _load.cache_clear()  # as in another process
+    second = _load(DataConfig(count=18), 0, False, tmp_path)
+    assert second.digest == first.digest and second.class_names == first.class_names
+    _load.cache_clear()
+    with pytest.raises(pytest.fail.Exception):
+        _load(DataConfig(count=18), 1, False, tmp_path)
 
 
 def test_the_class_of_other_images_is_named_by_theirs(tmp_path):
