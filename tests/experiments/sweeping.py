@@ -1,6 +1,7 @@
 """A sweep of stand-ins for experiments, as tests of the sweep use it."""
 
 import csv
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ class Sweep:
         return subprocess.Popen(
             line, env={**ENVIRONMENT, "FAKE_JOURNAL": str(self.journal), **environment}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # A shell without a terminal starts its jobs deaf to Ctrl-C, and they their children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
 
     def run(self, *words, code=0, **environment):

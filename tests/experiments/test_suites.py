@@ -113,7 +113,7 @@ def test_laptop_vgg_runs_read_out_a_middle_layer_of_inception():
     estimator = config.estimator
     assert (estimator.backbone, estimator.layer, estimator.trainable) == ("inception_v3", "mixed2", "head")
     assert (estimator.image_size, estimator.weights, estimator.input_range) == (96, "file:a/inception.h5", (0.0, 1.0))
-    assert (config.interactions.vgg_weights, config.interactions.vgg_image_size) == ("file:b/vgg.h5", 224)
+    assert (config.interactions.vgg_weights, config.interactions.vgg_image_size) == ("file:b/vgg.h5", 112)
 
 
 def test_paper_vgg_runs_are_the_preset_but_for_objective_and_weights():

@@ -39,7 +39,9 @@ def test_a_shared_cache_changes_no_result(tmp_path, monkeypatch):
     first = run(tmp_path, "first", *words)
     entries = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
     kinds = sorted(name.split("-")[0] for name in entries)
-    assert kinds == ["images"] * 3 + ["vgg"] * 6  # shown, for the quality, before tuning; pool1 and pool2 of each
+    assert (
+        kinds == ["images"] * 3 + ["landscapes"] + ["vgg"] * 6
+    )  # shown, for the quality, before tuning; pool1 and pool2 of each
     lower = ["--interactions.objective", "vgg:pool1:filters=3"]
     second = run(tmp_path, "second", *lower)
     assert entries == {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
