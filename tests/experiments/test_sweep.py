@@ -116,9 +116,11 @@ def test_kill_9_in_the_middle_and_a_rerun_give_the_bytes_of_an_unbroken_sweep(sw
     (tmp_path / "elsewhere").mkdir()
     unbroken = Sweep(tmp_path / "elsewhere" / "unbroken")
     unbroken.run("colors", *PAIRS, code=1, FAKE_FAIL="color-red-green-blue")
-    process = swept.start("colors", *PAIRS, "--jobs", jobs, FAKE_SECONDS="0.3")
+    process = swept.start(
+        "colors", *PAIRS, "--jobs", jobs, FAKE_HANG="color-red-blue", FAKE_FAIL="color-red-green-blue"
+    )
     wait_for(lambda: (swept.root / "color-red-green/report/done.json").exists())
-    wait_for(lambda: (swept.root / "color-red-blue/gan/done.json").exists())
+    wait_for(lambda: (swept.root / "color-red-blue/interactions/done.json").exists())
     process.kill()
     process.communicate()
     assert not (swept.root / "color-red-blue/report/done.json").exists()
