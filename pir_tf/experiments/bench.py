@@ -102,11 +102,12 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     print("\n" + _HEADER)
     for name, build in chosen:
         rounds = min(options.rounds, 5) if LARGE in name else options.rounds
-        for row in _measure(build(), rates["convolution"], rounds):
+        case = build()
+        for row in _measure(case, rates["convolution"], rounds):
             facts["rows"].append(row)
             print(_line(row), flush=True)
         if name == PEER_CASE and options.peer:
-            facts["peer"] = _against_peer(build(), options.peer)
+            facts["peer"] = _against_peer(case, options.peer)
             print(_peer_sentence(facts["peer"]), flush=True)
     print(_EXPLANATION)
     return facts
@@ -162,7 +163,9 @@ def _against_peer(case: Any, command: str, turns: int = 3) -> dict[str, Any]:
         ours.append(statistics.median(_times({"fast": case.forms["fast"]}, 7)["fast"]))
         theirs.append(_peer_seconds(command))
     ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
-    return {"command": os.path.basename(shlex.split(command)[-1]) if command else "", "case": case.name} | {
+    return {
+        "command": " ".join(os.path.basename(word) for word in shlex.split(command)),
+        "case": case.name,
         "ours_s": ours,
         "peer_s": theirs,
         "times_as_fast_as_peer": statistics.median(ratios),

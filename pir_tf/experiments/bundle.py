@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pir_tf import compute
 from pir_tf.errors import InputError
+from pir_tf.experiments.command_line import fail
 from pir_tf.runs import atomic, read_json
 
 
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         bundle(Path(words[0]))
     except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        fail(str(error))
         return 2
     return 0
 

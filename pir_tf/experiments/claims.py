@@ -11,9 +11,9 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from pir_tf.errors import InputError
+from pir_tf.experiments.command_line import Parser, fail
 from pir_tf.runs import atomic, write_json
 
 DESCRIPTION = """Judges every claim of the paper by the experiments in RUNS: its number, ours with the interval, a verdict.
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = _parse(sys.argv[1:] if arguments is None else arguments)
         print(make(options.runs, to=options.to, readme=options.readme), flush=True)
     except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        fail(str(error))
         return 2
     except BrokenPipeError:
         # The reader has seen enough; what was to be written is written.
@@ -86,14 +86,9 @@ def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = 
     return as_text(rows, shutil.get_terminal_size().columns)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[:1].upper()}{message[1:]}: see pir-tf claims --help.")
-
-
 def _parse(arguments: list[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="pir-tf claims", description=DESCRIPTION, formatter_class=raw)
+    parser = Parser(prog="pir-tf claims", description=DESCRIPTION, formatter_class=raw)
     add = parser.add_argument
     add("runs", nargs="*", type=Path, metavar="RUNS", help="run directories, sweeps or published folders")
     add("--to", type=Path, metavar="DIR", help=f"also write {TABLE}, {NUMBERS} and {PAGE} there")

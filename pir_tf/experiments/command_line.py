@@ -5,6 +5,7 @@ Nothing heavy is imported here, so `--help` answers at once.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import os
@@ -13,7 +14,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 from unittest import mock
 
 import tyro
@@ -98,6 +99,14 @@ def parsed(kind: type[Parsed], words: list[str], *, prog: str, **more: Any) -> P
         if not end.code:
             raise
         raise InputError(_sentence(said.getvalue())) from None
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one sentence, as an `InputError`, for commands that aren't made from a dataclass."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuses the command line."""
+        raise InputError(f"{message[:1].upper()}{message[1:]}: see {self.prog} --help.")
 
 
 def public_command(arguments: list[str]) -> str:

@@ -7,6 +7,7 @@ import time
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
 from pir_tf.objective_names import TOP_IMAGE_SIZE, TOP_LAYERS, is_vgg, parse_vgg
+from pir_tf.report.numbers import about_as_long
 
 GENERATOR_FLOPS = 0.54e9
 """Operations of one image through the generator of C.2 (a multiplication and an addition are two)."""
@@ -36,8 +37,8 @@ def describe(config: ExperimentConfig) -> str:
     lines += [f"  {name} = {_text(value)}" for name, value in flatten(config).items()]
     lines += ["", "Counts", *(f"  {name:<46}{value:>12,}" for name, value in counts(config).items())]
     lines += ["", f"About how long here ({rate / 1e9:.0f} GFLOP/s in a convolution, {os.cpu_count()} cores)"]
-    lines += [f"  {stage:<46}{_duration(seconds):>12}" for stage, seconds in times.items()]
-    lines += [f"  {'in all, and about a minute of imports and files':<46}{_duration(sum(times.values())):>12}"]
+    lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in times.items()]
+    lines += [f"  {'in all, and about a minute of imports and files':<46}{about_as_long(sum(times.values())):>12}"]
     lines += ["", f"About how much memory: {memory_megabytes(config) / 1000:.1f} GB. Nothing was run."]
     return "\n".join(lines)
 
@@ -169,13 +170,6 @@ def _convolution_rate() -> float:
         convolve().numpy()
         best = min(best, time.perf_counter() - start)
     return 2 * 16 * 32 * 32 * 9 * 128 * 128 / best
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 def _text(value: object) -> str:

@@ -9,9 +9,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pir_tf.errors import InputError
+from pir_tf.experiments.command_line import Parser, fail
 from pir_tf.runs import atomic, read_json, write_json
 
 DESCRIPTION = """Draws the paper's figures over many experiments and fits its linear models.
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             directory = options.to or DEFAULT
             count = make(options.runs, directory, seed=options.seed)
     except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        fail(str(error))
         return 2
     except OSError as error:
         place = error.filename or "The disk"
@@ -127,14 +128,9 @@ def _write(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[:1].upper()}{message[1:]}: see pir-tf figures --help.")
-
-
 def _parse(arguments: list[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="pir-tf figures", description=DESCRIPTION, formatter_class=raw)
+    parser = Parser(prog="pir-tf figures", description=DESCRIPTION, formatter_class=raw)
     add = parser.add_argument
     add("runs", nargs="*", type=Path, metavar="RUNS", help="run directories, sweeps or published folders")
     add("--to", type=Path, metavar="DIR", help=f"where the figures go (default: {DEFAULT})")

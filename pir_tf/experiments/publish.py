@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pir_tf.errors import InputError
+from pir_tf.experiments.command_line import fail
 from pir_tf.images import grid, save_png
 from pir_tf.report.tables import result_table
 from pir_tf.runs import atomic, read_json
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         publish(Path(words[0]), Path(words[1]))
     except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        fail(str(error))
         return 2
     return 0
 

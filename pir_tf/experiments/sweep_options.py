@@ -6,10 +6,10 @@ import argparse
 import math
 import os
 from pathlib import Path
-from typing import NoReturn
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
+from pir_tf.experiments.command_line import Parser
 from pir_tf.experiments.suites import SUITES
 from pir_tf.experiments.suites_sizes import SIZES, Weights
 from pir_tf.objective_names import VGG_FILTERS
@@ -39,13 +39,8 @@ def weights_of(options: argparse.Namespace) -> Weights:
     return Weights(inception, vgg, (low, high), tuple(options.vgg_layers))
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[:1].upper()}{message[1:]}: see pir-tf sweep --help.")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="pir-tf sweep", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="pir-tf sweep", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add(
         "suites",

@@ -11,7 +11,7 @@ from typing import TextIO
 from pir_tf.experiments.sweep_jobs import DONE, FAILED, NOT_RUN, RUNNING, WAITING, Job
 from pir_tf.experiments.sweep_results import timing_row
 from pir_tf.experiments.sweep_schedule import Progress
-from pir_tf.report.numbers import number
+from pir_tf.report.numbers import about_as_long, number
 from pir_tf.runs import STAGES, read_json
 
 EVERY = 1.0
@@ -72,7 +72,7 @@ def table(
         columns: Characters of a line.
         lines: Lines at most.
     """
-    head = f"{title}: {_counts(progress, asked)}; {duration(now - progress.began)} so far, "
+    head = f"{title}: {_counts(progress, asked)}; {about_as_long(now - progress.began)} so far, "
     rows = [head + _left(progress, asked, capacity, now)]
     width = max((len(name) for name in asked), default=0)
     order = {RUNNING: 0, FAILED: 1, WAITING: 2, DONE: 3, NOT_RUN: 4}
@@ -125,14 +125,6 @@ def stage_of(job: Job) -> str:
     return f"{stage} {bars[-1]}%" if bars else stage
 
 
-def duration(seconds: float) -> str:
-    """Seconds in words of the largest unit that fits twice."""
-    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
-
-
 def _counts(progress: Progress, asked: list[str]) -> str:
     states = [progress.states[name][0] for name in asked]
     counted = [
@@ -144,13 +136,13 @@ def _counts(progress: Progress, asked: list[str]) -> str:
 
 def _left(progress: Progress, asked: list[str], capacity: int, now: float) -> str:
     seconds = seconds_left(progress, asked, capacity, now)
-    return "time left unknown until one is done" if seconds is None else f"about {duration(seconds)} left"
+    return "time left unknown until one is done" if seconds is None else f"about {about_as_long(seconds)} left"
 
 
 def _detail(progress: Progress, name: str, state: str, reason: str, now: float) -> str:
     job = progress.jobs[name]
     if state == RUNNING:
-        return f"{stage_of(job)}, {duration(now - progress.started[name])}"
+        return f"{stage_of(job)}, {about_as_long(now - progress.started[name])}"
     if name in progress.held:
         return HELD
     return _came_out(job).removeprefix(", ") if state == DONE else reason
@@ -161,4 +153,4 @@ def _came_out(job: Job) -> str:
     gain = (
         f", d = {number(read_json(path).get('cohens_d'), 2, signed=True, missing='undefined')}" if path.exists() else ""
     )
-    return f"{gain}, {duration(seconds)}" if seconds is not None else gain
+    return f"{gain}, {about_as_long(seconds)}" if seconds is not None else gain

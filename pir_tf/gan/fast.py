@@ -103,9 +103,8 @@ class FastDiscriminator:
             x = _leaky(self._convolve(x, index) + tf.convert_to_tensor(convolution.bias))
             x = self._normalize(x, norm, update=update)
             if index in self._dropouts:
-                with (
-                    contextlib.nullcontext() if update else keras.StatelessScope()
-                ):  # which keeps a new seed state to itself
+                # A scope of its own keeps the new seed state to itself.
+                with contextlib.nullcontext() if update else keras.StatelessScope():
                     x = self._dropouts[index](x, training=True)
         x = tf.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
         kernels, biases = ([tf.convert_to_tensor(getattr(h, name)) for h in self._heads] for name in ("kernel", "bias"))

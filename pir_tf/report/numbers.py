@@ -109,3 +109,11 @@ def plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(plain(item) for item in value) or "(empty)"
     return str(value) or "(empty)"
+
+
+def about_as_long(seconds: float) -> str:
+    """An estimate of time in words, of the largest unit that fits twice: `41 seconds`, `3 minutes`."""
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

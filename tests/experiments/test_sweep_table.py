@@ -13,7 +13,8 @@ from pir_tf.experiments.suites import SUITES
 from pir_tf.experiments.suites_sizes import Weights
 from pir_tf.experiments.sweep_jobs import DONE, FAILED, RUNNING, WAITING, jobs_of
 from pir_tf.experiments.sweep_schedule import Progress
-from pir_tf.experiments.sweep_table import Display, duration, seconds_left, stage_of, table
+from pir_tf.experiments.sweep_table import Display, seconds_left, stage_of, table
+from pir_tf.report.numbers import about_as_long
 from pir_tf.runs import write_json
 
 
@@ -110,7 +111,7 @@ def test_the_stage_of_a_running_job_comes_with_the_last_percent_of_its_log(tmp_p
     [(0, "0 seconds"), (119, "119 seconds"), (120, "2 minutes"), (7200, "2 hours"), (172_800, "2 days")],
 )
 def test_durations_are_in_words(seconds, words):
-    assert duration(seconds) == words
+    assert about_as_long(seconds) == words
 
 
 def test_lines_not_a_table_where_nobody_sees_a_terminal(progress):
