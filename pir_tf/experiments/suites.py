@@ -122,8 +122,8 @@ def trade_off(size: str, weights: Weights) -> list[Experiment]:
 def ablations(size: str, weights: Weights) -> list[Experiment]:
     """What the paper compares in words, each beside its baseline.
 
-    Scalar against bins and temperature 1 against 0.01 (C.3), scaled PIR (C.5), the length for three colours (4.2), and in
-    GANs trained from scratch the saturating loss (2.1) and no classes (footnote 1).
+    Scalar against bins and temperature 1 against 0.01 (C.3), scaled PIR (C.5), the length for three colours (4.2) and for
+    two single filters, and in GANs trained from scratch the saturating loss (2.1) and no classes (footnote 1).
     """
     blue, pair = _color(size, weights, "color:blue"), _color(size, weights, "color:red-blue")
     filters = {layer: _single(size, weights, layer, 0) for layer in ("pool1", "pool3", "pool4")}
@@ -139,6 +139,9 @@ def ablations(size: str, weights: Weights) -> list[Experiment]:
     other = SIZES[size].three_colors_other
     for base in colors(size, weights)[-3:]:
         found += [base, _variant(base, f"{other}-steps", tuning={"steps": other})]
+    longer = SIZES[size].longer
+    for base in (filters["pool3"], filters["pool4"]):
+        found += [base, _variant(base, f"{longer}-steps", tuning={"steps": longer})]
     return _without_repeats(found + _gan_ablations(size, weights))
 
 

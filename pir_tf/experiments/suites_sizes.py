@@ -24,6 +24,7 @@ class Size:
         iterated: Single filters of each layer that get a second round. Source: A.3.
         three_colors: Tuning steps of the three-colour objectives. Source: 4.2.
         three_colors_other: The other length that the ablation shows beside it. Source: 4.2 (a tenth, or ten times).
+        longer: Tuning steps that two single filters get beside their own, to see whether more steps help. Source: 4.1.
         vgg: Fields of the config, by section, that VGG objectives have instead of the preset's.
         finetuned: Fields of `estimator` where the whole backbone is trained while the size's own VGG config trains its head.
         trained_gan: Fields of `gan` of the comparisons of its losses and kinds. Source: 2.1.
@@ -33,6 +34,7 @@ class Size:
     iterated: int
     three_colors: int
     three_colors_other: int
+    longer: int
     vgg: dict[str, dict[str, Any]]
     finetuned: dict[str, Any]
     trained_gan: dict[str, Any]
@@ -44,6 +46,7 @@ SIZES = {
         iterated=6,
         three_colors=150,
         three_colors_other=1500,
+        longer=600,
         vgg={
             # A quarter of the time at 224, where VGG16 would take most of a run; the generated images have 64 pixels.
             "interactions": {"vgg_image_size": 112},
@@ -65,6 +68,7 @@ SIZES = {
         iterated=10,
         three_colors=500_000,
         three_colors_other=50_000,
+        longer=500_000,
         vgg={},
         finetuned={},
         trained_gan={},
@@ -74,6 +78,7 @@ SIZES = {
         iterated=1,
         three_colors=6,
         three_colors_other=12,
+        longer=12,
         vgg={"interactions": {"vgg_image_size": 64}},
         finetuned={},
         trained_gan={"generator": "train"},
