@@ -160,8 +160,16 @@ class EvaluationConfig:
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How the machine computes: set once, when the process starts."""
+    """How the machines compute: set once, when the process starts."""
 
+    distribute: Literal["auto", "none", "mirrored", "multiworker"] = "auto"
+    """Devices that train together: one (`none`), all of this machine (`mirrored`), or those of all processes that the environment
+    variable TF_CONFIG names (`multiworker`). `auto` takes what is there. No part of a run's identity."""
+    logical_cpus: int = 0
+    """Split the CPU into so many devices, to try `mirrored` without GPUs; 0 leaves it whole. No part of a run's identity."""
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    """Number format inside the networks in training; with `mixed_bfloat16` weights, last layers, softmaxes and losses stay
+    float32."""
     deterministic: bool = True
     """Let two runs with one seed give equal weights (TensorFlow's deterministic operations)."""
     jit_compile: bool = False
@@ -171,6 +179,16 @@ class ComputeConfig:
     where there is no GPU)."""
 
     def __post_init__(self) -> None:
+        ways = ("auto", "none", "mirrored", "multiworker")
+        require(self.distribute in ways, "compute.distribute", self.distribute, "auto, none, mirrored or multiworker")
+        require(self.logical_cpus >= 0, "compute.logical_cpus", self.logical_cpus, "0 or more")
+        reason = (
+            "; float16 has too small a range, and each of a GAN's two optimizers would need a loss scale of its own"
+            if "float16" in self.precision
+            else ""
+        )
+        known = self.precision in ("float32", "mixed_bfloat16")
+        require(known, "compute.precision", self.precision, f"float32 or mixed_bfloat16{reason}")
         require(self.kernels in ("auto", "stock", "fast"), "compute.kernels", self.kernels, "auto, stock or fast")
 
 

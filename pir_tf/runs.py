@@ -34,7 +34,13 @@ _PATH_FIELDS = (
     "evaluation.source",
     "evaluation.kid_weights",
 )
-_NO_IDENTITY = ("evaluation.source", "gan.tensorboard", "tuning.tensorboard")
+_NO_IDENTITY = (
+    "compute.distribute",
+    "compute.logical_cpus",
+    "evaluation.source",
+    "gan.tensorboard",
+    "tuning.tensorboard",
+)
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "tensorflow-hub", "tensorflow-datasets")
 
 
@@ -46,6 +52,7 @@ class RunDirectory:
         config: the experiment.
         files: SHA-256 of the files that the config names, by field (`{"estimator.weights": "9f2c..."}`).
         command: the command that made the run, without its directory.
+        chief: whether this process writes here; another one of the same job reads along, and waits until the chief has begun.
         cache: a directory in which runs leave what others would compute again, or None. It is no part of the identity.
 
     Raises:
@@ -60,6 +67,7 @@ class RunDirectory:
         files: dict[str, str] | None = None,
         command: str | None = None,
         cache: Path | None = None,
+        chief: bool = True,
     ) -> None:
         self.path = Path(path)
         self.config = config
@@ -67,7 +75,9 @@ class RunDirectory:
         self.parts: dict[str, float] = {}  # seconds of the named parts of the stage that is running
         with said_in_one_sentence(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(self.path)
+            self._lock = _lock(self.path) if chief else None
+            if not chief:
+                _wait_for(self.path / "config.json")
             try:
                 self._adopt(files or {}, command)
             except BaseException:
@@ -97,7 +107,8 @@ class RunDirectory:
 
     def close(self) -> None:
         """Lets another process work here."""
-        self._lock.close()
+        if self._lock:
+            self._lock.close()
 
     def _adopt(self, files: dict[str, str], command: str | None) -> None:
         fields = identity(self.config)
@@ -199,6 +210,22 @@ def said_in_one_sentence(path: Path) -> Iterator[None]:
         if isinstance(error, FileExistsError | NotADirectoryError):
             raise InputError(f"{path} is no directory: choose another place with --run-dir.") from error
         raise
+
+
+def _wait_for(path: Path, seconds: float = 60.0) -> None:
+    """Waits until the chief has written a file.
+
+    Raises:
+        InputError: it hasn't in that time.
+    """
+    end = time.monotonic() + seconds
+    while not path.exists():
+        if time.monotonic() > end:
+            raise InputError(
+                f"{path} didn't appear within {seconds:.0f} s, expected the job's chief to write it: see what the chief said, "
+                "and give all processes one directory that all of them reach."
+            )
+        time.sleep(0.1)
 
 
 def _lock(path: Path) -> IO[str]:

@@ -21,6 +21,7 @@ import keras
 import tensorflow as tf
 
 from pir_tf.estimator.frozen import fast_frozen
+from pir_tf.gan import losses
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.history import is_due
 
@@ -74,7 +75,7 @@ class Tuner(ACGAN):
     def generator_terms(self, fake_images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """The ACGAN's terms and L_PIR, the mean estimated PIR of the batch."""
         terms = super().generator_terms(fake_images, labels)
-        return {**terms, "L_PIR": tf.reduce_mean(self.estimated_pir(fake_images))}
+        return {**terms, "L_PIR": losses.mean(self.estimated_pir(fake_images))}
 
     def generator_objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         """L_generator with the term w_PIR L_PIR, a scalar to maximise. Source: 2.4."""
@@ -122,7 +123,9 @@ class LogGradientNorms(keras.callbacks.Callback):
         super().__init__()
         self._tuner, self._every, self._patience = tuner, every, patience
         self._zeros = 0
-        self._norms = tf.function(lambda: tuner.gradient_norms(batch_size), jit_compile=False)
+        measure = functools.partial(tuner.gradient_norms, batch_size)
+        first = functools.partial(_first, tuner.distribute_strategy, measure)
+        self._norms = tf.function(first, autograph=False, jit_compile=False)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the columns `gradient_*` to the logs when it is time."""
@@ -138,6 +141,11 @@ class LogGradientNorms(keras.callbacks.Callback):
                 "one bin for every image; a higher --estimator.temperature gives it something to say.",
                 stacklevel=2,
             )
+
+
+def _first(strategy: tf.distribute.Strategy, measure: Callable[[], dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
+    """What the first replica measures; all of them measure the same."""
+    return {name: strategy.experimental_local_results(value)[0] for name, value in strategy.run(measure).items()}
 
 
 class SampleTruePIR(keras.callbacks.Callback):

@@ -13,8 +13,8 @@ README = PACKAGE.parent / "README.md"
 
 LAYERS = {
     **dict.fromkeys(("", "errors", "checks", "objective_names", "commit", "runs", "images"), 0),
-    **dict.fromkeys(("config", "stage_configs", "presets"), 0),
-    **dict.fromkeys(("compute", "checkpoints", "history", "pretrained", "data"), 1),
+    **dict.fromkeys(("config", "stage_configs", "presets", "cluster"), 0),
+    **dict.fromkeys(("compute", "replicas", "precision", "checkpoints", "history", "pretrained", "data"), 1),
     "gan": 2,
     "interactions": 3,
     "estimator": 4,

@@ -92,6 +92,23 @@ class ImageSet:
                 "add images or lower the batch size"
             )
 
+    def part(self, index: int, count: int) -> ImageSet:
+        """The images index, index + count, index + 2 count, ... of every class: disjoint parts that make up the set.
+
+        Raises:
+            InputError: a class has fewer images than there are parts.
+        """
+        if count == 1:
+            return self
+        of_class = [np.flatnonzero(self.labels == k) for k in range(len(self.class_names))]
+        if few := [name for name, rows in zip(self.class_names, of_class, strict=True) if len(rows) < count]:
+            raise InputError(
+                f"class {', '.join(map(repr, few))} has fewer images than the {count} devices of the job, expected one for "
+                "each at least: add images or use fewer devices."
+            )
+        rows = np.sort(np.concatenate([rows[index::count] for rows in of_class]))
+        return ImageSet(self.images[rows], self.labels[rows], self.class_names)
+
 
 def load(
     source: str,
@@ -204,7 +221,5 @@ def batches(image_set: ImageSet, *, batch_size: int, seed: int, first_step: int 
 
     options = tf.data.Options()
     options.deterministic = True
-    # Nothing here is a file to share out: every worker makes the same batch and takes its part of it.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     steps = tf.data.Dataset.counter(first_step)
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
+from pir_tf import replicas
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.estimator import backbones
@@ -34,7 +35,7 @@ KERAS_NAME = "estimator.keras"
 SAVED_MODEL_NAME = "estimator"
 
 
-class PIREstimator(keras.Model):
+class PIREstimator(replicas.BuiltModel):
     """The PIR estimator while it is trained.
 
     `compile` it with one optimizer and `fit` it to (images, counts): images float32 [b, h, w, 3] in [-1, 1], counts
@@ -57,7 +58,8 @@ class PIREstimator(keras.Model):
         super().__init__(**kwargs)
         self.network = network
         self.pir_model = with_pir(network, temperature=temperature)
-        self.loss_mean = keras.metrics.Mean(name="loss")
+        self.loss_mean = replicas.Mean("loss")
+        replicas.synchronize(network)
         self.jit_compile = False  # Keras's own choice differs between one GPU and all else
         self.built = True
 
@@ -77,17 +79,20 @@ class PIREstimator(keras.Model):
         weights = self.trainable_variables
         with tf.GradientTape() as tape:
             loss = pir_loss(self.network(images, training=True), counts[:, 0], counts[:, 1])
-            # The optimizer adds up the replicas' gradients, and each replica's loss is a mean already.
-            part = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+            share = replicas.share(tf.math.count_nonzero(counts[:, 0], dtype=tf.int32))  # what the loss is a mean over
+            part = share.scaled(loss)
         self.optimizer.apply(tape.gradient(part, [weight.value for weight in weights]), weights)
-        self.loss_mean.update_state(loss)
-        return {"loss": self.loss_mean.result()}
+        return self._mean_loss(share, loss)
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The mean cross-entropy of a batch, in inference mode."""
         images, counts = data
-        self.loss_mean.update_state(pir_loss(self.network(images, training=False), counts[:, 0], counts[:, 1]))
-        return {"loss": self.loss_mean.result()}
+        loss = pir_loss(self.network(images, training=False), counts[:, 0], counts[:, 1])
+        return self._mean_loss(replicas.share(tf.math.count_nonzero(counts[:, 0], dtype=tf.int32)), loss)
+
+    def _mean_loss(self, share: replicas.Share, loss: tf.Tensor) -> dict[str, tf.Tensor]:
+        self.loss_mean.update_state(share.mean({"loss": loss})["loss"])
+        return replicas.logs({"loss": self.loss_mean.result()})
 
     def saved_model(self) -> keras.Model:
         """The functional model from images to PIR [b, 1], as it is saved."""

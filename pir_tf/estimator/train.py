@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pir_tf import checkpoints
+from pir_tf import checkpoints, replicas
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
@@ -32,6 +32,7 @@ from pir_tf.estimator.model import (
     to_float,
 )
 from pir_tf.interactions.records import Interactions
+from pir_tf.precision import mixed
 
 FeatureMaker = Callable[[keras.Model, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 """From a backbone and uint8 images [n, h, w, 3] to its features of them, float32 [n, f], in inference mode."""
@@ -54,6 +55,8 @@ def fit_estimator(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     initial: str | os.PathLike[str] | None = None,
     jit_compile: bool = False,
+    precision: str = "float32",
+    strategy: tf.distribute.Strategy | None = None,
     checkpoint_directory: Path | None = None,
     features: FeatureMaker = backbone_features,
 ) -> PIREstimator:
@@ -69,6 +72,8 @@ def fit_estimator(
             features alone.
         initial: A saved estimator whose weights training starts from, with fresh optimizer state (A.3's second round).
         jit_compile: Whether the training step is compiled with XLA.
+        precision: `float32` or `mixed_bfloat16`, in training alone.
+        strategy: On which devices it is made and trained; default one.
         checkpoint_directory: Where training saves every `config.checkpoint_every` steps and resumes from; None for
             neither.
         features: With `trainable: head`, how the features are made; it may know those of some images already.
@@ -98,16 +103,18 @@ def fit_estimator(
         )
     images = images[rated]
     counts = np.stack([interactions.impressions[rated], interactions.positives[rated]], axis=1)
-    network = build_network(config, seed=seed, pretrained=initial is None)
-    if initial is not None:
-        restore(network, initial)
-    estimator = PIREstimator(network, temperature=config.temperature)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        network = build_network(config, seed=seed, pretrained=initial is None)
+        if initial is not None:
+            restore(network, initial)
+        estimator = PIREstimator(network, temperature=config.temperature)
     run = _Fit(config, seed, callbacks, jit_compile, checkpoint_directory)
     if config.trainable == "head":
         backbone = keras.Model(network.input, network.get_layer("features").output)
         _fit_head(estimator, features(backbone, images), counts, run)
     else:
-        run(estimator, images, counts)
+        with mixed(precision, network):
+            run(estimator, images, counts)
     return estimator
 
 
@@ -188,19 +195,33 @@ class _Fit:
 
     def __call__(self, estimator: PIREstimator, inputs: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> None:
         config = self.config
-        estimator.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=self.jit_compile)
-        estimator.optimizer.build(estimator.trainable_variables)
+        strategy = estimator.distribute_strategy
+        with strategy.scope():
+            estimator.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=self.jit_compile)
+            estimator.optimizer.build(estimator.trainable_variables)
         first, saving = self._resume(estimator)
-        order = batch_order(len(inputs), config.batch_size, config.steps, seed=self.seed)[first:]
-        if not len(order):
+        if first >= config.steps:
             return
-        all_inputs, all_counts = tf.constant(inputs), tf.constant(counts)
+        with tf.device("CPU:0"):  # where tf.data runs
+            all_inputs, all_counts = tf.constant(inputs), tf.constant(counts)
 
         def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             chosen = tf.gather(all_inputs, rows)
             return to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
 
-        data = tf.data.Dataset.from_tensor_slices(order).map(batch).repeat().prefetch(tf.data.AUTOTUNE)
+        def stream(part: replicas.Part) -> tf.data.Dataset:
+            mine = np.arange(len(inputs), dtype=np.int32)[part.index :: part.count]
+            seed = self.seed + part.seed_offset
+            order = mine[batch_order(len(mine), part.batch_size, config.steps, seed=seed)[first:]]
+            return tf.data.Dataset.from_tensor_slices(order).map(batch).repeat().prefetch(tf.data.AUTOTUNE)
+
+        devices = strategy.num_replicas_in_sync
+        if len(inputs) < devices:
+            raise InputError(
+                f"There are {len(inputs)} images with impressions for {devices} devices; expected one for each at least: use "
+                "fewer devices."
+            )
+        data = replicas.distributed(strategy, stream, batch_size=config.batch_size)
         steps_per_epoch = min(config.steps, -(-len(inputs) // config.batch_size))
         estimator.fit(
             data,
@@ -221,7 +242,7 @@ class _Fit:
         saving = checkpoints.SaveCheckpoints(
             self.checkpoint_directory, every=self.config.checkpoint_every, state=lambda: _state(estimator), step=step
         )
-        return first, [saving]
+        return first, [saving] if replicas.is_chief(estimator.distribute_strategy) else []
 
 
 def _state(estimator: PIREstimator) -> dict[str, Any]:
@@ -242,9 +263,10 @@ def _fit_head(
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.maximum(spread, LEAST_SPREAD * spread.mean() or 1.0)
     kernel, bias = layer.get_weights()
-    inputs = keras.Input(features.shape[1:], name="standardized_features")
-    head_layer = keras.layers.Dense(layer.units, dtype="float32", name=LOGITS)
-    head = PIREstimator(keras.Model(inputs, head_layer(inputs)), temperature=run.config.temperature)
+    with estimator.distribute_strategy.scope():
+        inputs = keras.Input(features.shape[1:], name="standardized_features")
+        head_layer = keras.layers.Dense(layer.units, dtype="float32", name=LOGITS)
+        head = PIREstimator(keras.Model(inputs, head_layer(inputs)), temperature=run.config.temperature)
     head_layer.set_weights([kernel * spread[:, None], bias + mean @ kernel])
     standardized = (features - mean) / spread
     run(head, standardized, counts)

@@ -64,6 +64,7 @@ def parse(arguments: list[str]) -> Options:
     name = words.pop(0) if words and not words[0].startswith("-") else "laptop"
     if name not in PRESETS:
         raise InputError(f"Preset {name!r} is unknown, expected one of {', '.join(PRESETS)}: name it first, or none.")
+    words = [re.sub(r"^--(distribute|precision)(?==|$)", r"--compute.\1", word) for word in words]
     if any(word.split("=")[0] == "--preset" for word in words):
         raise InputError("--preset was given as an option, expected as the first word: for example `run smoke`.")
     return parsed(

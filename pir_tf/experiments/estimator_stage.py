@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pir_tf.compute import is_chief, kind, strategy
 from pir_tf.estimator.model import PIREstimator, save_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import fit_estimator
@@ -29,6 +30,8 @@ def run(run: RunDirectory) -> dict[str, Any]:
     with part(run, "training"):
         title = "Training the estimator"
         estimator = train(run, shown, interactions, stage="estimator", purpose="estimator", title=title)
+    if not is_chief(run.config.compute):
+        return {}
     save_estimator(estimator, run.file("estimator", "quality.json").parent)
     with part(run, "quality"):
         write_json(run.file("estimator", "quality.json"), _quality(run, estimator, shown, interactions))
@@ -78,6 +81,7 @@ def train(
     first = FirstRound.of(config) if purpose == "estimator" else None
     if first is None:
         settings = dataclasses.replace(settings, steps=settings.steps * round_number(config))
+    alone = purpose != "estimator" and kind(config.compute) == "multiworker"  # the chief judges by itself
     bar = ProgressBar(title, settings.steps, shown={"loss": "loss"})
     return fit_estimator(
         shown.images,
@@ -85,8 +89,10 @@ def train(
         settings,
         seed=seed_of(config, purpose),
         initial=_saved_in(first.path / "estimator") if first else None,
-        callbacks=[bar],
+        callbacks=[bar] if is_chief(config.compute) else [],
         jit_compile=config.compute.jit_compile,
+        precision=config.compute.precision,
+        strategy=None if alone else strategy(config.compute),
         checkpoint_directory=run.file(stage, "checkpoints"),
         features=feature_maker(run),
     )

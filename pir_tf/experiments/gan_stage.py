@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pir_tf.compute import use_fast_forms
+from pir_tf.compute import is_chief, strategy, use_fast_forms
 from pir_tf.config import DataConfig, derived_seed
 from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
@@ -21,6 +21,7 @@ from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import build_acgan, train_acgan
+from pir_tf.precision import mixed
 from pir_tf.runs import RunDirectory, read_json, write_json
 
 
@@ -88,6 +89,8 @@ def run(run: RunDirectory) -> dict[str, Any]:
     config = run.config
     directory = run.file("gan", "generator.keras").parent
     first = FirstRound.of(config)
+    if not is_chief(config.compute) and (first is not None or config.gan.generator != "train"):
+        return {}  # nothing is trained
     if first is not None:
         for name in NETWORK_FILES:
             first.copy("tuning", name, directory / name)
@@ -98,22 +101,26 @@ def run(run: RunDirectory) -> dict[str, Any]:
         bundled_networks(dropout=config.gan.dropout).save(directory)
         return {}
     image_set = load_data(run)
-    acgan = build_acgan(
-        config.gan,
-        class_count=len(image_set.class_names),
-        seed=config.seed,
-        fast=use_fast_forms(config.compute),
-    )
+    with strategy(config.compute).scope():
+        acgan = build_acgan(
+            config.gan,
+            class_count=len(image_set.class_names),
+            seed=config.seed,
+            fast=use_fast_forms(config.compute),
+        )
     shown = {"discriminator_loss": "D", "generator_loss": "G", "swd": "distance"}
     bar = ProgressBar("Pretraining the ACGAN", config.gan.steps, done=lambda: int(acgan.step.numpy()), shown=shown)
-    train_acgan(
-        acgan,
-        image_set,
-        config.gan,
-        directory,
-        seed=config.seed,
-        jit_compile=config.compute.jit_compile,
-        callbacks=[TimeFirstStep(run), bar],
-    )
+    with mixed(config.compute.precision, acgan.generator, acgan.discriminator):
+        train_acgan(
+            acgan,
+            image_set,
+            config.gan,
+            directory,
+            seed=config.seed,
+            jit_compile=config.compute.jit_compile,
+            callbacks=[TimeFirstStep(run), bar] if is_chief(config.compute) else [],
+        )
+    if not is_chief(config.compute):
+        return {}
     Networks(acgan.generator, acgan.discriminator, image_set.class_names).save(directory)
     return {}

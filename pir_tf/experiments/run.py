@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from pir_tf.cluster import read_cluster
 from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import Options, fail, parse, public_command, resume_command
@@ -44,11 +45,18 @@ def _run(options: Options, arguments: list[str]) -> int:
 
         print(describe(config))
         return 0
+    cluster = read_cluster()
+    if cluster.size > 1 and options.run_dir is None:
+        raise InputError(
+            f"TF_CONFIG names {cluster.size} processes, which need one directory that all of them reach: name it with --run-dir."
+        )
     path = options.run_dir or _run_that_waits(config) or _default_directory(config)
     print("Resume with:", resume_command(arguments, path), flush=True)
     from pir_tf import compute
 
     compute.import_quietly()
+    # Before anything else runs in TensorFlow, as processes of one job have to meet.
+    compute.configure(config.compute, seed=config.seed)
     from pir_tf.experiments.files import named_files
     from pir_tf.experiments.first_round import require_same, round_files
 
@@ -61,8 +69,8 @@ def _run(options: Options, arguments: list[str]) -> int:
         files=files,
         command=public_command(arguments),
         cache=Path(cache) if cache else None,
+        chief=compute.is_chief(config.compute),
     )
-    compute.configure(config.compute, seed=config.seed)
     from pir_tf.experiments.parts import note_start_up
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages
@@ -70,10 +78,20 @@ def _run(options: Options, arguments: list[str]) -> int:
     note_start_up(run)
     try:
         run_stages(run, options.stages)
-        _show_result(run)
+        if compute.is_chief(config.compute):
+            _show_result(run)
     except Waiting as waiting:
         _show_result(run)
         print(f"\nWaiting for people. {waiting}")
+    except Exception as error:
+        if not compute.says_that_one_is_gone(config.compute, error):
+            raise
+        reason = str(error).strip().splitlines()[0][:200]
+        fail(
+            f"Another process of this job is gone ({reason}): start all of them again with the same commands; finished stages "
+            "are skipped, and training goes on from its last checkpoint."
+        )
+        return 1
     finally:
         run.close()
     return 0

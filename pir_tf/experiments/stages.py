@@ -1,4 +1,8 @@
-"""The stages in order, and how a run goes through them: skip what is done, time each, stop where people must answer."""
+"""The stages in order, and how a run goes through them: skip what is done, time each, stop where people must answer.
+
+Where several processes run one experiment, all of them train and the chief alone does the rest. Before each stage they agree on
+whether it is done, as the chief sees it, and wait there for each other.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from pir_tf import compute
 from pir_tf.errors import InputError
 from pir_tf.experiments.files import require_weights
 from pir_tf.experiments.people import Waiting, require_unchanged
@@ -22,6 +27,8 @@ NEEDS = {
     "report": ("gan", "interactions", "estimator", "tuning", "evaluation"),
 }
 """Stages whose files a stage reads."""
+TRAINING = ("gan", "estimator", "tuning")
+"""Stages in which all processes of a job work."""
 
 
 def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
@@ -47,7 +54,11 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
     waiting: Waiting | None = None
     sources = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}
     for stage in asked:
-        if run.is_done(stage):
+        done = compute.agree(run.config.compute, run.is_done(stage))
+        if not compute.is_chief(run.config.compute):
+            _follow(run, stage, bool(done))
+            continue
+        if done:
             require_unchanged(stage, run.facts(stage) or {}, sources.get(stage, ""))
             print(f"{stage}: done before, skipped")
             continue
@@ -68,8 +79,16 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 parts = {name: round(took, 2) for name, took in run.parts.items()}
                 run.mark_done(stage, seconds=seconds, parts=parts, peak_memory_mb=_peak_megabytes(), **facts)
         print(f"{stage}: {seconds:.0f} s", flush=True)
+    compute.agree(run.config.compute, 0)
     if waiting:
         raise waiting
+
+
+def _follow(run: RunDirectory, stage: str, done: bool) -> None:
+    """A stage in a process that is not the chief: it helps to train."""
+    if not done and stage in TRAINING:
+        importlib.import_module(f"pir_tf.experiments.{stage}_stage").run(run)
+    print(f"{stage}: the chief's", flush=True)
 
 
 def _peak_megabytes() -> int:

@@ -7,10 +7,9 @@ from typing import Any
 import keras
 
 from pir_tf import checkpoints
-from pir_tf.compute import use_fast_forms
-from pir_tf.data.sources import batches
+from pir_tf.compute import is_chief, strategy, use_fast_forms
 from pir_tf.errors import InputError
-from pir_tf.estimator.model import load_estimator
+from pir_tf.estimator.model import is_stock, load_estimator, network_of
 from pir_tf.experiments.estimator_stage import estimator_path
 from pir_tf.experiments.first_round import seed_of
 from pir_tf.experiments.gan_stage import load_data
@@ -19,9 +18,10 @@ from pir_tf.experiments.parts import TimeFirstStep, part
 from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks
-from pir_tf.gan.train import TERMS, log_columns, optimizers
+from pir_tf.gan.train import TERMS, compile_acgan, log_columns, training_data
 from pir_tf.history import HistoryCSV, StopOnNonFinite
 from pir_tf.objective_names import is_vgg
+from pir_tf.precision import mixed
 from pir_tf.runs import RunDirectory
 from pir_tf.tuning import GRADIENT_COLUMNS, LogGradientNorms, SampleTruePIR, Tuner
 
@@ -36,18 +36,49 @@ def run(run: RunDirectory) -> dict[str, Any]:
     """Writes `tuning/generator.keras`, `tuning/discriminator.keras`, `tuning/history.csv` and checkpoints."""
     config, settings = run.config, run.config.tuning
     with part(run, "networks and real images"):
-        networks = Networks.load(run.file("gan", "generator.keras").parent)
         image_set = load_data(run)
+        with strategy(config.compute).scope():
+            networks = Networks.load(run.file("gan", "generator.keras").parent)
+            estimator = load_estimator(estimator_path(run))
+            tuner = _tuner(run, networks, estimator)
     if image_set.class_names != networks.class_names:
         raise InputError(
             f"The real images have the classes {', '.join(image_set.class_names)} and the generator "
             f"{', '.join(networks.class_names)}, expected the same in the same order: use the data that it was trained on."
         )
     image_set.require_at_least(settings.batch_size)
-    tuner = Tuner(
+    rates = (settings.learning_rate, settings.learning_rate)
+    compile_acgan(tuner, *rates, config.gan.adam_beta_1, jit_compile=config.compute.jit_compile)
+    directory = run.file("tuning", "history.csv").parent
+    first = checkpoints.restore_latest(directory / "checkpoints", tuner.state())
+    judged = [network_of(estimator)] if is_stock(estimator) else []
+    with mixed(config.compute.precision, networks.generator, networks.discriminator, *judged):
+        tuner.fit(
+            training_data(
+                tuner,
+                image_set,
+                batch_size=settings.batch_size,
+                seed=seed_of(config, "real images in tuning"),
+                first_step=first,
+            ),
+            epochs=settings.steps // settings.log_every,
+            steps_per_epoch=settings.log_every,
+            initial_epoch=first // settings.log_every,
+            callbacks=[*_everywhere(run, tuner), *(_writing(run, tuner) if is_chief(config.compute) else [])],
+            shuffle=False,
+            verbose=0,
+        )
+    if is_chief(config.compute):
+        networks.save(directory)
+    return {}
+
+
+def _tuner(run: RunDirectory, networks: Networks, estimator: keras.Model) -> Tuner:
+    config, settings = run.config, run.config.tuning
+    return Tuner(
         networks.generator,
         networks.discriminator,
-        load_estimator(estimator_path(run)),
+        estimator,
         pir_weight=settings.pir_weight,
         seed=seed_of(config, "tuning steps"),
         fools_weight=settings.fools_weight,
@@ -56,29 +87,18 @@ def run(run: RunDirectory) -> dict[str, Any]:
         loss=config.gan.loss,
         fast=use_fast_forms(config.compute),
     )
-    rates = (settings.learning_rate, settings.learning_rate)
-    tuner.compile(*optimizers(*rates, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)
-    directory = run.file("tuning", "history.csv").parent
-    first = checkpoints.restore_latest(directory / "checkpoints", tuner.state())
-    tuner.fit(
-        batches(
-            image_set,
-            batch_size=settings.batch_size,
-            seed=seed_of(config, "real images in tuning"),
-            first_step=first,
-        ),
-        epochs=settings.steps // settings.log_every,
-        steps_per_epoch=settings.log_every,
-        initial_epoch=first // settings.log_every,
-        callbacks=_callbacks(run, tuner),
-        shuffle=False,
-        verbose=0,
-    )
-    networks.save(directory)
-    return {}
 
 
-def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+def _everywhere(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+    """What every process of a job does: replicas measure gradients together."""
+    settings = run.config.tuning
+    return [
+        StopOnNonFinite(),
+        LogGradientNorms(tuner, every=settings.gradients_every, batch_size=settings.batch_size),
+    ]
+
+
+def _writing(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
     """In this order: measures add columns, then the log is written, then the checkpoint that agrees with it."""
     settings = run.config.tuning
     directory = run.file("tuning", "history.csv").parent
@@ -86,8 +106,6 @@ def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback
     shown = {"L_PIR": "estimated PIR", "true_pir": "true PIR"}
     callbacks: list[keras.callbacks.Callback] = [
         TimeFirstStep(run),
-        StopOnNonFinite(),
-        LogGradientNorms(tuner, every=settings.gradients_every, batch_size=settings.batch_size),
         *_true_pir(run, tuner),
         ProgressBar("Tuning the generator", settings.steps, done=done, shown=shown),
         HistoryCSV(directory / "history.csv", columns=log_columns(tuner, COLUMNS), step=done),

@@ -7,18 +7,19 @@ The generator's update leaves every variable of the discriminator alone, moving 
 statistics and discards the new state (`stateless_call`, deviation D18).
 
 Latents and classes of a step are functions of (seed, step), dropout masks of (their layer's seed, step), so that a resumed
-run repeats an unbroken one.
+run repeats an unbroken one. Under a strategy of `tf.distribute` a step does the same on its replicas together
+(`pir_tf.replicas`): they share one batch of latents and of real images, and only dropout masks differ.
 The tuner (`pir_tf.tuning`) is this class with one more term in `generator_terms`.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import keras
 import tensorflow as tf
 
+from pir_tf import replicas
 from pir_tf.gan import losses
 from pir_tf.gan.fast import FastDiscriminator, fast_generator
 
@@ -28,9 +29,10 @@ class OptimizerPair:
 
     def __init__(self, optimizers: list[keras.optimizers.Optimizer]) -> None:
         self.optimizers = optimizers
+        self.built = True  # `ACGAN.compile` builds both
 
 
-class ACGAN(keras.Model):
+class ACGAN(replicas.BuiltModel):
     """Generator and discriminator trained against each other.
 
     Args:
@@ -77,15 +79,18 @@ class ACGAN(keras.Model):
         self.real_class_weight = real_class_weight
         self.latent_size: int = generator.inputs[0].shape[-1]
         self.class_count: int = generator.inputs[1].shape[-1]
-        self.step = keras.Variable(0, dtype="int64", trainable=False, name="step")
+        first = "only_first_replica"  # all replicas count the same
+        self.step = keras.Variable(0, dtype="int64", trainable=False, aggregation=first, name="step")
+        replicas.synchronize(discriminator)
         stock = lambda z, class_one_hot: generator([z, class_one_hot])  # noqa: E731
         self._generate = fast_generator(generator, compiled=True) if fast else stock
         known = fast and FastDiscriminator.knows(discriminator)
         self._fast_discriminator = FastDiscriminator(discriminator) if known else None
         # At rate 0 a Dropout layer has no seed generator.
         self._dropouts = [d for d in discriminator.layers if isinstance(d, keras.layers.Dropout) and d.rate > 0]
+        self.built = True  # as both networks are
         # All made here: Keras takes no new ones once the model has been called.
-        self._means = {name: keras.metrics.Mean(name=name) for name in self.log_names}
+        self._means = {name: replicas.Mean(name) for name in self.log_names}
 
     def compile(
         self,
@@ -112,11 +117,6 @@ class ACGAN(keras.Model):
         z, class_one_hot = inputs
         return self._generate(z, class_one_hot)
 
-    def build(self, input_shape: Any = None) -> None:
-        """Both networks are built when they are made."""
-        del input_shape
-        self.built = True
-
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One update of the discriminator, then one of the generator.
 
@@ -128,33 +128,36 @@ class ACGAN(keras.Model):
             losses that were minimised.
         """
         real_images, real_labels = data
-        z, labels = self.draw(tf.shape(real_images)[0])
+        share = replicas.share(tf.shape(real_images)[0])
+        z, labels = (share.of(whole) for whole in self.draw(share.total))
         self._seed_dropout()
         with tf.GradientTape() as generator_tape:
             fake_images = self._generate(z, tf.one_hot(labels, self.class_count))
-        logs = self._update_discriminator(real_images, real_labels, fake_images)
+        logs = self._update_discriminator(real_images, real_labels, fake_images, share)
         with tf.GradientTape() as image_tape:
             image_tape.watch(fake_images)
             terms = self.generator_terms(fake_images, labels)
             generator_loss = -self.generator_objective(terms)
+            part = share.scaled(generator_loss)
         # The chain rule in two halves: the image's gradient through the discriminator, then the generator's own pass.
-        image_gradient = image_tape.gradient(generator_loss, fake_images)
+        image_gradient = image_tape.gradient(part, fake_images)
         variables = self.generator.trainable_variables
         gradients = generator_tape.gradient(fake_images, variables, output_gradients=image_gradient)
         self.generator_optimizer.apply(gradients, variables)
         self.step.assign_add(1)
-        return self._mean_logs({**logs, **terms, "generator_loss": generator_loss})
+        return self._mean_logs(share, {**logs, **terms, "generator_loss": generator_loss})
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The same terms without an update, by the discriminator's moving statistics and without dropout."""
         real_images, real_labels = data
-        z, labels = self.draw(tf.shape(real_images)[0])
+        share = replicas.share(tf.shape(real_images)[0])
+        z, labels = (share.of(whole) for whole in self.draw(share.total))
         fake_images = self._generate(z, tf.one_hot(labels, self.class_count))
         logs = self._discriminator_terms(real_images, real_labels, fake_images, training=False)
         u, class_logits = self.discriminator(fake_images, training=False)
         logs["L_fake_image_fools"] = losses.fake_image_fools(u)
         logs["L_fake_class"] = losses.image_class(class_logits, labels)
-        return self._mean_logs(logs)
+        return self._mean_logs(share, logs)
 
     def draw(self, batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of this step."""
@@ -229,7 +232,7 @@ class ACGAN(keras.Model):
         return outputs
 
     def _update_discriminator(
-        self, real_images: tf.Tensor, real_labels: tf.Tensor, fake_images: tf.Tensor
+        self, real_images: tf.Tensor, real_labels: tf.Tensor, fake_images: tf.Tensor, share: replicas.Share
     ) -> dict[str, tf.Tensor]:
         variables = self.discriminator.trainable_variables
         with tf.GradientTape() as tape:
@@ -240,17 +243,19 @@ class ACGAN(keras.Model):
                 terms["L_real_class"],
                 real_class_weight=self.real_class_weight,
             )
-        self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
+            part = share.scaled(loss)
+        self.discriminator_optimizer.apply(tape.gradient(part, variables), variables)
         return {**terms, "discriminator_loss": loss}
 
     def _seed_dropout(self) -> None:
-        """Makes the dropout masks of this step a function of (layer's seed, step); the passes of a step differ."""
+        """Makes the dropout masks of this step a function of (layer's seed, step, replica); the passes of a step differ."""
         for layer in self._dropouts:
-            key = tf.stack([tf.constant(layer.seed, tf.int64), 4 * tf.convert_to_tensor(self.step)])
+            seed = tf.constant(layer.seed, tf.int64) + replicas.seed_offset()
+            key = tf.stack([seed, 4 * tf.convert_to_tensor(self.step)])
             state = layer.seed_generator.state
             state.assign(tf.cast(key, state.dtype))
 
-    def _mean_logs(self, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, value in logs.items():
+    def _mean_logs(self, share: replicas.Share, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        for name, value in share.mean(logs).items():
             self._means[name].update_state(value)
-        return {name: self._means[name].result() for name in logs}
+        return replicas.logs({name: self._means[name].result() for name in logs})

@@ -49,14 +49,19 @@ def log_p_class(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return -tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=class_logits)
 
 
+def mean(values: tf.Tensor) -> tf.Tensor:
+    """E[...] over a batch, a scalar; 0 of none, which a replica has when a batch has fewer rows than there are replicas."""
+    return tf.math.divide_no_nan(tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype))
+
+
 def fake_image(u_fake: tf.Tensor) -> tf.Tensor:
     """L_fake_image, a scalar: how surely the discriminator calls generated images fake. Source: 2.1."""
-    return tf.reduce_mean(log_p_fake(u_fake))
+    return mean(log_p_fake(u_fake))
 
 
 def fake_image_fools(u_fake: tf.Tensor) -> tf.Tensor:
     """L_fake_image_fools, a scalar: how surely the discriminator calls generated images real. Source: 2.1."""
-    return tf.reduce_mean(log_p_real(u_fake))
+    return mean(log_p_real(u_fake))
 
 
 def saturating(u_fake: tf.Tensor) -> tf.Tensor:
@@ -71,12 +76,12 @@ def saturating(u_fake: tf.Tensor) -> tf.Tensor:
 
 def real_image(u_real: tf.Tensor) -> tf.Tensor:
     """L_real_image, a scalar: how surely the discriminator calls real images real. Source: 2.1."""
-    return tf.reduce_mean(log_p_real(u_real))
+    return mean(log_p_real(u_real))
 
 
 def image_class(class_logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """L_fake_class of generated images or L_real_class of real ones, a scalar. Source: C.1."""
-    return tf.reduce_mean(log_p_class(class_logits, labels))
+    return mean(log_p_class(class_logits, labels))
 
 
 def discriminator(fake: tf.Tensor, real: tf.Tensor, real_class: tf.Tensor, *, real_class_weight: float) -> tf.Tensor:

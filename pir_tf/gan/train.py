@@ -8,8 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from pir_tf import checkpoints
+from pir_tf import checkpoints, replicas
 from pir_tf.config import GanConfig, derived_seed
 from pir_tf.data.sources import ImageSet, batches
 from pir_tf.gan.acgan import ACGAN
@@ -85,18 +86,16 @@ def train_acgan(
     """
     image_set.require_at_least(config.batch_size)
     directory.mkdir(parents=True, exist_ok=True)
-    acgan.compile(
-        *optimizers(config.generator_learning_rate, config.discriminator_learning_rate, config.adam_beta_1),
-        jit_compile=jit_compile,
-    )
+    rates = (config.generator_learning_rate, config.discriminator_learning_rate)
+    compile_acgan(acgan, *rates, config.adam_beta_1, jit_compile=jit_compile)
     first = checkpoints.restore_latest(directory / "checkpoints", acgan.state())
     measure = _MeasureAndSample(
         acgan, image_set, directory, every=config.sample_every, seed=derived_seed(seed, "samples")
     )
     done = lambda: int(acgan.step.numpy())  # noqa: E731
-    own: list[keras.callbacks.Callback] = [
-        _DecayLearningRates(acgan, config),
-        StopOnNonFinite(),
+    is_chief = replicas.is_chief(acgan.distribute_strategy)
+    everywhere: list[keras.callbacks.Callback] = [_DecayLearningRates(acgan, config), StopOnNonFinite()]
+    writing: list[keras.callbacks.Callback] = [
         measure,
         HistoryCSV(directory / "history.csv", columns=log_columns(acgan, COLUMNS), step=done),
         checkpoints.SaveCheckpoints(
@@ -104,19 +103,35 @@ def train_acgan(
         ),
     ]
     if config.tensorboard:
-        own.append(keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False))
+        writing.append(keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False))
     data_seed = derived_seed(seed, "real images")
     acgan.fit(
-        batches(image_set, batch_size=config.batch_size, seed=data_seed, first_step=first),
+        training_data(acgan, image_set, batch_size=config.batch_size, seed=data_seed, first_step=first),
         epochs=config.steps // config.log_every,
         steps_per_epoch=config.log_every,
         initial_epoch=first // config.log_every,
         shuffle=False,
-        callbacks=[*own, *callbacks],
+        callbacks=[*everywhere, *(writing if is_chief else []), *callbacks],
         verbose=0,
     )
-    if config.keep == "best":
+    if config.keep == "best" and is_chief:
         measure.restore_best()
+
+
+def compile_acgan(acgan: ACGAN, *rates: float, jit_compile: bool) -> None:
+    """Gives an ACGAN, or a tuner, its `optimizers`, on the devices that its networks are on."""
+    with acgan.distribute_strategy.scope():
+        acgan.compile(*optimizers(*rates), jit_compile=jit_compile)
+
+
+def training_data(acgan: ACGAN, image_set: ImageSet, *, batch_size: int, seed: int, first_step: int) -> Any:
+    """Class-balanced batches for `fit`, from `first_step` on; several processes get disjoint shares of the images."""
+
+    def stream(part: replicas.Part) -> tf.data.Dataset:
+        images = image_set.part(part.index, part.count)
+        return batches(images, batch_size=part.batch_size, seed=seed + part.seed_offset, first_step=first_step)
+
+    return replicas.distributed(acgan.distribute_strategy, stream, batch_size=batch_size)
 
 
 class _DecayLearningRates(keras.callbacks.Callback):
@@ -177,8 +192,17 @@ class _MeasureAndSample(keras.callbacks.Callback):
     def restore_best(self) -> None:
         """Sets the networks to the weights with the smallest distance."""
         if self._best_path.exists():
-            placeholders = {name: keras.Variable(0.0, name=name) for name in ("swd", "step")}
-            checkpoints.restore(self._best_path, {**_weights(self._acgan), **placeholders})
+            facts = {name: _Fact() for name in ("swd", "step")}
+            checkpoints.restore(self._best_path, {**_weights(self._acgan), **facts})
+
+
+class _Fact:
+    """A number beside the weights, which a restore passes over. No variable: several processes make theirs together."""
+
+    shape = ()
+
+    def assign(self, value: Any) -> None:
+        """Does nothing."""
 
 
 def _weights(acgan: ACGAN) -> dict[str, Any]:

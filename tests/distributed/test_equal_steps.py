@@ -1,0 +1,160 @@
+"""One step on one replica and on two, with the same global batch: equal weight changes and equal logs."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from pir_tf.estimator.model import PIREstimator
+from pir_tf.gan.acgan import ACGAN
+from pir_tf.tuning import Tuner
+
+BATCH = 6
+TERMS = {
+    "fools": {"fools_weight": 1.0, "fake_class_weight": 0.0},
+    "fake class": {"fools_weight": 0.0, "fake_class_weight": 1.5},
+    "real class": {"fools_weight": 0.0, "fake_class_weight": 0.0, "real_class_weight": 2.0},
+    "all": {},
+}
+
+
+def images_of(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-1, 1, (count, 8, 8, 3)).astype(np.float32), rng.integers(0, 2, count).astype(np.int32)
+
+
+def small_generator():
+    z, c = keras.Input((4,)), keras.Input((2,))
+    x = layers.Dense(8 * 8 * 3, activation="tanh", kernel_initializer=keras.initializers.GlorotUniform(1))(
+        layers.Concatenate()([z, c])
+    )
+    return keras.Model([z, c], layers.Reshape((8, 8, 3))(x))
+
+
+def small_discriminator(*, batch_norm=False, dropout=0.0):
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, strides=2, kernel_initializer=keras.initializers.GlorotUniform(2))(image)
+    x = layers.LeakyReLU(negative_slope=0.2)(x)
+    if batch_norm:
+        x = layers.BatchNormalization()(x)
+    x = layers.Dropout(dropout, seed=5)(x)
+    x = layers.Flatten()(x)
+    u = layers.Dense(1, kernel_initializer=keras.initializers.GlorotUniform(3))(x)
+    return keras.Model(image, [u, layers.Dense(2, kernel_initializer=keras.initializers.GlorotUniform(4))(x)])
+
+
+def small_estimator():
+    image = keras.Input((8, 8, 3))
+    x = layers.Flatten()(image)
+    return keras.Model(image, layers.Dense(1, "sigmoid", kernel_initializer=keras.initializers.GlorotUniform(6))(x))
+
+
+def sgd(model):
+    model.compile(keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0))
+
+
+def dataset(batch, count=BATCH, repeats=1):
+    return tf.data.Dataset.from_tensor_slices(images_of(count)).batch(batch).repeat(repeats)
+
+
+def step(strategy, make, data):
+    """Weights before and after one pass of `fit` over the data, and the logs."""
+    with strategy.scope():
+        model = make()
+        before = [np.array(w) for w in model.trainable_variables]
+        history = model.fit(data, verbose=0, shuffle=False).history
+    return before, [np.array(w) for w in model.trainable_variables], history, model
+
+
+def assert_equal(one, two):
+    for (before, after), (_, other) in zip(
+        zip(one[0], one[1], strict=True), zip(two[0], two[1], strict=True), strict=True
+    ):
+        change, same = after - before, other - before
+        assert np.abs(change - same).max() <= 1e-5 * max(np.abs(change).max(), 1e-3)
+    assert one[2].keys() == two[2].keys()
+    for name, values in one[2].items():
+        assert np.isfinite(values).all() and np.allclose(values, two[2][name], rtol=1e-5, atol=1e-6), name
+
+
+def both(two_replicas, make, data):
+    return step(tf.distribute.get_strategy(), make, data), step(two_replicas, make, data)
+
+
+@pytest.mark.parametrize("weights", TERMS.values(), ids=TERMS)
+def test_the_acgan_for_each_term(two_replicas, weights):
+    def make():
+        acgan = ACGAN(small_generator(), small_discriminator(), seed=3, **weights)
+        sgd(acgan)
+        return acgan
+
+    one, two = both(two_replicas, make, dataset(BATCH))
+    assert_equal(one, two)
+    assert max(np.abs(a - b).max() for a, b in zip(one[0], one[1], strict=True)) > 1e-3
+
+
+@pytest.mark.parametrize("fools_weight", [0.0, 1.0])
+def test_the_tuner_with_the_pir_term_alone_and_with_the_others(two_replicas, fools_weight):
+    def make():
+        tuner = Tuner(
+            small_generator(),
+            small_discriminator(),
+            small_estimator(),
+            pir_weight=10.0,
+            seed=3,
+            fools_weight=fools_weight,
+            fake_class_weight=1.5 * fools_weight,
+        )
+        sgd(tuner)
+        return tuner
+
+    assert_equal(*both(two_replicas, make, dataset(BATCH)))
+
+
+@pytest.mark.parametrize("bins", [1, 10])
+def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_replicas, bins):
+    impressions = np.array([0, 10, 0, 10, 10, 10])  # one rated image in the first half, three in the second
+    counts = np.stack([impressions, impressions // 2], axis=1)
+    data = tf.data.Dataset.from_tensor_slices((images_of(BATCH)[0], counts)).batch(BATCH)
+
+    def make():
+        image = keras.Input((8, 8, 3))
+        logits = layers.Dense(bins, kernel_initializer=keras.initializers.GlorotUniform(6), name="logits")
+        estimator = PIREstimator(keras.Model(image, logits(layers.Flatten()(image))))
+        estimator.compile(keras.optimizers.SGD(1.0))
+        return estimator
+
+    assert_equal(*both(two_replicas, make, data))
+
+
+@pytest.mark.parametrize(("batch", "count"), [(5, 5), (4, 7)], ids=["3 + 2", "2 + 2, then 2 + 1"])
+def test_batches_that_do_not_divide_over_the_replicas(two_replicas, batch, count):
+    def make():
+        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=True), seed=3)
+        acgan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+        return acgan
+
+    one, two = both(two_replicas, make, dataset(batch, count))
+    assert_equal(one, two)
+    for model in (one[3], two[3]):
+        evaluated = model.evaluate(dataset(batch, count), verbose=0, return_dict=True)
+        assert np.isfinite(list(evaluated.values())).all()
+
+
+def test_statistics_of_batch_normalization_are_those_of_the_whole_batch(two_replicas):
+    """The first half of each batch is dark, the second bright: a replica sees one kind alone."""
+    images = np.concatenate([np.full((3, 8, 8, 3), -0.9, np.float32), np.full((3, 8, 8, 3), 0.9, np.float32)])
+    data = tf.data.Dataset.from_tensor_slices((images, np.zeros(6, np.int32))).batch(6).repeat(5)
+
+    def make():
+        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=True), seed=3)
+        acgan.compile(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01))
+        return acgan
+
+    one, two = both(two_replicas, make, data)
+    assert_equal(one, two)
+    mean = two[3].discriminator.layers[3].moving_mean.value
+    copies = [np.array(copy) for copy in two_replicas.experimental_local_results(mean)]
+    assert len(copies) == 2 and np.array_equal(*copies) and np.abs(copies[0]).max() > 0.01
+    assert np.allclose(copies[0], one[3].discriminator.layers[3].moving_mean, rtol=1e-4, atol=1e-6)
