@@ -138,7 +138,7 @@ def _sum(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tuple[tf.Ten
     import tensorflow as tf
 
     def one(mine: tf.Tensor) -> tf.Tensor:
-        return tf.distribute.get_replica_context().all_reduce("SUM", mine)
+        return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(mine))  # on this replica's device
 
     return tf.function(lambda mine: strategy.experimental_local_results(strategy.run(one, (mine,))), autograph=False)
 
