@@ -8,9 +8,11 @@ import keras
 
 from pir_tf import checkpoints
 from pir_tf.compute import use_fast_forms
+from pir_tf.config import decisive_fields
 from pir_tf.data.sources import batches
 from pir_tf.errors import InputError
 from pir_tf.estimator.model import load_estimator
+from pir_tf.experiments.cache import digest
 from pir_tf.experiments.estimator_stage import estimator_path
 from pir_tf.experiments.first_round import seed_of
 from pir_tf.experiments.gan_stage import load_data
@@ -44,10 +46,11 @@ def run(run: RunDirectory) -> dict[str, Any]:
             f"{', '.join(networks.class_names)}, expected the same in the same order: use the data that it was trained on."
         )
     image_set.require_at_least(settings.batch_size)
+    estimator = load_estimator(estimator_path(run))
     tuner = Tuner(
         networks.generator,
         networks.discriminator,
-        load_estimator(estimator_path(run)),
+        estimator,
         pir_weight=settings.pir_weight,
         seed=seed_of(config, "tuning steps"),
         fools_weight=settings.fools_weight,
@@ -59,7 +62,14 @@ def run(run: RunDirectory) -> dict[str, Any]:
     rates = (settings.learning_rate, settings.learning_rate)
     tuner.compile(*optimizers(*rates, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)
     directory = run.file("tuning", "history.csv").parent
-    first = checkpoints.restore_latest(directory / "checkpoints", tuner.state())
+    made_by = {
+        **decisive_fields("tuning", settings),
+        **decisive_fields("gan", config.gan),
+        "seed": config.seed,
+        "images": image_set.digest,
+        "estimator": digest(*estimator.get_weights()),
+    }
+    first = checkpoints.restore_latest(directory / "checkpoints", tuner.state(), made_by)
     tuner.fit(
         batches(
             image_set,
@@ -70,7 +80,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
         epochs=settings.steps // settings.log_every,
         steps_per_epoch=settings.log_every,
         initial_epoch=first // settings.log_every,
-        callbacks=_callbacks(run, tuner),
+        callbacks=_callbacks(run, tuner, made_by),
         shuffle=False,
         verbose=0,
     )
@@ -78,7 +88,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     return {}
 
 
-def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+def _callbacks(run: RunDirectory, tuner: Tuner, made_by: checkpoints.Facts) -> list[keras.callbacks.Callback]:
     """In this order: measures add columns, then the log is written, then the checkpoint that agrees with it."""
     settings = run.config.tuning
     directory = run.file("tuning", "history.csv").parent
@@ -92,7 +102,12 @@ def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback
         ProgressBar("Tuning the generator", settings.steps, done=done, shown=shown),
         HistoryCSV(directory / "history.csv", columns=log_columns(tuner, COLUMNS), step=done),
         checkpoints.SaveCheckpoints(
-            directory / "checkpoints", every=settings.checkpoint_every, state=tuner.state, step=done
+            directory / "checkpoints",
+            every=settings.checkpoint_every,
+            minutes=settings.checkpoint_minutes,
+            state=tuner.state,
+            step=done,
+            made_by=made_by,
         ),
     ]
     if settings.tensorboard:

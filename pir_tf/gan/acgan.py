@@ -19,6 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pir_tf.checkpoints import random_states
 from pir_tf.gan import losses
 from pir_tf.gan.fast import FastDiscriminator, fast_generator
 
@@ -185,8 +186,8 @@ class ACGAN(keras.Model):
     def state(self) -> dict[str, keras.Variable]:
         """Every variable that the next step depends on, by name: what a checkpoint holds.
 
-        Without the dropout layers' seed states: each step sets them from their layer's seed and the step, and Keras
-        names them by how many the process has made before, so that a resumed process would know them by other names.
+        The states of random generators are in it for networks with other noise than dropout: a dropout layer's is set at each
+        step, from the layer's seed and the step.
         """
         groups = {
             "generator": self.generator.weights,
@@ -195,7 +196,7 @@ class ACGAN(keras.Model):
             "discriminator_optimizer": self.discriminator_optimizer.variables,
         }
         named = {f"{group}/{v.path}": v for group, variables in groups.items() for v in variables}
-        return {**named, "step": self.step}
+        return {**named, **random_states([self.generator, self.discriminator]), "step": self.step}
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
