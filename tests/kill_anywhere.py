@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from forked import fork, import_everything
 from kill_seams import Seams
 
 JOB = (
@@ -57,26 +58,12 @@ class Life:
     writes: list[str]
 
 
-def import_everything() -> None:
-    """The imports of all stages, without a computation: a process that has run a TensorFlow operation can't be forked."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from importlib import import_module
-
-    from pir_tf.runs import STAGES
-
-    import_module("pir_tf.experiments.run")
-    for stage in STAGES:
-        import_module(f"pir_tf.experiments.{stage}_stage")
-
-
 def live(job: list[str], directory: Path, *, seconds: float = float("inf"), write: int = 0) -> Life:
     """Runs the job in a fork, killed after so many CPU seconds or at so many writes, whichever is given."""
     log, output = directory.with_suffix(".writes"), directory.with_suffix(".output")
     log.unlink(missing_ok=True)
-    child = os.fork()
-    if child == 0:
-        _run_child(job, directory, write, log, output)
+    install = Seams(directory, victim=write, log=log).install
+    child = fork([*job, "--run-dir", str(directory)], output, directory.with_suffix(".errors"), install)
     used, ended = 0.0, 0
     while not ended:
         used = _cpu_seconds(child) or used
@@ -86,25 +73,6 @@ def live(job: list[str], directory: Path, *, seconds: float = float("inf"), writ
         ended, status, usage = os.wait4(child, os.WNOHANG)
     writes = log.read_text().splitlines() if log.exists() else []
     return Life(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, writes)
-
-
-def _run_child(job: list[str], directory: Path, write: int, log: Path, output: Path) -> None:
-    try:
-        handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-        Seams(directory, victim=write, log=log).install()
-        from pir_tf.experiments.run import main
-
-        status = main([*job, "--run-dir", str(directory)])
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        status = 70
-    os._exit(status)
 
 
 def _cpu_seconds(process: int) -> float:
@@ -193,7 +161,7 @@ def try_kill(job: list[str], directory: Path, kill: Kill, again: Kill | None) ->
 
 
 def _tail(directory: Path) -> str:
-    return directory.with_suffix(".output").read_text(errors="replace")[-2000:]
+    return directory.with_suffix(".errors").read_text(errors="replace")[-2000:]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,6 +3,8 @@
 import html.parser
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,8 +169,10 @@ assert "pir_tf" not in sys.modules
 @pytest.mark.slow
 def test_one_seed_gives_one_result_and_another_seed_another(smoke, tmp_path):
     directory, _ = smoke
-    for seed in (0, 1):
-        assert command("smoke", "--seed", seed, "--run-dir", tmp_path / str(seed), cwd=tmp_path).returncode == 0
+    all_but_the_page = ["--stages", "gan", "interactions", "estimator", "tuning", "evaluation"]
+    for seed, stages in ((0, all_but_the_page), (1, all_but_the_page[:-1])):
+        words = ["smoke", "--seed", seed, *stages, "--run-dir", tmp_path / str(seed)]
+        assert command(*words, cwd=tmp_path).returncode == 0
     for name in ("tuning/generator.keras", "tuning/discriminator.keras", "estimator/estimator.keras"):
         first, same, other = (weights(path / name) for path in (directory, tmp_path / "0", tmp_path / "1"))
         assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True)), name
@@ -177,42 +181,48 @@ def test_one_seed_gives_one_result_and_another_seed_another(smoke, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_middle_of_tuning_loses_nothing(tmp_path):
-    longer = ["smoke", "--tuning.steps", "40", "--stages", "gan", "interactions", "estimator", "tuning"]
-    assert command(*longer, "--run-dir", tmp_path / "straight", cwd=tmp_path).returncode == 0
-    line = [sys.executable, "-m", "pir_tf.experiments.run", *longer, "--run-dir", str(tmp_path / "cut")]
+def test_ctrl_c_in_the_middle_of_tuning_loses_nothing(smoke, tmp_path):
+    """A run whose stages before tuning are those of the unbroken one."""
+    unbroken, cut = smoke[0], tmp_path / "cut"
+    for name in ("gan", "interactions", "estimator"):
+        shutil.copytree(unbroken / name, cut / name)
+    for name in ("config.json", "data.json"):
+        shutil.copy(unbroken / name, cut / name)
+    words = ["smoke", "--stages", "gan", "interactions", "estimator", "tuning", "--run-dir", str(cut)]
     process = subprocess.Popen(
-        line, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "pir_tf.experiments.run", *words],
+        cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    checkpoints, deadline = tmp_path / "cut" / "tuning" / "checkpoints", time.monotonic() + 300
+    checkpoints, deadline = cut / "tuning" / "checkpoints", time.monotonic() + 300
     while not list(checkpoints.glob("step-*.npz")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130, error
     assert "Interrupted" in error
     assert "Traceback" not in error
-    assert not (tmp_path / "cut" / "tuning" / "generator.keras").exists()
-    resumed = command(*longer, "--run-dir", tmp_path / "cut", cwd=tmp_path)
+    assert not (cut / "tuning" / "generator.keras").exists()
+    resumed = command(*words, cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "estimator: done before, skipped" in resumed.stdout
-    pairs = zip(*(weights(tmp_path / name / "tuning" / "generator.keras") for name in ("straight", "cut")), strict=True)
+    assert re.search("Tuning the generator: resumed from its checkpoint of step [24] of 6", resumed.stdout)
+    pairs = zip(*(weights(path / "tuning" / "generator.keras") for path in (unbroken, cut)), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
-    straight, cut = ((tmp_path / name / "tuning" / "history.csv").read_text() for name in ("straight", "cut"))
-    assert straight == cut
+    assert (unbroken / "tuning" / "history.csv").read_text() == (cut / "tuning" / "history.csv").read_text()
 
 
 @pytest.mark.slow
 def test_one_step_of_every_stage_runs_at_paper_sizes(tmp_path):
+    """All networks and images as in the paper; fewer images, and fewer in a batch where InceptionV3 sees them."""
     once = "log_every 1 checkpoint_every 1 steps 1".split()
     words = ["paper", "--estimator.weights", "none", "--estimator.steps", "1", "--evaluation.no-judge"]
     for section in ("gan", "tuning"):
         for name, value in zip(once[::2], once[1::2], strict=True):
             words += [f"--{section}.{name}", value]
-    words += ["--data.count", "128", "--tuning.gradients_every", "1", "--tuning.true_pir_every", "1"]
-    words += ["--gan.sample_every", "1", "--interactions.images", "40", "--estimator.quality_images", "20"]
-    words += ["--evaluation.images", "40"]
+    words += ["--data.count", "64", "--tuning.gradients_every", "1", "--tuning.true_pir_every", "1"]
+    words += ["--gan.sample_every", "1", "--interactions.images", "10", "--estimator.quality_images", "4"]
+    words += ["--evaluation.images", "8", "--estimator.batch_size", "8", "--tuning.batch_size", "4"]
     done = command(*words, "--run-dir", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert set(TOP) <= set(read(tmp_path / "run" / "evaluation" / "results.json"))
