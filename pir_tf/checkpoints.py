@@ -60,8 +60,8 @@ def restore(path: Path, state: Mapping[str, Any], made_by: Facts | None = None) 
     if differ:
         said = ", ".join(f"{name} ({there[name]!r} there, {here[name]!r} now)" for name in differ)
         raise InputError(
-            f"{path} was made by an experiment that differs in {said}: repeat its config, or delete that folder to start this "
-            "stage again."
+            f"{path} was made by an experiment that differs in {said}: repeat its config, or delete {path.parent} to start "
+            "this stage again."
         )
     for name in [*state, *arrays]:
         found = arrays[name].shape if name in arrays else "no such variable"

@@ -3,7 +3,7 @@
     python tests/kill_anywhere.py --kills 30 --seed 0
 
 The job is the smoke job, with its GAN trained and a second judge, so that every kind of training is in it. Two thirds of the
-kills come at moments spread over the run's CPU time, one third inside a write (`kill_seams`), and every third rerun is killed
+kills come at moments spread over the run's CPU time, one third inside a write (`kill_seams`), and every fifth rerun is killed
 once more. Start-up imports don't count: each run is a fork of a process that has imported everything and computed nothing.
 The unbroken run that all are compared with is the public command in a process of its own. Linux only. Prints a table; exits
 with 1 on any difference.
@@ -69,7 +69,7 @@ def live(job: list[str], directory: Path, *, seconds: float = float("inf"), writ
         used = _cpu_seconds(child) or used
         if used >= seconds:
             os.kill(child, signal.SIGKILL)
-        time.sleep(0.004)
+        time.sleep(0.03)
         ended, status, usage = os.wait4(child, os.WNOHANG)
     writes = log.read_text().splitlines() if log.exists() else []
     return Life(os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, writes)
@@ -191,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     failures = len(bad)
     for number, kill in enumerate(moments(options.kills, whole, rng), start=1):
         directory = work / f"run-{number:02d}"
-        again = Kill(seconds=rng.random() * whole.seconds / 2) if number % 3 == 0 else None
+        again = Kill(seconds=rng.random() * whole.seconds / 2) if number % 5 == 0 else None
         where, wrong = try_kill(options.job, directory, kill, again)
         wrong = wrong or differences(work / "unbroken", directory)
         print(
