@@ -76,19 +76,22 @@ def restore(path: Path, state: Mapping[str, Any], made_by: Facts | None = None) 
 
 
 def save_step(directory: Path, step: int, state: Mapping[str, Any], made_by: Facts | None = None) -> None:
-    """Writes the checkpoint of a step and removes all but the last two that lead to it.
-
-    Those of later steps go too: they were passed over as damaged, and their steps are about to be done again.
-    """
+    """Writes the checkpoint of a step and removes all but the last two that lead to it."""
     directory.mkdir(parents=True, exist_ok=True)
-    for partial in directory.glob(".step-*.partial.npz"):  # left by a kill while saving
-        partial.unlink()
     save(directory / f"step-{step:09d}.npz", state, made_by)
+    clear(directory, step)
+
+
+def clear(directory: Path, step: int) -> None:
+    """Removes all checkpoints but the last two that lead to a step, and what kills left while saving.
+
+    Those of later steps were passed over as damaged, and their steps are about to be done again.
+    """
     paths = _steps(directory)
     good = [path for path in paths if _step(path) <= step][-KEPT:]
-    for path in paths:
+    for path in [*paths, *directory.glob(".step-*.partial.npz")]:
         if path not in good:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def restore_latest(directory: Path, state: Mapping[str, Any], made_by: Facts | None = None) -> int:
@@ -162,8 +165,9 @@ class SaveCheckpoints(keras.callbacks.Callback):
             self._save(step)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Counts from the step that was restored, and from now."""
+        """Counts from the step that was restored, and from now. A kill may have come before a save's clearing."""
         self._saved, self._when = self._step(), time.monotonic()
+        clear(self._directory, self._saved)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Saves what came after the last checkpoint."""

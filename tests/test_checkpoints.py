@@ -141,7 +141,7 @@ def test_every_single_flipped_byte_is_noticed_or_harmless(tmp_path):
     path = tmp_path / "step-000000001.npz"
     checkpoints.save(path, state(1))
     whole = path.read_bytes()
-    for place in range(0, len(whole), 7):
+    for place in range(0, len(whole), 23):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         fresh = state(0)
         try:
@@ -178,6 +178,14 @@ def test_a_damaged_newest_is_not_counted_as_one_of_the_last_two(folder):
         checkpoints.restore_latest(folder, state(0))
     checkpoints.save_step(folder, 15, state(15))
     assert sorted(os.listdir(folder)) == ["step-000000010.npz", "step-000000015.npz"]
+
+
+def test_a_resume_clears_what_a_kill_before_the_clearing_left(folder):
+    checkpoints.save(folder / "step-000000030.npz", state(30))
+    (folder / ".step-000000040.42.partial.npz").write_bytes(b"half")
+    callback = checkpoints.SaveCheckpoints(folder, every=10, state=lambda: state(30), step=lambda: 30)
+    callback.on_train_begin()
+    assert sorted(os.listdir(folder)) == ["step-000000020.npz", "step-000000030.npz"]
 
 
 # What made them

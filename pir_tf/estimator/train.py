@@ -199,7 +199,7 @@ class _Fit:
         first, saving = self._resume(estimator)
         order = batch_order(len(inputs), config.batch_size, config.steps, seed=self.seed)[first:]
         if not len(order):  # `fit` would begin another pass
-            done = keras.callbacks.CallbackList(list(self.callbacks), model=estimator)
+            done = keras.callbacks.CallbackList([*self.callbacks, *saving], model=estimator)
             done.on_train_begin()
             done.on_train_end()
             return
