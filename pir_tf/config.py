@@ -64,7 +64,9 @@ class EstimatorConfig:
     batch_size: int = 32
     """Images of one gradient step. Source: not given in the paper, D6."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints (rounded up to whole passes over the images); a killed run loses at most these."""
+    """Steps between checkpoints (rounded up to whole passes over the images)."""
+    checkpoint_minutes: float = 10.0
+    """Minutes after which a checkpoint is due even before those steps, at the end of a pass over the images."""
     temperature: float = 0.01
     """Temperature of the softmax when the estimator is used (1 while it is trained). Source: C.3."""
     quality_images: int = 1000
@@ -88,7 +90,7 @@ class EstimatorConfig:
         require(self.trainable in ("all", "head"), "estimator.trainable", self.trainable, "all or head")
         require(self.output in ("bins", "scalar"), "estimator.output", self.output, "bins or scalar")
         positive = ("image_size", "learning_rate", "steps", "batch_size", "temperature", "quality_images")
-        require_positive("estimator", self, *positive, "checkpoint_every")
+        require_positive("estimator", self, *positive, "checkpoint_every", "checkpoint_minutes")
         require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
         low, high = self.input_range
         ordered = -float("inf") < low < high < float("inf")
@@ -119,14 +121,16 @@ class TuningConfig:
     true_pir_every: int = 1000
     """Steps between samples of the true PIR, for display alone: it chooses nothing."""
     checkpoint_every: int = 500
-    """Steps between checkpoints; a killed run loses at most these."""
+    """Steps between checkpoints."""
+    checkpoint_minutes: float = 10.0
+    """Minutes after which a checkpoint is due even before those steps, at the end of a row of the log."""
     tensorboard: bool = True
     """Also write the log for TensorBoard."""
 
     def __post_init__(self) -> None:
         require_weights("tuning", self, "pir_weight", "fools_weight")
         positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
-        require_positive("tuning", self, *positive, "checkpoint_every")
+        require_positive("tuning", self, *positive, "checkpoint_every", "checkpoint_minutes")
         require_multiples("tuning", self)
 
 
@@ -232,6 +236,25 @@ class ExperimentConfig:
 def derived_seed(seed: int, purpose: str) -> int:
     """A seed in [0, 2**31) for one purpose, so that no two parts of an experiment share random numbers."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:4], "big") >> 1
+
+
+_NOT_OF_A_STEP = (
+    *("steps", "log_every", "sample_every", "gradients_every", "true_pir_every", "checkpoint_every"),
+    *("checkpoint_minutes", "tensorboard", "keep", "generator", "temperature", "quality_images"),
+    "weights",  # may name a path; a run compares the file's digest
+)
+
+
+def decisive_fields(section: str, config: Any) -> dict[str, Any]:
+    """The fields of one stage's config on which the state of its training after a step depends, by their dotted names.
+
+    A checkpoint holds them, so that it isn't taken for another config's whose networks have the same shapes.
+    """
+    named = flatten(config)
+    left_out = set(_NOT_OF_A_STEP)
+    if named.get("decay_steps"):  # then the rates' fall counts back from the last step
+        left_out.discard("steps")
+    return {f"{section}.{name}": value for name, value in named.items() if name not in left_out}
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ class HistoryCSV(keras.callbacks.Callback):
         with open(self._path, "a", newline="", encoding="utf-8") as handle:
             writer = csv.DictWriter(handle, self._columns, extrasaction="ignore", restval="", lineterminator="\n")
             writer.writerow({**row, "step": self._step()})
+            handle.flush()
+            os.fsync(handle.fileno())  # before the checkpoint of the same step
 
 
 class StopOnNonFinite(keras.callbacks.Callback):

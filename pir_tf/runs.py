@@ -16,6 +16,8 @@ import json
 import math
 import os
 import platform
+import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,13 +36,10 @@ _PATH_FIELDS = (
     "evaluation.source",
     "evaluation.kid_weights",
 )
-_NO_IDENTITY = (
-    "compute.distribute",
-    "compute.logical_cpus",
-    "evaluation.source",
-    "gan.tensorboard",
-    "tuning.tensorboard",
-)
+_NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "evaluation.source")
+_NO_IDENTITY_NAMES = ("tensorboard", "checkpoint_minutes")
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]+\.(partial(\.\w+)?|tmp)")
+"""Name of what a kill leaves of a file, or a folder, that was being written."""
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "tensorflow-hub", "tensorflow-datasets")
 
 
@@ -79,6 +78,8 @@ class RunDirectory:
             if not chief:
                 _wait_for(self.path / "config.json")
             try:
+                if chief:
+                    _remove_leftovers(self.path)
                 self._adopt(files or {}, command)
             except BaseException:
                 self.close()
@@ -118,7 +119,7 @@ class RunDirectory:
             return
         old = read_json(target)
         before, now = {**old["config"], **old["files"]}, {**fields, **files}
-        differ = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in _NO_IDENTITY]
+        differ = [name for name in {**before, **now} if before.get(name) != now.get(name) and decides(name)]
         if differ:
             said = ", ".join(f"{name} ({before.get(name)!r} there, {now.get(name)!r} now)" for name in differ)
             raise InputError(
@@ -140,6 +141,11 @@ def identity(config: ExperimentConfig) -> dict[str, Any]:
     return fields
 
 
+def decides(name: str) -> bool:
+    """Whether a field is part of a run's identity: it can change what the run computes."""
+    return name not in _NO_IDENTITY and name.rpartition(".")[2] not in _NO_IDENTITY_NAMES
+
+
 def _base_name(path: str) -> str:
     return os.path.basename(os.path.abspath(path))
 
@@ -154,7 +160,11 @@ def provenance() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with the same suffix, renamed to it when the block ends without an error."""
+    """A temporary path beside `path`, with the same suffix, renamed to it when the block ends without an error.
+
+    The file, and then its name, are on the disk before the block's end returns: what is written later can't survive a power
+    cut without it. A run's directory is cleared of what a kill leaves when it is opened again.
+    """
     path = Path(path)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
@@ -162,8 +172,19 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with open(beside, "rb") as handle:
             os.fsync(handle.fileno())
         os.replace(beside, path)
+        synchronise_directory(path.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def synchronise_directory(path: Path) -> None:
+    """Waits until the names in a directory are on the disk, where the file system can say so."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems refuse it
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -226,6 +247,15 @@ def _wait_for(path: Path, seconds: float = 60.0) -> None:
                 "and give all processes one directory that all of them reach."
             )
         time.sleep(0.1)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Clears a run directory, which no other process works in, of what kills left of files that were being written."""
+    for found in [found for found in path.rglob(".*") if _LEFTOVER.fullmatch(found.name)]:
+        if found.is_dir():
+            shutil.rmtree(found)
+        else:
+            found.unlink(missing_ok=True)
 
 
 def _lock(path: Path) -> IO[str]:

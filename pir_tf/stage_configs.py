@@ -77,7 +77,9 @@ class GanConfig:
     sample_every: int = 1000
     """Steps between sample grids and between measures of the distance to the real images."""
     checkpoint_every: int = 500
-    """Steps between checkpoints; a killed run loses at most these."""
+    """Steps between checkpoints."""
+    checkpoint_minutes: float = 10.0
+    """Minutes after which a checkpoint is due even before those steps, at the end of a row of the log."""
     keep: Literal["best", "last"] = "last"
     """Weights that pretraining ends with: `last`, or `best` by the sliced Wasserstein distance to the real images."""
     tensorboard: bool = True
@@ -95,7 +97,7 @@ class GanConfig:
         require(self.keep in ("best", "last"), "gan.keep", self.keep, "best or last")
         require(self.generator in ("bundled", "train"), "gan.generator", self.generator, "bundled or train")
         positive = ("latent_size", "steps", "batch_size", "generator_learning_rate", "discriminator_learning_rate")
-        require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every")
+        require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every", "checkpoint_minutes")
         require_multiples("gan", self)
         decay = 0 <= self.decay_steps <= self.steps
         require(decay, "gan.decay_steps", self.decay_steps, f"0 to gan.steps, which is {self.steps}")

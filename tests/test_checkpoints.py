@@ -141,7 +141,7 @@ def test_every_single_flipped_byte_is_noticed_or_harmless(tmp_path):
     path = tmp_path / "step-000000001.npz"
     checkpoints.save(path, state(1))
     whole = path.read_bytes()
-    for place in range(0, len(whole), 3):
+    for place in range(0, len(whole), 23):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         fresh = state(0)
         try:
@@ -172,15 +172,84 @@ def test_what_a_kill_left_behind_is_cleared_away(folder):
     assert sorted(os.listdir(folder)) == ["step-000000020.npz", "step-000000030.npz"]
 
 
+def test_a_damaged_newest_is_not_counted_as_one_of_the_last_two(folder):
+    damage(folder / "step-000000020.npz", "cut")
+    with pytest.warns(UserWarning, match="is damaged"):
+        checkpoints.restore_latest(folder, state(0))
+    checkpoints.save_step(folder, 15, state(15))
+    assert sorted(os.listdir(folder)) == ["step-000000010.npz", "step-000000015.npz"]
+
+
+def test_a_resume_clears_what_a_kill_before_the_clearing_left(folder):
+    checkpoints.save(folder / "step-000000030.npz", state(30))
+    (folder / ".step-000000040.42.partial.npz").write_bytes(b"half")
+    callback = checkpoints.SaveCheckpoints(folder, every=10, state=lambda: state(30), step=lambda: 30)
+    callback.on_train_begin()
+    assert sorted(os.listdir(folder)) == ["step-000000020.npz", "step-000000030.npz"]
+
+
+# What made them
+
+
+MADE_BY = {"gan.learning_rate": 1e-4, "gan.classes": ("coast", "hill"), "seed": 3}
+
+
+def test_a_checkpoint_of_another_config_with_the_same_shapes_is_refused_by_name(tmp_path):
+    checkpoints.save_step(tmp_path, 4, state(4), MADE_BY)
+    fresh = state(0)
+    assert checkpoints.restore_latest(tmp_path, fresh, dict(reversed(MADE_BY.items()))) == 4
+    fresh = state(0)
+    with pytest.raises(
+        InputError, match=r"differs in gan.learning_rate \(0.0001 there, 0.001 now\), seed \(3 there, 4 now\)"
+    ):
+        checkpoints.restore_latest(tmp_path, fresh, {**MADE_BY, "gan.learning_rate": 1e-3, "seed": 4})
+    assert contents(fresh) == contents(state(0))
+
+
+def test_fields_that_one_version_alone_knows_are_no_difference(tmp_path):
+    checkpoints.save_step(tmp_path, 4, state(4), {"seed": 3, "old": 1})
+    assert checkpoints.restore_latest(tmp_path, state(0), {"seed": 3, "new": 2}) == 4
+
+
+def test_a_checkpoint_without_its_makers_name_is_taken_by_its_variables(tmp_path):
+    np.savez(tmp_path / "step-000000004.npz", **{name: np.asarray(v) for name, v in state(4).items()})
+    fresh = state(0)
+    assert checkpoints.restore_latest(tmp_path, fresh, MADE_BY) == 4
+    assert contents(fresh) == contents(state(4))
+
+
+def test_random_states_are_known_by_their_place_and_continue_what_they_drew():
+    def noise():
+        inputs = keras.Input((50,))
+        inner = keras.Sequential([keras.layers.Dropout(0.5, seed=1)])
+        return keras.Model(inputs, inner(keras.layers.GaussianNoise(1.0, seed=2)(keras.layers.Dense(50)(inputs))))
+
+    first, second, ones = noise(), noise(), np.ones((1, 50), np.float32)
+    second.set_weights(first.get_weights())
+    first(ones, training=True)
+    states = [checkpoints.random_states([model]) for model in (first, second)]
+    assert list(states[0]) == list(states[1]) == ["random/000", "random/001"]
+    for name, state in states[1].items():
+        state.assign(states[0][name])
+    drawn = [np.asarray(model(ones, training=True)) for model in (first, second)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert np.abs(np.asarray(first(ones, training=True)) - drawn[0]).max() > 0
+
+
 # The callback
 
 
-def saved_steps(tmp_path, *, every, epoch_steps, epochs, start=0):
+def saved_steps(tmp_path, *, every, epoch_steps, epochs, start=0, minutes=1e9):
     """Steps at which a training with epochs of so many steps saves."""
     now = [start]
     saved = []
     callback = checkpoints.SaveCheckpoints(
-        tmp_path, every=every, state=lambda: saved.append(now[0]) or state(now[0]), step=lambda: now[0]
+        tmp_path,
+        every=every,
+        minutes=minutes,
+        state=lambda: saved.append(now[0]) or state(now[0]),
+        step=lambda: now[0],
+        made_by=MADE_BY,
     )
     callback.on_train_begin()
     for epoch in range(epochs):
@@ -195,6 +264,12 @@ def test_saves_every_so_many_steps_and_at_the_end(tmp_path):
     assert saved_steps(tmp_path, every=2, epoch_steps=2, epochs=2) == [2, 4]
     assert saved_steps(tmp_path, every=100, epoch_steps=2, epochs=2) == [4]
     assert saved_steps(tmp_path, every=4, epoch_steps=2, epochs=0) == []
+
+
+def test_minutes_that_are_over_make_a_checkpoint_due(tmp_path):
+    assert saved_steps(tmp_path, every=100, epoch_steps=2, epochs=3, minutes=0) == [2, 4, 6]
+    with pytest.raises(InputError, match=r"seed \(3 there, 5 now\)"):  # the callback's checkpoints say what made them
+        checkpoints.restore_latest(tmp_path, state(0), {"seed": 5})
 
 
 def test_a_resumed_training_saves_at_the_same_steps(tmp_path):

@@ -105,6 +105,37 @@ def test_the_first_round_is_held_by_its_base_name(tmp_path, monkeypatch):
         assert identity(dataclasses.replace(paper(), first_round=given))["first_round"] == "first"
 
 
+def test_when_checkpoints_are_written_is_no_part_of_the_identity(tmp_path):
+    RunDirectory(tmp_path, laptop()).close()
+    RunDirectory(tmp_path, replaced(laptop(), "tuning", checkpoint_minutes=1.0)).close()
+    with pytest.raises(InputError, match="tuning.steps"):
+        RunDirectory(tmp_path, replaced(laptop(), "tuning", steps=300))
+
+
+def test_what_kills_left_of_files_is_cleared_away_and_nothing_else(tmp_path):
+    left = [".results.42.partial.json", ".generator.7.partial.keras", ".a.csv.42.tmp", f".b.png.{'0f' * 16}.tmp"]
+    kept = [".lock", ".~lock.answers.csv#", ".answers.csv.swp", "x.42.partial.json", "answers.tmp", ".x.tmp"]
+    (tmp_path / "tuning" / ".estimator.42.partial").mkdir(parents=True)
+    for name in [*left, *kept, ".estimator.42.partial/weights"]:
+        (tmp_path / "tuning" / name).write_bytes(b"half")
+    RunDirectory(tmp_path, laptop()).close()
+    assert sorted(path.name for path in (tmp_path / "tuning").iterdir()) == sorted(kept)
+
+
+def test_a_file_and_then_its_name_are_on_the_disk_before_anything_else(tmp_path, monkeypatch):
+    calls = []
+    real = {name: getattr(os, name) for name in ("fsync", "replace")}
+
+    def fsync(handle):
+        calls.append("directory" if os.path.isdir(f"/proc/self/fd/{handle}") else "file")
+        real["fsync"](handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda *paths: calls.append("rename") or real["replace"](*paths))
+    write_json(tmp_path / "a.json", {})
+    assert calls == ["file", "rename", "directory"]
+
+
 def test_a_cache_is_no_part_of_the_identity(tmp_path):
     first = RunDirectory(tmp_path / "run", laptop(), cache=tmp_path / "cache")
     assert first.cache == tmp_path / "cache"

@@ -265,7 +265,7 @@ def save_estimator(estimator: PIREstimator, folder: str | os.PathLike[str]) -> P
         with atomic(path) as beside:
             model.save(beside)
         return path
-    path, beside = folder / SAVED_MODEL_NAME, folder / f".{os.getpid()}.{SAVED_MODEL_NAME}"
+    path, beside = folder / SAVED_MODEL_NAME, folder / f".{SAVED_MODEL_NAME}.{os.getpid()}.partial"
     model.export(beside, format="tf_saved_model", verbose=False)
     if path.exists():
         shutil.rmtree(path)

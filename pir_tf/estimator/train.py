@@ -7,6 +7,7 @@ something is. What is not here: the step itself (`model.PIREstimator`) and how g
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pir_tf import checkpoints, replicas
-from pir_tf.config import EstimatorConfig
+from pir_tf.config import EstimatorConfig, decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
 from pir_tf.estimator.model import (
@@ -108,7 +109,11 @@ def fit_estimator(
         if initial is not None:
             restore(network, initial)
         estimator = PIREstimator(network, temperature=config.temperature)
-    run = _Fit(config, seed, callbacks, jit_compile, checkpoint_directory)
+    data = hashlib.sha256(np.ascontiguousarray(images).data)
+    data.update(counts.data)
+    facts = {"seed": seed, "images and counts": data.hexdigest(), "first weights": initial is not None}
+    made_by = {**decisive_fields("estimator", config), **facts}
+    run = _Fit(config, seed, callbacks, jit_compile, checkpoint_directory, made_by)
     if config.trainable == "head":
         backbone = keras.Model(network.input, network.get_layer("features").output)
         _fit_head(estimator, features(backbone, images), counts, run)
@@ -192,6 +197,7 @@ class _Fit:
     callbacks: Sequence[keras.callbacks.Callback]
     jit_compile: bool
     checkpoint_directory: Path | None
+    made_by: checkpoints.Facts
 
     def __call__(self, estimator: PIREstimator, inputs: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> None:
         config = self.config
@@ -200,7 +206,10 @@ class _Fit:
             estimator.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=self.jit_compile)
             estimator.optimizer.build(estimator.trainable_variables)
         first, saving = self._resume(estimator)
-        if first >= config.steps:
+        if first >= config.steps:  # `fit` would begin another pass
+            done = keras.callbacks.CallbackList([*self.callbacks, *saving], model=estimator)
+            done.on_train_begin()
+            done.on_train_end()
             return
         with tf.device("CPU:0"):  # where tf.data runs
             all_inputs, all_counts = tf.constant(inputs), tf.constant(counts)
@@ -237,18 +246,24 @@ class _Fit:
         """The step that the newest checkpoint holds, restored, and the callback that saves; (0, []) without a place."""
         if self.checkpoint_directory is None:
             return 0, []
-        first = checkpoints.restore_latest(self.checkpoint_directory, _state(estimator))
+        first = checkpoints.restore_latest(self.checkpoint_directory, _state(estimator), self.made_by)
         step = lambda: int(estimator.optimizer.iterations.numpy())  # noqa: E731
         saving = checkpoints.SaveCheckpoints(
-            self.checkpoint_directory, every=self.config.checkpoint_every, state=lambda: _state(estimator), step=step
+            self.checkpoint_directory,
+            every=self.config.checkpoint_every,
+            minutes=self.config.checkpoint_minutes,
+            state=lambda: _state(estimator),
+            step=step,
+            made_by=self.made_by,
         )
         return first, [saving] if replicas.is_chief(estimator.distribute_strategy) else []
 
 
 def _state(estimator: PIREstimator) -> dict[str, Any]:
-    """Weights and optimizer state, by their place: Keras names InceptionV3's layers by what the process made before."""
+    """Weights, optimizer state and random states, by their place: InceptionV3's layers are named by what was made before."""
     groups = {"network": estimator.network.weights, "optimizer": estimator.optimizer.variables}
-    return {f"{group}/{i:03d}": variable for group, some in groups.items() for i, variable in enumerate(some)}
+    named = {f"{group}/{i:03d}": variable for group, some in groups.items() for i, variable in enumerate(some)}
+    return {**named, **checkpoints.random_states([estimator.network])}
 
 
 def _fit_head(

@@ -28,8 +28,10 @@ class ProgressBar(keras.callbacks.Callback):
         self._title, self._total, self._done, self._shown = title, total, done, shown or {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Opens the bar where the run goes on."""
+        """Opens the bar where the run goes on, and says so."""
         first = self._done() if self._done else int(self.model.optimizer.iterations.numpy())
+        if first:
+            print(f"{self._title}: resumed from its checkpoint of step {first:,} of {self._total:,}", flush=True)
         self._bar = _bar(self._title, self._total, "step", initial=first)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError
 from pir_tf.presets import preset
-from pir_tf.runs import atomic, identity, read_json, write_json
+from pir_tf.runs import atomic, decides, identity, read_json, write_json
 
 FILES = ("generator.keras", "discriminator.keras", "generator.json", "history.csv")
 """What the stage leaves for the others; its checkpoints and sample grids stay where it was trained."""
@@ -79,4 +79,4 @@ def put_gan(source: Path, config: ExperimentConfig, run: Path) -> None:
 
 
 def _decisive(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name.startswith(_SECTIONS) and name != "gan.tensorboard"}
+    return {name: value for name, value in fields.items() if name.startswith(_SECTIONS) and decides(name)}

@@ -100,8 +100,8 @@ def is_finished(job: Job) -> bool:
     if not (directory / last / "done.json").exists() or not (directory / "config.json").exists():
         return False
     there, wanted = read_json(directory / "config.json")["config"], identity(job.config)
-    # Whether TensorBoard's files are written too is no part of what an experiment is.
-    common = [name for name in wanted if name in there and not name.endswith(".tensorboard")]
+    # Whether TensorBoard's files are written too is no part of what an experiment is, nor when checkpoints are.
+    common = [name for name in wanted if name in there and not name.endswith((".tensorboard", ".checkpoint_minutes"))]
     return all(there[name] == wanted[name] for name in common)
 
 

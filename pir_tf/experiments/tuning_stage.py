@@ -8,8 +8,10 @@ import keras
 
 from pir_tf import checkpoints
 from pir_tf.compute import is_chief, strategy, use_fast_forms
+from pir_tf.config import decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator.model import is_stock, load_estimator, network_of
+from pir_tf.experiments.cache import digest
 from pir_tf.experiments.estimator_stage import estimator_path
 from pir_tf.experiments.first_round import seed_of
 from pir_tf.experiments.gan_stage import load_data
@@ -50,7 +52,14 @@ def run(run: RunDirectory) -> dict[str, Any]:
     rates = (settings.learning_rate, settings.learning_rate)
     compile_acgan(tuner, *rates, config.gan.adam_beta_1, jit_compile=config.compute.jit_compile)
     directory = run.file("tuning", "history.csv").parent
-    first = checkpoints.restore_latest(directory / "checkpoints", tuner.state())
+    made_by = {
+        **decisive_fields("tuning", settings),
+        **decisive_fields("gan", config.gan),
+        "seed": config.seed,
+        "images": image_set.digest,
+        "estimator": digest(*estimator.get_weights()),
+    }
+    first = checkpoints.restore_latest(directory / "checkpoints", tuner.state(), made_by)
     judged = [network_of(estimator)] if is_stock(estimator) else []
     with mixed(config.compute.precision, networks.generator, networks.discriminator, *judged):
         tuner.fit(
@@ -64,7 +73,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
             epochs=settings.steps // settings.log_every,
             steps_per_epoch=settings.log_every,
             initial_epoch=first // settings.log_every,
-            callbacks=[*_everywhere(run, tuner), *(_writing(run, tuner) if is_chief(config.compute) else [])],
+            callbacks=[*_everywhere(run, tuner), *(_writing(run, tuner, made_by) if is_chief(config.compute) else [])],
             shuffle=False,
             verbose=0,
         )
@@ -98,7 +107,7 @@ def _everywhere(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callbac
     ]
 
 
-def _writing(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+def _writing(run: RunDirectory, tuner: Tuner, made_by: checkpoints.Facts) -> list[keras.callbacks.Callback]:
     """In this order: measures add columns, then the log is written, then the checkpoint that agrees with it."""
     settings = run.config.tuning
     directory = run.file("tuning", "history.csv").parent
@@ -110,7 +119,12 @@ def _writing(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
         ProgressBar("Tuning the generator", settings.steps, done=done, shown=shown),
         HistoryCSV(directory / "history.csv", columns=log_columns(tuner, COLUMNS), step=done),
         checkpoints.SaveCheckpoints(
-            directory / "checkpoints", every=settings.checkpoint_every, state=tuner.state, step=done
+            directory / "checkpoints",
+            every=settings.checkpoint_every,
+            minutes=settings.checkpoint_minutes,
+            state=tuner.state,
+            step=done,
+            made_by=made_by,
         ),
     ]
     if settings.tensorboard:

@@ -20,6 +20,7 @@ import keras
 import tensorflow as tf
 
 from pir_tf import replicas
+from pir_tf.checkpoints import random_states
 from pir_tf.gan import losses
 from pir_tf.gan.fast import FastDiscriminator, fast_generator
 
@@ -188,8 +189,8 @@ class ACGAN(replicas.BuiltModel):
     def state(self) -> dict[str, keras.Variable]:
         """Every variable that the next step depends on, by name: what a checkpoint holds.
 
-        Without the dropout layers' seed states: each step sets them from their layer's seed and the step, and Keras
-        names them by how many the process has made before, so that a resumed process would know them by other names.
+        The states of random generators are in it for networks with other noise than dropout: a dropout layer's is set at each
+        step, from the layer's seed and the step.
         """
         groups = {
             "generator": self.generator.weights,
@@ -198,7 +199,7 @@ class ACGAN(replicas.BuiltModel):
             "discriminator_optimizer": self.discriminator_optimizer.variables,
         }
         named = {f"{group}/{v.path}": v for group, variables in groups.items() for v in variables}
-        return {**named, "step": self.step}
+        return {**named, **random_states([self.generator, self.discriminator]), "step": self.step}
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from pir_tf import checkpoints, replicas
-from pir_tf.config import GanConfig, derived_seed
+from pir_tf.config import GanConfig, decisive_fields, derived_seed
 from pir_tf.data.sources import ImageSet, batches
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.distance import sliced_wasserstein
@@ -88,7 +89,8 @@ def train_acgan(
     directory.mkdir(parents=True, exist_ok=True)
     rates = (config.generator_learning_rate, config.discriminator_learning_rate)
     compile_acgan(acgan, *rates, config.adam_beta_1, jit_compile=jit_compile)
-    first = checkpoints.restore_latest(directory / "checkpoints", acgan.state())
+    made_by = {**decisive_fields("gan", config), "seed": seed, "images": image_set.digest}
+    first = checkpoints.restore_latest(directory / "checkpoints", acgan.state(), made_by)
     measure = _MeasureAndSample(
         acgan, image_set, directory, every=config.sample_every, seed=derived_seed(seed, "samples")
     )
@@ -99,7 +101,12 @@ def train_acgan(
         measure,
         HistoryCSV(directory / "history.csv", columns=log_columns(acgan, COLUMNS), step=done),
         checkpoints.SaveCheckpoints(
-            directory / "checkpoints", every=config.checkpoint_every, state=acgan.state, step=done
+            directory / "checkpoints",
+            every=config.checkpoint_every,
+            minutes=config.checkpoint_minutes,
+            state=acgan.state,
+            step=done,
+            made_by=made_by,
         ),
     ]
     if config.tensorboard:
@@ -169,8 +176,11 @@ class _MeasureAndSample(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Knows the best distance so far from the file that holds its weights."""
         if self._best_path.exists():
-            with np.load(self._best_path) as stored:
-                self._best = float(stored["swd"])
+            try:
+                with np.load(self._best_path) as stored:
+                    self._best = float(stored["swd"])
+            except checkpoints.DAMAGE as error:
+                warnings.warn(f"{self._best_path} is damaged ({error}); the best is sought from here on.", stacklevel=2)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds the column `swd` to the logs when it is time."""

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pir_tf.errors import InputError
+from pir_tf.runs import synchronise_directory
 
 COLUMNS = ("image_id", "class_index", "impressions", "positives", "round")
 LARGEST = 2**53  # the last whole number up to which float64, and so `pir`, is exact
@@ -132,6 +133,7 @@ class Interactions:
         path = Path(path)
         beside = write_beside(path, COLUMNS, zip(*(getattr(self, name).tolist() for name in COLUMNS), strict=True))
         os.replace(beside, path)
+        synchronise_directory(path.parent)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Interactions":

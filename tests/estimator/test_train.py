@@ -87,9 +87,16 @@ def test_a_killed_and_resumed_run_equals_an_unbroken_one(few, tmp_path, trainabl
     resumed = train.fit_estimator(*few, config, seed=1, checkpoint_directory=tmp_path, callbacks=[counter])
     assert counter.seen == 5
     assert equal(weights_of(straight), weights_of(resumed))
+    begun = []
+    counter.on_train_begin = lambda logs=None: begun.append(int(counter.model.optimizer.iterations))
     again = train.fit_estimator(*few, config, seed=1, checkpoint_directory=tmp_path, callbacks=[counter])
-    assert counter.seen == 5
+    assert counter.seen == 5 and begun == [11]  # which a progress bar says
     assert equal(weights_of(straight), weights_of(again))
+    other = dataclasses.replace(config, learning_rate=2 * config.learning_rate)
+    with pytest.raises(InputError, match=r"differs in estimator.learning_rate \("):
+        train.fit_estimator(*few, other, seed=1, checkpoint_directory=tmp_path)
+    with pytest.raises(InputError, match="differs in images and counts"):
+        train.fit_estimator(few[0][::-1], few[1], config, seed=1, checkpoint_directory=tmp_path)
 
 
 def test_images_without_impressions_are_left_out(few):

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from commands import command
+from commands import QUICK, command
 
 from pir_tf.errors import InputError
 from pir_tf.experiments.people import Waiting, answers, image_ids, require_unchanged, run_directory_of
@@ -65,7 +65,16 @@ def test_no_run_is_found_where_none_was(tmp_path):
 @pytest.mark.slow
 def test_the_same_command_goes_on_when_people_have_answered(tmp_path):
     path = tmp_path / "answers.csv"
-    words = ["smoke", "--interactions.source", f"csv:{path}", "--interactions.images", 40, "--evaluation.images", 20]
+    words = [
+        "smoke",
+        *QUICK,
+        "--interactions.source",
+        f"csv:{path}",
+        "--interactions.images",
+        40,
+        "--evaluation.images",
+        20,
+    ]
 
     first = command(*words, cwd=tmp_path)
     assert first.returncode == 0

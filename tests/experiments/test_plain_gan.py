@@ -6,7 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from commands import command
+from commands import QUICK, command
 
 from pir_tf.config import DataConfig
 from pir_tf.data import sources
@@ -52,7 +52,18 @@ def test_with_one_class_the_class_terms_are_exactly_0():
 
 @pytest.mark.slow
 def test_every_stage_works_without_classes(tmp_path):
-    words = ["smoke", "--gan.kind", "gan", "--gan.generator", "train", "--run-dir", tmp_path / "run"]
+    words = [
+        "smoke",
+        *QUICK,
+        "--gan.sample_every",
+        "4",
+        "--gan.kind",
+        "gan",
+        "--gan.generator",
+        "train",
+        "--run-dir",
+        tmp_path / "run",
+    ]
     done = command(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"

@@ -3,6 +3,8 @@
 import html.parser
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,8 +169,10 @@ assert "pir_tf" not in sys.modules
 @pytest.mark.slow
 def test_one_seed_gives_one_result_and_another_seed_another(smoke, tmp_path):
     directory, _ = smoke
-    for seed in (0, 1):
-        assert command("smoke", "--seed", seed, "--run-dir", tmp_path / str(seed), cwd=tmp_path).returncode == 0
+    all_but_the_page = ["--stages", "gan", "interactions", "estimator", "tuning", "evaluation"]
+    for seed, stages in ((0, all_but_the_page), (1, all_but_the_page[:-1])):
+        words = ["smoke", "--seed", seed, *stages, "--run-dir", tmp_path / str(seed)]
+        assert command(*words, cwd=tmp_path).returncode == 0
     for name in ("tuning/generator.keras", "tuning/discriminator.keras", "estimator/estimator.keras"):
         first, same, other = (weights(path / name) for path in (directory, tmp_path / "0", tmp_path / "1"))
         assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True)), name
@@ -176,43 +180,85 @@ def test_one_seed_gives_one_result_and_another_seed_another(smoke, tmp_path):
     assert (directory / "evaluation/results.json").read_text() == (tmp_path / "0/evaluation/results.json").read_text()
 
 
+UP_TO_TUNING = ["smoke", "--stages", "gan", "interactions", "estimator", "tuning"]
+
+
+def copy_before_tuning(unbroken, target):
+    """A run whose stages before tuning are those of the unbroken one."""
+    for name in ("gan", "interactions", "estimator"):
+        shutil.copytree(unbroken / name, target / name)
+    for name in ("config.json", "data.json"):
+        shutil.copy(unbroken / name, target / name)
+    return target
+
+
+def assert_same_tuning(one, other):
+    pairs = zip(*(weights(path / "tuning" / "generator.keras") for path in (one, other)), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    assert (one / "tuning" / "history.csv").read_text() == (other / "tuning" / "history.csv").read_text()
+
+
 @pytest.mark.slow
-def test_ctrl_c_in_the_middle_of_tuning_loses_nothing(tmp_path):
-    longer = ["smoke", "--tuning.steps", "40", "--stages", "gan", "interactions", "estimator", "tuning"]
-    assert command(*longer, "--run-dir", tmp_path / "straight", cwd=tmp_path).returncode == 0
-    line = [sys.executable, "-m", "pir_tf.experiments.run", *longer, "--run-dir", str(tmp_path / "cut")]
+def test_ctrl_c_in_the_middle_of_tuning_loses_nothing(smoke, tmp_path):
+    cut = copy_before_tuning(smoke[0], tmp_path / "cut")
     process = subprocess.Popen(
-        line, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-m", "pir_tf.experiments.run", *UP_TO_TUNING, "--run-dir", str(cut)],
+        cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    checkpoints, deadline = tmp_path / "cut" / "tuning" / "checkpoints", time.monotonic() + 300
+    checkpoints, deadline = cut / "tuning" / "checkpoints", time.monotonic() + 300
     while not list(checkpoints.glob("step-*.npz")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+        time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 130, error
     assert "Interrupted" in error
     assert "Traceback" not in error
-    assert not (tmp_path / "cut" / "tuning" / "generator.keras").exists()
-    resumed = command(*longer, "--run-dir", tmp_path / "cut", cwd=tmp_path)
+    assert not (cut / "tuning" / "generator.keras").exists()
+    resumed = command(*UP_TO_TUNING, "--run-dir", cut, cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "estimator: done before, skipped" in resumed.stdout
-    pairs = zip(*(weights(tmp_path / name / "tuning" / "generator.keras") for name in ("straight", "cut")), strict=True)
-    assert all(np.array_equal(a, b) for a, b in pairs)
-    straight, cut = ((tmp_path / name / "tuning" / "history.csv").read_text() for name in ("straight", "cut"))
-    assert straight == cut
+    assert re.search("Tuning the generator: resumed from its checkpoint of step [24] of 6", resumed.stdout)
+    assert_same_tuning(smoke[0], cut)
+
+
+@pytest.mark.slow
+def test_a_foreign_checkpoint_is_refused_and_a_damaged_newest_falls_back_to_the_one_before(smoke, tmp_path):
+    run = copy_before_tuning(smoke[0], tmp_path / "run")
+    checkpoints = run / "tuning" / "checkpoints"
+    shutil.copytree(smoke[0] / "tuning" / "checkpoints", checkpoints)
+    shutil.copy(smoke[0] / "tuning" / "history.csv", run / "tuning" / "history.csv")
+    newest = checkpoints / "step-000000006.npz"
+    whole = newest.read_bytes()
+    with np.load(newest) as stored:
+        arrays = dict(stored)
+    arrays["made_by"] = np.array(json.dumps({**json.loads(str(arrays["made_by"])), "tuning.learning_rate": 0.1}))
+    np.savez(newest, **arrays)
+    refused = command(*UP_TO_TUNING, "--run-dir", run, cwd=tmp_path)
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert "differs in tuning.learning_rate (0.1 there, 1e-05 now)" in refused.stderr
+
+    newest.write_bytes(whole[: len(whole) // 2])
+    (checkpoints / ".step-000000006.42.partial.npz").write_bytes(b"")
+    resumed = command(*UP_TO_TUNING, "--run-dir", run, cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"{newest} is damaged" in resumed.stderr
+    assert "resumed from its checkpoint of step 4 of 6" in resumed.stdout
+    assert sorted(os.listdir(checkpoints)) == ["step-000000004.npz", "step-000000006.npz"]
+    assert_same_tuning(smoke[0], run)
 
 
 @pytest.mark.slow
 def test_one_step_of_every_stage_runs_at_paper_sizes(tmp_path):
+    """All networks and images as in the paper; fewer images, and fewer in a batch where InceptionV3 sees them."""
     once = "log_every 1 checkpoint_every 1 steps 1".split()
     words = ["paper", "--estimator.weights", "none", "--estimator.steps", "1", "--evaluation.no-judge"]
     for section in ("gan", "tuning"):
         for name, value in zip(once[::2], once[1::2], strict=True):
             words += [f"--{section}.{name}", value]
-    words += ["--data.count", "128", "--tuning.gradients_every", "1", "--tuning.true_pir_every", "1"]
-    words += ["--gan.sample_every", "1", "--interactions.images", "40", "--estimator.quality_images", "20"]
-    words += ["--evaluation.images", "40"]
+    words += ["--data.count", "64", "--tuning.gradients_every", "1", "--tuning.true_pir_every", "1"]
+    words += ["--gan.sample_every", "1", "--interactions.images", "10", "--estimator.quality_images", "4"]
+    words += ["--evaluation.images", "8", "--estimator.batch_size", "8", "--tuning.batch_size", "4"]
     done = command(*words, "--run-dir", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert set(TOP) <= set(read(tmp_path / "run" / "evaluation" / "results.json"))

@@ -6,7 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from commands import command
+from commands import QUICK, command
 
 from pir_tf.evaluation.statistics import cohens_d
 
@@ -35,7 +35,7 @@ def rows_of(path):
 def test_it_goes_on_from_the_first_rounds_networks_estimator_and_images(smoke, tmp_path):
     first, _ = smoke
     # At this rate training moves nothing, so what comes out is what it began with.
-    words = ["smoke", "--first-round", first, "--estimator.learning-rate", "1e-30"]
+    words = ["smoke", *QUICK, "--first-round", first, "--estimator.learning-rate", "1e-30"]
     done = command(*words, "--run-dir", tmp_path / "two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     second = tmp_path / "two"
@@ -88,7 +88,7 @@ def test_another_objective_is_refused_before_anything_is_made(smoke, tmp_path):
 @pytest.mark.slow
 def test_it_works_with_a_trained_head_and_a_judge_that_begins_afresh(tmp_path):
     for name, more in (("one", []), ("two", ["--first-round", tmp_path / "one", "--estimator.learning-rate", "1e-30"])):
-        done = command("smoke", *HEAD, *more, "--run-dir", tmp_path / name, cwd=tmp_path)
+        done = command("smoke", *QUICK, *HEAD, *more, "--run-dir", tmp_path / name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     before, after = (trained(tmp_path / name) for name in ("one", "two"))
     for name in before:
@@ -114,7 +114,7 @@ def fill(path):
 def test_people_are_asked_about_the_new_images_and_the_old_answers_stay(tmp_path):
     def round_of(name, *more):
         answers, judged = tmp_path / f"{name}.csv", tmp_path / name / "evaluation" / "answers.csv"
-        words = ["smoke", "--interactions.source", f"csv:{answers}", "--interactions.images", 20, *more]
+        words = ["smoke", *QUICK, "--interactions.source", f"csv:{answers}", "--interactions.images", 20, *more]
         words += ["--evaluation.images", 20, "--run-dir", tmp_path / name]
         for path in (answers, judged):
             waiting = command(*words, cwd=tmp_path)

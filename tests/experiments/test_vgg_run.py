@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from commands import ENVIRONMENT, command
+from commands import ENVIRONMENT, QUICK, command
 
 from pir_tf.config import derived_seed
 from pir_tf.evaluation.measure import compare
@@ -22,7 +22,7 @@ def no_cache(monkeypatch):
 
 
 def run(root, name, *words):
-    done = command(*WORDS, *words, "--run-dir", root / name, cwd=root)
+    done = command(*WORDS, *QUICK, *words, "--run-dir", root / name, cwd=root)
     assert done.returncode == 0, done.stderr[-2000:]
     return root / name
 

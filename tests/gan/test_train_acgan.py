@@ -145,6 +145,28 @@ def test_a_checkpoint_of_other_networks_is_refused_before_training(runs, image_s
         checkpoints.restore_latest(runs.unbroken.directory / "checkpoints", acgan.state())
 
 
+@pytest.mark.parametrize(
+    ("changed", "seed", "sentence"),
+    [
+        ({"generator_learning_rate": 2e-3}, 3, r"gan.generator_learning_rate \(0.001 there, 0.002 now\)"),
+        ({"loss": "saturating"}, 3, r"gan.loss \('non_saturating' there, 'saturating' now\)"),
+        ({"steps": 6}, 3, r"gan.steps \(5 there, 6 now\)"),  # the rates' fall begins later
+        ({}, 4, r"seed \(3 there, 4 now\)"),
+    ],
+)
+def test_a_checkpoint_of_another_config_is_refused_by_name(runs, image_set, changed, seed, sentence, monkeypatch):
+    monkeypatch.setattr(train, "DISTANCE_IMAGES", 4)
+    config = dataclasses.replace(CONFIG, **changed)
+    acgan = build_acgan(config, class_count=2, seed=3)
+    before = (runs.unbroken.directory / "history.csv").read_bytes()
+    with pytest.raises(InputError, match=sentence):
+        train_acgan(acgan, image_set, config, runs.unbroken.directory, seed=seed)
+    assert (runs.unbroken.directory / "history.csv").read_bytes() == before
+    other = ImageSet(image_set.images[::-1], image_set.labels, image_set.class_names)
+    with pytest.raises(InputError, match="images"):
+        train_acgan(acgan, other, config, runs.unbroken.directory, seed=seed)
+
+
 def test_fewer_images_than_a_batch_are_refused(image_set, tmp_path):
     config = dataclasses.replace(CONFIG, batch_size=9)
     acgan = build_acgan(config, class_count=2, seed=0)
