@@ -152,13 +152,15 @@ class EvaluationConfig:
     kid_weights: str = "none"
     """Weights of VGG16 without top, on whose pool5 features the distance from the real images (KID) is measured:
     `imagenet`, `file:PATH` or `none` (not measured). The tuning never uses that network. Source: 5.1."""
+    kid_images: int = 1000
+    """Images of each kind (before tuning, after, real) of which that distance is taken, at most those that there are."""
 
     def __post_init__(self) -> None:
         csv = self.source.startswith("csv:") and len(self.source) > 4
         require(self.source == "same" or csv, "evaluation.source", self.source, "same or csv:PATH")
         require(self.images >= 2, "evaluation.images", self.images, "2 or more")
         require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
-        require_positive("evaluation", self, "diversity_pairs")
+        require_positive("evaluation", self, "diversity_pairs", "kid_images")
         require_pretrained("evaluation.kid_weights", self.kid_weights)
 
 

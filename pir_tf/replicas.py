@@ -97,29 +97,6 @@ class BuiltModel(keras.Model):
         del iterator, data_batch
 
 
-class Mean(keras.metrics.Metric):
-    """The mean of values that are the same on every replica.
-
-    Not `keras.metrics.Mean`: in a replica's step it assigns the sum over the replicas, so that its total doubles at every
-    step of two replicas and leaves float32 within one long epoch.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name)
-        first = "only_first_replica"
-        self.total = self.add_variable((), "zeros", aggregation=first, name="total")
-        self.updates = self.add_variable((), "zeros", aggregation=first, name="updates")
-
-    def update_state(self, value: tf.Tensor) -> None:
-        """Counts one value, a scalar."""
-        self.total.assign_add(tf.cast(value, self.dtype))
-        self.updates.assign_add(1.0)
-
-    def result(self) -> tf.Tensor:
-        """The mean of the values so far, a float32 scalar; 0 of none."""
-        return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.updates))
-
-
 def logs(means: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """What a training step returns, in the shape that `fit` can reduce.
 

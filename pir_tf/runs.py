@@ -118,7 +118,7 @@ class RunDirectory:
             write_json(target, {"config": fields, "files": files, "command": command, **provenance()})
             return
         old = read_json(target)
-        before, now = {**old["config"], **old["files"]}, {**fields, **files}
+        before, now = {**recorded(old), **old["files"]}, {**fields, **files}
         differ = [name for name in {**before, **now} if before.get(name) != now.get(name) and decides(name)]
         if differ:
             said = ", ".join(f"{name} ({before.get(name)!r} there, {now.get(name)!r} now)" for name in differ)
@@ -126,6 +126,14 @@ class RunDirectory:
                 f"{self.path} holds an experiment that differs in {said}: name another directory with --run-dir, "
                 "or repeat its config."
             )
+
+
+def recorded(about: dict[str, Any]) -> dict[str, Any]:
+    """The flat config in what `config.json` holds; fields that the version which wrote it didn't have are at their defaults.
+
+    A field is added with the default that means what was done before.
+    """
+    return {**flatten(ExperimentConfig()), **about["config"]}
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class PIREstimator(replicas.BuiltModel):
         super().__init__(**kwargs)
         self.network = network
         self.pir_model = with_pir(network, temperature=temperature)
-        self.loss_mean = replicas.Mean("loss")
+        self.loss_mean = keras.metrics.Mean(name="loss")
         replicas.synchronize(network)
         self.jit_compile = False  # Keras's own choice differs between one GPU and all else
         self.built = True

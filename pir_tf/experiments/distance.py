@@ -40,6 +40,7 @@ def measured_kid(run: RunDirectory, before: np.ndarray, after: np.ndarray, image
     weights = run.config.evaluation.kid_weights
     if weights == "none":
         return kid.not_measured("No weights of VGG16 were named: --evaluation.kid-weights imagenet or file:PATH does.")
+    before, after = (images[: run.config.evaluation.kid_images] for images in (before, after))
     real = image_set.images[balanced_rows(image_set, len(before), seed=_seed(run, "real images for KID"))]
     features = _Features(run, weights)
     measured = (features(before, "before"), features(after, "after", reuse=False), features(real, "of real images"))

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from pir_tf.config import ExperimentConfig, derived_seed, flatten
+from pir_tf.config import ExperimentConfig, derived_seed
 from pir_tf.errors import InputError
 from pir_tf.evaluation.statistics import cohens_d, cohens_d_interval
 from pir_tf.objective_names import is_vgg
 from pir_tf.pretrained import sha256
-from pir_tf.runs import STAGES, atomic, identity, read_json
+from pir_tf.runs import STAGES, atomic, identity, read_json, recorded
 
 NETWORK_FILES = ("generator.keras", "discriminator.keras", "generator.json")
 COPIED = (
@@ -129,8 +129,7 @@ def require_same(config: ExperimentConfig, files: dict[str, str]) -> None:
     if first is None:
         return
     about = read_json(first.path / "config.json")
-    # A run of an earlier version lacks newer fields, which then had no other value than their default.
-    before = _compared({**flatten(ExperimentConfig()), **about["config"]}, about.get("files") or {})
+    before = _compared(recorded(about), about.get("files") or {})
     now = _compared(identity(config), files)
     differ = [name for name in now if name in before and before[name] != now[name]]
     if differ:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -86,10 +87,11 @@ def _run(options: Options, arguments: list[str]) -> int:
     except Exception as error:
         if not compute.says_that_one_is_gone(config.compute, error):
             raise
-        reason = str(error).strip().splitlines()[0][:200]
+        tasks = sorted(set(re.findall(r"job:(\w+)/replica:\d+/task:(\d+)", str(error))))
+        named = ", ".join(f"{kind} {index}" for kind, index in tasks) or str(error).strip().splitlines()[0][:200]
         fail(
-            f"Another process of this job is gone ({reason}): start all of them again with the same commands; finished stages "
-            "are skipped, and training goes on from its last checkpoint."
+            f"Another process of this job is gone (TensorFlow names {named}): start all of them again with the same commands; "
+            "finished stages are skipped, and training goes on from its last checkpoint."
         )
         return 1
     finally:

@@ -109,7 +109,7 @@ def trade_off(size: str, weights: Weights) -> list[Experiment]:
     """
     found = []
     for base in (_color(size, weights, "color:blue"), _single(size, weights, "pool3", 0)):
-        measured = changed(base.config, evaluation={"kid_weights": weights.vgg_at(size)})
+        measured = changed(base.config, evaluation=_distance(size, weights))
         base = dataclasses.replace(base, config=measured)
         found += [_variant(base, f"weight-{weight}", tuning={"pir_weight": float(weight)}) for weight in PIR_WEIGHTS]
         alone: dict[str, dict[str, Any]] = {"tuning": {"fools_weight": 0.0}}
@@ -194,7 +194,7 @@ def _gan_ablations(size: str, weights: Weights) -> list[Experiment]:
     blue = _color(size, weights, "color:blue").config
     trained = SIZES[size].trained_gan
     if trained:
-        measured = changed(blue, evaluation={"kid_weights": weights.vgg_at(size)}, gan=trained)
+        measured = changed(blue, evaluation=_distance(size, weights), gan=trained)
         base = Experiment("color-blue-trained-gan", measured)
     else:
         base = next(one for one in trade_off(size, weights) if one.name == "color-blue-weight-1000")
@@ -203,6 +203,11 @@ def _gan_ablations(size: str, weights: Weights) -> list[Experiment]:
         _variant(base, "saturating", gan={"loss": "saturating"}),
         _variant(base, "plain-gan", gan={"kind": "gan"}),
     ]
+
+
+def _distance(size: str, weights: Weights) -> dict[str, Any]:
+    """The fields of `evaluation` with which the distance from real images is measured."""
+    return {"kid_weights": weights.vgg_at(size), "kid_images": SIZES[size].kid_images}
 
 
 def _variant(base: Experiment, suffix: str, **sections: dict[str, Any]) -> Experiment:

@@ -25,6 +25,7 @@ class Size:
         three_colors: Tuning steps of the three-colour objectives. Source: 4.2.
         three_colors_other: The other length that the ablation shows beside it. Source: 4.2 (a tenth, or ten times).
         longer: Tuning steps that two single filters get beside their own, to see whether more steps help. Source: 4.1.
+        kid_images: Images of each kind in the distance from the real ones. Source: 5.1 (the distance is ours).
         vgg: Fields of the config, by section, that VGG objectives have instead of the preset's.
         finetuned: Fields of `estimator` where the whole backbone is trained while the size's own VGG config trains its head.
         trained_gan: Fields of `gan` of the comparisons of its losses and kinds. Source: 2.1.
@@ -35,6 +36,7 @@ class Size:
     three_colors: int
     three_colors_other: int
     longer: int
+    kid_images: int
     vgg: dict[str, dict[str, Any]]
     finetuned: dict[str, Any]
     trained_gan: dict[str, Any]
@@ -47,6 +49,7 @@ SIZES = {
         three_colors=150,
         three_colors_other=1500,
         longer=600,
+        kid_images=300,  # a tenth of a second each on one core
         vgg={
             # A quarter of the time at 224, where VGG16 would take most of a run; the generated images have 64 pixels.
             "interactions": {"vgg_image_size": 112},
@@ -69,6 +72,7 @@ SIZES = {
         three_colors=500_000,
         three_colors_other=50_000,
         longer=500_000,
+        kid_images=1000,
         vgg={},
         finetuned={},
         trained_gan={},
@@ -79,6 +83,7 @@ SIZES = {
         three_colors=6,
         three_colors_other=12,
         longer=12,
+        kid_images=1000,
         vgg={"interactions": {"vgg_image_size": 64}},
         finetuned={},
         trained_gan={"generator": "train"},

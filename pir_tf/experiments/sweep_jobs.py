@@ -19,7 +19,7 @@ from pir_tf.config import ExperimentConfig
 from pir_tf.experiments.shared_gan import gan_config, gan_key, needs_gan
 from pir_tf.experiments.suites import Experiment
 from pir_tf.experiments.sweep_command import command_words
-from pir_tf.runs import identity, read_json
+from pir_tf.runs import decides, identity, read_json, recorded
 
 DONE, FAILED, NOT_RUN, WAITING, RUNNING = "done", "failed", "not run", "waiting", "running"
 
@@ -95,14 +95,12 @@ def with_needs(names: Iterable[str], jobs: Mapping[str, Job]) -> list[str]:
 
 
 def is_finished(job: Job) -> bool:
-    """Whether its last stage is done, of this config in all fields that both versions of the package know."""
+    """Whether its last stage is done, of this config in all fields that decide what is computed."""
     directory, last = job.directory, (job.stages or ("report",))[-1]
     if not (directory / last / "done.json").exists() or not (directory / "config.json").exists():
         return False
-    there, wanted = read_json(directory / "config.json")["config"], identity(job.config)
-    # Whether TensorBoard's files are written too is no part of what an experiment is, nor when checkpoints are.
-    common = [name for name in wanted if name in there and not name.endswith((".tensorboard", ".checkpoint_minutes"))]
-    return all(there[name] == wanted[name] for name in common)
+    there, wanted = recorded(read_json(directory / "config.json")), identity(job.config)
+    return all(there[name] == value for name, value in wanted.items() if decides(name))
 
 
 def states(jobs: Mapping[str, Job]) -> dict[str, tuple[str, str]]:

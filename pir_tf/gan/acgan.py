@@ -91,7 +91,7 @@ class ACGAN(replicas.BuiltModel):
         self._dropouts = [d for d in discriminator.layers if isinstance(d, keras.layers.Dropout) and d.rate > 0]
         self.built = True  # as both networks are
         # All made here: Keras takes no new ones once the model has been called.
-        self._means = {name: replicas.Mean(name) for name in self.log_names}
+        self._means = {name: keras.metrics.Mean(name=name) for name in self.log_names}
 
     def compile(
         self,

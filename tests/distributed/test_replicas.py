@@ -1,0 +1,115 @@
+"""What replicas share and what differs between them."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_networks import small_discriminator, small_generator
+
+from pir_tf import replicas
+from pir_tf.config import ComputeConfig
+from pir_tf.data.sources import ImageSet
+from pir_tf.errors import InputError
+from pir_tf.gan.acgan import ACGAN
+
+
+def on_each(strategy, what):
+    return [np.array(value) for value in strategy.experimental_local_results(strategy.run(what))]
+
+
+def test_a_share_knows_its_rows_of_the_whole_batch(two_replicas):
+    whole = tf.range(5)
+
+    def mine():
+        place = tf.distribute.get_replica_context().replica_id_in_sync_group
+        share = replicas.share(3 - place)  # 3 rows and 2
+        return tf.concat([[share.total, share.start, share.rows], tf.zeros(place, tf.int32), share.of(whole)], axis=0)
+
+    first, second = on_each(two_replicas, mine)
+    assert first.tolist() == [5, 0, 3, 0, 1, 2] and second.tolist() == [5, 3, 2, 0, 3, 4]
+
+
+def test_means_are_over_all_rows(two_replicas):
+    def mean():
+        place = tf.distribute.get_replica_context().replica_id_in_sync_group
+        share = replicas.share(3 - place)
+        return share.mean({"x": tf.cast(place, tf.float32)})["x"]  # 3 rows of 0 and 2 of 1
+
+    assert [float(value) for value in on_each(two_replicas, mean)] == pytest.approx([0.4, 0.4])
+
+
+def test_without_a_strategy_a_share_is_the_batch():
+    share = replicas.share(tf.constant(4))
+    whole, mean = tf.range(4), tf.constant(2.0)
+    assert share.of(whole) is whole and share.scaled(mean) is mean and int(share.total) == 4
+
+
+def test_replicas_draw_other_dropout_masks_and_the_same_ones_again(two_replicas):
+    with two_replicas.scope():
+        acgan = ACGAN(small_generator(), small_discriminator(dropout=0.5), seed=3)
+
+    def judge():
+        acgan._seed_dropout()
+        u, _ = acgan._judge(tf.ones((2, 8, 8, 3)), update=False)
+        return u
+
+    first, second = on_each(two_replicas, judge)
+    again, _ = on_each(two_replicas, judge)
+    assert np.abs(first - second).max() > 1e-3 and np.array_equal(first, again)
+
+
+def test_a_long_epoch_on_two_replicas_keeps_its_logs_finite(two_replicas):
+    """A mean whose total were added up over the replicas at each step would double it: 2**128 is no float32."""
+    with two_replicas.scope():
+        mean = ACGAN(small_generator(), small_discriminator(), seed=3).metrics[0]
+
+    @tf.function
+    def steps():
+        for _ in tf.range(140):
+            two_replicas.run(lambda: mean.update_state(3.0))
+
+    steps()
+    assert float(mean.result()) == 3.0
+
+
+def test_fewer_rows_than_replicas_are_refused(two_replicas):
+    with pytest.raises(InputError, match="batch_size is 1 for 2 replicas"):
+        replicas.distributed(two_replicas, lambda part: tf.data.Dataset.range(1), batch_size=1)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_parts_of_the_images_are_disjoint_make_up_the_set_and_have_all_classes(count):
+    images = np.arange(11, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
+    whole = ImageSet(images, np.array([0, 1] * 5 + [1], np.int32), ("a", "b"))
+    parts = [whole.part(index, count) for index in range(count)]
+    seen = [set(part.images[:, 0, 0, 0].tolist()) for part in parts]
+    assert set.union(*seen) == set(range(11)) and sum(map(len, seen)) == 11
+    assert all(set(part.labels) == {0, 1} for part in parts)
+    assert whole.part(0, 1) is whole
+    with pytest.raises(InputError, match="'a' has fewer images than the 6 devices"):
+        whole.part(0, 6)
+
+
+def test_fit_evaluate_and_a_second_fit_on_two_replicas(two_replicas):
+    rng = np.random.default_rng(0)
+    data = tf.data.Dataset.from_tensor_slices(
+        (rng.uniform(-1, 1, (8, 8, 8, 3)).astype(np.float32), np.zeros(8, np.int32))
+    ).batch(4)
+    with two_replicas.scope():
+        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=True), seed=3)
+        acgan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.RMSprop(1e-3))
+    acgan.fit(data, validation_data=data, verbose=0)
+    with two_replicas.scope():
+        acgan.compile(keras.optimizers.Adam(1e-4), keras.optimizers.RMSprop(1e-4))
+    acgan.fit(data, verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 1e-6)])
+    rates = [float(np.array(one.learning_rate)) for one in (acgan.generator_optimizer, acgan.discriminator_optimizer)]
+    assert rates == pytest.approx([1e-6, 1e-6]) and int(acgan.step.numpy()) == 4
+
+
+def test_fast_forms_are_for_one_device_in_float32():
+    from pir_tf.compute import use_fast_forms
+
+    assert not use_fast_forms(ComputeConfig(distribute="mirrored"))
+    assert not use_fast_forms(ComputeConfig(distribute="none", precision="mixed_bfloat16"))
+    with pytest.raises(InputError, match="compute.kernels is fast with the distribution mirrored"):
+        use_fast_forms(ComputeConfig(distribute="mirrored", kernels="fast"))
