@@ -13,7 +13,7 @@ README = PACKAGE.parent / "README.md"
 
 LAYERS = {
     **dict.fromkeys(("", "errors", "checks", "objective_names", "commit", "runs", "images"), 0),
-    **dict.fromkeys(("config", "stage_configs", "presets"), 0),
+    **dict.fromkeys(("config", "stage_configs", "presets", "commands"), 0),
     **dict.fromkeys(("compute", "checkpoints", "history", "pretrained", "data"), 1),
     "gan": 2,
     "interactions": 3,
@@ -147,7 +147,7 @@ def test_the_estimator_and_the_tuner_cannot_see_the_simulated_truth():
 def test_the_plain_ends_load_nothing_heavy():
     """So that `--help` answers at once."""
     plain = [name for name, path in MODULES.items() if path.name == "__init__.py"]
-    plain += ["pir_tf.config", "pir_tf.cli", "pir_tf.experiments.run"]
+    plain += ["pir_tf.config", "pir_tf.cli", "pir_tf.experiments.run", "pir_tf.serving.export"]
     for name in plain:
         if name in MODULES:
             assert not heavy(loaded(name)), f"importing {name} loads {heavy(loaded(name))}"

@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+from pir_tf.commands import fail
 from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import Options, fail, parse, public_command, resume_command
+from pir_tf.experiments.command_line import Options, parse, public_command, resume_command
 from pir_tf.runs import RunDirectory, read_json
 
 
