@@ -1,0 +1,1 @@
+"""Tuned generators behind TensorFlow Serving: export, and a client for what is served."""
