@@ -168,6 +168,12 @@ def test_statistics_and_report_know_no_tensorflow():
             assert not heavy(known) & {"tensorflow", "keras"}, name
 
 
+def test_the_serving_client_knows_no_tensorflow_until_grpc_is_asked_for():
+    for name in ("client", "client_command", "client_rest", "canary"):
+        assert not heavy(loaded(f"pir_tf.serving.{name}")) - {"numpy"}, name
+    assert "tensorflow" in imports("pir_tf.serving.client_grpc")
+
+
 def test_nothing_imports_the_experiments_but_themselves_and_the_command_line():
     for name in MODULES:
         if part(name) not in ("experiments", "cli"):
