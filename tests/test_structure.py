@@ -169,7 +169,7 @@ def test_statistics_and_report_know_no_tensorflow():
 
 
 def test_the_serving_client_knows_no_tensorflow_until_grpc_is_asked_for():
-    for name in ("client", "client_command", "client_rest", "canary"):
+    for name in ("client", "generate", "client_rest", "canary"):
         assert not heavy(loaded(f"pir_tf.serving.{name}")) - {"numpy"}, name
     assert "tensorflow" in imports("pir_tf.serving.client_grpc")
 

@@ -6,13 +6,12 @@
     with connect("http://localhost:8501", model="landscapes") as client:
         answer = client.generate([1, 2, 3], class_ids=0, label=label_for("user-17", canary_percent=10))
 
-With an http:// address it imports no TensorFlow. `python -m pir_tf.serving.client generate` is the same from the command line.
+With an http:// address it imports no TensorFlow. `pir_tf.serving.generate` is a command that uses it.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -179,9 +178,3 @@ def _joined(parts: list[Any]) -> Any:
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
     return [item for part in parts for item in part]
-
-
-if __name__ == "__main__":
-    from pir_tf.serving.client_command import main
-
-    sys.exit(main())

@@ -53,8 +53,10 @@ def rest_server(fake, port=0):
                 self.send_response(200)
                 self.end_headers()
                 with contextlib.suppress(OSError):
-                    while not fake.talk.wait(0.05):
+                    for _ in range(400):
                         self.wfile.write(b" ")
+                        if fake.talk.wait(0.05):
+                            break
             else:
                 self.answer(CODES[refused.status], {"error": refused.message})
 

@@ -1,4 +1,4 @@
-"""`python -m pir_tf.serving.client generate`: images from a served model, as PNG files."""
+"""`python -m pir_tf.serving.generate`: images from a served model, as PNG files."""
 
 from __future__ import annotations
 
@@ -68,9 +68,8 @@ def _file_name(text: str) -> str:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = Parser(prog="python -m pir_tf.serving.client", description=DESCRIPTION, formatter_class=raw)
+    parser = Parser(prog="python -m pir_tf.serving.generate", description=DESCRIPTION, formatter_class=raw)
     add = parser.add_argument
-    add("command", choices=["generate"], help="what to ask for")
     add(
         "--url",
         default="http://localhost:8501",

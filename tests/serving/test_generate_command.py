@@ -1,4 +1,4 @@
-"""`python -m pir_tf.serving.client generate`: files, exit codes, and mistakes in one sentence."""
+"""`python -m pir_tf.serving.generate`: files, exit codes, and mistakes in one sentence."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from fake_model import FakeServer, png
 from fake_rest import rest_server
 
 import pir_tf
-from pir_tf.serving.client_command import main
+from pir_tf.serving.generate import main
 
 ROOT = Path(pir_tf.__file__).parents[1]
 
@@ -22,7 +22,7 @@ def served():
 
 
 def words(address, *more):
-    return ["generate", "--url", address, "--model", "landscapes", *map(str, more)]
+    return ["--url", address, "--model", "landscapes", *map(str, more)]
 
 
 def test_an_image_for_each_seed_is_written(served, tmp_path, capsys):
@@ -83,10 +83,10 @@ def test_a_place_that_cannot_be_written_is_one_sentence(served, tmp_path, capsys
 def test_help_answers_without_tensorflow():
     program = (
         "import runpy, sys\n"
-        "sys.argv = ['client', '--help']\n"
-        "try:\n    runpy.run_module('pir_tf.serving.client', run_name='__main__')\n"
+        "sys.argv = ['generate', '--help']\n"
+        "try:\n    runpy.run_module('pir_tf.serving.generate', run_name='__main__')\n"
         "finally:\n    print('loaded', 'tensorflow' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0 and "usage: python -m pir_tf.serving.client" in done.stdout
+    assert done.returncode == 0 and "usage: python -m pir_tf.serving.generate" in done.stdout
     assert "loaded False" in done.stdout
