@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
 
+from pir_tf.commands import Parser, fail
 from pir_tf.errors import InputError
 from pir_tf.runs import atomic
 from pir_tf.serving.canary import label_for
@@ -16,14 +16,6 @@ from pir_tf.serving.retries import ServingError
 DESCRIPTION = """Asks a model behind TensorFlow Serving for images and writes each as a PNG file, named after its seed and class.
 
 A seed and a class give the same picture whenever and wherever they are asked for."""
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one sentence, as an `InputError`."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuses the command line."""
-        raise InputError(f"{message[:1].upper()}{message[1:]}: see {self.prog} --help.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,14 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
         options = _parse(sys.argv[1:] if arguments is None else arguments)
         return _generate(options)
     except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        fail(str(error))
         return 2
     except ServingError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        fail(str(error))
         return 1
     except OSError as error:
-        place = error.filename or "The disk"
-        print(f"Error: {place} can't be used ({error.strerror}): choose another place with --to.", file=sys.stderr)
+        fail(f"{error.filename or 'The disk'} can't be used ({error.strerror}): mend that, or choose another --to.")
         return 2
 
 
