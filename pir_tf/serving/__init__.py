@@ -1,1 +1,1 @@
-"""Tuned generators behind TensorFlow Serving: export, and a client for what is served."""
+"""Export to TensorFlow Serving, and a client for what it serves."""
