@@ -1,38 +1,17 @@
 """The client against a REST and a gRPC server: what comes back, what is refused, and how often was asked."""
 
 import contextlib
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
+from client_servers import QUICK, serving
 from fake_model import FakeModel, FakeServer, png
-from fake_rest import rest_server
 
-import pir_tf
-from pir_tf.errors import InputError
 from pir_tf.serving.canary import label_for
 from pir_tf.serving.client import connect
 from pir_tf.serving.retries import Patience, ServingError
-
-QUICK = Patience(first_wait=0.01, longest_wait=0.02)
-
-
-@contextlib.contextmanager
-def serving(kind, fake, port=0):
-    """The address of a server of a kind; gRPC's needs the extra `[serving]`."""
-    if kind == "rest":
-        with rest_server(fake, port) as address:
-            yield address
-    else:
-        pytest.importorskip("tensorflow_serving.apis", reason="needs the extra [serving]: pip install '.[serving]'")
-        from fake_grpc import grpc_server
-
-        with grpc_server(fake, port) as address:
-            yield address
 
 
 @pytest.fixture(scope="module", params=["rest", "grpc"])
@@ -218,113 +197,3 @@ def test_nobody_there_is_one_sentence(kind):
     text = str(error.value)
     assert error.value.status == "UNAVAILABLE" and error.value.attempts > 1
     assert f"generate of landscapes at {address} failed with UNAVAILABLE, after " in text and "\n" not in text
-
-
-# REST alone
-
-
-@pytest.fixture(scope="module")
-def rest():
-    fake = FakeServer(size=8)
-    with rest_server(fake) as address:
-        yield fake, address
-
-
-def test_an_answer_that_breaks_off_is_asked_for_again(rest):
-    fake, address = rest
-    fake.troubles[:], fake.requests[:] = ["cut"], []
-    assert len(connect(address, model="landscapes", patience=QUICK).generate([1], 0).image_bytes) == 1
-    assert len(fake.requests) == 2
-
-
-def test_a_page_of_something_else_is_shown(rest):
-    fake, address = rest
-    fake.troubles[:], fake.requests[:] = ["page"], []
-    with pytest.raises(ServingError, match="no prediction.*hotel"):
-        connect(address, model="landscapes").generate([1], 0)
-    assert len(fake.requests) == 1
-
-
-def test_an_answer_that_never_ends_is_given_up(rest):
-    fake, address = rest
-    fake.troubles[:] = ["drip"] * 1000
-    begun = time.monotonic()
-    with (
-        connect(address, model="landscapes", deadline=0.5, patience=QUICK) as client,
-        pytest.raises(ServingError) as error,
-    ):
-        client.generate([1], 0)
-    fake.troubles.clear()
-    assert error.value.status == "DEADLINE_EXCEEDED" and time.monotonic() - begun < 10
-
-
-def test_rest_needs_no_tensorflow(rest):
-    program = (
-        "import sys\n"
-        "from pir_tf.serving.client import connect\n"
-        "answer = connect(sys.argv[1], model='landscapes').generate([1, 2], [0, 1])\n"
-        "assert answer.class_names == ['coast', 'mountain'], answer\n"
-        "loaded = {name.split('.')[0] for name in sys.modules}\n"
-        "print(sorted(loaded & {'tensorflow', 'keras', 'grpc', 'tensorflow_serving', 'scipy', 'pandas', 'PIL'}))\n"
-    )
-    line = [sys.executable, "-c", program, rest[1]]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=Path(pir_tf.__file__).parents[1], check=False)
-    assert done.stdout.strip() == "[]", done.stderr
-
-
-# What is never sent
-
-
-NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.mark.parametrize(
-    ("ask", "said"),
-    [
-        (lambda c: c.generate([], 0), "seeds received"),
-        (lambda c: c.generate([1.5], 0), "seeds received"),
-        (lambda c: c.generate(["a"], 0), "seeds received"),
-        (lambda c: c.generate(7, 0), "seeds received 7"),
-        (lambda c: c.generate([True], 0), "seeds received"),
-        (lambda c: c.generate([2**63], 0), "seeds has 9223372036854775808"),
-        (lambda c: c.generate([2**64], 0), "seeds received"),
-        (lambda c: c.generate([1, 2, 3], [0, 1]), "class_ids has 2 numbers and seed 3"),
-        (lambda c: c.generate([1], -1), "class_ids has -1"),
-        (lambda c: c.generate([1], 2**31), "class_ids has 2147483648"),
-        (lambda c: c.generate_from_latent(np.zeros(64), 0), "latent received"),
-        (lambda c: c.generate_from_latent(np.zeros((2, 64), int), 0), "latent received int64"),
-        (lambda c: c.generate_from_latent(np.zeros((0, 64)), 0), "latent received"),
-        (lambda c: c.generate_from_latent(np.full((1, 64), np.nan), 0), "latent has NaN"),
-        (lambda c: c.generate_from_latent(np.full((1, 64), 1e300), 0), "latent has NaN or infinite"),
-        (lambda c: c.score(b"one file"), "images received"),
-        (lambda c: c.score([]), "images received"),
-        (lambda c: c.score([b"file", "name.png"]), "'name.png' at place 1"),
-        (lambda c: c.score([b""]), "at place 0"),
-    ],
-)
-def test_what_cannot_be_sent_is_refused_at_once(ask, said):
-    with pytest.raises(InputError, match="expected") as error:
-        ask(connect(NOWHERE, model="landscapes", deadline=0.1))
-    assert said in str(error.value) and "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "address", ["localhost:8501", "ftp://host", "http://", "http://host:port", "grpc://host", "grpc://host:8500/v1", ""]
-)
-def test_an_address_that_is_none_is_refused(address):
-    with pytest.raises(InputError, match="is no server, expected for example"):
-        connect(address, model="landscapes")
-
-
-@pytest.mark.parametrize(
-    "settings", [{"model": ""}, {"deadline": 0}, {"deadline": float("nan")}, {"deadline": float("inf")}]
-)
-def test_settings_that_are_none_are_refused(settings):
-    with pytest.raises(InputError, match="expected"):
-        connect(NOWHERE, **{"model": "landscapes", **settings})
-
-
-def test_a_missing_extra_is_one_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "grpc", None)
-    with pytest.raises(InputError, match=r"tensorflow-serving-api and grpcio .* pip install 'pir_tf\[serving\]'"):
-        connect("grpc://localhost:8500", model="landscapes")
