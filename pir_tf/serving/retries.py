@@ -8,6 +8,7 @@ out of range, a message too large) would be the same again and is raised at once
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,9 @@ class ServingError(Exception):
 
     def __init__(self, request: str, failed: AttemptFailed, *, field: str | None = None, attempts: int = 1) -> None:
         said = " ".join(failed.details.partition("[[{{")[0].split()).rstrip(".") or "no message"
+        # TensorFlow's own words around what the model says are of no use to the caller.
+        if asserted := re.search(r"assertion failed: \[(.*)\]", said):
+            said = asserted[1]
         named = f" ({field})" if field else ""
         tried = f", after {attempts} attempts" if attempts > 1 else ""
         super().__init__(f"{request} failed with {failed.status}{named}{tried}: {said}.")
@@ -61,7 +65,8 @@ class Patience:
     The wait doubles with every attempt, and its second half is random: clients that failed together don't come back together.
 
     Args:
-        attempt_seconds: the longest that one attempt may take.
+        attempt_seconds: the longest that one attempt may take. A server that is merely slow goes on computing what was given
+            up, so let it be longer than the slowest answer.
         first_wait: seconds before the second attempt.
         longest_wait: seconds that a wait never exceeds.
         clock: gives the time in seconds; only differences count.

@@ -42,8 +42,8 @@ class FakeModel:
             raise Refused("INVALID_ARGUMENT", f"{', '.join(inputs)}: {sorted(rows)} rows, expected 1 to 256 of each")
         if class_id is not None and (min(class_id) < 0 or max(class_id) >= len(CLASSES)):
             # As TensorFlow prints an assertion: the place in the graph follows.
-            message = f"class_id has {max(class_id)}, expected 0 to {len(CLASSES) - 1}\n\t [[{{{{node assert_less/Assert}}}}]]"
-            raise Refused("INVALID_ARGUMENT", message)
+            said = f"class_id has {max(class_id)}, expected 0 to {len(CLASSES) - 1}"
+            raise Refused("INVALID_ARGUMENT", f"assertion failed: [{said}]\n\t [[{{{{node Assert/Assert}}}}]]")
         if signature == "serving_default":
             images = [self.picture(seed, c) for seed, c in zip(inputs["seed"], class_id, strict=True)]
             return {"image_bytes": [png(image) for image in images], "class_name": [CLASSES[c] for c in class_id]}

@@ -30,7 +30,7 @@ def fake(served):
 
 @pytest.fixture
 def client(served, fake):
-    with connect(served[1], model="landscapes", patience=QUICK, deadline=30) as client:
+    with connect(served[1], model="landscapes", patience=QUICK, deadline=300) as client:
         yield client
 
 
@@ -74,7 +74,7 @@ def test_seeds_of_64_bits_arrive_whole(client, fake):
 def test_messages_over_4_mb_pass_both_ways(kind):
     """gRPC's default limit is 4,194,304 bytes; 256 noisy pictures of 96 pixels are over 7 MB."""
     fake = FakeServer(size=96)
-    with serving(kind, fake) as address, connect(address, model="landscapes") as client:
+    with serving(kind, fake) as address, connect(address, model="landscapes", deadline=300) as client:
         answer = client.generate(range(256), 0)
         assert sum(map(len, answer.image_bytes)) > 7_000_000
         assert len(client.score(answer.image_bytes)) == 256
@@ -161,7 +161,7 @@ def test_a_server_that_says_nothing_is_given_up_at_the_deadline(served, fake):
     fake.troubles[:] = ["silent"] * 1000
     begun = time.monotonic()
     patience = Patience(attempt_seconds=0.15, first_wait=0.01, longest_wait=0.01)
-    with connect(served[1], model="landscapes", deadline=0.5, patience=patience) as client:
+    with connect(served[1], model="landscapes", deadline=1.5, patience=patience) as client:
         with pytest.raises(ServingError) as error:
             client.generate([1], 0)
     assert error.value.status == "DEADLINE_EXCEEDED" and error.value.attempts >= 2
@@ -182,7 +182,7 @@ def test_a_server_that_starts_in_the_meantime_is_found(kind):
 
         started = []
         patience = Patience(first_wait=0.05, longest_wait=0.2, sleep=sleep)
-        with connect(address, model="landscapes", deadline=30, patience=patience) as client:
+        with connect(address, model="landscapes", deadline=120, patience=patience) as client:
             assert len(client.generate([1], 0).image_bytes) == 1
     assert started
 
@@ -191,7 +191,7 @@ def test_a_server_that_starts_in_the_meantime_is_found(kind):
 def test_nobody_there_is_one_sentence(kind):
     with serving(kind, FakeServer()) as address:
         pass
-    with connect(address, model="landscapes", deadline=0.3, patience=QUICK) as client:
+    with connect(address, model="landscapes", deadline=1, patience=QUICK) as client:
         with pytest.raises(ServingError) as error:
             client.generate([1], 0)
     text = str(error.value)

@@ -109,3 +109,7 @@ def test_the_error_is_one_sentence_with_field_and_status():
     error = ServingError("score of m", failed, field="class_id", attempts=1)
     assert str(error) == "score of m failed with INVALID_ARGUMENT (class_id): class_id has 7, expected 0 to 1."
     assert "node a/b" in error.details
+    failed = AttemptFailed(
+        "INVALID_ARGUMENT", "assertion failed: [class_id[0] is 9, expected 0 to 1]\n\t [[{{node a/b}}]]"
+    )
+    assert str(ServingError("score of m", failed)).endswith("INVALID_ARGUMENT: class_id[0] is 9, expected 0 to 1.")
