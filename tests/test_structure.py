@@ -13,7 +13,7 @@ README = PACKAGE.parent / "README.md"
 
 LAYERS = {
     **dict.fromkeys(("", "errors", "checks", "objective_names", "commit", "runs", "images"), 0),
-    **dict.fromkeys(("config", "stage_configs", "presets", "cluster"), 0),
+    **dict.fromkeys(("config", "stage_configs", "presets", "cluster", "commands"), 0),
     **dict.fromkeys(("compute", "replicas", "precision", "checkpoints", "history", "pretrained", "data"), 1),
     "gan": 2,
     "interactions": 3,
@@ -147,7 +147,7 @@ def test_the_estimator_and_the_tuner_cannot_see_the_simulated_truth():
 def test_the_plain_ends_load_nothing_heavy():
     """So that `--help` answers at once."""
     plain = [name for name, path in MODULES.items() if path.name == "__init__.py"]
-    plain += ["pir_tf.config", "pir_tf.cli", "pir_tf.experiments.run"]
+    plain += ["pir_tf.config", "pir_tf.cli", "pir_tf.experiments.run", "pir_tf.serving.export"]
     for name in plain:
         if name in MODULES:
             assert not heavy(loaded(name)), f"importing {name} loads {heavy(loaded(name))}"
@@ -166,6 +166,12 @@ def test_statistics_and_report_know_no_tensorflow():
         if name == "pir_tf.evaluation.statistics" or part(name) == "report":
             known = imports(name) | loaded(name)
             assert not heavy(known) & {"tensorflow", "keras"}, name
+
+
+def test_the_serving_client_knows_no_tensorflow_until_grpc_is_asked_for():
+    for name in ("client", "generate", "client_rest", "canary"):
+        assert not heavy(loaded(f"pir_tf.serving.{name}")) - {"numpy"}, name
+    assert "tensorflow" in imports("pir_tf.serving.client_grpc")
 
 
 def test_nothing_imports_the_experiments_but_themselves_and_the_command_line():

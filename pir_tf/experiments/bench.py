@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pir_tf.commands import fail
 from pir_tf.commit import package_commit
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import fail, parsed
+from pir_tf.experiments.command_line import parsed
 
 PEER_CASE = "tuning step, InceptionV3 at 75, batch 32"
 """The step that a peer is compared with."""

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from pir_tf import compute
+from pir_tf.commands import fail
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import fail
 from pir_tf.runs import atomic, read_json
 
 

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pir_tf.commands import Parser, fail
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import Parser, fail
 from pir_tf.runs import atomic, write_json
 
 DESCRIPTION = """Judges every claim of the paper by the experiments in RUNS: its number, ours with the interval, a verdict.

@@ -5,16 +5,14 @@ Nothing heavy is imported here, so `--help` answers at once.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import os
 import re
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 from unittest import mock
 
 import tyro
@@ -102,14 +100,6 @@ def parsed(kind: type[Parsed], words: list[str], *, prog: str, **more: Any) -> P
         raise InputError(_sentence(said.getvalue())) from None
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one sentence, as an `InputError`, for commands that aren't made from a dataclass."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuses the command line."""
-        raise InputError(f"{message[:1].upper()}{message[1:]}: see {self.prog} --help.")
-
-
 def public_command(arguments: list[str]) -> str:
     """The command as it is published: without the run's directory, files and folders by their base names."""
     named = [re.sub(r"\b(folder|file|csv|hub):.*/(?=[^/])", r"\1:", word) for word in arguments]
@@ -149,8 +139,3 @@ def _sentence(boxed: str) -> str:
     if meant:
         return f"{message}; perhaps {meant.split()[0]} was meant: see --help for every option."
     return message if "change it with" in message or "name those" in message else f"{message.rstrip('.')}: see --help."
-
-
-def fail(message: str) -> None:
-    """Says a user's mistake."""
-    print(f"Error: {message}", file=sys.stderr)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pir_tf.commands import Parser, fail
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import Parser, fail
 from pir_tf.runs import atomic, read_json, write_json
 
 DESCRIPTION = """Draws the paper's figures over many experiments and fits its linear models.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pir_tf.commands import fail
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import fail
 from pir_tf.images import grid, save_png
 from pir_tf.report.tables import result_table
 from pir_tf.runs import atomic, read_json

@@ -15,8 +15,9 @@ from typing import Annotated
 
 import tyro
 
+from pir_tf.commands import fail
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import fail, parsed
+from pir_tf.experiments.command_line import parsed
 from pir_tf.experiments.publish import facts_table
 from pir_tf.report.tables import result_table
 from pir_tf.report.tidy import read_rows

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from pir_tf.commands import fail
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import fail
 from pir_tf.experiments.suites import SUITES, Experiment, experiments
 from pir_tf.experiments.suites_sizes import Weights
 from pir_tf.experiments.sweep_command import command_of

@@ -7,9 +7,9 @@ import math
 import os
 from pathlib import Path
 
+from pir_tf.commands import Parser
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import Parser
 from pir_tf.experiments.suites import SUITES
 from pir_tf.experiments.suites_sizes import SIZES, Weights
 from pir_tf.objective_names import VGG_FILTERS

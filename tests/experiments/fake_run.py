@@ -9,8 +9,9 @@ import os
 import sys
 import time
 
+from pir_tf.commands import fail
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import fail, parse
+from pir_tf.experiments.command_line import parse
 from pir_tf.runs import RunDirectory, identity, write_json
 
 

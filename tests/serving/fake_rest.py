@@ -1,0 +1,149 @@
+"""A REST handler for a fake model: parses the JSON that TensorFlow Serving documents, in row and column form."""
+
+import base64
+import contextlib
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+from fake_model import Refused
+
+PREDICT = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:predict")
+STATUS = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?")
+CODES = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "INTERNAL": 500, "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504}
+
+
+@contextlib.contextmanager
+def rest_server(fake, port=0):
+    """The address of a server, on a free port unless one is given."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                found = PREDICT.fullmatch(self.path)
+                if not found:
+                    raise Refused("INVALID_ARGUMENT", f"Malformed request: POST {self.path}")
+                self.answer(200, predict(fake, found[1], found[3], body))
+            except Refused as refused:
+                self.trouble(refused)
+
+        def do_GET(self):
+            found = STATUS.fullmatch(self.path)
+            if not found or found[1] != fake.name or found[3] not in fake.versions:
+                return self.answer(404, {"error": "Could not find any versions of model"})
+            state = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+            return self.answer(200, {"model_version_status": [state]})
+
+        def trouble(self, refused):
+            if refused.status == "silent":
+                fake.talk.wait(20)
+            elif refused.status == "cut":
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"{")
+            elif refused.status == "page":
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"<html>Welcome to the hotel's network")
+            elif refused.status == "drip":
+                self.send_response(200)
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    for _ in range(400):
+                        self.wfile.write(b" ")
+                        if fake.talk.wait(0.05):
+                            break
+            else:
+                self.answer(CODES[refused.status], {"error": refused.message})
+
+        def answer(self, code, value):
+            body = json.dumps(value, indent=4).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        fake.talk.set()
+        server.shutdown()
+        server.server_close()
+
+
+def predict(fake, model, label, body):
+    """A request's answer in the form of the request."""
+    try:
+        request = json.loads(body)
+    except ValueError as error:
+        raise Refused("INVALID_ARGUMENT", f"JSON Parse error: {error}") from None
+    signature, types = fake.signature(model, label, request.get("signature_name", ""))
+    if ("instances" in request) == ("inputs" in request):
+        raise Refused(
+            "INVALID_ARGUMENT", "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
+        )
+    row_form = "instances" in request
+    columns = from_rows(request["instances"], types) if row_form else from_columns(request["inputs"], types)
+    outputs = fake.versions[label].predict(
+        signature, {name: parsed(name, columns[name], types[name]) for name in types}
+    )
+    outputs = {name: printed(name, values) for name, values in outputs.items()}
+    only = next(iter(outputs.values())) if len(outputs) == 1 else None
+    if not row_form:
+        return {"outputs": only or outputs}
+    rows = [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]
+    return {"predictions": only or rows}
+
+
+def from_rows(rows, types):
+    if not isinstance(rows, list) or not rows:
+        raise Refused("INVALID_ARGUMENT", "No values in 'instances' array")
+    named = [row if isinstance(row, dict) and "b64" not in row else {next(iter(types)): row} for row in rows]
+    for place, row in enumerate(named):
+        if row.keys() != types.keys():
+            raise Refused(
+                "INVALID_ARGUMENT",
+                f"Failed to process element: {place} of 'instances' list. keys must be equal to: {','.join(sorted(types))}",
+            )
+    return {name: [row[name] for row in named] for name in types}
+
+
+def from_columns(inputs, types):
+    if not isinstance(inputs, dict) or "b64" in inputs:
+        inputs = {next(iter(types)): inputs}
+    for name in types:
+        if name not in inputs:
+            raise Refused("INVALID_ARGUMENT", f"Missing named input: {name} in 'inputs' object.")
+    return inputs
+
+
+def parsed(name, values, kind):
+    """An input: the server takes {"b64": ...} or text for strings, and no fraction for a whole number."""
+    if kind is bytes:
+        return [base64.b64decode(v["b64"], validate=True) if isinstance(v, dict) else v.encode() for v in values]
+    flat = np.array(values).ravel().tolist()
+    wanted = (int, float) if np.dtype(kind).kind == "f" else (int,)
+    for value in flat:
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise Refused(
+                "INVALID_ARGUMENT", f"{name}: JSON Value: {value} is not of expected type: {np.dtype(kind).name}"
+            )
+    return np.array(values, kind)
+
+
+def printed(name, values):
+    """An output: names that end in `_bytes` come as base64."""
+    if name.endswith("_bytes"):
+        return [{"b64": base64.b64encode(value).decode()} for value in values]
+    return values.tolist() if isinstance(values, np.ndarray) else values
