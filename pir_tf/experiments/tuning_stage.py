@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from pir_tf import checkpoints
+from pir_tf.anchored import ANCHORED_COLUMNS, AnchoredTuner, steps
 from pir_tf.compute import use_fast_forms
 from pir_tf.data.sources import batches
 from pir_tf.errors import InputError
@@ -14,6 +15,7 @@ from pir_tf.estimator.model import load_estimator
 from pir_tf.experiments.estimator_stage import estimator_path
 from pir_tf.experiments.first_round import seed_of
 from pir_tf.experiments.gan_stage import load_data
+from pir_tf.experiments.imported import anchored_tuner, imported_in, save_tuned
 from pir_tf.experiments.objective import true_pir
 from pir_tf.experiments.parts import TimeFirstStep, part
 from pir_tf.experiments.progress import ProgressBar
@@ -33,8 +35,13 @@ DISPLAY_IMAGES_VGG = 32
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
-    """Writes `tuning/generator.keras`, `tuning/discriminator.keras`, `tuning/history.csv` and checkpoints."""
+    """Writes `tuning/generator.keras`, `tuning/discriminator.keras`, `tuning/history.csv` and checkpoints.
+
+    An imported generator has no discriminator; see `pir_tf.anchored`.
+    """
     config, settings = run.config, run.config.tuning
+    if imported_in(run):
+        return _run_anchored(run)
     with part(run, "networks and real images"):
         networks = Networks.load(run.file("gan", "generator.keras").parent)
         image_set = load_data(run)
@@ -70,7 +77,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
         epochs=settings.steps // settings.log_every,
         steps_per_epoch=settings.log_every,
         initial_epoch=first // settings.log_every,
-        callbacks=_callbacks(run, tuner),
+        callbacks=_callbacks(run, tuner, log_columns(tuner, COLUMNS)),
         shuffle=False,
         verbose=0,
     )
@@ -78,7 +85,31 @@ def run(run: RunDirectory) -> dict[str, Any]:
     return {}
 
 
-def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+def _run_anchored(run: RunDirectory) -> dict[str, Any]:
+    """The same for an imported generator, with its anchor in place of the discriminator and the real images."""
+    config, settings = run.config, run.config.tuning
+    with part(run, "networks"):
+        tuner = anchored_tuner(run, load_estimator(estimator_path(run)), seed=seed_of(config, "tuning steps"))
+    generator_adam, _ = optimizers(settings.learning_rate, settings.learning_rate, config.gan.adam_beta_1)
+    tuner.compile(generator_adam, jit_compile=config.compute.jit_compile)
+    directory = run.file("tuning", "history.csv").parent
+    first = checkpoints.restore_latest(directory / "checkpoints", tuner.state())
+    tuner.fit(
+        steps(),
+        epochs=settings.steps // settings.log_every,
+        steps_per_epoch=settings.log_every,
+        initial_epoch=first // settings.log_every,
+        callbacks=_callbacks(run, tuner, ANCHORED_COLUMNS),
+        shuffle=False,
+        verbose=0,
+    )
+    save_tuned(run, tuner.generator)
+    return {}
+
+
+def _callbacks(
+    run: RunDirectory, tuner: Tuner | AnchoredTuner, columns: tuple[str, ...]
+) -> list[keras.callbacks.Callback]:
     """In this order: measures add columns, then the log is written, then the checkpoint that agrees with it."""
     settings = run.config.tuning
     directory = run.file("tuning", "history.csv").parent
@@ -90,7 +121,7 @@ def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback
         LogGradientNorms(tuner, every=settings.gradients_every, batch_size=settings.batch_size),
         *_true_pir(run, tuner),
         ProgressBar("Tuning the generator", settings.steps, done=done, shown=shown),
-        HistoryCSV(directory / "history.csv", columns=log_columns(tuner, COLUMNS), step=done),
+        HistoryCSV(directory / "history.csv", columns=columns, step=done),
         checkpoints.SaveCheckpoints(
             directory / "checkpoints", every=settings.checkpoint_every, state=tuner.state, step=done
         ),
@@ -100,7 +131,7 @@ def _callbacks(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback
     return callbacks
 
 
-def _true_pir(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+def _true_pir(run: RunDirectory, tuner: Tuner | AnchoredTuner) -> list[keras.callbacks.Callback]:
     """The sample of the true PIR for display; none with real people."""
     objective = true_pir(run, reuse=False)
     if objective is None:
