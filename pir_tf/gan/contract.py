@@ -18,6 +18,8 @@ from pir_tf.pretrained import one_line
 
 IMAGES = 16
 """Images that are looked at."""
+LATENTS = 4
+"""Latents whose images of different classes are compared."""
 MOST_CLASSES = 10
 """Classes that are compared."""
 GREY_LEVEL = 2 / 255
@@ -62,7 +64,7 @@ def check_contract(generator: keras.Model, description: Description, name: str, 
     facts["latent_change"], facts["class_change"] = latent_change, None
     if classes > 1:
         shown = np.arange(min(classes, MOST_CLASSES))
-        facts["class_change"] = _change(_images(generator, np.repeat(z[:1], len(shown), axis=0), shown, name))
+        facts["class_change"] = _class_change(generator, z, shown, name)
         if facts["class_change"] is None:
             raise InputError(
                 f"{name} gives one picture whatever its class is, expected other images for other classes: leave the classes out "
@@ -95,7 +97,7 @@ def _check_repeats(generator: keras.Model, z: np.ndarray, labels: np.ndarray, im
     if again > GREY_LEVEL:
         raise InputError(
             f"{name} gives other images for the same latents, by up to {again / GREY_LEVEL:.0f} grey levels, expected the same: "
-            "it draws noise or drops values when it is called, so save it with that left out outside training."
+            "it draws noise when it is called, so save it without, or with the noise as part of its latent vector."
         )
     alone = np.abs(_images(generator, z[:1], labels[:1], name) - images[:1]).max()
     if alone > GREY_LEVEL:
@@ -129,6 +131,13 @@ def _check_range(images: np.ndarray, description: Description, name: str) -> dic
             "--gan.import-range 0 1."
         )
     return {"values": [least, most], "share_outside": outside}
+
+
+def _class_change(generator: keras.Model, z: np.ndarray, classes: np.ndarray, name: str) -> float | None:
+    """Mean difference of images of other classes, over a few latents; None where the class changes none of them."""
+    repeated = (np.repeat(z[i : i + 1], len(classes), axis=0) for i in range(LATENTS))
+    changes = [_change(_images(generator, latents, classes, name)) for latents in repeated]
+    return float(np.mean([change or 0.0 for change in changes])) if any(changes) else None
 
 
 def _change(images: np.ndarray) -> float | None:

@@ -70,7 +70,9 @@ def wrap(core: keras.Model, description: Description) -> keras.Model:
         else:
             flat = len(tensor.shape) == 2
             given.append(z if flat else layers.Reshape(tensor.shape[1:], name="z_reshaped")(z))
-    x = core(given if len(given) > 1 else given[0])
+    # A model may have been made of one tensor, a list or a dictionary, and says so under no public name.
+    structure = getattr(core, "_inputs_struct", given if len(given) > 1 else given[0])
+    x = core(keras.tree.pack_sequence_as(structure, given))
     if x.dtype != "float32":
         x = layers.Activation("linear", dtype="float32", name="float32")(x)
     low, high = description.value_range
