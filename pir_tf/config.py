@@ -106,7 +106,7 @@ class TuningConfig:
     """Weight w_PIR of the estimated PIR in the generator's loss. Source: 2.4."""
     fools_weight: float = 1.0
     """Weight of L_fake_image_fools; 0 leaves out the generator's own loss, the extreme of 5.1. Source: 2.4, 5.1."""
-    anchor_weight: float = 1000.0
+    anchor_weight: float = 100.0
     """Weight of L_anchor, which an imported generator has in place of L_fake_image_fools: the mean squared difference, of
     values in [-1, 1], between its images and those that it made of the same latents before tuning."""
     learning_rate: float = 1e-6

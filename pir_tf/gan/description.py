@@ -80,8 +80,8 @@ def describe(core: keras.Model, config: GanConfig, class_names: tuple[str, ...],
         latent_size = _size(latent, config.import_latent_size, "latent-size", config)
     if class_names and len(class_names) != count:
         raise InputError(
-            f"data.classes names {len(class_names)} classes ({', '.join(class_names)}) while {config.generator} has {count}, expected "
-            "a name for each in their order: change --data.classes."
+            f"data.classes names {len(class_names)} classes ({', '.join(class_names)}) while {config.generator} has "
+            f"{count}, expected a name for each in their order: change --data.classes."
         )
     numbered = ("images",) if config.import_class == "none" else tuple(f"class {index}" for index in range(count))
     return Description(
