@@ -108,6 +108,9 @@ class TuningConfig:
     """Weight w_PIR of the estimated PIR in the generator's loss. Source: 2.4."""
     fools_weight: float = 1.0
     """Weight of L_fake_image_fools; 0 leaves out the generator's own loss, the extreme of 5.1. Source: 2.4, 5.1."""
+    anchor_weight: float = 100.0
+    """Weight of L_anchor, which an imported generator has in place of L_fake_image_fools: the mean squared difference, of
+    values in [-1, 1], between its images and those that it made of the same latents before tuning."""
     learning_rate: float = 1e-6
     """Learning rate of both optimizers, which start afresh. Source: 2.4, deviation D19."""
     steps: int = 50_000
@@ -128,7 +131,7 @@ class TuningConfig:
     """Also write the log for TensorBoard."""
 
     def __post_init__(self) -> None:
-        require_weights("tuning", self, "pir_weight", "fools_weight")
+        require_weights("tuning", self, "pir_weight", "fools_weight", "anchor_weight")
         positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
         require_positive("tuning", self, *positive, "checkpoint_every", "checkpoint_minutes")
         require_multiples("tuning", self)
@@ -232,6 +235,23 @@ class ExperimentConfig:
                 f"gan.generator is 'bundled' while data.source is {self.data.source!r}, data.classes {self.data.classes!r} and "
                 f"gan.latent_size {self.gan.latent_size}, but the bundled networks know all classes of 'landscapes' with 64 "
                 "latents: train your own with --gan.generator train."
+            )
+        if self.gan.generator.startswith("import:"):
+            self._check_import()
+
+    def _check_import(self) -> None:
+        """An imported generator is tuned and judged without real images."""
+        if self.data.source != "landscapes" or self.evaluation.kid_weights != "none":
+            raise InputError(
+                f"gan.generator is {self.gan.generator!r} while data.source is {self.data.source!r} and evaluation.kid_weights "
+                f"{self.evaluation.kid_weights!r}, but an imported generator is tuned and judged without real images: leave out "
+                "--data.source and --evaluation.kid-weights."
+            )
+        names, count = self.data.classes, self.gan.import_class_count
+        if names and count and len(names) != count:
+            raise InputError(
+                f"data.classes names {len(names)} classes while gan.import_class_count is {count}, expected the same number: "
+                "change one of them."
             )
 
 

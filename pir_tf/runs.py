@@ -30,6 +30,7 @@ from pir_tf.errors import InputError
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
 _PATH_FIELDS = (
     "data.source",
+    "gan.generator",
     "interactions.source",
     "interactions.vgg_weights",
     "estimator.weights",
@@ -142,7 +143,7 @@ def identity(config: ExperimentConfig) -> dict[str, Any]:
     for name in _PATH_FIELDS:
         scheme, colon, rest = fields[name].partition(":")
         # A TF-Hub handle is an address, or a local folder.
-        if colon and (scheme in ("folder", "csv", "file") or (scheme == "hub" and "://" not in rest)):
+        if colon and (scheme in ("folder", "csv", "file", "import") or (scheme == "hub" and "://" not in rest)):
             fields[name] = f"{scheme}:{_base_name(rest)}"
     if fields["first_round"]:
         fields["first_round"] = _base_name(fields["first_round"])

@@ -49,9 +49,11 @@ class DataConfig:
 class GanConfig:
     """The ACGAN without the fake-class term in the discriminator's loss (sections 2.1, C.1, C.2)."""
 
-    generator: Literal["bundled", "train"] = "train"
-    """Where the generator and the discriminator come from: `bundled` (weights in the package, made from `landscapes`) or
-    `train` (trained here, resumed from its checkpoint when there is one)."""
+    generator: str = "train"
+    """Where the generator and the discriminator come from: `bundled` (weights in the package, made from `landscapes`),
+    `train` (trained here, resumed from its checkpoint when there is one) or `import:PATH` (somebody else's generator without a
+    discriminator: a Keras model, PATH.keras, or a SavedModel folder; the fields `gan.import_*` describe it, and
+    `tuning.anchor_weight` keeps it near its start)."""
     latent_size: int = 64
     """Entries of the latent vector z. Source: C.2."""
     steps: int = 1_100_000
@@ -89,13 +91,29 @@ class GanConfig:
     log(1 - P(classified real)) (`saturating`), here and in tuning. Source: 2.1."""
     kind: Literal["acgan", "gan"] = "acgan"
     """`acgan`, or `gan`: a GAN without classes, which is the ACGAN whose real images are all of one. Source: 2.1, C.1."""
+    import_class: Literal["one-hot", "integer", "joined", "none"] = "one-hot"
+    """How the class enters an imported generator: `one-hot` or `integer` in an input of its own, `joined` (one-hot behind the
+    latent vector in the same input) or `none`."""
+    import_range: tuple[float, float] = (-1.0, 1.0)
+    """Range of the pixel values that an imported generator gives: -1 1, 0 1 or 0 255."""
+    import_latent_size: int = 0
+    """Entries of an imported generator's latent vector, taken to be standard normal; 0: as its input's shape says."""
+    import_class_count: int = 0
+    """Number of an imported generator's classes; 0: as many as `data.classes` names, or as its input's shape says."""
+    import_class_input: str = ""
+    """Name of the class's input in an imported generator that has two; empty: the one whose shape fits."""
+    import_signature: str = ""
+    """Signature of an imported SavedModel; empty: `serving_default`, or its only one."""
 
     def __post_init__(self) -> None:
         known_loss = self.loss in ("non_saturating", "saturating")
         require(known_loss, "gan.loss", self.loss, "non_saturating or saturating")
         require(self.kind in ("acgan", "gan"), "gan.kind", self.kind, "acgan or gan")
         require(self.keep in ("best", "last"), "gan.keep", self.keep, "best or last")
-        require(self.generator in ("bundled", "train"), "gan.generator", self.generator, "bundled or train")
+        imported = self.generator.startswith("import:") and len(self.generator) > 7
+        known = imported or self.generator in ("bundled", "train")
+        require(known, "gan.generator", self.generator, "bundled, train or import:PATH")
+        self._check_import()
         positive = ("latent_size", "steps", "batch_size", "generator_learning_rate", "discriminator_learning_rate")
         require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every", "checkpoint_minutes")
         require_multiples("gan", self)
@@ -104,6 +122,15 @@ class GanConfig:
         require_weights("gan", self, "fake_class_weight", "real_class_weight")
         require(0 <= self.dropout < 1, "gan.dropout", self.dropout, "a rate of at least 0 and below 1")
         require(0 <= self.adam_beta_1 < 1, "gan.adam_beta_1", self.adam_beta_1, "a rate of at least 0 and below 1")
+
+    def _check_import(self) -> None:
+        ways = ("one-hot", "integer", "joined", "none")
+        require(self.import_class in ways, "gan.import_class", self.import_class, "one-hot, integer, joined or none")
+        low, high = self.import_range
+        ordered = -float("inf") < low < high < float("inf")
+        require(ordered, "gan.import_range", self.import_range, "two numbers, the lower first")
+        require(self.import_latent_size >= 0, "gan.import_latent_size", self.import_latent_size, "0 or above")
+        require(self.import_class_count >= 0, "gan.import_class_count", self.import_class_count, "0 or above")
 
 
 @dataclass(frozen=True)

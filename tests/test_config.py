@@ -116,7 +116,7 @@ WRONG = [
     (DataConfig, "source", "landscapes:x", "landscapes, folder:PATH or tfds:NAME"),
     (DataConfig, "count", 0, "above 0"),
     (DataConfig, "image_size", 128, "64, the size that the networks of C.2 make"),
-    (GanConfig, "generator", "mine", "bundled or train"),
+    (GanConfig, "generator", "mine", "bundled, train or import:PATH"),
     (GanConfig, "keep", "first", "best or last"),
     (GanConfig, "latent_size", 0, "above 0"),
     (GanConfig, "steps", 0, "above 0"),

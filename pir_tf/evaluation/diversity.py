@@ -228,7 +228,7 @@ class DiversityReport:
     """Diversity before and after tuning and of real images, as it goes to JSON.
 
     Attributes:
-        before, after, real: The three sets of images.
+        before, after, real: The three sets of images; the last is `None` where there are no real images.
         after_over_before, after_over_real: Ratios of the distance, for each class; below 1 tuning cost diversity.
         collapsed: Whether a class kept less than half of its distance in tuning; `None` where it is not known.
         collapsed_against_real: Whether a class has less than half of the distance of real images after tuning.
@@ -236,24 +236,25 @@ class DiversityReport:
 
     before: Diversity
     after: Diversity
-    real: Diversity
+    real: Diversity | None
     after_over_before: PerClass
     after_over_real: PerClass
     collapsed: tuple[bool | None, ...]
     collapsed_against_real: tuple[bool | None, ...]
 
     @classmethod
-    def compare(cls, before: Diversity, after: Diversity, real: Diversity) -> "DiversityReport":
-        """Compares three sets of images of one size and one number of classes.
+    def compare(cls, before: Diversity, after: Diversity, real: Diversity | None) -> "DiversityReport":
+        """Compares three sets of images of one size and one number of classes; without real ones what needs them is `None`.
 
         Source: 5.1.
         """
+        unknown = (None,) * len(after.distance)
         return cls(
             before=before,
             after=after,
             real=real,
             after_over_before=distance_ratios(after, before),
-            after_over_real=distance_ratios(after, real),
+            after_over_real=distance_ratios(after, real) if real else unknown,
             collapsed=collapsed_classes(after, before),
-            collapsed_against_real=collapsed_classes(after, real),
+            collapsed_against_real=collapsed_classes(after, real) if real else unknown,
         )

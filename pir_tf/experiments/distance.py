@@ -23,14 +23,16 @@ PIECE = 200
 """Images between two moves of the progress bar."""
 
 
-def measured_kid(run: RunDirectory, before: np.ndarray, after: np.ndarray, image_set: ImageSet) -> dict[str, Any]:
+def measured_kid(
+    run: RunDirectory, before: np.ndarray, after: np.ndarray, image_set: ImageSet | None
+) -> dict[str, Any]:
     """KID of both sets of generated images against the same real ones.
 
     Args:
         run: The run, whose `evaluation.kid_weights` say which network measures.
         before: uint8 `[n, 64, 64, 3]`.
         after: As many after tuning.
-        image_set: The real images.
+        image_set: The real images, None where there are none.
 
     Returns:
         The entry `kid` of `results.json`.
@@ -38,6 +40,8 @@ def measured_kid(run: RunDirectory, before: np.ndarray, after: np.ndarray, image
     Source: 5.1.
     """
     weights = run.config.evaluation.kid_weights
+    if image_set is None:
+        return kid.not_measured("An imported generator has no real images here.")
     if weights == "none":
         return kid.not_measured("No weights of VGG16 were named: --evaluation.kid-weights imagenet or file:PATH does.")
     before, after = (images[: run.config.evaluation.kid_images] for images in (before, after))

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from pir_tf.config import derived_seed
+from pir_tf.data.sources import ImageSet
 from pir_tf.estimator.model import estimate, load_estimator
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.diversity import Diversity, DiversityReport
@@ -17,6 +18,7 @@ from pir_tf.experiments.distance import measured_kid
 from pir_tf.experiments.estimator_stage import estimator_path, train, training_pir
 from pir_tf.experiments.first_round import FirstRound, round_results, seed_of
 from pir_tf.experiments.gan_stage import load_data
+from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import Shown, sample
 from pir_tf.experiments.objective import scaling_of, target_filters, true_pir, unscaled_pir
 from pir_tf.experiments.parts import part
@@ -62,8 +64,11 @@ def run(run: RunDirectory) -> dict[str, Any]:
         true, observed, waiting = None, None, message
     if true is not None:
         arrays["true"] = true
+    class_names = read_json(run.file("gan", "generator.json"))["class_names"]
+    image_set = None if imported_in(run) else load_data(run)
     with part(run, "diversity"):
-        real, real_labels, diversity = _diversity(run, before, after, labels)
+        real, real_labels = _real_images(run, image_set, before)
+        diversity = _diversity(run, (before, after), labels, (real, real_labels), len(class_names))
     with part(run, "samples"):
         _write_samples(run, {"before": before, "after": after}, labels, arrays, (real, real_labels))
     facts = results(
@@ -83,9 +88,9 @@ def run(run: RunDirectory) -> dict[str, Any]:
     facts.update(scaled)
     facts["channel_means"] = {when: channel_means(images) for when, images in zip(WHEN, (before, after), strict=True)}
     with part(run, "distance from real images"):
-        facts["kid"] = measured_kid(run, before, after, load_data(run))
+        facts["kid"] = measured_kid(run, before, after, image_set)
     facts.update(round_results(run.config, _rated(true), facts))
-    facts["class_names"] = read_json(run.file("gan", "generator.json"))["class_names"]
+    facts["class_names"] = class_names
     write_json(run.file("evaluation", "results.json"), facts)
     if waiting:
         raise waiting
@@ -169,20 +174,27 @@ def _rated(sides: Sides | None) -> Sides | None:
     return None if sides is None else (sides[0][np.isfinite(sides[0])], sides[1][np.isfinite(sides[1])])
 
 
-def _diversity(
-    run: RunDirectory, before: np.ndarray, after: np.ndarray, labels: Sides
-) -> tuple[np.ndarray, np.ndarray, DiversityReport]:
-    """Within-class diversity of both sets and of as many real images (5.1)."""
-    image_set = load_data(run)
+def _real_images(run: RunDirectory, image_set: ImageSet | None, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As many real images as there are before tuning, and their classes; none for an imported generator."""
+    if image_set is None:
+        return before[:0], np.zeros(0, np.int32)
     rng = np.random.default_rng(derived_seed(run.config.seed, "real images in evaluation"))
     rows = rng.permutation(len(image_set.images))[: len(before)]
-    real, real_labels = image_set.images[rows], image_set.labels[rows]
+    return image_set.images[rows], image_set.labels[rows]
+
+
+def _diversity(
+    run: RunDirectory, made: Sides, labels: Sides, real: tuple[np.ndarray, np.ndarray], class_count: int
+) -> DiversityReport:
+    """Within-class diversity of both sets and of the real images, where there are any (5.1)."""
     seed, pairs = derived_seed(run.config.seed, "diversity"), run.config.evaluation.diversity_pairs
     measured = [
-        Diversity.measure(to_float(images), classes, len(image_set.class_names), seed=seed, pairs=pairs)
-        for images, classes in ((before, labels[0]), (after, labels[1]), (real, real_labels))
+        Diversity.measure(to_float(images), classes, class_count, seed=seed, pairs=pairs) if len(images) else None
+        for images, classes in (*zip(made, labels, strict=True), real)
     ]
-    return real, real_labels, DiversityReport.compare(*measured)
+    before, after, of_real = measured
+    assert before is not None and after is not None
+    return DiversityReport.compare(before, after, of_real)
 
 
 def _write_samples(

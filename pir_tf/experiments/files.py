@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from pir_tf.config import ExperimentConfig
+from pir_tf.errors import InputError
 from pir_tf.interactions import vgg
 from pir_tf.objective_names import is_vgg, parse_vgg
 from pir_tf.pretrained import INCEPTION_V3, find_weights, imagenet_file, sha256
 
 
 def named_files(config: ExperimentConfig) -> dict[str, str]:
-    """SHA-256 of each weights file that the experiment reads, by the name of its field.
+    """SHA-256 of each file of weights, and of an imported generator, that the experiment reads, by the name of its field.
 
     Raises:
         InputError: a file is not there.
     """
-    return {
+    named = {
         field: sha256(find_weights(weights.removeprefix("file:")))
         for field, weights in _used(config).items()
         if weights.startswith("file:")
     }
+    scheme, _, path = config.gan.generator.partition(":")
+    return {**named, "gan.generator": _content(Path(path).expanduser())} if scheme == "import" else named
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of all files of a folder."""
+    if path.is_file():
+        return sha256(path)
+    if not path.is_dir():
+        raise InputError(
+            f"gan.generator names {path}, which is not there, expected a Keras model saved as .keras, or a SavedModel folder: "
+            "correct import:PATH."
+        )
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    listed = "".join(f"{sha256(file)} {file.relative_to(path).as_posix()}\n" for file in files)
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def require_weights(config: ExperimentConfig, stages: Sequence[str]) -> None:

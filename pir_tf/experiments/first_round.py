@@ -24,6 +24,7 @@ from pir_tf.pretrained import sha256
 from pir_tf.runs import STAGES, atomic, identity, read_json, recorded
 
 NETWORK_FILES = ("generator.keras", "discriminator.keras", "generator.json")
+SAVED_MODEL = "generator"
 COPIED = (
     *("pir_before_mean", "pir_after_mean", "change", "cohens_d", "cohens_d_interval", "welch_t", "p_value"),
     *("significant", "verdict", "estimated_change", "cohens_d_from_start", "cohens_d_from_start_interval"),
@@ -83,6 +84,16 @@ class FirstRound:
         """Copies a file of that run, whole under its final name or not at all."""
         with atomic(target) as beside:
             shutil.copyfile(self.file(stage, name), beside)
+
+    def copy_networks(self, directory: Path) -> None:
+        """Copies the tuned networks; an imported generator has no discriminator, and may be a SavedModel folder."""
+        for name in NETWORK_FILES:
+            if self.file("tuning", name).exists():
+                self.copy("tuning", name, directory / name)
+        folder = self.file("tuning", SAVED_MODEL)
+        if folder.is_dir():
+            shutil.rmtree(directory / SAVED_MODEL, ignore_errors=True)
+            shutil.copytree(folder, directory / SAVED_MODEL)
 
     def summary(self) -> dict[str, Any]:
         """What the results of the next round repeat of this one, and which run it was."""

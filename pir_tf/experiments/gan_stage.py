@@ -1,4 +1,4 @@
-"""Stage `gan`: the pretrained networks, trained here, taken from the package, or in a second round the first one's tuned ones."""
+"""Stage `gan`: the pretrained networks, trained here, taken from the package, imported, or in a second round the first one's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
 from pir_tf.experiments.cache import cached_in
-from pir_tf.experiments.first_round import NETWORK_FILES, FirstRound
+from pir_tf.experiments.first_round import FirstRound
+from pir_tf.experiments.imported import write_imported
 from pir_tf.experiments.parts import TimeFirstStep
 from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.bundled import bundled_networks
@@ -85,18 +86,19 @@ def _from_source(data: DataConfig, seed: int) -> ImageSet:
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
-    """Writes `gan/generator.keras`, `gan/discriminator.keras` and `gan/generator.json`."""
+    """Writes `gan/generator.keras`, `gan/discriminator.keras` and `gan/generator.json`; an imported one has no discriminator."""
     config = run.config
     directory = run.file("gan", "generator.keras").parent
     first = FirstRound.of(config)
     if not is_chief(config.compute) and (first is not None or config.gan.generator != "train"):
         return {}  # nothing is trained
     if first is not None:
-        for name in NETWORK_FILES:
-            first.copy("tuning", name, directory / name)
-        if not (run.path / "data.json").exists():
+        first.copy_networks(directory)
+        if first.file("", "data.json").exists() and not (run.path / "data.json").exists():
             first.copy("", "data.json", run.path / "data.json")  # which `load_data` then holds the real images against
         return {"taken_from": first.path.resolve().name}
+    if config.gan.generator.startswith("import:"):
+        return write_imported(run)
     if config.gan.generator == "bundled":
         bundled_networks(dropout=config.gan.dropout).save(directory)
         return {}

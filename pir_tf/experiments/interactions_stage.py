@@ -11,6 +11,7 @@ import numpy as np
 
 from pir_tf.experiments.cache import cached, digest
 from pir_tf.experiments.first_round import FirstRound, round_number, seed_of
+from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.objective import unscaled_pir
 from pir_tf.experiments.people import answers, answers_digest, image_ids
 from pir_tf.experiments.progress import track
@@ -124,6 +125,8 @@ def sample(
 
     if reuse:
         key = {"generator": digest(*generator.get_weights()), "seed": seed, "count": count}
+        if imported := imported_in(run):  # whose weights alone don't say what its images are
+            key["imported"] = imported
         made = cached(run, "images", key, make)
     else:
         made = make()

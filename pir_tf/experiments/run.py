@@ -8,11 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-<<<<<<< HEAD
 from pir_tf.cluster import read_cluster
-=======
 from pir_tf.commands import fail
->>>>>>> h-client
 from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import Options, parse, public_command, resume_command

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from pir_tf import checkpoints
+from pir_tf.anchored import ANCHORED_COLUMNS, AnchoredTuner, steps
 from pir_tf.compute import is_chief, strategy, use_fast_forms
 from pir_tf.config import decisive_fields
 from pir_tf.errors import InputError
@@ -15,12 +16,13 @@ from pir_tf.experiments.cache import digest
 from pir_tf.experiments.estimator_stage import estimator_path
 from pir_tf.experiments.first_round import seed_of
 from pir_tf.experiments.gan_stage import load_data
+from pir_tf.experiments.imported import anchored_tuner, imported_in, save_tuned
 from pir_tf.experiments.objective import true_pir
 from pir_tf.experiments.parts import TimeFirstStep, part
 from pir_tf.experiments.progress import ProgressBar
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks
-from pir_tf.gan.train import TERMS, compile_acgan, log_columns, training_data
+from pir_tf.gan.train import TERMS, compile_acgan, log_columns, optimizers, training_data
 from pir_tf.history import HistoryCSV, StopOnNonFinite
 from pir_tf.objective_names import is_vgg
 from pir_tf.precision import mixed
@@ -35,8 +37,13 @@ DISPLAY_IMAGES_VGG = 32
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
-    """Writes `tuning/generator.keras`, `tuning/discriminator.keras`, `tuning/history.csv` and checkpoints."""
+    """Writes `tuning/generator.keras`, `tuning/discriminator.keras`, `tuning/history.csv` and checkpoints.
+
+    An imported generator has no discriminator; see `pir_tf.anchored`.
+    """
     config, settings = run.config, run.config.tuning
+    if imported_in(run):
+        return _run_anchored(run)
     with part(run, "networks and real images"):
         image_set = load_data(run)
         with strategy(config.compute).scope():
@@ -60,23 +67,15 @@ def run(run: RunDirectory) -> dict[str, Any]:
         "estimator": digest(*estimator.get_weights()),
     }
     first = checkpoints.restore_latest(directory / "checkpoints", tuner.state(), made_by)
-    judged = [network_of(estimator)] if is_stock(estimator) else []
-    with mixed(config.compute.precision, networks.generator, networks.discriminator, *judged):
-        tuner.fit(
-            training_data(
-                tuner,
-                image_set,
-                batch_size=settings.batch_size,
-                seed=seed_of(config, "real images in tuning"),
-                first_step=first,
-            ),
-            epochs=settings.steps // settings.log_every,
-            steps_per_epoch=settings.log_every,
-            initial_epoch=first // settings.log_every,
-            callbacks=[*_everywhere(run, tuner), *(_writing(run, tuner, made_by) if is_chief(config.compute) else [])],
-            shuffle=False,
-            verbose=0,
-        )
+    data = training_data(
+        tuner,
+        image_set,
+        batch_size=settings.batch_size,
+        seed=seed_of(config, "real images in tuning"),
+        first_step=first,
+    )
+    with mixed(config.compute.precision, networks.generator, networks.discriminator, *_inside(estimator)):
+        _fit(run, tuner, data, first, log_columns(tuner, COLUMNS), made_by)
     if is_chief(config.compute):
         networks.save(directory)
     return {}
@@ -98,7 +97,55 @@ def _tuner(run: RunDirectory, networks: Networks, estimator: keras.Model) -> Tun
     )
 
 
-def _everywhere(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+def _run_anchored(run: RunDirectory) -> dict[str, Any]:
+    """The same for an imported generator, with its anchor in place of the discriminator and the real images."""
+    config, settings = run.config, run.config.tuning
+    with part(run, "networks"), strategy(config.compute).scope():
+        estimator = load_estimator(estimator_path(run))
+        tuner = anchored_tuner(run, estimator, seed=seed_of(config, "tuning steps"))
+        generator_adam, _ = optimizers(settings.learning_rate, settings.learning_rate, config.gan.adam_beta_1)
+        tuner.compile(generator_adam, jit_compile=config.compute.jit_compile)
+    made_by = {
+        **decisive_fields("tuning", settings),
+        "seed": config.seed,
+        "estimator": digest(*estimator.get_weights()),
+    }
+    first = checkpoints.restore_latest(run.file("tuning", "checkpoints"), tuner.state(), made_by)
+    with mixed(config.compute.precision, tuner.generator, *_inside(estimator)):
+        _fit(run, tuner, steps(tuner, settings.batch_size), first, ANCHORED_COLUMNS, made_by)
+    if is_chief(config.compute):
+        save_tuned(run, tuner.generator)
+    return {}
+
+
+def _inside(estimator: keras.Model) -> list[keras.Model]:
+    """The estimator up to its logits, where it is made of Keras layers."""
+    return [network_of(estimator)] if is_stock(estimator) else []
+
+
+def _fit(
+    run: RunDirectory,
+    tuner: Tuner | AnchoredTuner,
+    data: Any,
+    first: int,
+    columns: tuple[str, ...],
+    made_by: checkpoints.Facts,
+) -> None:
+    """Tunes from the step `first` on."""
+    settings = run.config.tuning
+    writing = _writing(run, tuner, columns, made_by) if is_chief(run.config.compute) else []
+    tuner.fit(
+        data,
+        epochs=settings.steps // settings.log_every,
+        steps_per_epoch=settings.log_every,
+        initial_epoch=first // settings.log_every,
+        callbacks=[*_everywhere(run, tuner), *writing],
+        shuffle=False,
+        verbose=0,
+    )
+
+
+def _everywhere(run: RunDirectory, tuner: Tuner | AnchoredTuner) -> list[keras.callbacks.Callback]:
     """What every process of a job does: replicas measure gradients together."""
     settings = run.config.tuning
     return [
@@ -107,7 +154,9 @@ def _everywhere(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callbac
     ]
 
 
-def _writing(run: RunDirectory, tuner: Tuner, made_by: checkpoints.Facts) -> list[keras.callbacks.Callback]:
+def _writing(
+    run: RunDirectory, tuner: Tuner | AnchoredTuner, columns: tuple[str, ...], made_by: checkpoints.Facts
+) -> list[keras.callbacks.Callback]:
     """In this order: measures add columns, then the log is written, then the checkpoint that agrees with it."""
     settings = run.config.tuning
     directory = run.file("tuning", "history.csv").parent
@@ -117,7 +166,7 @@ def _writing(run: RunDirectory, tuner: Tuner, made_by: checkpoints.Facts) -> lis
         TimeFirstStep(run),
         *_true_pir(run, tuner),
         ProgressBar("Tuning the generator", settings.steps, done=done, shown=shown),
-        HistoryCSV(directory / "history.csv", columns=log_columns(tuner, COLUMNS), step=done),
+        HistoryCSV(directory / "history.csv", columns=columns, step=done),
         checkpoints.SaveCheckpoints(
             directory / "checkpoints",
             every=settings.checkpoint_every,
@@ -132,7 +181,7 @@ def _writing(run: RunDirectory, tuner: Tuner, made_by: checkpoints.Facts) -> lis
     return callbacks
 
 
-def _true_pir(run: RunDirectory, tuner: Tuner) -> list[keras.callbacks.Callback]:
+def _true_pir(run: RunDirectory, tuner: Tuner | AnchoredTuner) -> list[keras.callbacks.Callback]:
     """The sample of the true PIR for display; none with real people."""
     objective = true_pir(run, reuse=False)
     if objective is None:

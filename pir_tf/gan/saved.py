@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from pir_tf.errors import InputError
+from pir_tf.gan.imported import imported_facts, load_imported
 from pir_tf.gan.networks import with_tanh, without_tanh
 from pir_tf.runs import atomic, read_json, write_json
 
@@ -55,5 +56,9 @@ class Networks:
 
 
 def load_generator(directory: Path) -> keras.Model:
-    """The generator alone, for sampling."""
-    return keras.models.load_model(directory / "generator.keras")
+    """The generator alone, for sampling: ours, or somebody else's behind our contract."""
+    return (
+        load_imported(directory)
+        if imported_facts(directory)
+        else keras.models.load_model(directory / "generator.keras")
+    )

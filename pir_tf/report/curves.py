@@ -16,7 +16,7 @@ from pir_tf.report import style
 STEPS = "gradient steps"
 _TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")
 PRETRAINING_TERMS = (*_TERMS, "L_saturating")
-TUNING_TERMS = (*_TERMS, "L_PIR", "L_saturating")
+TUNING_TERMS = (*_TERMS, "L_PIR", "L_saturating", "L_anchor")
 SYMBOLS = {
     "L_fake_image": r"$L_{\mathrm{fake\ image}}$",
     "L_real_image": r"$L_{\mathrm{real\ image}}$",
@@ -25,11 +25,14 @@ SYMBOLS = {
     "L_fake_class": r"$L_{\mathrm{fake\ class}}$",
     "L_PIR": r"$L_{\mathrm{PIR}}$",
     "L_saturating": r"$L_{\mathrm{saturating}}$",
+    "L_anchor": r"$L_{\mathrm{anchor}}$",
 }
-GENERATOR_TERMS = ("L_fake_image_fools", "L_fake_class", "L_PIR", "L_saturating")
+GENERATOR_TERMS = ("L_fake_image_fools", "L_fake_class", "L_PIR", "L_saturating", "L_anchor")
+UNITS = {"L_PIR": "mean PIR", "L_anchor": "mean squared difference"}
 GRADIENTS = (
     ("gradient_pir", "PIR", style.AFTER, "-", "o"),
     ("gradient_fools", "fools", style.INK, "-", "s"),
+    ("gradient_anchor", "anchor", style.INK, "-", "s"),
     ("gradient_fake_class", "fake class", style.MUTED, "--", "^"),
 )
 
@@ -74,7 +77,7 @@ def loss_terms(history: pd.DataFrame, names: Sequence[str]) -> Any:
     for axes in grid[len(present) :]:
         axes.set_visible(False)
     for place, (axes, (name, points)) in enumerate(zip(grid, present, strict=False)):
-        unit = "mean PIR" if name == "L_PIR" else "nats"
+        unit = UNITS.get(name, "nats")
         lowest = place + 2 >= len(present)
         style.style_axes(axes, x=STEPS if lowest else None, y=unit, title=SYMBOLS[name])
         color = style.AFTER if name in GENERATOR_TERMS else style.INK

@@ -1,6 +1,6 @@
 """Pictures of images: pairs from the same latents, and random samples by class (Fig. 3).
 
-Images are enlarged smoothly (Lanczos): these are 64-pixel photographs, and blocks would hide what they show.
+Images of any size are enlarged smoothly (Lanczos): these are photographs of few pixels, and blocks would hide what they show.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
 
 
 class _Sheet:
-    """A figure on which square images lie at places measured in inches from the top left corner."""
+    """A figure on which images lie in squares at places measured in inches from the top left corner."""
 
     def __init__(self, width: float, height: float, side: float) -> None:
         self.figure = style.new_figure(height, width=width, dpi=style.PICTURE_DPI)
@@ -97,7 +97,7 @@ class _Sheet:
         place = (left / self._width, bottom / self._height, self._side / self._width, self._side / self._height)
         axes = self.figure.add_axes(place)
         axes.set_axis_off()
-        axes.imshow(image, interpolation="lanczos", interpolation_stage="rgba", aspect="auto")
+        axes.imshow(image, interpolation="lanczos", interpolation_stage="rgba", aspect="equal")
 
     def heading(self, text: str, left: float, top: float, color: str, *, size: float) -> None:
         """Text whose foot is just above `top`."""

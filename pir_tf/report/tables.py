@@ -147,7 +147,10 @@ def diversity_rows(results: dict[str, Any], class_names: Sequence[str]) -> list[
     for index, name in enumerate(class_names if diversity else ()):
         distance, likeness = (
             tuple(
-                number(_item((diversity.get(side) or {}).get(measure), index), missing="too few images")
+                number(
+                    _item((diversity.get(side) or {}).get(measure), index),
+                    missing="too few images" if diversity.get(side) else "none",
+                )
                 for side in ("before", "after", "real")
             )
             for measure in ("distance", "ms_ssim")

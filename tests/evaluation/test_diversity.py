@@ -163,6 +163,13 @@ def test_report_by_hand():
     assert report.collapsed_against_real == (True, False, True, None)
 
 
+def test_without_real_images_only_what_needs_them_is_unknown():
+    some = measured([0.4, 0.2])
+    report = DiversityReport.compare(measured([0.8, 0.2]), some, None)
+    assert (report.real, report.after_over_real, report.collapsed_against_real) == (None, (None, None), (None, None))
+    assert report.after_over_before == (0.5, 1.0)
+
+
 def test_collapsed_generators_are_flagged_against_real_images():
     real_labels, labels = np.arange(24) % 2, np.arange(20) % 2
     real = Diversity.measure(smooth(24), real_labels, 2, seed=0)

@@ -64,6 +64,24 @@ def test_one_row_of_a_log_is_drawn(tmp_path):
         assert drawn(figure, tmp_path) > 5000
 
 
+def test_an_anchored_tuning_has_curves_of_its_own_terms(tmp_path):
+    steps = np.array([2.0, 4.0])
+    log = {
+        "step": steps,
+        "L_PIR": steps / 10,
+        "L_anchor": steps / 100,
+        "gradient_pir": steps,
+        "gradient_anchor": steps / 2,
+    }
+    history = pd.DataFrame(log)
+    losses = curves.loss_terms(history, curves.TUNING_TERMS)
+    titles = [axes.get_title(loc=loc) for axes in losses.axes for loc in ("left", "center") if axes.get_title(loc=loc)]
+    assert titles == [curves.SYMBOLS["L_PIR"], curves.SYMBOLS["L_anchor"]]
+    assert drawn(losses, tmp_path) > 5000
+    norms = curves.gradient_norms(history)
+    assert {"PIR", "anchor"} <= {text.get_text() for text in norms.axes[0].texts}
+
+
 def test_labels_at_line_ends_keep_apart_and_inside():
     axes = style.new_figure(2.0).subplots()
     axes.set_ylim(0, 1)
@@ -109,3 +127,13 @@ def test_pictures_lie_within_the_figure_and_are_square():
             box = axes.get_position()
             assert box.x0 >= -1e-9 and box.y0 >= -1e-9 and box.x1 <= 1 + 1e-9 and box.y1 <= 1 + 1e-9
             assert box.width * width == pytest.approx(box.height * height)
+
+
+@pytest.mark.parametrize("size", [(28, 28), (128, 128), (20, 40)])
+def test_pictures_of_any_size_keep_their_proportions(size):
+    images = np.zeros((8, *size, 3), np.uint8)
+    for figure in (pictures.samples(images, np.arange(8) % 2, ["a", "b"]), pictures.pairs(images, images)):
+        figure.canvas.draw()
+        for axes in figure.axes:
+            box = axes.get_window_extent()
+            assert box.height / box.width == pytest.approx(size[0] / size[1], rel=0.02)

@@ -197,6 +197,14 @@ def test_diversity_rows_say_what_collapsed():
     assert diversity_rows({}, ["mountain"]) == []
 
 
+def test_diversity_rows_without_real_images():
+    diversity = results()["diversity"]
+    diversity.update(real=None, after_over_real=[None, None], collapsed_against_real=[None, None])
+    (_, distance, likeness, said), _ = diversity_rows({"diversity": diversity}, ["mountain", "coast"])
+    assert distance == ("0.210", "0.180", "none") and likeness[2] == "none"
+    assert "real" not in said
+
+
 def test_stage_rows_and_config_groups():
     gan = {"seconds": 5.0, "peak_memory_mb": None, "finished": "2024-03-01T10:02:11+0000"}
     parts = {"images": 0.2, "data": 1.0, "first step": 3.25}

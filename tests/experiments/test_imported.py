@@ -1,0 +1,287 @@
+"""A run with somebody else's generator, from its file to the report, and back into a file of its own form."""
+
+import csv
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from pir_tf.config import DataConfig, EvaluationConfig, ExperimentConfig, GanConfig
+from pir_tf.errors import InputError
+from pir_tf.experiments.command_line import public_command
+from pir_tf.experiments.files import named_files
+from pir_tf.experiments.imported import imported_in
+from pir_tf.experiments.stages import run_stages
+from pir_tf.gan.sampling import generate
+from pir_tf.gan.saved import load_generator
+from pir_tf.presets import smoke
+from pir_tf.runs import STAGES, RunDirectory
+
+HEIGHT, WIDTH, LATENT = 20, 28, 10
+NAMES = ("day", "night", "dusk")
+
+
+def make_generator(*, channels=3):
+    """Whole numbers as classes, values in 0 to 255, no square."""
+    wide = lambda seed: keras.initializers.RandomNormal(stddev=0.5, seed=seed)  # noqa: E731
+    label, noise = keras.Input((1,), dtype="int32", name="label"), keras.Input((LATENT,), name="noise")
+    embedded = layers.Flatten()(layers.Embedding(len(NAMES), 6, embeddings_initializer=wide(1))(label))
+    x = layers.Dense(5 * 7 * 8, kernel_initializer=wide(2))(layers.Concatenate()([noise, embedded]))
+    x = layers.BatchNormalization()(layers.Reshape((5, 7, 8))(x))
+    x = layers.Conv2DTranspose(8, 4, 2, padding="same", activation="relu", kernel_initializer=wide(3))(x)
+    x = layers.Conv2DTranspose(channels, 4, 2, padding="same", activation="sigmoid", kernel_initializer=wide(4))(x)
+    return keras.Model([label, noise], layers.Rescaling(255.0)(x), name="theirs")
+
+
+def config_of(path, **tuning):
+    small = smoke()
+    return dataclasses.replace(
+        small,
+        data=DataConfig(classes=NAMES),
+        gan=GanConfig(generator=f"import:{path}", import_class="integer", import_range=(0.0, 255.0), tensorboard=False),
+        interactions=dataclasses.replace(small.interactions, images=48),
+        estimator=dataclasses.replace(small.estimator, image_size=32, quality_images=16),
+        tuning=dataclasses.replace(small.tuning, tensorboard=False, learning_rate=1e-3, **tuning),
+        evaluation=EvaluationConfig(images=32, diversity_pairs=10, judge=False),
+    )
+
+
+def run_all(directory, config, stages=STAGES):
+    run = RunDirectory(directory, config, files=named_files(config))
+    try:
+        run_stages(run, stages)
+    finally:
+        run.close()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(the run's directory, its config) of a Keras generator."""
+    root = tmp_path_factory.mktemp("imported")
+    make_generator().save(root / "mine.keras")
+    config = config_of(root / "mine.keras")
+    run_all(root / "run", config)
+    return root / "run", config
+
+
+def rows(path):
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+@pytest.mark.slow
+def test_every_stage_leaves_its_files(finished):
+    run, _ = finished
+    names = (
+        "gan/generator.keras gan/generator.json gan/contract.json interactions/images.npz estimator/estimator.keras "
+        "tuning/generator.keras tuning/imported.keras tuning/generator.json evaluation/results.json report/index.html"
+    )
+    for name in names.split():
+        assert (run / name).stat().st_size > 0, name
+    for name in ("data.json", "gan/discriminator.keras", "tuning/discriminator.keras"):
+        assert not (run / name).exists(), name
+    assert list(rows(run / "tuning" / "history.csv")[0]) == (
+        "step L_PIR L_anchor generator_loss gradient_pir gradient_anchor true_pir".split()
+    )
+
+
+@pytest.mark.slow
+def test_people_see_the_generators_own_images(finished):
+    run, config = finished
+    shown = np.load(run / "interactions" / "images.npz")
+    assert shown["images"].shape == (48, HEIGHT, WIDTH, 3) and set(shown["labels"]) == {0, 1, 2}
+    theirs = keras.models.load_model(config.gan.generator.removeprefix("import:"))
+    own = np.asarray(theirs([shown["labels"][:, None], shown["z"]]))
+    assert np.abs(own - shown["images"]).max() <= 0.51
+
+
+@pytest.mark.slow
+def test_results_have_no_real_images_and_all_else(finished):
+    run, _ = finished
+    results = read(run / "evaluation" / "results.json")
+    assert results["class_names"] == list(NAMES)
+    assert results["diversity"]["real"] is None and results["diversity"]["after_over_real"] == [None] * 3
+    assert all(value > 0 for value in results["diversity"]["after_over_before"])
+    assert "no real images" in results["kid"]["reason"]
+    samples = np.load(run / "evaluation" / "samples.npz")
+    assert samples["real"].shape == (0, HEIGHT, WIDTH, 3)
+    for when, stage in (("before", "gan"), ("after", "tuning")):
+        generator = load_generator(run / stage)
+        assert samples[when].shape == (32, HEIGHT, WIDTH, 3) and generator.output_shape == (None, HEIGHT, WIDTH, 3)
+    assert results["change"] == pytest.approx(samples["true_after"].mean() - samples["true_before"].mean())
+    page = (run / "report" / "index.html").read_text()
+    assert "pull of each term" in page.lower() and "Real images," not in page
+    for name in NAMES:
+        assert name in page
+
+
+@pytest.mark.slow
+def test_both_tuned_files_load_without_this_package_as_generator_json_says(finished, tmp_path):
+    run, _ = finished
+    program = """
+import json, sys, keras, numpy as np
+facts = json.load(open("tuning/generator.json"))
+own, z = facts["imported"], np.random.default_rng(0).standard_normal((6, facts["latent_size"])).astype("float32")
+labels = np.array([facts["class_names"].index(name) for name in ["dusk", "day", "night"] * 2])
+ours = keras.models.load_model("tuning/generator.keras")
+theirs = keras.models.load_model("tuning/imported.keras")
+images = ours.predict([z, np.eye(len(facts["class_names"]))[labels]], verbose=0)
+given = {own["class_input"]: labels[:, None]}
+raw = theirs.predict([given.get(tensor.name, z) for tensor in theirs.inputs], verbose=0)
+(low, high), (our_low, our_high) = own["value_range"], facts["image_range"]
+same = our_low + (raw - low) / (high - low) * (our_high - our_low)
+assert images.shape[1:] == tuple(facts["image_shape"]) and "pir_tf" not in sys.modules
+assert np.abs(same - images).max() < 1e-5, np.abs(same - images).max()
+assert np.ptp(images) > 0.5
+print("equal")
+"""
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    shutil.copytree(run / "tuning", moved / "tuning")
+    done = subprocess.run([sys.executable, "-I", "-c", program], cwd=moved, capture_output=True, text=True, timeout=600)
+    assert done.stdout.strip() == "equal", done.stderr
+
+
+@pytest.mark.slow
+def test_tuning_resumes_from_its_checkpoint_to_the_same_weights(finished, tmp_path):
+    run, config = finished
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    (again / "tuning" / "done.json").unlink()
+    latest = sorted((again / "tuning" / "checkpoints").glob("step-*.npz"))
+    assert len(latest) == 2
+    latest[1].unlink()  # as a run that was killed after the one before
+    (again / "tuning" / "generator.keras").unlink()
+    run_all(again, config, ("tuning",))
+    assert (again / "tuning" / "history.csv").read_text() == (run / "tuning" / "history.csv").read_text()
+    whole, resumed = (load_generator(path / "tuning").get_weights() for path in (run, again))
+    assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
+
+
+@pytest.mark.slow
+def test_a_second_round_goes_on_from_the_tuned_generator(finished, tmp_path):
+    run, config = finished
+    second = dataclasses.replace(config, first_round=str(run))
+    run_all(tmp_path / "two", second, ("gan", "interactions"))
+    assert (tmp_path / "two" / "gan" / "generator.keras").read_bytes() == (
+        run / "tuning" / "generator.keras"
+    ).read_bytes()
+    assert len(np.load(tmp_path / "two" / "interactions" / "images.npz")["images"]) == 96
+
+
+@pytest.mark.slow
+def test_a_saved_model_is_tuned_and_comes_back_as_one(finished, tmp_path):
+    first, _ = finished
+    core = make_generator()
+    core.export(tmp_path / "mine", verbose=False)
+    config = config_of(tmp_path / "mine", true_pir_every=4)
+    run_all(tmp_path / "run", config, ("gan", "interactions", "estimator", "tuning"))
+    # The same generator, so the same images; then tuned, under the same signature.
+    shown, of_keras = (np.load(path / "interactions" / "images.npz")["images"] for path in (tmp_path / "run", first))
+    assert np.abs(shown.astype(int) - of_keras.astype(int)).max() <= 1
+    old, new = (
+        tf.saved_model.load(str(folder)).signatures["serving_default"]
+        for folder in (tmp_path / "mine", tmp_path / "run" / "tuning" / "generator")
+    )
+    assert new.structured_input_signature == old.structured_input_signature
+    z, labels = (
+        np.random.default_rng(0).standard_normal((4, LATENT)).astype(np.float32),
+        np.array([0, 1, 2, 0], np.int32),
+    )
+    before, after = (next(iter(f(noise=z, label=labels[:, None]).values())).numpy() for f in (old, new))
+    np.testing.assert_allclose(before, np.asarray(core([labels[:, None], z])), atol=1e-3)
+    assert np.abs(after - before).max() > 1
+    tuned = generate(load_generator(tmp_path / "run" / "tuning"), z, labels)
+    assert np.abs(after - tuned).max() <= 0.51
+    assert not list((tmp_path / "run" / "tuning").glob(".*"))
+
+
+def test_grey_images_have_no_colour_to_raise(tmp_path):
+    make_generator(channels=1).save(tmp_path / "grey.keras")
+    config = config_of(tmp_path / "grey.keras")
+    with pytest.raises(InputError, match="grey.keras makes grey images, whose colours never change"):
+        run_all(tmp_path / "run", config, ("gan",))
+    filters = dataclasses.replace(config.interactions, objective="vgg:pool1:k=1", vgg_weights="none", vgg_image_size=32)
+    run_all(tmp_path / "filters", dataclasses.replace(config, interactions=filters), ("gan",))
+    assert read(tmp_path / "filters" / "gan" / "generator.json")["imported"]["channels"] == 1
+
+
+def test_a_breach_of_the_contract_leaves_no_finished_stage(tmp_path):
+    make_generator().save(tmp_path / "mine.keras")
+    config = config_of(tmp_path / "mine.keras")
+    wrong = dataclasses.replace(config, gan=dataclasses.replace(config.gan, import_range=(0.0, 1.0)))
+    with pytest.raises(InputError, match="--gan.import-range LOW HIGH"):
+        run_all(tmp_path / "run", wrong, ("gan",))
+    assert not (tmp_path / "run" / "gan" / "done.json").exists()
+
+
+# What names a run
+
+
+def test_the_file_is_known_by_its_content_and_its_base_name(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "mine.keras").write_bytes(b"one")
+    config = config_of(tmp_path / "a" / "mine.keras")
+    digest = named_files(config)["gan.generator"]
+    RunDirectory(tmp_path / "run", config, files=named_files(config)).close()
+    assert read(tmp_path / "run" / "config.json")["config"]["gan.generator"] == "import:mine.keras"
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    moved = config_of(tmp_path / "b" / "mine.keras")
+    RunDirectory(tmp_path / "run", moved, files=named_files(moved)).close()
+    (tmp_path / "b" / "mine.keras").write_bytes(b"two")
+    assert named_files(moved)["gan.generator"] != digest
+    with pytest.raises(InputError, match="gan.generator"):
+        RunDirectory(tmp_path / "run", moved, files=named_files(moved))
+    words = ["smoke", "--gan.generator", f"import:{tmp_path}/b/mine.keras"]
+    assert public_command(words) == "python -m pir_tf.experiments.run smoke --gan.generator import:mine.keras"
+
+
+def test_a_folder_is_known_by_all_of_its_files(tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place / "variables").mkdir(parents=True)
+        (tmp_path / place / "saved_model.pb").write_bytes(b"graph")
+        (tmp_path / place / "variables" / "data").write_bytes(b"weights")
+    one, two = (named_files(config_of(tmp_path / place))["gan.generator"] for place in ("a", "b"))
+    assert one == two
+    (tmp_path / "b" / "variables" / "data").write_bytes(b"others")
+    assert named_files(config_of(tmp_path / "b"))["gan.generator"] != one
+    with pytest.raises(InputError, match="is not there, expected a Keras model"):
+        named_files(config_of(tmp_path / "c"))
+
+
+def test_the_config_refuses_what_makes_no_sense(tmp_path):
+    gan = GanConfig(generator="import:mine.keras")
+    for change, words in (
+        ({"data": DataConfig(source="folder:photos")}, "without real images"),
+        ({"evaluation": EvaluationConfig(kid_weights="imagenet")}, "without real images"),
+        ({"gan": dataclasses.replace(gan, import_class_count=2), "data": DataConfig(classes=NAMES)}, "names 3 classes"),
+    ):
+        with pytest.raises(InputError, match=words):
+            ExperimentConfig(**{"gan": gan, **change})
+    for fields, words in (
+        ({"generator": "import:"}, "bundled, train or import:PATH"),
+        ({"generator": "mine.keras"}, "bundled, train or import:PATH"),
+        ({"import_class": "word"}, "one-hot, integer, joined or none"),
+        ({"import_range": (1.0, 0.0)}, "the lower first"),
+        ({"import_latent_size": -1}, "0 or above"),
+    ):
+        with pytest.raises(InputError, match=words):
+            GanConfig(**fields)
+
+
+def test_runs_with_our_networks_have_nothing_imported(tmp_path):
+    run = RunDirectory(tmp_path / "run", smoke())
+    run_stages(run, ("gan",))
+    assert imported_in(run) is None
+    run.close()
