@@ -78,10 +78,11 @@ def test_provenance_says_where_it_comes_from(version, run):
 
 
 def test_float16_halves_the_size_and_says_what_it_changes(run, version, tmp_path, capsys):
-    half = export_run(run, tmp_path / "m", half=True)
+    half = tmp_path / "m" / "v"
+    material = Material.load(run, "tuned", score=True)
+    facts = write_version(material, half, "m", half=True, answers=tmp_path / "answers.npz")
     sizes = [sum(path.stat().st_size for path in folder.glob("variables/*")) for folder in (half, version)]
     assert 0.49 < sizes[0] / sizes[1] < 0.53
-    facts = provenance(half)
     assert facts["weights"] == "float16"
     difference = facts["float16_difference"]
     assert f"by {difference['greatest']} grey levels at most" in capsys.readouterr().out
@@ -160,9 +161,10 @@ def test_a_killed_export_leaves_no_number_and_two_at_once_get_two(run, tmp_path)
     assert [path.name.startswith(".unfinished-") for path in model.iterdir()] == [True]
 
     other = start()
-    ours = export_run(run, model, score=False)
+    ours = export_run(run, model, half=True, score=False)
     out, _ = other.communicate(timeout=300)
     assert other.returncode == 0
     assert sorted(path.name for path in model.iterdir()) == ["1", "2"]
     theirs = Path(out.decode().splitlines()[-1].removeprefix("Exported: "))
     assert {ours.name, theirs.name} == {"1", "2"}
+    assert [provenance(folder)["weights"] for folder in (ours, theirs)] == ["float16", "float32"]
