@@ -47,14 +47,13 @@ def main(version: str, answers: str) -> int:
 
     seed, class_id, latent = (tf.constant(known[name]) for name in ("seed", "class_id", "latent"))
     images, names = known["image"], [str(name) for name in known["class_name"]]
-    channels = images.shape[-1]
     levels = 0
     for rows in (1, 3, len(seed)):
         classes = {"class_id": class_id[:rows]}
         made = [endpoints["generate_from_latent"](latent=latent[:rows], **classes)["image"].numpy()]
         for name in ("serving_default", "generate"):
             answer = endpoints[name](seed=seed[:rows], **classes)
-            made.append(np.stack([tf.io.decode_png(data, channels=channels) for data in answer["image_bytes"]]))
+            made.append(np.stack([tf.io.decode_png(data, channels=3) for data in answer["image_bytes"]]))
             if [data.decode() for data in answer["class_name"].numpy()] != names[:rows]:
                 return _wrong(f"{name} names other classes than {names[:rows]}")
         levels = max([levels, *(int(np.abs(x.astype(int) - images[:rows]).max()) for x in made)])

@@ -50,15 +50,14 @@ class Material:
             raise InputError(
                 f"{run} has no finished stage {folder.name}, which writes the {which} generator: finish the run{choose}."
             )
-        for name in ("generator.keras", "generator.json"):
-            if not (folder / name).is_file():
-                raise InputError(f"{folder / name} is missing, expected what the stage wrote: restore it.")
+        if not (folder / "generator.json").is_file():
+            raise InputError(f"{folder / 'generator.json'} is missing, expected what the stage wrote: restore it.")
         names = tuple(read_json(folder / "generator.json")["class_names"])
         if any("\n" in name for name in names):
             raise InputError(f"The classes {names} have line breaks in them, expected names of one line: rename them.")
         estimator = _estimator_of(run) if score else None
         about = _provenance(run, which)
-        about["estimator_sha256"] = sha256(estimator) if estimator and estimator.is_file() else None
+        about["estimator_sha256"] = _digest(estimator) if estimator else None
         return cls(load_generator(folder), names, load_estimator(estimator) if estimator else None, about)
 
 
@@ -75,13 +74,18 @@ def _provenance(run: Path, which: str) -> dict[str, Any]:
     return {
         "run": run.resolve().name,
         "generator": which,
-        "generator_sha256": sha256(run / STAGES[which] / "generator.keras"),
+        "generator_sha256": _digest(run / STAGES[which] / "generator.keras"),
         "pir": _measured(run),
         "trained_by": {name: made.get(name) for name in ("command", "commit", "versions", "started")},
         "exported_by": provenance(),
         "config": made["config"],
         "files": made.get("files"),
     }
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file; a SavedModel, which is a folder, has none."""
+    return sha256(path) if path.is_file() else None
 
 
 def _measured(run: Path) -> dict[str, Any] | None:

@@ -50,19 +50,17 @@ def checked_png(image_bytes: tf.Tensor, image_shape: tuple[int, int, int]) -> tf
     header = png_header(image_shape)
     wrong = tf.strings.substr(image_bytes, 0, len(header)) != tf.constant(header)
     row = _first(wrong)
-    height, width, channels = image_shape
-    kind = {1: "grey", 3: "RGB"}[channels]
-    expected = f"an 8-bit {kind} PNG of {width}x{height} pixels without transparency"
+    expected = f"an 8-bit RGB PNG of {image_shape[1]}x{image_shape[0]} pixels without transparency"
     size = tf.strings.length(image_bytes[row])
     text = tf.strings.format(f"image_bytes[{{}}], {{}} bytes, is no such image as expected: {expected}", [row, size])
     return _once(image_bytes, ~tf.reduce_any(wrong), text)
 
 
 def png_header(image_shape: tuple[int, int, int]) -> bytes:
-    """The first 26 bytes of an 8-bit PNG: signature, size in pixels, depth and colour type."""
-    height, width, channels = image_shape
+    """The first 26 bytes of an 8-bit RGB PNG: signature, size in pixels, depth and colour type."""
+    height, width, _ = image_shape
     sizes = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    return b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + sizes + bytes([8, {1: 0, 3: 2}[channels]])
+    return b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + sizes + bytes([8, 2])
 
 
 def _once(value: tf.Tensor, good: tf.Tensor, message: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,7 @@
 """The endpoints: their names, their fields and types, and what each computes.
 
     generate = serving_default   seed int64 [n], class_id int32 [n]        -> image_bytes string [n], class_name string [n]
-    generate_from_latent         latent float32 [n, z], class_id int32 [n] -> image uint8 [n, h, w, c]
+    generate_from_latent         latent float32 [n, z], class_id int32 [n] -> image uint8 [n, h, w, 3]
     score                        image_bytes string [n]                    -> pir float32 [n]
 
 with n from 1 to 256. Fields that end in `_bytes` are base64 in the server's REST interface. These are a contract with
@@ -31,7 +31,7 @@ class Endpoints(tf.Module):
     """What is served: a generator, its classes and perhaps the PIR estimator.
 
     Args:
-        generator: `[z, class_one_hot]` to images in [-1, 1].
+        generator: `[z, class_one_hot]` to RGB images in [-1, 1].
         class_names: in the order of the one-hot input.
         names_file: a file `class_names.txt` with a name a line, which becomes an asset.
         estimator: images in [-1, 1] to PIR `[n, 1]`, or None.
@@ -86,7 +86,7 @@ class Endpoints(tf.Module):
         """Estimated PIR of PNG files in [0, 1]: the estimator's view, no proof of anything."""
         assert self.estimator is not None
         image_bytes = checked_png(checked_rows("image_bytes", image_bytes), self._image_shape)
-        decode = lambda data: tf.io.decode_png(data, channels=self._image_shape[-1])  # noqa: E731
+        decode = lambda data: tf.io.decode_png(data, channels=3)  # noqa: E731
         with tf.name_scope("image_bytes"):  # a decoder's refusal says the scope: the field
             images = tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec(self._image_shape, tf.uint8))
         return {"pir": tf.reshape(self.estimator(to_float(images)), (-1,))}

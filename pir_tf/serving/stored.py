@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-
-from pir_tf.estimator.hub import SavedModelLayer
 
 
 class Stored(tf.Module):
     """The function of a model in inference mode, without its optimizer, its random generators' state or Keras.
 
     Args:
-        model: stock layers, and perhaps `SavedModelLayer`s, which are kept whole and in their own precision.
+        model: stock layers, and perhaps layers around a SavedModel, such as `estimator.hub.SavedModelLayer`, which say what
+            they hold as `loaded` and `module_variables`: that is kept whole, in its own precision.
         function: what to compute of the model, by default its call; it reads the model's variables while it is called.
         half: store matrices and kernels as float16, which are cast when they are used; `round_weights` gives the model the
             same values.
@@ -51,8 +51,15 @@ def round_weights(models: Iterable[keras.Model]) -> None:
             variable.assign(_stored(variable, half=True).astype(np.float32))
 
 
-def _foreign(model: keras.Model) -> list[SavedModelLayer]:
-    return [layer for layer in model.layers if isinstance(layer, SavedModelLayer)]
+def _foreign(model: keras.Model) -> list[Any]:
+    """The layers around a SavedModel, in nested models too."""
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found += _foreign(layer)
+        elif hasattr(layer, "module_variables"):
+            found.append(layer)
+    return found
 
 
 def _own_weights(model: keras.Model) -> list[keras.Variable]:

@@ -19,7 +19,11 @@ from pir_tf.serving.warmup import FILE, prediction_log
 SOURCE = Path(__file__).with_name("c_api") / "serve.c"
 LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
 REFUSED = [
-    ("generate", {"seed": np.array([1, 2]), "class_id": np.array([0, 2], np.int32)}, "class_id[1] is 2, expected 0 to 1"),
+    (
+        "generate",
+        {"seed": np.array([1, 2]), "class_id": np.array([0, 2], np.int32)},
+        "class_id[1] is 2, expected 0 to 1",
+    ),
     (
         "generate_from_latent",
         {"latent": np.zeros((2, 63), np.float32), "class_id": np.array([0, 1], np.int32)},
@@ -106,7 +110,9 @@ def test_saved_model_cli_runs_an_endpoint(version, material, tmp_path):
     inputs = ";".join(f"{name}={tmp_path / 'request.npz'}[{name}]" for name in ("latent", "class_id"))
     program = Path(sys.executable).with_name("saved_model_cli")
     line = [program, "run", "--dir", version, "--tag_set", "serve", "--signature_def", "generate_from_latent"]
-    done = subprocess.run([*line, "--inputs", inputs, "--outdir", tmp_path], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*line, "--inputs", inputs, "--outdir", tmp_path], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     images = np.load(tmp_path / "image.npy")
     assert np.abs(images.astype(int) - generate(material.generator, latent, class_id)).max() <= 1

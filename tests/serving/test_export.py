@@ -1,5 +1,6 @@
 """The command: what a version holds, where it comes from, float16, refusals, kills and two at once."""
 
+import ast
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from run_to_export import RESULTS
 
 import pir_tf
 from pir_tf import cli
+from pir_tf.serving import check
 from pir_tf.serving.export import check_version, export_run, main, write_version
 from pir_tf.serving.material import Material
 
@@ -119,6 +121,16 @@ def test_a_version_that_answers_otherwise_gets_no_number(material, version, tmp_
     np.savez(tmp_path / "changed.npz", **changed)
     with pytest.raises(RuntimeError, match="images differ from the Keras model's by [4-9] grey levels"):
         check_version(tmp_path / "v", tmp_path / "changed.npz")
+
+
+def test_the_check_knows_nothing_of_this_package():
+    tree = ast.parse(Path(check.__file__).read_text(encoding="utf-8"))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in names} - sys.stdlib_module_names == {"numpy", "tensorflow"}
+    with pytest.raises(ImportError):
+        check._Refuse().find_spec("pir_tf.serving")
 
 
 def refused(capsys, *words):

@@ -44,8 +44,9 @@ def test_any_number_of_rows_gives_the_keras_models_images(endpoints, material, n
     classes = (np.arange(n) % 2).astype(np.int32)
     image = endpoints["generate_from_latent"](latent=tf.constant(latent), class_id=tf.constant(classes))["image"]
     assert image.dtype == tf.uint8 and image.shape == (n, 64, 64, 3)
-    expected = generate(material.generator, latent, classes)
-    assert np.abs(image.numpy().astype(int) - expected).max() <= 1
+    rows = sorted({*range(min(n, 8)), n // 2, n - 1})
+    expected = generate(material.generator, latent[rows], classes[rows])
+    assert np.abs(image.numpy()[rows].astype(int) - expected).max() <= 1
     assert expected.std() > 20  # pictures, not a plain colour
 
 
