@@ -49,19 +49,25 @@ def publish(folder: Path) -> Path:
     """Renames a whole version to the next free number beside it.
 
     Returns:
-        Where it is now. Of two that are published at once each gets its own number: a folder with content is never replaced.
+        Where it is now. Of two that are published at once each gets its own number.
     """
     _to_disk(folder)
     while True:
         numbers = [int(path.name) for path in folder.parent.iterdir() if path.name.isdecimal()]
         target = folder.with_name(str(max(numbers, default=0) + 1))
-        try:
-            os.rename(folder, target)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
+        if renamed(folder, target):
             return target
+
+
+def renamed(folder: Path, target: Path) -> bool:
+    """Renames a folder unless another has taken the name since it was free; a folder with content is never replaced."""
+    try:
+        os.rename(folder, target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
 
 
 def _locked_folder(model: Path) -> tuple[Path, int]:

@@ -18,6 +18,7 @@ from run_to_export import RESULTS
 import pir_tf
 from pir_tf import cli
 from pir_tf.serving import check
+from pir_tf.serving.answers import answers_of, save_answers
 from pir_tf.serving.export import check_version, export_run, main, write_version
 from pir_tf.serving.material import Material
 
@@ -114,13 +115,11 @@ def test_the_untuned_generator_and_no_estimator(run, version, tmp_path):
 
 
 def test_a_version_that_answers_otherwise_gets_no_number(material, version, tmp_path):
-    write_version(material, tmp_path / "v", "m", half=False, answers=tmp_path / "answers.npz")
-    with np.load(tmp_path / "answers.npz") as known:
-        changed = {name: known[name] for name in known.files}
-    changed["image"] = changed["image"] ^ 4
-    np.savez(tmp_path / "changed.npz", **changed)
+    known = answers_of(material)
+    changed = {**known, "image": known["image"] ^ 4}
+    save_answers(changed, tmp_path / "changed.npz")
     with pytest.raises(RuntimeError, match="images differ from the Keras model's by [4-9] grey levels"):
-        check_version(tmp_path / "v", tmp_path / "changed.npz")
+        check_version(version, tmp_path / "changed.npz")
 
 
 def test_the_check_knows_nothing_of_this_package():

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from pir_tf.errors import InputError
-from pir_tf.serving.versions import UNFINISHED, publish, unfinished_version
+from pir_tf.serving.versions import UNFINISHED, publish, renamed, unfinished_version
 
 
 def add(model, text="whole"):
@@ -42,6 +42,17 @@ def test_only_what_nobody_writes_any_more_is_removed(tmp_path):
     add(tmp_path)
     assert written.exists() and not left.exists()
     os.close(lock)
+
+
+def test_a_number_that_another_export_took_in_between_is_not_replaced(tmp_path):
+    for name in ("ours", "3"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    assert not renamed(tmp_path / "ours", tmp_path / "3")
+    assert [(tmp_path / name / "file").read_text() for name in ("ours", "3")] == ["ours", "3"]
+    assert renamed(tmp_path / "ours", tmp_path / "4")
+    with pytest.raises(OSError, match="No such file"):
+        renamed(tmp_path / "ours", tmp_path / "5")
 
 
 def _add_many(model, start):
