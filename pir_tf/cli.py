@@ -14,6 +14,7 @@ COMMANDS = {
     "figures": ("pir_tf.experiments.figures", "the paper's figures and linear models over many experiments"),
     "claims": ("pir_tf.experiments.claims", "every claim of the paper beside what was run, with a verdict"),
     "bench": ("pir_tf.experiments.bench", "how fast the networks' passes and the training steps are here"),
+    "export": ("pir_tf.serving.export", "a run's generator as a version that TensorFlow Serving loads"),
 }
 """Module and help of each subcommand; the module's `main` takes the words after it and returns the exit code."""
 

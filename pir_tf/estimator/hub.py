@@ -65,6 +65,11 @@ class SavedModelLayer(keras.Layer):
         """The shape that a trial image gave."""
         return (input_shape[0], *self._feature_shape)
 
+    @property
+    def loaded(self) -> Any:
+        """The SavedModel's own object, which whoever saves this layer's function has to keep."""
+        return self._loaded
+
     def _probe(self, image_size: int) -> tuple[int, ...]:
         """The shape of one image's features, and the proof that the module takes such images."""
         try:

@@ -1,0 +1,167 @@
+"""`pir-tf export RUN --to MODELS/NAME`: a run's generator as a version that TensorFlow Serving loads as it is.
+
+The version is written under another name, loaded and compared with the Keras models in a fresh process without this
+package, and only then renamed to the model's next number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pir_tf.commands import Parser, fail
+from pir_tf.errors import InputError
+from pir_tf.runs import write_json
+
+if TYPE_CHECKING:
+    from pir_tf.serving.material import Material
+
+DESCRIPTION = """Writes the next version of a model for TensorFlow Serving: MODELS/NAME/1, MODELS/NAME/2 and so on.
+
+It answers `generate` (seeds and classes to PNG files), `generate_from_latent` (latents to pixels) and, with the run's
+estimator, `score` (PNG files to estimated PIR); requests have 1 to 256 rows. It is checked in a fresh process before it
+gets its number, so a server that watches the folder never sees a broken one."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line.
+
+    Returns:
+        0, 2 for a user's mistake, 130 after Ctrl-C.
+    """
+    try:
+        options = _parse(sys.argv[1:] if arguments is None else arguments)
+        from pir_tf import compute
+
+        compute.import_quietly()
+        version = export_run(
+            options.run,
+            options.to,
+            which=options.generator,
+            half=options.float16,
+            score=options.score,
+        )
+        print(f"Exported: {version}", flush=True)
+    except InputError as error:
+        fail(str(error))
+        return 2
+    except OSError as error:
+        fail(f"{error.filename or 'The disk'} can't be used ({error.strerror}): mend that, or choose another --to.")
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted: no version was added.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def export_run(run: Path, to: Path, *, which: str = "tuned", half: bool = False, score: bool = True) -> Path:
+    """Adds a version to a model's folder.
+
+    Args:
+        run: a run directory.
+        to: the model's folder, made when absent; its name is the model's name in the server.
+        which: "tuned" or "untuned" generator.
+        half: store matrices and kernels as float16, and say how much that changes the images.
+        score: with the endpoint `score`, where the run has an estimator.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        InputError: the run lacks something, or the folder can't be used.
+        RuntimeError: the version failed its check, and is gone.
+    """
+    from pir_tf.serving.material import Material
+    from pir_tf.serving.versions import publish, unfinished_version
+
+    material = Material.load(run, which, score=score)
+    if score and material.estimator is None:
+        print("The run has no finished estimator: exported without the endpoint score.", flush=True)
+    with unfinished_version(to) as folder, tempfile.TemporaryDirectory() as beside:
+        facts = write_version(material, folder, to.resolve().name, half=half, answers=Path(beside) / "answers.npz")
+        facts["checked"] = check_version(folder, Path(beside) / "answers.npz")
+        write_json(folder / "assets.extra" / "provenance.json", facts)
+        return publish(folder)
+
+
+def write_version(material: Material, folder: Path, name: str, *, half: bool, answers: Path) -> dict[str, Any]:
+    """Writes model, assets and warm-up requests into an empty folder, and the Keras models' answers beside it.
+
+    Args:
+        material: what to export; `half` rounds its models' weights.
+        folder: exists.
+        name: of the model.
+        half: as for `export_run`.
+        answers: where the npz for `check_version` goes.
+
+    Returns:
+        What `provenance.json` says.
+    """
+    import tensorflow as tf
+
+    from pir_tf.pretrained import one_line
+    from pir_tf.serving.answers import answers_of, halve, requests_of, save_answers
+    from pir_tf.serving.signatures import Endpoints
+    from pir_tf.serving.warmup import write_warmup
+
+    facts = {**material.provenance, "class_names": list(material.class_names), "weights": "float32"}
+    if half:
+        facts.update(weights="float16", float16_difference=halve(material))
+        said = "float16 changes pixels by {greatest} grey levels at most and {mean:.3f} on average, in {images} images."
+        print(said.format(**facts["float16_difference"]), flush=True)
+    known = answers_of(material)
+    save_answers(known, answers)
+    names_file = answers.parent / "class_names.txt"
+    names_file.write_text("".join(f"{name}\n" for name in material.class_names), encoding="utf-8")
+    endpoints = Endpoints(
+        material.generator, material.class_names, names_file=names_file, estimator=material.estimator, half=half
+    )
+    try:
+        tf.saved_model.save(endpoints, str(folder), signatures=endpoints.signatures())
+        write_warmup(folder, name, requests_of(known))
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"The version can't be written to {folder} ({one_line(error)}): free some space, or choose another --to."
+        ) from error
+    return facts
+
+
+def check_version(folder: Path, answers: Path) -> dict[str, Any]:
+    """Runs `check.py` on a version in a fresh process, which can't import this package.
+
+    Returns:
+        The greatest differences from the Keras models' answers.
+
+    Raises:
+        RuntimeError: the version doesn't load there, or an answer differs.
+    """
+    program = Path(__file__).with_name("check.py")
+    # -P: what lies beside the program is not importable from it.
+    line = [sys.executable, "-P", str(program), str(folder), str(answers)]
+    hidden = {"CUDA_VISIBLE_DEVICES": ""}  # this process may hold the GPU's memory
+    done = subprocess.run(line, env={**os.environ, **hidden}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"The exported version failed its check, and no version was added:\n{done.stderr.strip()}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="pir-tf export", description=DESCRIPTION, formatter_class=raw)
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="the directory of a run with a finished tuning")
+    add("--to", type=Path, metavar="MODELS/NAME", required=True, help="the model's folder, made when absent")
+    add("--generator", choices=("tuned", "untuned"), default="tuned", help="which of the run's two (default: tuned)")
+    add("--float16", action="store_true", help="store weights as float16: half the size; says what it changes")
+    add("--no-score", dest="score", action="store_false", help="leave out the estimator and its endpoint score")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

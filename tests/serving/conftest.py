@@ -1,0 +1,35 @@
+"""A run, its export with everything that the command does, and that export loaded again: once for all tests."""
+
+import pytest
+
+# TensorFlow is imported where it is used, since not every test here needs it.
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    from run_to_export import make_run
+
+    return make_run(tmp_path_factory.mktemp("runs") / "blue")
+
+
+@pytest.fixture(scope="session")
+def version(run, tmp_path_factory):
+    """The folder of the first version of a model."""
+    from pir_tf.serving.export import export_run
+
+    return export_run(run, tmp_path_factory.mktemp("models") / "landscapes")
+
+
+@pytest.fixture(scope="session")
+def endpoints(version):
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(version)).signatures
+
+
+@pytest.fixture(scope="session")
+def material(run):
+    """The Keras models that the version came from."""
+    from pir_tf.serving.material import Material
+
+    return Material.load(run, "tuned", score=True)

@@ -1,0 +1,86 @@
+"""Numbered versions: a number appears only whole, each once, and what a killed export left is removed."""
+
+import fcntl
+import multiprocessing
+import os
+
+import pytest
+
+from pir_tf.errors import InputError
+from pir_tf.serving.versions import UNFINISHED, publish, renamed, unfinished_version
+
+
+def add(model, text="whole"):
+    with unfinished_version(model) as folder:
+        (folder / "file").write_text(text)
+        return publish(folder)
+
+
+def test_versions_are_numbered_from_one_and_after_the_greatest(tmp_path):
+    assert add(tmp_path / "m").name == "1"
+    (tmp_path / "m" / "007").mkdir()
+    (tmp_path / "m" / "notes").mkdir()
+    assert add(tmp_path / "m").name == "8"
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["007", "1", "8", "notes"]
+
+
+def test_an_error_leaves_no_number_and_no_rest(tmp_path):
+    with pytest.raises(RuntimeError, match="broken"), unfinished_version(tmp_path / "m") as folder:
+        (folder / "file").write_text("half")
+        assert not folder.name.isdecimal() and folder.parent == tmp_path / "m"
+        raise RuntimeError("broken")
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+def test_only_what_nobody_writes_any_more_is_removed(tmp_path):
+    left, written = tmp_path / f"{UNFINISHED}left", tmp_path / f"{UNFINISHED}written"
+    for folder in (left, written):
+        folder.mkdir()
+        (folder / "file").write_text("half")
+    lock = os.open(written, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    add(tmp_path)
+    assert written.exists() and not left.exists()
+    os.close(lock)
+
+
+def test_a_number_that_another_export_took_in_between_is_not_replaced(tmp_path):
+    for name in ("ours", "3"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    assert not renamed(tmp_path / "ours", tmp_path / "3")
+    assert [(tmp_path / name / "file").read_text() for name in ("ours", "3")] == ["ours", "3"]
+    assert renamed(tmp_path / "ours", tmp_path / "4")
+    with pytest.raises(OSError, match="No such file"):
+        renamed(tmp_path / "ours", tmp_path / "5")
+
+
+def _add_many(model, start):
+    start.wait()
+    for index in range(20):
+        add(model, f"{os.getpid()} {index}")
+
+
+def test_many_at_once_each_get_their_own_number(tmp_path):
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(4)
+    processes = [context.Process(target=_add_many, args=(tmp_path / "m", start)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    versions = sorted((tmp_path / "m").iterdir(), key=lambda path: int(path.name))
+    assert [path.name for path in versions] == [str(number) for number in range(1, 81)]
+    assert len({(path / "file").read_text() for path in versions}) == 80
+
+
+def test_a_folder_that_is_no_models_is_refused(tmp_path):
+    with pytest.raises(InputError, match="whose name is a number, expected a name"), unfinished_version(tmp_path / "3"):
+        pass
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match="is a file, expected the model's folder"),
+        unfinished_version(tmp_path / "file"),
+    ):
+        pass
