@@ -24,10 +24,12 @@ class Cluster:
     Attributes:
         size: Number of processes.
         index: This one's place, from 0; the process at 0 is the chief, which alone writes.
+        task: What TensorFlow calls this one, such as `worker 0`.
     """
 
     size: int = 1
     index: int = 0
+    task: str = ""
 
     @property
     def is_chief(self) -> bool:
@@ -61,7 +63,7 @@ def read_cluster(environment: str | None = None) -> Cluster:
     place = (task.get("type"), task.get("index"))
     if place not in processes or isinstance(place[1], bool):
         raise _wrong(f"task {json.dumps(task)}, which is not among the {len(processes)} processes of its cluster")
-    return Cluster(len(processes), processes.index(place))
+    return Cluster(len(processes), processes.index(place), f"{place[0]} {place[1]}")
 
 
 def _addresses(cluster: dict[str, Any], name: str) -> list[str]:

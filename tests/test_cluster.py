@@ -22,13 +22,13 @@ def test_without_it_there_is_one_process(monkeypatch):
 @pytest.mark.parametrize(("index", "chief"), [(0, True), (1, False)])
 def test_the_first_worker_is_the_chief(monkeypatch, index, chief):
     monkeypatch.setenv("TF_CONFIG", text(TWO, index=index))
-    assert read_cluster() == Cluster(2, index) and read_cluster().is_chief == chief
+    assert read_cluster() == Cluster(2, index, f"worker {index}") and read_cluster().is_chief == chief
 
 
 def test_a_task_called_chief_comes_before_the_workers():
     cluster = {**TWO, "chief": ["localhost:12344"]}
-    assert read_cluster(text(cluster, "chief")) == Cluster(3, 0)
-    assert read_cluster(text(cluster, "worker", 1)) == Cluster(3, 2)
+    assert read_cluster(text(cluster, "chief")) == Cluster(3, 0, "chief 0")
+    assert read_cluster(text(cluster, "worker", 1)) == Cluster(3, 2, "worker 1")
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,8 @@ def _run(options: Options, arguments: list[str]) -> int:
     except Exception as error:
         if not compute.says_that_one_is_gone(config.compute, error):
             raise
-        tasks = sorted(set(re.findall(r"job:(\w+)/replica:\d+/task:(\d+)", str(error))))
-        named = ", ".join(f"{kind} {index}" for kind, index in tasks) or str(error).strip().splitlines()[0][:200]
+        tasks = {f"{kind} {index}" for kind, index in re.findall(r"job:(\w+)/replica:\d+/task:(\d+)", str(error))}
+        named = ", ".join(sorted(tasks - {cluster.task})) or str(error).strip().splitlines()[0][:200]
         fail(
             f"Another process of this job is gone (TensorFlow names {named}): start all of them again with the same commands; "
             "finished stages are skipped, and training goes on from its last checkpoint."
