@@ -29,8 +29,11 @@ def block(rows: Sequence[Row], command: str) -> str:
         command: What made it.
     """
     said = ", ".join(f"{count} {verdict}" for verdict, count in counted(rows).items())
-    lines = [*HEADER, *(_line(row) for row in rows)]
-    return "\n".join([BEGIN, "", f"{len(rows)} claims: {said}. Made by `{command}`.", "", *lines, "", END])
+    numbers = {line: i for i, line in enumerate(dict.fromkeys(row["command"] for row in rows), start=1)}
+    lines = [*HEADER, *(_line(row, numbers[row["command"]]) for row in rows)]
+    commands = ["Commands:", "", *(f"{i}. `{line}`" for line, i in numbers.items())]
+    head = f"{len(rows)} claims: {said}. Made by `{command}`."
+    return "\n".join([BEGIN, "", head, "", *lines, "", *commands, "", END])
 
 
 def page(rows: Sequence[Row], command: str, notes: Sequence[str]) -> str:
@@ -99,8 +102,8 @@ def write_into(path: Path, table: str) -> None:
         beside.write_text(before + table + after, encoding="utf-8")
 
 
-def _line(row: Row) -> str:
-    cells = (row["section"], row["claim"], row["paper"], _here(row), row["verdict"], row["remark"], _made(row))
+def _line(row: Row, command: int) -> str:
+    cells = (row["section"], row["claim"], row["paper"], _here(row), row["verdict"], row["remark"], _made(row, command))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -108,13 +111,13 @@ def _here(row: Row) -> str:
     return f"{row['ours']}; n = {row['n']}" if row["n"] else row["ours"]
 
 
-def _made(row: Row) -> str:
-    """The command, and of what was run its commit, hardware and time."""
+def _made(row: Row, command: int) -> str:
+    """The command's number below the table, and of what was run its commit, hardware and time."""
     if not row["runs"]:
-        return f"`{row['command']}`"
+        return str(command)
     time = f"{duration(row['seconds'], missing='time unknown')} in {row['runs']} run{'s' if row['runs'] > 1 else ''}"
     made = ", ".join((row["commit"] or "commit unknown", row["hardware"] or "hardware unknown", time))
-    return f"`{row['command']}`; {made}"
+    return f"{command}; {made}"
 
 
 def _rule(row: Row) -> str:

@@ -64,8 +64,9 @@ def _mix(rows: Sequence[Row]) -> str:
 
 def _by_task(shown: Sequence[Row]) -> str:
     lines = [
-        "| task | objectives | improved | worse | no significant change | mean d | mean change | non-zero PIRs before |",
-        "|---|---|---|---|---|---|---|---|",
+        "| task | objectives | improved | worse | no significant change | mean d | mean change | estimated change | SD before | "
+        "non-zero PIRs before |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     own = {group: [row for row in shown if group_of(row) == group] for group in GROUPS}
     lines += [_line(group, rows) for group, rows in own.items() if rows]
@@ -75,7 +76,11 @@ def _by_task(shown: Sequence[Row]) -> str:
             missing.setdefault(group.panel, []).append(group.column)
     none = "; ".join(f"{panel} ({', '.join(columns)})" for panel, columns in missing.items())
     said = f" No runs of {none}." if none else ""
-    below = f"Improved and worse: significant by Welch's t-test at {ALPHA:g}. d: Cohen's.{said}"
+    below = (
+        f"Improved and worse: significant by Welch's t-test at {ALPHA:g}. d: Cohen's. A bin of the estimator is 0.01 wide: "
+        "an SD below that leaves it one or two bins to tell apart, and a change that it estimated but that isn't there is its own."
+        f"{said}"
+    )
     return "\n".join(lines if any(own.values()) else []) + f"\n\n{below}"
 
 
@@ -83,11 +88,14 @@ def _line(group: Group, own: Sequence[Row]) -> str:
     name = f"{group.panel}: {group.column}"
     certain = [row for row in own if is_significant(row)]
     up = sum(row["change"] > 0 for row in certain)
-    means = [_mean(own, field) for field in ("cohens_d", "change", "percent_nonzero")]
+    fields = ("cohens_d", "change", "estimated_change", "initial_sd", "percent_nonzero")
+    d, change, estimated, spread, nonzero = (_mean(own, field) for field in fields)
     numbers = (
-        number(means[0], 2, signed=True, missing="undefined"),
-        number(means[1], 3, signed=True, missing="not measured"),
-        "unknown" if means[2] is None else f"{means[2]:.0f}%",
+        number(d, 2, signed=True, missing="undefined"),
+        number(change, 3, signed=True, missing="not measured"),
+        number(estimated, 3, signed=True, missing="not measured"),
+        number(spread, 3, missing="unknown"),
+        "unknown" if nonzero is None else f"{nonzero:.0f}%",
     )
     counts = (len(own), up, len(certain) - up, len(own) - len(certain))
     return "| " + " | ".join([name, *map(str, counts), *numbers]) + " |"

@@ -33,13 +33,15 @@ def test_a_line_says_everything():
         "seconds": 192.0,
         "runs": 3,
     }
-    assert (
-        " | a \\| b | " in block([row], "x")
-        and "| 3 of 3 improved; n = 3 | reproduced | since | `pir-tf sweep colors`; 0123456, 2 CPU cores, 3 min 12 s in 3 runs |"
-        in block([row], "x")
+    assert " | a \\| b | " in block(
+        [row], "x"
+    ) and "| 3 of 3 improved; n = 3 | reproduced | since | 1; 0123456, 2 CPU cores, 3 min 12 s in 3 runs |" in block(
+        [row], "x"
     )
     unknown = {**row, "commit": "", "hardware": "", "seconds": None, "runs": 1}
-    assert "`; commit unknown, hardware unknown, time unknown in 1 run |" in block([unknown], "x")
+    assert "Commands:\n\n1. `pir-tf sweep colors`\n" in block([row, row], "x")
+    assert "| 2; 0123456" in block([{**row, "command": "another"}, row], "x")
+    assert "| 1; commit unknown, hardware unknown, time unknown in 1 run |" in block([unknown], "x")
 
 
 def test_the_page_has_every_rule_and_what_was_left_out():
