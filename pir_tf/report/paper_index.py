@@ -78,8 +78,8 @@ def _by_task(shown: Sequence[Row]) -> str:
     said = f" No runs of {none}." if none else ""
     below = (
         f"Improved and worse: significant by Welch's t-test at {ALPHA:g}. d: Cohen's. A bin of the estimator is 0.01 wide: "
-        "an SD below that leaves it one or two bins to tell apart, and a change that it estimated but that isn't there is its own."
-        f"{said}"
+        "an SD below that leaves it one or two bins to tell apart, and a change that it estimated but that isn't there is its "
+        f"own.{said}"
     )
     return "\n".join(lines if any(own.values()) else []) + f"\n\n{below}"
 

@@ -1,4 +1,4 @@
-"""The README's example of an own generator, as it stands there: made, imported, tuned on a colour, loaded again."""
+"""The README's example of an own generator, as it stands there: made, imported, tuned on a colour, exported, loaded again."""
 
 import dataclasses
 import json
@@ -13,6 +13,7 @@ from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.files import named_files
 from pir_tf.experiments.stages import run_stages
 from pir_tf.runs import RunDirectory
+from pir_tf.serving.export import main as export
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -42,14 +43,15 @@ def test_it_is_short():
 
 
 @pytest.mark.slow
-def test_it_is_imported_tuned_on_a_colour_and_loaded_again(tmp_path, monkeypatch):
+def test_it_is_imported_tuned_on_a_colour_exported_and_loaded_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make, load = blocks("python")
     names = {}
     exec(compile(make, "README.md", "exec"), names)  # noqa: S102 (the example itself)
     command, *_ = blocks("sh")
-    words = shlex.split(command.replace("\\\n", " "), comments=True)
-    assert words[:2] == ["pir-tf", "run"]
+    run_it, export_it = command.replace("\\\n", " ").splitlines()
+    words, exporting = shlex.split(run_it), shlex.split(export_it, comments=True)
+    assert words[:2] == ["pir-tf", "run"] and exporting[:2] == ["pir-tf", "export"]
     options = parse(words[2:])
     config = smaller(options.experiment)
     run = RunDirectory(options.run_dir, config, files=named_files(config))
@@ -59,6 +61,8 @@ def test_it_is_imported_tuned_on_a_colour_and_loaded_again(tmp_path, monkeypatch
     assert results["verdict"] == "gain" and results["p_value"] < 0.001
     assert results["cohens_d_interval"][0] > 0.3
     assert results["class_names"] == ["day", "night"]
+    assert export(exporting[2:]) == 0
+    assert (tmp_path / "models" / "mine" / "1" / "assets" / "class_names.txt").read_text().split() == ["day", "night"]
     before = names["generator"].predict([names["z"][:16], names["classes"][:16]], verbose=0)
     exec(compile(load, "README.md", "exec"), names)  # noqa: S102
     images = names["images"]
