@@ -52,13 +52,17 @@ def publish(run: Path, folder: Path) -> None:
     Raises:
         InputError: the run isn't finished.
     """
-    missing = [name for name in (*COPIED, "report/done.json") if not (run / name).exists()]
+    imported = (read_json(run / "gan" / "generator.json") if (run / "gan" / "generator.json").exists() else {}).get(
+        "imported"
+    )
+    copied = [name for name in COPIED if not (imported and name == "data.json")]  # which has no real images
+    missing = [name for name in (*copied, "report/done.json") if not (run / name).exists()]
     if missing:
         raise InputError(
             f"{run} has no {', '.join(missing)}, expected a finished run with its report: finish it first."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    for name in COPIED:
+    for name in copied:
         shutil.copyfile(run / name, folder / Path(name).name)
     save_png(folder / "pairs.png", _pairs(run))
     with atomic(folder / "README.md") as beside:

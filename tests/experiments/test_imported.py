@@ -18,6 +18,7 @@ from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import public_command
 from pir_tf.experiments.files import named_files
 from pir_tf.experiments.imported import imported_in
+from pir_tf.experiments.publish import publish
 from pir_tf.experiments.stages import run_stages
 from pir_tf.gan.sampling import generate
 from pir_tf.gan.saved import load_generator
@@ -285,3 +286,10 @@ def test_runs_with_our_networks_have_nothing_imported(tmp_path):
     run_stages(run, ("gan",))
     assert imported_in(run) is None
     run.close()
+
+
+@pytest.mark.slow
+def test_it_is_published_without_a_data_set(finished, tmp_path):
+    run, _ = finished
+    publish(run, tmp_path / "published")
+    assert (tmp_path / "published" / "results.json").exists() and not (tmp_path / "published" / "data.json").exists()
