@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
-SECONDS = 600
+SECONDS = 1800
 """After which a command is ended."""
 
 

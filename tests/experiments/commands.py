@@ -21,7 +21,7 @@ QUICK = "--tuning.steps 2 --tuning.batch_size 4 --tuning.gradients_every 2 --tun
 def public_command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
     """`python -m pir_tf.experiments.run` with these words, from `cwd`, with the package under test, as users start it."""
     line = [sys.executable, "-m", "pir_tf.experiments.run", *map(str, words)]
-    return subprocess.run(line, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    return subprocess.run(line, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=1800)
 
 
 def command(*words: object, cwd: Path) -> subprocess.CompletedProcess:

@@ -194,7 +194,7 @@ def test_a_resumed_run_equals_an_unbroken_one_with_other_noise_than_dropout(make
             keras.layers.GaussianNoise(0.5, seed=3)(image)
         )
         noisy = ACGAN(acgan.generator, keras.Model(image, acgan.discriminator(x)), seed=7)
-        noisy.compile(*optimizers(1e-3, 1e-3, 0.5))
+        noisy.compile(*optimizers(1e-3, 1e-3, 0.5), run_eagerly=True)
         return noisy
 
     straight, broken, resumed = make(), make(), make()

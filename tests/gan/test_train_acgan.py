@@ -8,13 +8,14 @@ import types
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from pir_tf import checkpoints
 from pir_tf.config import GanConfig
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
-from pir_tf.gan import train
+from pir_tf.gan import networks, train
 from pir_tf.gan.train import build_acgan, train_acgan
 
 # Five rows of one step, and a measure after 2 and 4.
@@ -43,6 +44,18 @@ class KillAfter(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Few channels, few images to measure, and steps that aren't traced: that would take longer than five of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "GENERATOR_CHANNELS", (8, 4, 4, 4, 3))
+        patch.setattr(networks, "DISCRIMINATOR_FILTERS", (4, 4, 4, 4, 4, 4))
+        patch.setattr(train, "DISTANCE_IMAGES", 4)
+        tf.config.run_functions_eagerly(True)
+        yield
+        tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
 def image_set():
     rng = np.random.default_rng(0)
@@ -53,23 +66,21 @@ def image_set():
 @pytest.fixture(scope="module")
 def runs(image_set, tmp_path_factory):
     """An unbroken run and a killed and resumed one: directory, networks and epochs of each."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "DISTANCE_IMAGES", 4)
-        made = {}
-        for name, kill in (("unbroken", None), ("resumed", 4)):
-            directory = tmp_path_factory.mktemp(name) / "gan"
-            config = dataclasses.replace(CONFIG, checkpoint_every=1 if kill is None else 3)
-            if kill:
-                acgan = build_acgan(config, class_count=2, seed=3)
-                with pytest.raises(KeyboardInterrupt):
-                    train_acgan(acgan, image_set, config, directory, seed=3, callbacks=[KillAfter(kill)])
-            before = (directory / "history.csv").read_text() if kill else ""
-            epochs = []
-            count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs, into=epochs: into.append(epoch))
-            keras.layers.Dropout(0.5)  # Keras's counters of names differ in the process that resumes
+    made = {}
+    for name, kill in (("unbroken", None), ("resumed", 4)):
+        directory = tmp_path_factory.mktemp(name) / "gan"
+        config = dataclasses.replace(CONFIG, checkpoint_every=1 if kill is None else 3)
+        if kill:
             acgan = build_acgan(config, class_count=2, seed=3)
-            train_acgan(acgan, image_set, config, directory, seed=3, callbacks=[count])
-            made[name] = types.SimpleNamespace(directory=directory, acgan=acgan, epochs=epochs, before=before)
+            with pytest.raises(KeyboardInterrupt):
+                train_acgan(acgan, image_set, config, directory, seed=3, callbacks=[KillAfter(kill)])
+        before = (directory / "history.csv").read_text() if kill else ""
+        epochs = []
+        count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs, into=epochs: into.append(epoch))
+        keras.layers.Dropout(0.5)  # Keras's counters of names differ in the process that resumes
+        acgan = build_acgan(config, class_count=2, seed=3)
+        train_acgan(acgan, image_set, config, directory, seed=3, callbacks=[count])
+        made[name] = types.SimpleNamespace(directory=directory, acgan=acgan, epochs=epochs, before=before)
     return types.SimpleNamespace(**made)
 
 
@@ -117,8 +128,7 @@ def test_a_killed_and_resumed_run_equals_an_unbroken_one(runs, values):
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
 
 
-def test_a_finished_run_is_left_as_it_is_and_ends_with_the_best_weights(runs, image_set, values, monkeypatch):
-    monkeypatch.setattr(train, "DISTANCE_IMAGES", 4)
+def test_a_finished_run_is_left_as_it_is_and_ends_with_the_best_weights(runs, image_set, values):
     run = runs.unbroken
     before = (run.directory / "history.csv").read_bytes()
     config = dataclasses.replace(CONFIG, keep="best")
@@ -154,8 +164,7 @@ def test_a_checkpoint_of_other_networks_is_refused_before_training(runs, image_s
         ({}, 4, r"seed \(3 there, 4 now\)"),
     ],
 )
-def test_a_checkpoint_of_another_config_is_refused_by_name(runs, image_set, changed, seed, sentence, monkeypatch):
-    monkeypatch.setattr(train, "DISTANCE_IMAGES", 4)
+def test_a_checkpoint_of_another_config_is_refused_by_name(runs, image_set, changed, seed, sentence):
     config = dataclasses.replace(CONFIG, **changed)
     acgan = build_acgan(config, class_count=2, seed=3)
     before = (runs.unbroken.directory / "history.csv").read_bytes()
