@@ -72,7 +72,7 @@ def test_a_late_process_a_killed_process_and_the_start_after_it(tmp_path):
     try:
         # Checkpoints are of the config, so the number of steps stays; the end isn't waited for.
         end = time.monotonic() + PATIENCE
-        while not re.search(rf"from step {reached}\b", said(directory, 0)) or not newer(directory, reached):
+        while not re.search(rf"checkpoint of step {reached}\b", said(directory, 0)) or not newer(directory, reached):
             assert time.monotonic() < end and both[0].poll() is None, said(directory, 0)
             time.sleep(0.1)
     finally:
