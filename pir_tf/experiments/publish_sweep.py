@@ -2,10 +2,14 @@
 
 For each finished experiment a folder with its config, results, log and a page; beside them the sweep's tables, in which failed
 and unfinished experiments stay with their reason, and the figures over all of them (`pir-tf figures`). No weights.
+
+A folder can hold several sweeps of one size: what was published before stays, unless the sweep has finished it too. Every page
+says by which commit its experiment was run.
 """
 
 from __future__ import annotations
 
+import csv
 import shutil
 import sys
 from collections import Counter
@@ -61,7 +65,7 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
 
     Args:
         sweep: a sweep's directory.
-        folder: where to publish it; what another publication left there under the same names is replaced.
+        folder: where to publish it; finished experiments replace those of their names that another publication left there.
         weights_from: a sentence on the files of pretrained weights.
 
     Raises:
@@ -72,15 +76,12 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
             f"{sweep} has no {TABLES[0]}, expected the directory of a sweep: name the --dir of pir-tf sweep."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    for name in TABLES:
-        shutil.copyfile(sweep / name, folder / name)
-    rows = read_rows(sweep / TABLES[0])
-    done = [row for row in rows if row.get("status") == "done"]
-    for row in done:
-        _publish_one(sweep / str(row["name"]), folder / str(row["name"]), weights_from)
-    from pir_tf.experiments.figures import main as figures
-
-    if figures([str(sweep), "--to", str(folder / "figures")]):
+    for row in read_rows(sweep / TABLES[0]):
+        if row.get("status") == "done":
+            _publish_one(sweep / str(row["name"]), folder / str(row["name"]), weights_from)
+    kept = _joined(folder, sweep)
+    rows = read_rows(folder / TABLES[0])
+    if not _draw(folder if kept else sweep, folder / "figures"):
         raise InputError(f"{sweep} holds no experiment with results: run some of it first.")
     with atomic(folder / "README.md") as beside:
         beside.write_text(_overview(sweep, rows, weights_from), encoding="utf-8")
@@ -106,10 +107,54 @@ def _publish_one(run: Path, folder: Path, weights_from: str) -> None:
         beside.write_text("\n".join(text), encoding="utf-8")
 
 
+def _draw(runs: Path, figures: Path) -> bool:
+    """Draws the figures over a sweep or a published folder, which lacks the images of figure 3: those drawn before stay."""
+    from pir_tf.experiments.figures import main
+
+    pictures = [figures / f"figure-3.{suffix}" for suffix in ("csv", "npz")]
+    before = {path: path.read_bytes() for path in pictures if path.is_file()}
+    if main([str(runs), "--to", str(figures)]):
+        return False
+    if before and not read_rows(pictures[0], {}):
+        for path, content in before.items():
+            with atomic(path) as beside:
+                beside.write_bytes(content)
+        return main(["--redraw", str(figures)]) == 0
+    return True
+
+
+def _joined(folder: Path, sweep: Path) -> bool:
+    """Writes the folder's tables anew, with what the sweep says; whether finished experiments of another publication stay."""
+    old, new = (_cells(place / TABLES[0]) for place in (folder, sweep))
+    stay = {name for name, row in old.items() if row["status"] == "done" and new.get(name, {}).get("status") != "done"}
+    for table in TABLES:
+        before, now = (_cells(place / table) for place in (folder, sweep))
+        rows = {**before, **now, **{name: before[name] for name in stay if name in before}}
+        columns = list(dict.fromkeys(column for side in (now, before) for row in side.values() for column in row))
+        with atomic(folder / table) as beside, open(beside, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows.values())
+    return bool(stay)
+
+
+def _cells(table: Path) -> dict[str, dict[str, str]]:
+    """A table's rows as text, by the experiment's name; none where there is no table."""
+    if not table.is_file():
+        return {}
+    with open(table, encoding="utf-8", newline="") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
 def _overview(sweep: Path, rows: list[dict], weights_from: str) -> str:
     """The page of the whole sweep: what ran, what didn't and why, and every experiment's numbers."""
     counts = Counter(str(row.get("status")) for row in rows)
-    text = [f"# Sweep {sweep.name}", "", ", ".join(f"{count} {status}" for status, count in counts.items()) + ".", ""]
+    text = [
+        f"# Experiments of size {sweep.name}",
+        "",
+        ", ".join(f"{count} {status}" for status, count in counts.items()) + ".",
+        "",
+    ]
     text += [f"Weights: {weights_from}", ""] if weights_from else []
     text += ["[Figures and linear models over all of it](figures/README.md). `results.csv` has every number,"]
     text += ["`timings.csv` the times.", ""]

@@ -43,3 +43,33 @@ def test_no_sweep_is_one_sentence(tmp_path, capsys):
     assert main([str(tmp_path), str(tmp_path / "p")]) == 2
     assert "expected the directory of a sweep" in capsys.readouterr().err
     assert not (tmp_path / "p").exists()
+
+
+def test_what_another_sweep_finished_stays_in_the_folder(smoke, tmp_path):
+    run, _ = smoke
+    folder = tmp_path / "published"
+    for name, reason in (("color-blue", "The disk is full."), ("color-red", "Not asked for.")):
+        sweep, other = tmp_path / name, {"color-blue": "color-red", "color-red": "color-blue"}[name]
+        sweep.mkdir()
+        shutil.copytree(run, sweep / name)
+        about, results = (json.loads((run / file).read_text()) for file in ("config.json", "evaluation/results.json"))
+        made = {key: "" if value is None else value for key, value in row_of(about["config"], results).items()}
+        made = {key: str(value).lower() if isinstance(value, bool) else value for key, value in made.items()}
+        rows = [{"name": name, "status": "done", "reason": "", **made, "experiment": name}]
+        rows.append({"name": other, "status": "failed", "reason": reason, "experiment": other})
+        with open(sweep / "results.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["only-here-" + name, *rows[0]], restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        (sweep / "timings.csv").write_text(f"name,seconds\n{name},30\n")
+        assert main([str(sweep), str(folder)]) == 0
+        drawn = (folder / "figures" / "figure-3.csv").read_text()
+        assert drawn.count("\n") > 1
+    with open(folder / "results.csv", newline="", encoding="utf-8") as file:
+        written = {row["name"]: row for row in csv.DictReader(file)}
+    assert {name: row["status"] for name, row in written.items()} == {"color-blue": "done", "color-red": "done"}
+    assert {"only-here-color-blue", "only-here-color-red"} <= written["color-red"].keys()
+    overview = (folder / "README.md").read_text()
+    assert "2 done." in overview and "(color-blue/README.md)" in overview and "(color-red/README.md)" in overview
+    assert (folder / "timings.csv").read_text() == "name,seconds\ncolor-blue,30\ncolor-red,30\n"
+    assert "2 experiments" in (folder / "figures" / "README.md").read_text()
