@@ -113,7 +113,7 @@ def digits(count, seed=0):
     rng = np.random.default_rng(seed)
     images, labels = np.zeros((count, 28, 28, 1), np.float32), rng.integers(0, DIGITS, count)
     for image, label in zip(images, labels, strict=True):
-        row, column = 6 + rng.integers(-3, 4), 10 + rng.integers(-3, 4)
+        row, column = 6 + rng.integers(-1, 2), 10 + rng.integers(-1, 2)
         for name in SEGMENTS[label]:
             top, bottom, left, right = STROKES[name]
             image[row + top : row + bottom, column + left : column + right] = rng.uniform(0.5, 1.0)

@@ -255,6 +255,10 @@ def test_a_folder_is_known_by_all_of_its_files(tmp_path):
         (tmp_path / place / "variables" / "data").write_bytes(b"weights")
     one, two = (named_files(config_of(tmp_path / place))["gan.generator"] for place in ("a", "b"))
     assert one == two
+    (tmp_path / "b" / "variables" / "data").rename(tmp_path / "b" / "variables" / "index")
+    assert named_files(config_of(tmp_path / "b"))["gan.generator"] != one
+    (tmp_path / "b" / "variables" / "index").rename(tmp_path / "b" / "variables" / "data")
+    assert named_files(config_of(tmp_path / "b"))["gan.generator"] == one
     (tmp_path / "b" / "variables" / "data").write_bytes(b"others")
     assert named_files(config_of(tmp_path / "b"))["gan.generator"] != one
     with pytest.raises(InputError, match="is not there, expected a Keras model"):
