@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 from small_networks import images_of, small_discriminator, small_estimator, small_generator
 
+from pir_tf.anchored import AnchoredTuner
 from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.tuning import Tuner
@@ -80,6 +81,17 @@ def test_the_tuner_with_the_pir_term_alone_and_with_the_others(two_replicas, foo
         return tuner
 
     assert_equal(*both(two_replicas, make, dataset(BATCH)))
+
+
+def test_the_anchored_tuner(two_replicas):
+    def make():
+        tuner = AnchoredTuner(
+            small_generator(), small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0
+        )
+        tuner.compile(keras.optimizers.SGD(1.0))
+        return tuner
+
+    assert_equal(*both(two_replicas, make, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(5)))
 
 
 @pytest.mark.parametrize("bins", [1, 10])
