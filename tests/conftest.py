@@ -1,4 +1,12 @@
-"""Two logical CPU devices for the tests of distribution, which TensorFlow takes only before anything has run."""
+"""What has to be set before TensorFlow starts: threads where tests run side by side, and two logical CPU devices for those of
+distribution."""
+
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two processes with a thread for each core would wait for each other; commands that tests start inherit it.
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
 
 
 def pytest_collection_modifyitems(items):
