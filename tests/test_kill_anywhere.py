@@ -13,7 +13,8 @@ from kill_anywhere import Life, differences, moments
 
 HERE = Path(__file__).parent
 JOB = (
-    "smoke --data.count 32 --interactions.images 16 --estimator.steps 6 --estimator.batch_size 8 --estimator.checkpoint_every 2 "
+    "smoke --gan.generator train --data.count 32 --gan.batch_size 4 --gan.sample_every 4 --interactions.images 16 "
+    "--estimator.steps 6 --estimator.batch_size 8 --estimator.checkpoint_every 2 "
     "--estimator.quality_images 16 --tuning.batch_size 4 --tuning.true_pir_every 6 --tuning.gradients_every 6 "
     "--stages gan interactions estimator tuning"
 ).split()

@@ -53,6 +53,8 @@ def test_what_another_sweep_finished_stays_in_the_folder(smoke, tmp_path):
         sweep.mkdir()
         shutil.copytree(run, sweep / name)
         about, results = (json.loads((run / file).read_text()) for file in ("config.json", "evaluation/results.json"))
+        about["config"]["seed"] = len(name)  # or one run would stand for both
+        (sweep / name / "config.json").write_text(json.dumps(about))
         made = {key: "" if value is None else value for key, value in row_of(about["config"], results).items()}
         made = {key: str(value).lower() if isinstance(value, bool) else value for key, value in made.items()}
         rows = [{"name": name, "status": "done", "reason": "", **made, "experiment": name}]
