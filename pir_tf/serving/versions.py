@@ -75,7 +75,10 @@ def _locked_folder(model: Path) -> tuple[Path, int]:
     while True:
         folder = model / f"{UNFINISHED}{uuid.uuid4().hex[:12]}"
         folder.mkdir()
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # taken for a leftover before it was opened
+            continue
         fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.exists():
             return folder, lock
