@@ -55,6 +55,20 @@ def test_a_number_that_another_export_took_in_between_is_not_replaced(tmp_path):
         renamed(tmp_path / "ours", tmp_path / "5")
 
 
+def test_a_folder_that_is_cleared_before_it_is_opened_is_made_again(tmp_path, monkeypatch):
+    real, cleared = os.open, []
+
+    def opening(path, *rest):
+        if not cleared:
+            cleared.append(path)
+            os.rmdir(path)
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, "open", opening)
+    with unfinished_version(tmp_path / "m") as folder:
+        assert folder.is_dir() and folder != cleared[0]
+
+
 def _add_many(model, start):
     start.wait()
     for index in range(20):
