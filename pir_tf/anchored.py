@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from pir_tf import replicas
 from pir_tf.estimator.frozen import fast_frozen
-from pir_tf.gan.acgan import OptimizerPair
+from pir_tf.gan.acgan import OptimizerPair, draw
 
 ANCHORED_COLUMNS = ("L_PIR", "L_anchor", "generator_loss", "gradient_pir", "gradient_anchor", "true_pir")
 """Columns of the log of such a tuning."""
@@ -108,12 +108,7 @@ class AnchoredTuner(replicas.BuiltModel):
 
     def draw(self, batch_size: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of this step."""
-        key = tf.stack([tf.constant(self.seed, tf.int64), tf.convert_to_tensor(self.step)])
-        z_key, class_key = tf.unstack(tf.random.split(tf.cast(key, tf.int32), 2, alg="philox"))
-        z = tf.random.stateless_normal((batch_size, self.latent_size), z_key, alg="philox")
-        shape, classes = (batch_size,), self.class_count
-        labels = tf.random.stateless_uniform(shape, class_key, maxval=classes, dtype=tf.int32, alg="philox")
-        return z, labels
+        return draw(self.seed, self.step, batch_size, latent_size=self.latent_size, class_count=self.class_count)
 
     def terms(self, z: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """L_PIR and L_anchor of a batch: mean estimated PIR, and mean squared difference from the start."""

@@ -25,6 +25,21 @@ from pir_tf.gan import losses
 from pir_tf.gan.fast import FastDiscriminator, fast_generator
 
 
+def draw(
+    seed: int, step: keras.Variable, batch_size: int | tf.Tensor, *, latent_size: int, class_count: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of a step.
+
+    Source: C.1. Deviation: D16.
+    """
+    key = tf.stack([tf.constant(seed, tf.int64), tf.convert_to_tensor(step)])
+    # Philox by name: "auto" may choose another generator on another device.
+    z_key, class_key = tf.unstack(tf.random.split(tf.cast(key, tf.int32), 2, alg="philox"))
+    z = tf.random.stateless_normal((batch_size, latent_size), z_key, alg="philox")
+    labels = tf.random.stateless_uniform((batch_size,), class_key, maxval=class_count, dtype=tf.int32, alg="philox")
+    return z, labels
+
+
 class OptimizerPair:
     """What Keras callbacks find at `model.optimizer`: learning-rate callbacks move every optimizer of the list."""
 
@@ -162,13 +177,7 @@ class ACGAN(replicas.BuiltModel):
 
     def draw(self, batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of this step."""
-        key = tf.stack([tf.constant(self.seed, tf.int64), tf.convert_to_tensor(self.step)])
-        # Philox by name: "auto" may choose another generator on another device.
-        z_key, class_key = tf.unstack(tf.random.split(tf.cast(key, tf.int32), 2, alg="philox"))
-        z = tf.random.stateless_normal((batch_size, self.latent_size), z_key, alg="philox")
-        shape, classes = (batch_size,), self.class_count
-        labels = tf.random.stateless_uniform(shape, class_key, maxval=classes, dtype=tf.int32, alg="philox")
-        return z, labels
+        return draw(self.seed, self.step, batch_size, latent_size=self.latent_size, class_count=self.class_count)
 
     def generator_terms(self, fake_images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """The terms that the generator maximises, of a batch it made. Changes no variable of the discriminator."""
