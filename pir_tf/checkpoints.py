@@ -20,7 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, differences
 from pir_tf.runs import atomic
 
 KEPT = 2
@@ -58,7 +58,7 @@ def restore(path: Path, state: Mapping[str, Any], made_by: Facts | None = None) 
     there, here = json.loads(str(arrays.pop(MADE_BY, "{}"))), json.loads(json.dumps(made_by or {}))
     differ = [name for name in there if name in here and there[name] != here[name]]
     if differ:
-        said = ", ".join(f"{name} ({there[name]!r} there, {here[name]!r} now)" for name in differ)
+        said = differences(there, here, differ)
         raise InputError(
             f"{path} was made by an experiment that differs in {said}: repeat its config, or delete {path.parent} to start "
             "this stage again."

@@ -5,6 +5,16 @@ received, what was expected and what to do. The command line prints that sentenc
 exception is a fault of ours and keeps its traceback.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 
 class InputError(ValueError):
     """A user's mistake, said in one sentence: what was received, what was expected, what to do."""
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The part of a sentence that names what differs, with both values; what a side lacks is None."""
+    return ", ".join(f"{name} ({there.get(name)!r} there, {now.get(name)!r} now)" for name in names)

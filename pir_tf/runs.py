@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from pir_tf.commit import package_commit
 from pir_tf.config import ExperimentConfig, flatten
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, differences
 
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
 _PATH_FIELDS = (
@@ -122,7 +122,7 @@ class RunDirectory:
         before, now = {**recorded(old), **old["files"]}, {**fields, **files}
         differ = [name for name in {**before, **now} if before.get(name) != now.get(name) and decides(name)]
         if differ:
-            said = ", ".join(f"{name} ({before.get(name)!r} there, {now.get(name)!r} now)" for name in differ)
+            said = differences(before, now, differ)
             raise InputError(
                 f"{self.path} holds an experiment that differs in {said}: name another directory with --run-dir, "
                 "or repeat its config."

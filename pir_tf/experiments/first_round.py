@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pir_tf.config import ExperimentConfig, derived_seed
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, differences
 from pir_tf.evaluation.statistics import cohens_d, cohens_d_interval
 from pir_tf.objective_names import is_vgg
 from pir_tf.pretrained import sha256
@@ -144,7 +144,7 @@ def require_same(config: ExperimentConfig, files: dict[str, str]) -> None:
     now = _compared(identity(config), files)
     differ = [name for name in now if name in before and before[name] != now[name]]
     if differ:
-        said = ", ".join(f"{name} ({before[name]!r} there, {now[name]!r} now)" for name in differ)
+        said = differences(before, now, differ)
         raise InputError(
             f"first_round names {first.path}, which differs in {said}, expected the same data, users and estimator: repeat "
             "those options of its command."

@@ -52,9 +52,8 @@ def publish(run: Path, folder: Path) -> None:
     Raises:
         InputError: the run isn't finished.
     """
-    imported = (read_json(run / "gan" / "generator.json") if (run / "gan" / "generator.json").exists() else {}).get(
-        "imported"
-    )
+    about = run / "gan" / "generator.json"
+    imported = about.exists() and read_json(about).get("imported")
     copied = [name for name in COPIED if not (imported and name == "data.json")]  # which has no real images
     missing = [name for name in (*copied, "report/done.json") if not (run / name).exists()]
     if missing:

@@ -77,7 +77,8 @@ def _run(options: Options, arguments: list[str]) -> int:
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages
 
-    note_start_up(run)
+    if compute.is_chief(config.compute):
+        note_start_up(run)
     try:
         run_stages(run, options.stages)
         if compute.is_chief(config.compute):

@@ -7,8 +7,8 @@
 with n from 1 to 256. Fields that end in `_bytes` are base64 in the server's REST interface. These are a contract with
 clients: `export/signatures.txt` holds them as a server shows them, and a test compares.
 
-The generator is computed in its cheaper, equal form (`gan.fast`): on a CPU twice as fast from 4 images on, and about as
-fast as the stock layers for one.
+The generator is computed in its cheaper, equal form (`gan.fast`): on a CPU about twice as fast as the stock layers from 4
+images on, and slower for one (by 6 to 48% where it was measured).
 """
 
 from __future__ import annotations
