@@ -41,8 +41,11 @@ class Share:
     fraction: tf.Tensor | None = None
 
     def of(self, whole: tf.Tensor) -> tf.Tensor:
-        """This replica's rows of something that has the whole batch's."""
-        return whole if self.fraction is None else whole[self.start : self.start + self.rows]
+        """This replica's rows of something that has the whole batch's; one row, which counts nothing, where it has none."""
+        if self.fraction is None:
+            return whole
+        first = tf.minimum(self.start, self.total - 1)  # for a replica without rows, the last row: see `never_empty`
+        return whole[first : first + tf.maximum(self.rows, 1)]
 
     def scaled(self, mean: tf.Tensor) -> tf.Tensor:
         """This replica's part of the mean over the whole batch, of the mean over its own rows."""
@@ -68,6 +71,27 @@ def share(rows: tf.Tensor) -> Share:
     total, start = tf.reduce_sum(sizes), tf.reduce_sum(sizes[:place])
     fraction = tf.math.divide_no_nan(tf.cast(rows, tf.float32), tf.cast(total, tf.float32))
     return Share(total, start, rows, fraction)
+
+
+def never_empty(batch: Any) -> Any:
+    """The batch, or one row of zeros where this replica has none, since networks don't run on no rows.
+
+    The last batch of an epoch may have fewer rows than replicas. The row's share is 0, so it adds nothing to losses and
+    gradients. Batch normalization alone counts it, in the statistics of that training step: `drop_remainder=True` avoids it.
+
+    Args:
+        batch: tensors with a row each along the first axis, in any nest.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return batch
+
+    def padded(rows: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(rows)
+        missing = 1 - tf.minimum(shape[:1], 1)
+        return tf.concat([rows, tf.zeros(tf.concat([missing, shape[1:]], axis=0), rows.dtype)], axis=0)
+
+    return tf.nest.map_structure(padded, batch)
 
 
 def seed_offset() -> tf.Tensor:

@@ -75,7 +75,7 @@ class PIREstimator(replicas.BuiltModel):
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of the optimizer on a batch's mean cross-entropy."""
-        images, counts = data
+        images, counts = replicas.never_empty(data)
         weights = self.trainable_variables
         with tf.GradientTape() as tape:
             loss = pir_loss(self.network(images, training=True), counts[:, 0], counts[:, 1])
@@ -86,7 +86,7 @@ class PIREstimator(replicas.BuiltModel):
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The mean cross-entropy of a batch, in inference mode."""
-        images, counts = data
+        images, counts = replicas.never_empty(data)
         loss = pir_loss(self.network(images, training=False), counts[:, 0], counts[:, 1])
         return self._mean_loss(replicas.share(tf.math.count_nonzero(counts[:, 0], dtype=tf.int32)), loss)
 

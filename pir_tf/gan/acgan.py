@@ -143,8 +143,8 @@ class ACGAN(replicas.BuiltModel):
             The mean of each term over the steps since the epoch began, in the paper's signs (log-likelihoods), and the two
             losses that were minimised.
         """
-        real_images, real_labels = data
-        share = replicas.share(tf.shape(real_images)[0])
+        share = replicas.share(tf.shape(data[0])[0])
+        real_images, real_labels = replicas.never_empty(data)
         z, labels = (share.of(whole) for whole in self.draw(share.total))
         self._seed_dropout()
         with tf.GradientTape() as generator_tape:
@@ -165,8 +165,8 @@ class ACGAN(replicas.BuiltModel):
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The same terms without an update, by the discriminator's moving statistics and without dropout."""
-        real_images, real_labels = data
-        share = replicas.share(tf.shape(real_images)[0])
+        share = replicas.share(tf.shape(data[0])[0])
+        real_images, real_labels = replicas.never_empty(data)
         z, labels = (share.of(whole) for whole in self.draw(share.total))
         fake_images = self._generate(z, tf.one_hot(labels, self.class_count))
         logs = self._discriminator_terms(real_images, real_labels, fake_images, training=False)

@@ -110,18 +110,59 @@ def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_repli
     assert_equal(*both(two_replicas, make, data))
 
 
-@pytest.mark.parametrize(("batch", "count"), [(5, 5), (4, 7)], ids=["3 + 2", "2 + 2, then 2 + 1"])
-def test_batches_that_do_not_divide_over_the_replicas(two_replicas, batch, count):
+@pytest.mark.parametrize(
+    ("batch", "count", "batch_norm"),
+    [(5, 5, True), (4, 7, True), (4, 5, False)],
+    ids=["3 + 2", "2 + 2, then 2 + 1", "2 + 2, then 1 + 0"],
+)
+def test_batches_that_do_not_divide_over_the_replicas(two_replicas, batch, count, batch_norm):
     def make():
-        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=True), seed=3)
+        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=batch_norm), seed=3)
         acgan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
         return acgan
 
     one, two = both(two_replicas, make, dataset(batch, count))
     assert_equal(one, two)
-    for model in (one[3], two[3]):
-        evaluated = model.evaluate(dataset(batch, count), verbose=0, return_dict=True)
-        assert np.isfinite(list(evaluated.values())).all()
+    evaluated = [model.evaluate(dataset(batch, count), verbose=0, return_dict=True) for model in (one[3], two[3])]
+    for name, value in evaluated[0].items():
+        assert value == pytest.approx(evaluated[1][name], rel=1e-4) and np.isfinite(value), name
+
+
+def test_a_replica_without_rows_and_batch_normalization(two_replicas):
+    """Training counts the row that stands for none in the step's statistics, and stays finite; evaluation is equal."""
+
+    def make():
+        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=True), seed=3)
+        acgan.compile(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01))
+        return acgan
+
+    _, after, history, _ = step(two_replicas, make, dataset(4, 5))
+    assert all(np.isfinite(values).all() for values in [*after, *history.values()])
+    with two_replicas.scope():
+        fresh = make()
+    evaluated = [model.evaluate(dataset(4, 5), verbose=0, return_dict=True) for model in (make(), fresh)]
+    assert evaluated[0] == pytest.approx(evaluated[1], rel=1e-4)
+
+
+def test_the_anchored_tuner_and_the_estimator_where_a_replica_has_no_rows(two_replicas):
+    def tuner():
+        made = AnchoredTuner(
+            small_generator(), small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0
+        )
+        made.compile(keras.optimizers.SGD(1.0))
+        return made
+
+    def estimator():
+        image = keras.Input((8, 8, 3))
+        convolved = layers.Conv2D(2, 3, strides=2, kernel_initializer=keras.initializers.GlorotUniform(7))(image)
+        logits = layers.Dense(10, kernel_initializer=keras.initializers.GlorotUniform(6), name="logits")
+        made = PIREstimator(keras.Model(image, logits(layers.Flatten()(convolved))))
+        made.compile(keras.optimizers.SGD(1.0))
+        return made
+
+    assert_equal(*both(two_replicas, tuner, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(4)))
+    counts = np.array([[10, 3], [10, 5], [10, 2], [10, 9], [10, 1]])
+    assert_equal(*both(two_replicas, estimator, tf.data.Dataset.from_tensor_slices((images_of(5)[0], counts)).batch(4)))
 
 
 def test_statistics_of_batch_normalization_are_those_of_the_whole_batch(two_replicas):
