@@ -84,7 +84,8 @@ def _run(options: Options, arguments: list[str]) -> int:
         if compute.is_chief(config.compute):
             _show_result(run)
     except Waiting as waiting:
-        _show_result(run)
+        if compute.is_chief(config.compute):
+            _show_result(run)
         print(f"\nWaiting for people. {waiting}")
     except Exception as error:
         if not compute.says_that_one_is_gone(config.compute, error):

@@ -1,7 +1,8 @@
 """The stages in order, and how a run goes through them: skip what is done, time each, stop where people must answer.
 
 Where several processes run one experiment, all of them train and the chief alone does the rest. Before each stage they agree on
-whether it is done, as the chief sees it, and wait there for each other.
+whether it is done, as the chief sees it, and wait there for each other. A chief that stops where the others don't train says so
+there, so that they end with it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ NEEDS = {
 """Stages whose files a stage reads."""
 TRAINING = ("gan", "estimator", "tuning")
 """Stages in which all processes of a job work."""
+_WAITS, _STOPPED = 2, 3  # what the chief says of a stage instead of 0 or 1, not done or done
 
 
 def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
@@ -52,43 +54,80 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
             )
     require_weights(run.config, [stage for stage in asked if not run.is_done(stage)])
     waiting: Waiting | None = None
-    sources = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}
     for stage in asked:
         done = compute.agree(run.config.compute, run.is_done(stage))
         if not compute.is_chief(run.config.compute):
-            _follow(run, stage, bool(done))
+            _follow(run, stage, done)
             continue
-        if done:
-            require_unchanged(stage, run.facts(stage) or {}, sources.get(stage, ""))
-            print(f"{stage}: done before, skipped")
-            continue
-        start = time.monotonic()
-        run.parts.clear()
-        module = importlib.import_module(f"pir_tf.experiments.{stage}_stage")
-        with said_in_one_sentence(run.path / stage):
-            try:
-                facts = module.run(run)
-            except Waiting as message:
-                if stage != "evaluation":
-                    raise
-                waiting = message
-                continue
-            seconds = round(time.monotonic() - start, 2)
-            # A report drawn while people still judge is drawn again when they have.
-            if not waiting:
-                parts = {name: round(took, 2) for name, took in run.parts.items()}
-                run.mark_done(stage, seconds=seconds, parts=parts, peak_memory_mb=_peak_megabytes(), **facts)
-        print(f"{stage}: {seconds:.0f} s", flush=True)
-    compute.agree(run.config.compute, 0)
+        try:
+            _lead(run, stage, done=bool(done), keep=waiting is None)
+        except Waiting as message:
+            if stage != "evaluation":
+                _tell(run, _WAITS)
+                raise
+            waiting = message
+        except Exception:
+            if stage not in TRAINING:  # there the others are in the middle of a step
+                _tell(run, _STOPPED)
+            raise
+    _end_with_the_chief(compute.agree(run.config.compute, 0))
     if waiting:
         raise waiting
 
 
-def _follow(run: RunDirectory, stage: str, done: bool) -> None:
+def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
+    """A stage in the only process, or in the chief; it is noted as done if `keep`.
+
+    A report drawn while people still judge isn't: it is drawn again when they have.
+    """
+    if done:
+        sources = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}
+        require_unchanged(stage, run.facts(stage) or {}, sources.get(stage, ""))
+        print(f"{stage}: done before, skipped")
+        return
+    start = time.monotonic()
+    run.parts.clear()
+    module = importlib.import_module(f"pir_tf.experiments.{stage}_stage")
+    with said_in_one_sentence(run.path / stage):
+        facts = module.run(run)
+        seconds = round(time.monotonic() - start, 2)
+        if keep:
+            parts = {name: round(took, 2) for name, took in run.parts.items()}
+            run.mark_done(stage, seconds=seconds, parts=parts, peak_memory_mb=_peak_megabytes(), **facts)
+    print(f"{stage}: {seconds:.0f} s", flush=True)
+
+
+def _tell(run: RunDirectory, said: int) -> None:
+    """Tells the other processes that this one, the chief, stops; one that is gone needn't know."""
+    try:
+        compute.agree(run.config.compute, said)
+    except Exception as error:
+        if not compute.says_that_one_is_gone(run.config.compute, error):
+            raise
+
+
+def _follow(run: RunDirectory, stage: str, done: int) -> None:
     """A stage in a process that is not the chief: it helps to train."""
+    _end_with_the_chief(done)
     if not done and stage in TRAINING:
         importlib.import_module(f"pir_tf.experiments.{stage}_stage").run(run)
     print(f"{stage}: the chief's", flush=True)
+
+
+def _end_with_the_chief(said: int) -> None:
+    """Ends a process that is not the chief when the chief has stopped.
+
+    Raises:
+        Waiting: people must answer.
+        InputError: the chief met an error.
+    """
+    if said == _WAITS:
+        raise Waiting("The job's first process says what to do; then start all of them again with the same commands.")
+    if said == _STOPPED:
+        raise InputError(
+            "The job's first process stopped with an error, which it says itself: mend that, then start all of them again "
+            "with the same commands."
+        )
 
 
 def _peak_megabytes() -> int:

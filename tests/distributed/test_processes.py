@@ -13,6 +13,7 @@ import time
 import pytest
 
 TRAINING = ("--gan.generator", "train", "--stages", "gan", "--gan.checkpoint-every", "2", "--data.count", "32")
+TRAINING += ("--gan.steps", "200", "--gan.decay-steps", "0")
 PATIENCE = 240  # seconds, for busy machines
 
 
@@ -26,15 +27,14 @@ def free_ports(count):
     return ports
 
 
-def start(directory, steps, index, ports):
+def start(directory, index, ports, *words):
     config = {
         "cluster": {"worker": [f"localhost:{port}" for port in ports]},
         "task": {"type": "worker", "index": index},
     }
-    words = ["smoke", *TRAINING, "--gan.steps", str(steps), "--gan.decay-steps", "0", "--run-dir", str(directory)]
     with open(directory.parent / f"process-{index}.log", "w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "pir_tf.experiments.run", *words],
+            [sys.executable, "-m", "pir_tf.experiments.run", "smoke", *words, "--run-dir", str(directory)],
             env={**os.environ, "TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": ""},
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -49,10 +49,10 @@ def said(directory, index):
 def test_a_late_process_a_killed_process_and_the_start_after_it(tmp_path):
     directory = tmp_path / "run"
     ports = free_ports(2)
-    chief = start(directory, 200, 0, ports)
+    chief = start(directory, 0, ports, *TRAINING)
     time.sleep(5)
     assert chief.poll() is None  # it waits
-    worker = start(directory, 200, 1, ports)
+    worker = start(directory, 1, ports, *TRAINING)
     try:
         end = time.monotonic() + PATIENCE
         while len(list(directory.glob("gan/checkpoints/step-*.npz"))) < 2:
@@ -68,7 +68,7 @@ def test_a_late_process_a_killed_process_and_the_start_after_it(tmp_path):
     reached = max(int(path.stem.removeprefix("step-")) for path in directory.glob("gan/checkpoints/step-*.npz"))
 
     ports = free_ports(2)
-    both = [start(directory, 200, index, ports) for index in (0, 1)]
+    both = [start(directory, index, ports, *TRAINING) for index in (0, 1)]
     try:
         # Checkpoints are of the config, so the number of steps stays; the end isn't waited for.
         end = time.monotonic() + PATIENCE
@@ -82,6 +82,29 @@ def test_a_late_process_a_killed_process_and_the_start_after_it(tmp_path):
     with open(directory / "gan" / "history.csv", newline="") as handle:
         steps = [int(row["step"]) for row in csv.DictReader(handle)]
     assert steps[: reached // 2 + 1] == list(range(2, reached + 4, 2))  # no row twice, none left out
+
+
+@pytest.mark.slow
+def test_when_the_chief_waits_for_people_or_meets_an_error_the_others_end_with_it(tmp_path):
+    answers = tmp_path / "answers.csv"
+    words = ("--interactions.source", f"csv:{answers}", "--stages", "gan", "interactions", "estimator")
+    for code, chief_says, other_says in (
+        (0, f"the template is {answers}", "Waiting for people. The job's first process says what to do"),
+        (2, "Error: ", "Error: The job's first process stopped with an error, which it says itself"),
+    ):
+        ports = free_ports(2)
+        both = [start(tmp_path / "run", index, ports, *words) for index in (0, 1)]
+        try:
+            codes = [process.wait(timeout=PATIENCE) for process in both]
+        finally:
+            for process in both:
+                process.kill()
+                process.wait()
+        assert codes == [code, code], said(tmp_path / "run", 0) + said(tmp_path / "run", 1)
+        assert chief_says in said(tmp_path / "run", 0)
+        assert other_says in said(tmp_path / "run", 1)
+        answers.write_text(answers.read_text().replace(",,", ",1,2", 1))  # 2 of 1 liked it
+    assert "positives" in said(tmp_path / "run", 0)
 
 
 def newer(directory, reached):
