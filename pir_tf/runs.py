@@ -19,6 +19,7 @@ import platform
 import re
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -175,7 +176,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
     cut without it. A run's directory is cleared of what a kill leaves when it is opened again.
     """
     path = Path(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    beside = path.with_name(
+        f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}"
+    )  # two machines may have one process number
     try:
         yield beside
         with open(beside, "rb") as handle:

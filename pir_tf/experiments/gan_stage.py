@@ -41,7 +41,8 @@ def load_data(run: RunDirectory) -> ImageSet:
     }
     path = run.path / "data.json"
     if not path.exists():
-        write_json(path, facts)
+        if is_chief(run.config.compute):
+            write_json(path, facts)
     elif (old := read_json(path)) != facts:
         raise InputError(
             f"data.source holds {facts['images']} images of the classes {', '.join(facts['class_names'])} now, while this run "

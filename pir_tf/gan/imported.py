@@ -107,7 +107,7 @@ def save_imported(generator: keras.Model, description: Description, directory: P
             with atomic(directory / OWN_NAME) as beside:
                 core.save(beside)
     else:
-        beside = directory / f".{os.getpid()}.generator"
+        beside = directory / f".generator.{os.getpid()}.partial"
         shutil.rmtree(beside, ignore_errors=True)
         write_saved_model(inner, beside)
         shutil.rmtree(directory / "generator", ignore_errors=True)

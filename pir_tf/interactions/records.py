@@ -7,6 +7,7 @@ not know where the numbers come from, and it never holds the noise-free PIR of a
 import csv
 import os
 import re
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,7 +208,7 @@ def whole_number(text: str) -> int | None:
 def write_beside(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
     """Writes a whole CSV file beside `path` and returns its name, for the caller to rename to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(beside, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
