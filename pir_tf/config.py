@@ -185,7 +185,7 @@ class ComputeConfig:
     """Compile training steps with XLA, whose random numbers differ: the same seed then gives other latents."""
     kernels: Literal["auto", "stock", "fast"] = "auto"
     """Forms of the training passes: `stock` (Keras's layers), `fast` (algebraically equal, made for CPUs) or `auto` (fast
-    where there is no GPU)."""
+    on one device without a GPU, in float32)."""
 
     def __post_init__(self) -> None:
         ways = ("auto", "none", "mirrored", "multiworker")

@@ -2,7 +2,7 @@
 
 Inside the package an image batch is float32 `[n, h, w, 3]` in `[-1, 1]` (the generator ends in a tanh, section C.2 of
 the paper); on disk, on the web and in figures it is uint8 RGB or PNG. Photographs of any common kind come in through
-`decode` alone, whichever path they take (a folder, a TFDS set, an upload), so one file is one picture everywhere.
+`decode` alone, whichever path they take (a folder, a TFDS set), so one file is one picture everywhere.
 
 Colour profiles and gamma chunks are not applied: the stored values are taken as sRGB.
 """

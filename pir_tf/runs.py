@@ -1,6 +1,6 @@
 """The run directory: where artifacts lie, how they are written, what made them, and which stages are done.
 
-A file appears under its final name only when it is whole (written beside, then renamed), and a stage is done when its
+A file but a log appears under its final name only when it is whole (written beside, then renamed), and a stage is done when its
 `done.json` is there. `config.json` says what made the run: the config, versions, commit and the SHA-256 of files that it
 used. A run directory belongs to one config: opening it with another is refused with the names of the fields that differ.
 Paths are no part of a run's identity, so `config.json` holds base names alone.
@@ -176,9 +176,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     cut without it. A run's directory is cleared of what a kill leaves when it is opened again.
     """
     path = Path(path)
-    beside = path.with_name(
-        f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}"
-    )  # two machines may have one process number
+    # Two machines that share a disk may have one process number.
+    beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}")
     try:
         yield beside
         with open(beside, "rb") as handle:

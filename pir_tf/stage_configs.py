@@ -24,7 +24,8 @@ class DataConfig:
     """Where real images come from: `landscapes` (rendered, no download), `folder:PATH` with one subfolder a class, or
     `tfds:NAME`. Source: C.2, deviation D10."""
     classes: tuple[str, ...] = ()
-    """Names of the classes to use, all when empty; their order is the source's own. Source: C.1, deviation D16."""
+    """Names of the classes to use, all when empty; their order is the source's own. With an imported generator, the names of its
+    classes in its order. Source: C.1, deviation D16."""
     count: int = 20_000
     """Images rendered by `landscapes` (other sources use all that they have). Source: not given in the paper, D10."""
     image_size: int = NETWORK_IMAGE_SIZE

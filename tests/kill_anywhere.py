@@ -182,9 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, help="where the runs go; a temporary folder when not given")
-    parser.add_argument(
-        "--small", action="store_true", help="small networks, called eagerly: the same files in a third of the time"
-    )
+    parser.add_argument("--small", action="store_true", help="small networks, called eagerly: the same files, faster")
     parser.add_argument("job", nargs="*", default=list(JOB), help="after --: words of another job")
     options = parser.parse_args(arguments)
     work = options.work or Path(tempfile.mkdtemp(prefix="kill-anywhere-"))

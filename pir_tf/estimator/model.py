@@ -1,6 +1,6 @@
 """The PIR estimator R: image -> [0, 1], a backbone and one dense layer of logits (2.3, C.3).
 
-Three functional models share one set of weights. The network maps images to logits and is what is trained. With a
+Two functional models share one set of weights. The network maps images to logits and is what is trained. With a
 temperature, softmax and bin centres after it, as stock layers, it maps images to PIR: that is what is saved, loaded and
 frozen in tuning. `PIREstimator` holds both and has the training step. What is not here: the training run (`train`).
 """

@@ -1,1 +1,1 @@
-"""Drives the stages in order; nothing imports this package."""
+"""Drives the stages in order; nothing but the command line (`pir_tf.cli`) loads this package."""

@@ -11,10 +11,14 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pir_tf.commands import Parser, fail
 from pir_tf.errors import InputError
 from pir_tf.runs import atomic, write_json
+
+if TYPE_CHECKING:
+    from pir_tf.report.tidy import Row
 
 DESCRIPTION = """Judges every claim of the paper by the experiments in RUNS: its number, ours with the interval, a verdict.
 
@@ -70,7 +74,7 @@ def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = 
     from pir_tf.report.tidy import write_rows
 
     found = collect(runs)
-    rows = judge(evidence_of(found))
+    rows = judge(evidence_of(found, _suites(found.rows)))
     # Directories are no part of a published result.
     names = [run.resolve().name for run in runs]
     command = " ".join(["pir-tf claims", *names])
@@ -84,6 +88,15 @@ def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = 
         with atomic(to / PAGE) as beside:
             beside.write_text(page(rows, command, found.notes), encoding="utf-8")
     return as_text(rows, shutil.get_terminal_size().columns)
+
+
+def _suites(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
+    """The suites that have an experiment of a name, at the sizes of these."""
+    from pir_tf.experiments.suites import experiments
+    from pir_tf.experiments.suites_sizes import SIZES, Weights
+
+    sizes = sorted({row["preset"] for row in rows} & SIZES.keys())
+    return {one.name: own for size in sizes for one, own in experiments(["paper"], size, Weights()).items()}
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -20,7 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
-        0 when done or waiting for people, 2 for a user's mistake, 130 after Ctrl-C.
+        0 when done or waiting for people, 1 when training diverged or another process of the job is gone, 2 for a user's mistake,
+        130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     # NumPy's products here are many and small: more threads only wait for each other, 12 times as long on a busy machine.

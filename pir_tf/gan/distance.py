@@ -2,8 +2,8 @@
 
 As in "Progressive growing of GANs" (Karras et al. 2018, section 5): Gaussian-pyramid differences (Laplacian pyramid) of
 both sets, 7x7 patches at every scale, each colour channel normalised, and the mean absolute difference of sorted random
-projections. Smaller is better; values compare only at equal counts. It chooses the checkpoint that pretraining keeps; no
-published claim about tuning rests on it.
+projections. Smaller is better; values compare only at equal counts. Where `gan.keep` is `best`, it chooses the weights that
+pretraining keeps; no published claim about tuning rests on it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The generator's and the discriminator's passes in cheaper, algebraically equal forms, over the stock layers' variables.
 
-The networks stay what `gan.networks` builds, and what is saved are their stock layers. While training on a CPU their passes
-are computed here: the layers' identities are in `gan.fast_layers`, and equal means within float32 rounding. A network with
-other layers than ours is called as it is.
+The networks stay what `gan.networks` builds, and what is saved are their stock layers. While training on one CPU device, and in
+an export, their passes are computed here: the layers' identities are in `gan.fast_layers`, and equal means within float32
+rounding. A network with other layers than ours is called as it is.
 """
 
 from __future__ import annotations

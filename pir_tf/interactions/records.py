@@ -1,6 +1,6 @@
 """`Interactions`: how often each image was shown, and how often people interacted with it (section 2.2).
 
-The one type in which simulated users, files of ratings and databases meet, and all that the estimator may see. It does
+The one type in which simulated users and files of ratings meet, and all that the estimator may see. It does
 not know where the numbers come from, and it never holds the noise-free PIR of a simulated objective.
 """
 

@@ -1,1 +1,1 @@
-"""Figures, tables and the self-contained page of one run."""
+"""The self-contained page of one run; the paper's figures, models and claims over many."""

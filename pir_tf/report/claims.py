@@ -6,7 +6,7 @@ The rules are in the modules beside this one, each next to the claim that it jud
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pir_tf.report import (
@@ -52,8 +52,12 @@ DEFAULTS = ("", "none", "imagenet")
 """Weights that a command need not name."""
 
 
-def evidence_of(found: Collected) -> Evidence:
+def evidence_of(found: Collected, suites: Mapping[str, Sequence[str]] | None = None) -> Evidence:
     """Collected experiments with the facts of their directories.
+
+    Args:
+        found: What was collected.
+        suites: The suites that have an experiment of a name, for the commands beside the claims.
 
     Raises:
         InputError: A file in a directory is damaged.
@@ -68,7 +72,7 @@ def evidence_of(found: Collected) -> Evidence:
         measured = row["red_before"] is not None or samples is None or not row["objective"].startswith("color:")
         rows.append(row if measured or samples is None else {**row, **channels_of(samples)})
     facts = {row["experiment"]: read_facts(found.places[row["experiment"]]) for row in rows}
-    return Evidence(rows, missing, facts)
+    return Evidence(rows, missing, facts, suites or {})
 
 
 def judge(evidence: Evidence) -> list[Row]:
@@ -110,12 +114,22 @@ def _row(claim: Claim, finding: Finding, evidence: Evidence) -> Row:
         "remark": finding.remark,
         "reproduced_if": claim.reproduced,
         "partly_if": claim.partly,
-        "command": _command(claim.suite, rows or evidence.rows, facts),
+        "command": _command(_suites(claim, rows, evidence), rows or evidence.rows, facts),
         "commit": _several(fact.commit[:7] for fact in facts),
         "hardware": _several(fact.hardware for fact in facts),
         "seconds": _seconds(facts),
         "runs": len(rows),
     }
+
+
+def _suites(claim: Claim, rows: Sequence[Row], evidence: Evidence) -> str:
+    """The claim's suites, and others that have those of its experiments which are in none of these."""
+    found = claim.suite.split()
+    for row in rows:
+        own = evidence.suites.get(row["experiment"].rpartition("/")[2], ())
+        if own and not set(own) & set(found):
+            found.append(own[0])
+    return " ".join(found)
 
 
 def _command(suites: str, rows: Sequence[Row], facts: Sequence[Facts]) -> str:

@@ -70,11 +70,13 @@ class Evidence:
         rows: All experiments with results.
         missing: Experiments that a sweep lists without results, with `status` and `reason`.
         facts: By the experiment's name.
+        suites: The suites that have an experiment of that name.
     """
 
     rows: Sequence[Row]
     missing: Sequence[Row] = ()
     facts: Mapping[str, Facts] = dataclasses.field(default_factory=dict)
+    suites: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def method(self) -> list[Row]:

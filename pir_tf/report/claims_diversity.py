@@ -24,6 +24,7 @@ from pir_tf.report.claims_base import (
     share_finding,
 )
 from pir_tf.report.selection import METHOD
+from pir_tf.report.tidy import Row
 
 COMPARABLE = 10.0
 """Magnitudes within this factor are roughly comparable."""
@@ -35,9 +36,9 @@ def _less_varied(evidence: Evidence) -> Finding:
     """Before tuning, images of a class differ less than real ones, in every generator."""
     first = [row for row in evidence.rows if row["round"] == 1]
     # Runs of one generator and seed judge the same images: those count once.
-    sets = {
-        (row["distance_before"], row["distance_real"]): row for row in known(first, "distance_before", "distance_real")
-    }
+    sets: dict[tuple[float, float], Row] = {}
+    for row in known(first, "distance_before", "distance_real"):
+        sets.setdefault((round(row["distance_before"], 6), round(row["distance_real"], 6)), row)  # to float32's digits
     rows = [row for (_, real), row in sets.items() if real]
     if not rows:
         return evidence.not_run("with measured diversity", lambda row: True)

@@ -154,7 +154,7 @@ CLAIMS = (
         paper="probably, no number",
         reproduced=f"the bias at 0.01 is lower than at 1 in {MOST_WORDS}, and on average with a 95% interval below 0",
         partly="lower on average",
-        suite="ablations",
+        suite=_ALL,
         judge=_temperature_bias,
     ),
     Claim(

@@ -70,6 +70,23 @@ def test_where_runs_lack_a_measure_no_missing_run_is_the_reason():
     assert BY_KEY["second round less"].judge(Evidence(everything(), waiting)).remark == "not run yet"
 
 
+def test_the_command_names_the_suites_of_all_of_its_experiments():
+    rows = everything()
+    suites = {row["experiment"]: ("iteration", "ablations") for row in rows}
+    first = next(row["experiment"] for row in rows if row["kind"] == "single color")
+    suites[first] = ("colors", "ablations")
+    found = {row["key"]: row["command"] for row in judge(Evidence(rows, suites=suites))}
+    assert found["raises single color"].startswith("pir-tf sweep colors iteration --size")
+    assert judge(Evidence(rows))[0]["command"].count("iteration") == 0
+
+
+def test_image_sets_that_differ_in_rounding_count_once():
+    rows = [{**row, "distance_before": 0.2, "distance_real": 0.3} for row in everything()]
+    rows[0] = {**rows[0], "distance_real": 0.3 + 1e-9}
+    found = BY_KEY["limited generator"].judge(Evidence(rows))
+    assert found.n == 1 and found.interval is None and found.experiments == (rows[0]["experiment"],)
+
+
 def test_layers_that_were_not_run_are_said():
     assert BY_KEY["raises all"].judge(Evidence(everything())).remark == "without fc6, fc7, fc8"
     assert "without fc6, fc7, fc8" in BY_KEY["sparse layers"].judge(Evidence(everything())).remark
