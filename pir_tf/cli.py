@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 
+from pir_tf.commands import use_one_blas_thread
+
 COMMANDS = {
     "run": (
         "pir_tf.experiments.run",
@@ -42,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         expected = ", ".join(COMMANDS)
         print(f"Error: command {words[0]!r} is unknown, expected {expected}: see pir-tf --help.", file=sys.stderr)
         return 2
+    use_one_blas_thread()
     return int(importlib.import_module(COMMANDS[words[0]][0]).main(words[1:]))
 
 

@@ -5,7 +5,7 @@ import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes with a thread for each core would wait for each other; commands that tests start inherit it.
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from pir_tf.cluster import read_cluster
-from pir_tf.commands import fail
+from pir_tf.commands import fail, use_one_blas_thread
 from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import Options, parse, public_command, resume_command
@@ -24,8 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    # NumPy's products here are many and small: more threads only wait for each other, 12 times as long on a busy machine.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    use_one_blas_thread()
     try:
         return _run(parse(arguments), arguments)
     except InputError as error:
