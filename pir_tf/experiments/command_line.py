@@ -101,8 +101,11 @@ def parsed(kind: type[Parsed], words: list[str], *, prog: str, **more: Any) -> P
 
 
 def public_command(arguments: list[str]) -> str:
-    """The command as it is published: without the run's directory, files and folders by their base names."""
-    named = [re.sub(r"\b(folder|file|csv|hub|import):.*/(?=[^/])", r"\1:", word) for word in arguments]
+    """The command as it is published: without the run's directory, files and folders by their base names.
+
+    A TF-Hub handle that is an address stays whole, as in `config.json`.
+    """
+    named = [re.sub(r"\b(folder|file|csv|hub(?!:.*://)|import):.*/(?=[^/])", r"\1:", word) for word in arguments]
     for index, word in enumerate(named):
         before = named[index - 1] if index else ""
         if re.fullmatch(r"--first[-_]round", before):

@@ -123,6 +123,13 @@ def test_the_published_command_holds_no_path():
     )
 
 
+def test_the_published_command_keeps_addresses_whole():
+    handle = "hub:https://tfhub.dev/google/imagenet/inception_v3/feature_vector/5"
+    command = public_command(["--estimator.weights", handle, f"--estimator.weights={handle}"])
+    assert command.endswith(f"--estimator.weights {handle} --estimator.weights={handle}")
+    assert public_command(["--estimator.weights", "hub:/home/me/module"]).endswith("--estimator.weights hub:module")
+
+
 def test_dry_run_prints_the_config_and_runs_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run.main(["laptop", "--dry-run", "--seed", "9"]) == 0
