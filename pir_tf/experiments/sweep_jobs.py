@@ -141,11 +141,24 @@ def is_held(directory: Path) -> bool:
     return False
 
 
-def reason_of(log: Path, code: int) -> str:
-    """Why a process ended with that exit code, in one sentence without this machine's paths."""
+def log_size(job: Job) -> int:
+    """Bytes in its log now: there the log of its next process begins."""
+    log = job.directory / "log.txt"
+    return log.stat().st_size if log.exists() else 0
+
+
+def reason_of(log: Path, code: int, start: int = 0) -> str:
+    """Why a process ended with that exit code, in one sentence without this machine's paths.
+
+    Args:
+        log: The file to which its output was appended.
+        code: Its exit code.
+        start: Bytes that earlier processes had left in the log.
+    """
     if code < 0:
         return f"the process was killed by signal {-code}" + (" (often: memory ran out)" if code == -9 else "")
-    text = log.read_text(encoding="utf-8", errors="replace")[-20_000:] if log.exists() else ""
+    own = log.read_bytes()[start:] if log.exists() else b""
+    text = own[-20_000:].decode("utf-8", errors="replace")
     lines = [
         line.strip() for line in re.split(r"[\r\n]", text) if line.strip() and "%|" not in line
     ]  # no progress bars

@@ -20,6 +20,7 @@ from pir_tf.experiments.sweep_jobs import (
     Job,
     is_finished,
     is_held,
+    log_size,
     reason_of,
     states,
     without_paths,
@@ -52,6 +53,7 @@ class Progress:
         jobs: All jobs.
         states: State and reason of each.
         started: When each running job was started, by `time.monotonic`.
+        log_starts: Where in its log the process of each job that was started began.
         held: Waiting jobs in whose directories another process works.
         began: When the sweep began.
         stopped_by: The option that lets no more jobs start, or empty.
@@ -60,6 +62,7 @@ class Progress:
     jobs: Mapping[str, Job]
     states: dict[str, tuple[str, str]]
     started: dict[str, float] = field(default_factory=dict)
+    log_starts: dict[str, int] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
     stopped_by: str = ""
@@ -98,7 +101,7 @@ def run_jobs(
     try:
         while True:
             for name, code in workers.ended():
-                _note_end(jobs[name], code)
+                _note_end(jobs[name], code, progress.log_starts[name])
                 progress.started.pop(name, None)
                 _refresh(progress)
                 show(progress, name)
@@ -118,6 +121,7 @@ def run_jobs(
                     show(progress, name)
                     continue
                 tried.add(name)
+                progress.log_starts[name] = log_size(jobs[name])
                 if _start(jobs[name], workers):
                     progress.started[name] = time.monotonic()
                 _refresh(progress)
@@ -144,11 +148,11 @@ def _start(job: Job, workers: Workers) -> bool:
     return True
 
 
-def _note_end(job: Job, code: int) -> None:
+def _note_end(job: Job, code: int, log_start: int) -> None:
     """Leaves the reason of a failure in the job's directory."""
     if code == 0 and is_finished(job):
         return
-    reason = "it ended before its last stage" if code == 0 else reason_of(job.directory / "log.txt", code)
+    reason = "it ended before its last stage" if code == 0 else reason_of(job.directory / "log.txt", code, log_start)
     write_json(job.directory / "failed.json", {"reason": reason})
 
 

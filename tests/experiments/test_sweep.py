@@ -79,6 +79,14 @@ def test_a_failure_stops_nothing_else_and_stays_in_the_table_with_its_reason(swe
     assert stages["color-red-green", "estimator"] == 2
 
 
+def test_a_failure_after_another_has_its_own_reason(swept):
+    swept.run("colors", "--only", "color-red", code=1, FAKE_FAIL="color-red")
+    out = swept.run("colors", "--only", "color-red", code=1, FAKE_SECONDS="soon")
+    reason = "ValueError: could not convert string to float: 'soon'"
+    assert swept.rows()["color-red"]["reason"] == reason
+    assert f"failed: color-red: {reason}" in out
+
+
 def test_another_config_in_a_directory_is_not_taken_for_done_and_a_newer_version_is(swept):
     swept.run("colors", "--only", "color-red", "--only", "color-blue")
     for name, change in (("color-red", {"tuning.steps": 8}), ("color-blue", {"a.field": "of later"})):

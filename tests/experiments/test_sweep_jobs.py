@@ -38,6 +38,13 @@ def test_the_reason_of_a_failure_is_the_last_word_of_its_log_without_paths(tmp_p
     assert reason_of(tmp_path / "log.txt", code) == reason
 
 
+def test_the_reason_is_not_of_an_earlier_process(tmp_path):
+    log, old = tmp_path / "log.txt", "Resume with: python\nError: é is not there: name it.\n"
+    log.write_text(old + "Traceback (most recent call last):\nValueError: bad shape\n")
+    assert reason_of(log, 1, len(old.encode())) == "ValueError: bad shape"
+    assert reason_of(log, 3, log.stat().st_size) == "the process ended with exit code 3 and said nothing"
+
+
 def test_a_job_runs_exactly_its_config(tmp_path):
     for job in jobs_of(SUITES["paper"]("smoke", Weights()), tmp_path).values():
         options = parse(job.words)
