@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class RayTasks:
         program: What is run with a job's words, after Python's own path on that machine; None means the experiment's module.
 
     Raises:
-        InputError: Ray isn't installed, or there is no such cluster.
+        InputError: Ray isn't installed, there is no such cluster, or none of its nodes has what a job reserves.
     """
 
     def __init__(
@@ -63,6 +63,11 @@ class RayTasks:
             raise InputError(
                 f"--ray {address} is no Ray cluster that answers ({said}): start one with `ray start`, or name another."
             ) from error
+        try:
+            _require_room(ray.nodes(), cpus, gpus)
+        except InputError:
+            ray.shutdown()
+            raise
         self._count, self._cpus, self._gpus = count, cpus, gpus
         inherited = {name: value for name, value in os.environ.items() if name.startswith(_FORWARDED)}
         self._environment = {**inherited, **environment}
@@ -72,12 +77,10 @@ class RayTasks:
 
     @property
     def capacity(self) -> int:
-        """As many jobs as were asked for, or as the cluster has room for now."""
+        """As many jobs as were asked for, or as the cluster has room for now: none while no node with enough is alive."""
         if self._count is not None:
             return self._count
-        there = self._ray.cluster_resources()
-        room = [there.get(name, 0) / each for name, each in (("CPU", self._cpus), ("GPU", self._gpus)) if each > 0]
-        return max(1, int(min(room, default=1)))
+        return room(self._ray.nodes(), self._cpus, self._gpus)
 
     def start(self, job: Job) -> None:
         """Hands a job to the cluster; its output is appended to `log.txt` in its directory."""
@@ -112,6 +115,37 @@ class RayTasks:
             with open(directory / "log.txt", "a", encoding="utf-8") as log:
                 log.write(f"\nError: Ray lost this job ({type(error).__name__}): repeat the sweep to go on with it.\n")
             return 1
+
+
+def room(nodes: Iterable[Mapping[str, Any]], cpus: float, gpus: float) -> int:
+    """Jobs that a cluster's live nodes hold at once: each lies on one node, which has all that it reserves.
+
+    Args:
+        nodes: What `ray.nodes()` says.
+        cpus: CPUs that a job reserves.
+        gpus: GPUs that a job reserves; one of both is above 0.
+    """
+    needs = [(name, each) for name, each in (("CPU", cpus), ("GPU", gpus)) if each > 0]
+    live = [node["Resources"] for node in nodes if node["Alive"]]
+    # 0.3 / 0.1 is rounded to a little less than 3.
+    return sum(int(min(there.get(name, 0) / each for name, each in needs) + 1e-6) for there in live)
+
+
+def _require_room(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float) -> None:
+    """Says at once that no node can ever run a job: Ray itself would wait for such a node without end.
+
+    Raises:
+        InputError: no live node has both what `--cpus` and what `--gpus` reserve.
+    """
+    if room(nodes, cpus, gpus):
+        return
+    live = [node["Resources"] for node in nodes if node["Alive"]]
+    each = dict.fromkeys(f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs" for there in live)
+    found = "; ".join(each) or "no node is alive"
+    raise InputError(
+        f"--cpus is {cpus:g} and --gpus {gpus:g}, expected what a node of the Ray cluster has ({found}): change them, or add a "
+        "node with as much."
+    )
 
 
 def _require_reachable(address: str) -> None:

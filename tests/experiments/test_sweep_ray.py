@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from commands import ENVIRONMENT
 from sweeping import FAKE_SWEEP, Sweep, wait_for
 
+from pir_tf.errors import InputError
 from pir_tf.experiments.sweep_jobs import is_held
+from pir_tf.experiments.sweep_ray import RayTasks, room
 
 WORDS = ("colors", "--only", "color-red-*")
 
@@ -19,6 +22,41 @@ def test_without_ray_one_sentence_names_the_extra(tmp_path):
     done = subprocess.run(line, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1 and "pir_tf[sweep]" in done.stderr
+
+
+def node(alive=True, **resources):
+    return {"Alive": alive, "Resources": {"memory": 1e9, **resources}}
+
+
+NODES = [node(CPU=8.0), node(CPU=1.0, GPU=4.0), node(alive=False, CPU=64.0, GPU=8.0), node()]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "count"),
+    [(1, 0, 9), (3, 0, 2), (0, 1, 4), (0.25, 1, 4), (1, 0.5, 1), (0.1, 0.1, 10), (2, 1, 0), (9, 0, 0), (0, 5, 0)],
+)
+def test_room_is_counted_node_by_node_and_only_where_both_are(cpus, gpus, count):
+    assert room(NODES, cpus, gpus) == count
+
+
+@pytest.mark.parametrize("count", [None, 2])
+def test_what_no_node_can_hold_is_one_sentence_and_nothing_waits(monkeypatch, count):
+    left = []
+    ray = SimpleNamespace(
+        init=lambda **_: None,
+        nodes=lambda: NODES,
+        shutdown=lambda: left.append("the cluster"),
+        cluster_resources=lambda: {"CPU": 9.0, "GPU": 4.0},
+        remote=lambda **_: lambda function: function,
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(InputError, match="--cpus is 2 and --gpus 1, .*8 CPUs and 0 GPUs; 1 CPUs and 4 GPUs; 0 CPUs"):
+        RayTasks("auto", count=count, cpus=2, gpus=1, environment={})
+    assert left == ["the cluster"]
+    assert RayTasks("auto", count=count, cpus=3, gpus=0, environment={}).capacity == 2
+    ray.nodes = list
+    with pytest.raises(InputError, match="no node is alive"):
+        RayTasks("auto", count=count, cpus=1, gpus=0, environment={})
 
 
 @pytest.fixture(scope="module")
