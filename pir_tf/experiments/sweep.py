@@ -15,14 +15,25 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pir_tf.commands import fail
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, differences
 from pir_tf.experiments.suites import SUITES, Experiment, experiments
 from pir_tf.experiments.suites_sizes import Weights
 from pir_tf.experiments.sweep_command import command_of
-from pir_tf.experiments.sweep_jobs import DONE, FAILED, NOT_RUN, WAITING, Job, drop_checkpoints, jobs_of, with_needs
+from pir_tf.experiments.sweep_jobs import (
+    DONE,
+    FAILED,
+    NOT_RUN,
+    WAITING,
+    Job,
+    drop_checkpoints,
+    files_before_and_now,
+    has_ended,
+    jobs_of,
+    with_needs,
+)
 from pir_tf.experiments.sweep_options import parse, require_files, weights_of
 from pir_tf.experiments.sweep_processes import LocalProcesses
 from pir_tf.experiments.sweep_results import write_tables
@@ -60,13 +71,15 @@ def _sweep(options: argparse.Namespace) -> int:
     names = _matching([experiment.name for experiment in now], options.only)
     if options.dry_run:
         return _dry_run(now, set(names))
-    require_files(weights)
+    files = require_files(weights)
     root = (options.dir or Path("sweeps") / options.size).resolve()
     root.mkdir(parents=True, exist_ok=True)
     with _held(root):
-        suites = _adopt(root, options, weights)
-        found = experiments(suites, options.size, weights)
-        jobs = jobs_of(found, root)
+        about = _about(root, options, weights)
+        found = experiments(about["suites"], options.size, weights)
+        jobs = jobs_of(found, root, files)
+        _require_same_files(root, jobs)
+        write_json(root / "sweep.json", about)
         asked = with_needs(names, jobs)
         return _run(options, root, jobs, asked, {one.name: names for one, names in found.items()})
 
@@ -141,8 +154,8 @@ def _matching(names: list[str], patterns: list[str]) -> list[str]:
     return [name for name in names if not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _adopt(root: Path, options: argparse.Namespace, weights: Weights) -> list[str]:
-    """All suites of this directory, those of earlier calls too, whose size and weights must be the same."""
+def _about(root: Path, options: argparse.Namespace, weights: Weights) -> dict[str, Any]:
+    """What `sweep.json` says: the suites of this directory, of earlier calls too, whose size and weights must be the same."""
     path = root / "sweep.json"
     before = read_json(path) if path.exists() else {"suites": []}
     now = {
@@ -159,8 +172,20 @@ def _adopt(root: Path, options: argparse.Namespace, weights: Weights) -> list[st
             f"{root} holds a sweep that differs ({said}): name another place with --dir, or repeat its options."
         )
     suites = [name for name in SUITES if name in (*before["suites"], *options.suites)]
-    write_json(path, {"suites": suites, **now})
-    return suites
+    return {"suites": suites, **now}
+
+
+def _require_same_files(root: Path, jobs: dict[str, Job]) -> None:
+    """Refuses files of weights whose names are the same, but not their content, as those of finished experiments."""
+    for job in jobs.values():
+        if has_ended(job):
+            before, now = files_before_and_now(job)
+            differ = [name for name in before if before[name] != now[name]]
+            if differ:
+                raise InputError(
+                    f"{root} holds a sweep whose {job.name} was made with other files, by their SHA-256: "
+                    f"{differences(before, now, differ)}: name another place with --dir, or those files again."
+                )
 
 
 def _base(weights: str) -> str:

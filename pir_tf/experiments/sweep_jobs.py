@@ -11,11 +11,11 @@ import fcntl
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pir_tf.config import ExperimentConfig
+from pir_tf.config import ExperimentConfig, flatten
 from pir_tf.experiments.shared_gan import gan_config, gan_key, needs_gan
 from pir_tf.experiments.suites import Experiment
 from pir_tf.experiments.sweep_command import command_words
@@ -36,6 +36,7 @@ class Job:
         needs: Names of jobs that must be done before it.
         gan: Run directory of the GAN that it is given, or None.
         not_run: Why it can't be run; empty when it can.
+        files: SHA-256 of files of weights, by how its config names them (`file:PATH`).
     """
 
     name: str
@@ -45,6 +46,7 @@ class Job:
     needs: tuple[str, ...] = ()
     gan: Path | None = None
     not_run: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def words(self) -> list[str]:
@@ -62,8 +64,14 @@ class Job:
         return (self.stages, *sizes, trains and config.gan.steps, vgg, config.evaluation.kid_weights != "none")
 
 
-def jobs_of(experiments: Iterable[Experiment], root: Path) -> dict[str, Job]:
-    """The jobs of experiments by their names, each after those that it needs; shared GANs get jobs of their own."""
+def jobs_of(experiments: Iterable[Experiment], root: Path, files: Mapping[str, str] | None = None) -> dict[str, Job]:
+    """The jobs of experiments by their names, each after those that it needs; shared GANs get jobs of their own.
+
+    Args:
+        experiments: What is run.
+        root: The sweep's directory.
+        files: SHA-256 of the files of weights, by how configs name them; unknown ones aren't compared.
+    """
     jobs: dict[str, Job] = {}
     for experiment in experiments:
         config, needs, gan = experiment.config, [], None
@@ -78,7 +86,7 @@ def jobs_of(experiments: Iterable[Experiment], root: Path) -> dict[str, Job]:
             if not (root / experiment.name / "gan" / "done.json").exists():
                 needs.append(name)
         jobs[experiment.name] = Job(
-            experiment.name, root / experiment.name, config, (), tuple(needs), gan, experiment.not_run
+            experiment.name, root / experiment.name, config, (), tuple(needs), gan, experiment.not_run, files or {}
         )
     return jobs
 
@@ -95,12 +103,26 @@ def with_needs(names: Iterable[str], jobs: Mapping[str, Job]) -> list[str]:
 
 
 def is_finished(job: Job) -> bool:
-    """Whether its last stage is done, of this config in all fields that decide what is computed."""
-    directory, last = job.directory, (job.stages or ("report",))[-1]
-    if not (directory / last / "done.json").exists() or not (directory / "config.json").exists():
+    """Whether its last stage is done, of this config in all fields that decide what is computed and of files of this content."""
+    if not has_ended(job):
         return False
-    there, wanted = recorded(read_json(directory / "config.json")), identity(job.config)
-    return all(there[name] == value for name, value in wanted.items() if decides(name))
+    there, wanted = recorded(read_json(job.directory / "config.json")), identity(job.config)
+    same = all(there[name] == value for name, value in wanted.items() if decides(name))
+    before, now = files_before_and_now(job)
+    return same and before == now
+
+
+def has_ended(job: Job) -> bool:
+    """Whether its last stage is done, of whatever config."""
+    last = (job.stages or ("report",))[-1]
+    return (job.directory / last / "done.json").exists() and (job.directory / "config.json").exists()
+
+
+def files_before_and_now(job: Job) -> tuple[dict[str, str], dict[str, str]]:
+    """SHA-256 of the files that its run has recorded, by field, and of those that its config names; unknown ones as recorded."""
+    before = read_json(job.directory / "config.json").get("files") or {}
+    fields = flatten(job.config)
+    return before, {name: job.files.get(str(fields.get(name)), digest) for name, digest in before.items()}
 
 
 def states(jobs: Mapping[str, Job]) -> dict[str, tuple[str, str]]:

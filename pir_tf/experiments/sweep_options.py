@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 import os
 from pathlib import Path
@@ -116,20 +117,30 @@ def _check(options: argparse.Namespace) -> None:
             )
 
 
-def require_files(weights: Weights) -> None:
+def require_files(weights: Weights) -> dict[str, str]:
     """Refuses files that aren't there before any experiment starts.
+
+    Returns:
+        SHA-256 of each file, by what names it (`file:PATH`).
 
     Raises:
         InputError: a file is neither where its name says nor in the folders of PIR_TF_WEIGHTS.
     """
+    digests = {}
     for name, value in (("--inception-weights", weights.inception), ("--vgg-weights", weights.vgg)):
         scheme, _, rest = value.partition(":")
+        if scheme != "file":
+            continue
         folders = [folder for folder in os.environ.get("PIR_TF_WEIGHTS", "").split(os.pathsep) if folder]
         places = [rest, *(os.path.join(folder, os.path.basename(rest)) for folder in folders)]
-        if scheme == "file" and not any(os.path.isfile(place) for place in places):
+        place = next((place for place in places if os.path.isfile(place)), None)
+        if place is None:
             raise InputError(
                 f"{name} names {rest}, expected a file that is there: name it by its path, or set PIR_TF_WEIGHTS."
             )
+        with open(place, "rb") as file:
+            digests[value] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 def _absolute(weights: str) -> str:

@@ -10,6 +10,7 @@ import sys
 import time
 
 from pir_tf.commands import fail
+from pir_tf.config import flatten
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parse
 from pir_tf.runs import RunDirectory, identity, write_json
@@ -19,7 +20,7 @@ def main():
     options = parse(sys.argv[1:])
     config, name = options.experiment, options.run_dir.name
     try:
-        run = RunDirectory(options.run_dir, config, command="fake")
+        run = RunDirectory(options.run_dir, config, files=files_of(config), command="fake")
     except InputError as error:
         fail(str(error))
         return 2
@@ -47,6 +48,12 @@ def main():
             )
         run.mark_done(stage, seconds=2.0, peak_memory_mb=100)
     return 0
+
+
+def files_of(config):
+    """SHA-256 of the weights that the config names by their paths."""
+    named = {name: value for name, value in flatten(config).items() if str(value).startswith("file:")}
+    return {name: hashlib.sha256(open(value[5:], "rb").read()).hexdigest() for name, value in named.items()}
 
 
 def note(line):

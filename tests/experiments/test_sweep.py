@@ -1,5 +1,6 @@
 """The sweep's command with stand-ins for the experiments: failures, kills, resumption, limits, the lock, the tables."""
 
+import hashlib
 import json
 import os
 import signal
@@ -214,6 +215,22 @@ def test_another_size_or_other_weights_in_the_same_place_are_refused(swept):
     swept.run("colors", "--only", "color-red")
     said = swept.run("colors", "--vgg-weights", "imagenet", code=2)
     assert "--vgg-weights 'none' there, 'imagenet' now" in said and said.count("\n") == 1
+
+
+def test_a_file_of_the_same_name_and_another_content_is_refused_and_an_equal_one_taken(swept, tmp_path):
+    for place, content in (("a", "one"), ("b", "two"), ("c", "one")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "vgg.h5").write_text(content)
+    words = ("vgg-single", "--only", "vgg-pool1-*", "--vgg-weights")
+    swept.run(*words, f"file:{tmp_path / 'a' / 'vgg.h5'}")
+    before, table = ((swept.root / name).read_bytes() for name in ("sweep.json", "results.csv"))
+    said = swept.run("colors", *words, f"file:{tmp_path / 'b' / 'vgg.h5'}", "--only", "color-red", code=2)
+    digests = [hashlib.sha256(content).hexdigest() for content in (b"one", b"two")]
+    assert f"interactions.vgg_weights ('{digests[0]}' there, '{digests[1]}' now)" in said and said.count("\n") == 1
+    assert [(swept.root / name).read_bytes() for name in ("sweep.json", "results.csv")] == [before, table]
+    swept.run(*words, f"file:{tmp_path / 'c' / 'vgg.h5'}")
+    assert set(swept.notes("start").values()) == {1}
+    assert (swept.root / "results.csv").read_bytes() == table
 
 
 def test_several_suites_share_a_directory_and_what_they_have_in_common(swept):

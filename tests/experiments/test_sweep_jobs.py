@@ -79,8 +79,8 @@ def test_a_run_that_has_its_gan_needs_none(tmp_path):
     assert jobs_of([Experiment("a", TRAINED)], tmp_path)["a"].needs == ()
 
 
-def finish(job, config=None):
-    run = RunDirectory(job.directory, config or job.config)
+def finish(job, config=None, files=None):
+    run = RunDirectory(job.directory, config or job.config, files=files)
     for stage in job.stages or ("report",):
         run.mark_done(stage)
     run.close()
@@ -93,6 +93,17 @@ def test_done_means_the_last_stage_of_the_same_config(tmp_path):
     assert is_finished(one)
     assert not is_finished(replace(one, config=changed(smoke(), tuning={"steps": 12})))
     assert is_finished(replace(one, config=changed(smoke(), tuning={"tensorboard": not smoke().tuning.tensorboard})))
+
+
+def test_done_means_files_of_the_same_content_too(tmp_path):
+    config = changed(smoke(), evaluation={"kid_weights": "file:/a/vgg.h5"})
+    one = Job("one", tmp_path / "one", config, files={"file:/a/vgg.h5": "1" * 64})
+    finish(one, files={"evaluation.kid_weights": "1" * 64, "first_round": "3" * 64})
+    assert is_finished(one)
+    moved = changed(smoke(), evaluation={"kid_weights": "file:/b/vgg.h5"})
+    assert is_finished(replace(one, config=moved, files={"file:/b/vgg.h5": "1" * 64}))
+    assert not is_finished(replace(one, config=moved, files={"file:/b/vgg.h5": "2" * 64}))
+    assert is_finished(replace(one, files={}))
 
 
 def test_states_come_from_the_directories_and_pass_on_to_what_needs_them(tmp_path):
