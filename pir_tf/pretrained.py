@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import os
 import socket
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,7 +123,7 @@ def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -
             return place
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")  # Keras has no public name for it
     try:
-        with network_timeout():
+        with _alone_with(network, home), network_timeout():
             return Path(
                 keras.utils.get_file(
                     network.name, network.url, cache_dir=home, file_hash=network.md5, cache_subdir="models"
@@ -214,6 +216,20 @@ def _check_sha256(path: Path) -> None:
 
 def _folders() -> list[Path]:
     return [Path(folder).expanduser() for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+
+
+@contextlib.contextmanager
+def _alone_with(network: ImageNetFile, home: Path) -> Iterator[None]:
+    """Lets one process at a time look for a file of Keras's cache and download it; without a place for locks, all at once.
+
+    Keras writes to the final name: two that download would cut off each other's file.
+    """
+    folder = home if os.access(home, os.W_OK) else Path(tempfile.gettempdir())  # as Keras itself chooses
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            lock = stack.enter_context(open(folder / f".{network.name}.lock", "a"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -2,7 +2,11 @@
 
 import dataclasses
 import hashlib
+import http.server
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -81,10 +85,11 @@ def test_another_network_is_refused_before_anything_is_loaded(file):
         pretrained.load_weights(network(units=5), file, "five units")
 
 
-def test_imagenet_without_a_network_names_the_file_and_the_place(monkeypatch):
+def test_imagenet_without_a_network_names_the_file_and_the_place(monkeypatch, tmp_path):
     def get_file(*args, **kwargs):
         raise Exception("URL fetch failure on https://example.org: None -- Name or service not known")
 
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv(pretrained.FOLDERS, raising=False)
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     with pytest.raises(InputError) as error:
@@ -121,6 +126,48 @@ def test_keras_folder_is_the_one_that_keras_uses(monkeypatch, tmp_path):
     monkeypatch.setattr(pretrained, "_KERAS_URL", "file:///nowhere/at/all")
     with pytest.raises(InputError, match=f"in {place.parent} or in a folder of"):
         pretrained.imagenet_file(dataclasses.replace(ours, md5="0" * 32))
+
+
+def test_two_that_need_a_file_at_once_download_it_once_and_whole(monkeypatch, tmp_path):
+    """Two open files of a thread each lock each other out as those of two processes do."""
+    content, requests = bytes(range(256)) * 100, []
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:9000])
+            time.sleep(0.5)
+            self.wfile.write(content[9000:])
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.delenv(pretrained.FOLDERS, raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(pretrained, "_KERAS_URL", f"http://127.0.0.1:{server.server_port}")
+    network = dataclasses.replace(pretrained.INCEPTION_V3, md5=hashlib.md5(content).hexdigest())
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            places = list(pool.map(pretrained.imagenet_file, [network, network]))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [place.read_bytes() for place in places] == [content, content]
+    assert requests == [f"/{network.folder}/{network.name}"]
+
+
+def test_without_a_place_for_locks_a_file_is_found_all_the_same(monkeypatch, tmp_path):
+    monkeypatch.setattr(keras.utils, "get_file", lambda name, *rest, **options: f"/{name}")
+    monkeypatch.setattr(pretrained.tempfile, "gettempdir", lambda: str(tmp_path / "absent"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "none"))
+    monkeypatch.delenv(pretrained.FOLDERS, raising=False)
+    assert pretrained.imagenet_file(pretrained.VGG16) == Path("/" + pretrained.VGG16.name)
 
 
 @pytest.mark.parametrize("network", [pretrained.INCEPTION_V3, pretrained.VGG16, pretrained.VGG16_NO_TOP])

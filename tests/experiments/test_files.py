@@ -43,7 +43,7 @@ def test_every_file_that_is_read_is_named_by_its_content(named):
 
 
 @pytest.fixture
-def fetched(monkeypatch):
+def fetched(monkeypatch, tmp_path):
     """The names of files that Keras is asked for."""
     asked = []
 
@@ -52,6 +52,7 @@ def fetched(monkeypatch):
         return f"/{name}"
 
     monkeypatch.delenv("PIR_TF_WEIGHTS", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     return asked
 

@@ -222,10 +222,11 @@ def test_no_other_file_is_taken(no_top, tmp_path):
         vgg.weights_file(("pool1",), f"file:{tmp_path / 'absent.h5'}")
 
 
-def test_imagenet_without_a_network_names_the_right_file(monkeypatch):
+def test_imagenet_without_a_network_names_the_right_file(monkeypatch, tmp_path):
     def get_file(*args, **kwargs):
         raise Exception("URL fetch failure")
 
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv("PIR_TF_WEIGHTS", raising=False)
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     for layer, name in (("pool5", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
