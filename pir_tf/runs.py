@@ -18,6 +18,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -161,10 +162,13 @@ def _base_name(path: str) -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, commit (None when unknown), machine and time of a run."""
+    """Versions, commit (None when unknown), machine and time of a run; GPUs by name where TensorFlow is loaded anyway."""
     versions = {"python": platform.python_version(), "pir_tf": _version("pir_tf")}
     versions.update({name: _version(name) for name in _PACKAGES})
-    machine = {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
+    machine: dict[str, Any] = {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
+    if tf := sys.modules.get("tensorflow"):
+        about = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+        machine["gpus"] = [details.get("device_name", "unknown") for details in about]
     return {"versions": versions, "commit": package_commit(), "hardware": machine, "started": _now()}
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,7 @@ from pir_tf.runs import (
     atomic,
     finite_or_none,
     identity,
+    provenance,
     read_json,
     said_in_one_sentence,
     write_json,
@@ -162,6 +164,16 @@ def test_the_config_file_names_what_made_the_run_and_no_path(tmp_path):
     assert held["config"]["gan.steps"] == 1_100_000 and held["config"]["estimator.input_range"] == [-1.0, 1.0]
     assert {"config", "files", "versions", "commit", "hardware", "started"} <= set(held)
     assert {"python", "keras", "tensorflow", "numpy"} <= set(held["versions"])
+
+
+def test_gpus_are_recorded_by_name_where_tensorflow_is_loaded(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    assert "gpus" not in provenance()["hardware"] and "tensorflow" not in sys.modules
+    details = {"a": {"device_name": "Card"}, "b": {}}
+    experimental = SimpleNamespace(get_device_details=details.get)
+    config = SimpleNamespace(list_physical_devices=lambda kind: list(details), experimental=experimental)
+    monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
+    assert provenance()["hardware"]["gpus"] == ["Card", "unknown"]
 
 
 def test_a_broken_config_file_is_one_sentence(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 from pir_tf import compute
 from pir_tf.commands import fail
 from pir_tf.errors import InputError
+from pir_tf.report.numbers import gpus
 from pir_tf.runs import atomic, read_json
 
 
@@ -71,9 +72,8 @@ def card(run: Path, size: int) -> str:
         measured = [(float(row["swd"]), int(row["step"])) for row in csv.DictReader(handle) if row["swd"]]
     distance, step = min(measured)
     versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items() if version)
-    hardware = ", ".join(
-        f"{value} {name}" if name == "cores" else str(value) for name, value in config["hardware"].items()
-    )
+    machine = config["hardware"]
+    hardware = f"{machine['system']}, {machine['machine']}, {machine['cores']} cores, {gpus(machine) or 'no GPU'}"
     command = f"python -m pir_tf.experiments.run {fields['preset']} --stages gan --gan.generator train"
     command += f" --data.count {fields['data.count']} --gan.steps {fields['gan.steps']}"
     measure = f"sliced Wasserstein distance to 500 real images (`pir_tf.gan.distance`), the smallest of {len(measured)}"
@@ -92,7 +92,7 @@ def card(run: Path, size: int) -> str:
         "measure": measure,
         "learning rates": rates,
         "time of the last process": f"{facts['seconds'] / 60:.0f} minutes",
-        "hardware": f"{hardware}, no GPU",
+        "hardware": hardware,
         "versions": versions,
         "finished": facts["finished"],
     }

@@ -11,6 +11,7 @@ import numpy as np
 from pir_tf.commands import fail
 from pir_tf.errors import InputError
 from pir_tf.images import grid, save_png
+from pir_tf.report.numbers import gpus
 from pir_tf.report.tables import result_table
 from pir_tf.runs import atomic, read_json
 
@@ -87,7 +88,7 @@ def facts_table(run: Path) -> str:
         "command": f"`{config['command']}`",
         "commit": config["commit"] or "unknown",
         "seed": config["config"]["seed"],
-        "hardware": f"{hardware['cores']} CPU cores ({hardware['machine']}), no GPU used",
+        "hardware": f"{hardware['cores']} CPU cores ({hardware['machine']}), {gpus(hardware) or 'no GPU used'}",
         "time": f"{sum(fact['seconds'] for fact in facts.values()):.0f} s in its stages: {times}",
         "peak memory": f"{max(fact['peak_memory_mb'] for fact in facts.values()):,} MB",
         "versions": ", ".join(f"{name} {version}" for name, version in config["versions"].items() if version),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pir_tf.evaluation.channels import channel_means
-from pir_tf.report.numbers import finite
+from pir_tf.report.numbers import finite, gpus
 from pir_tf.report.tidy import channel_columns, read_rows
 from pir_tf.runs import STAGES, read_json
 
@@ -107,7 +107,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _hardware(machine: dict[str, Any]) -> str:
     cores = machine.get("cores")
-    return f"{cores} CPU cores ({machine.get('machine')})" if cores else ""
+    known = [f"{cores} CPU cores ({machine.get('machine')})" if cores else "", gpus(machine)]
+    return ", ".join(part for part in known if part)
 
 
 def _times(directory: Path) -> tuple[float | None, tuple[str, float] | None]:

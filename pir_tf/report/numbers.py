@@ -6,6 +6,7 @@ Everything here returns plain text, for the terminal and for the page.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 MISSING = "not measured yet"
@@ -117,3 +118,13 @@ def about_as_long(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} seconds"
+
+
+def gpus(hardware: Mapping[str, Any]) -> str:
+    """`2 GPUs (NVIDIA H100)`, from what a run recorded of its machine; empty for none.
+
+    Runs that recorded nothing are of a time when all were on CPUs.
+    """
+    names = hardware.get("gpus") or []
+    kinds = ", ".join(dict.fromkeys(names))
+    return f"{len(names)} {'GPU' if len(names) == 1 else 'GPUs'} ({kinds})" if names else ""

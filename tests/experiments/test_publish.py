@@ -5,8 +5,10 @@ import json
 import pytest
 from PIL import Image
 
+from pir_tf.config import flatten
 from pir_tf.errors import InputError
 from pir_tf.experiments import bundle, publish
+from pir_tf.presets import laptop
 
 
 def test_a_run_is_published_with_how_it_was_made(smoke, tmp_path):
@@ -29,6 +31,26 @@ def test_an_unfinished_run_is_not_published(tmp_path, capsys):
     assert "finished run" in capsys.readouterr().err
     assert publish.main([]) == 2
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "page", "card"),
+    [
+        ({}, "no GPU used", "no GPU"),
+        ({"gpus": []}, "no GPU used", "no GPU"),
+        ({"gpus": ["Tesla T4"]}, "1 GPU (Tesla T4)", "1 GPU (Tesla T4)"),
+        ({"gpus": ["NVIDIA H100"] * 8}, "8 GPUs (NVIDIA H100)", "8 GPUs (NVIDIA H100)"),
+    ],
+)
+def test_pages_say_which_gpus_were_there(tmp_path, recorded, page, card):
+    (tmp_path / "gan").mkdir()
+    hardware = {"system": "Linux", "machine": "x86_64", "cores": 2, **recorded}
+    about = {"config": flatten(laptop()), "command": "c", "commit": None, "versions": {}, "started": "s"}
+    (tmp_path / "config.json").write_text(json.dumps({**about, "hardware": hardware}))
+    (tmp_path / "gan" / "done.json").write_text('{"seconds": 1.0, "peak_memory_mb": 1, "finished": "f"}')
+    (tmp_path / "gan" / "history.csv").write_text("step,swd\n2,300.5\n")
+    assert f"| hardware | 2 CPU cores (x86_64), {page} |" in publish.facts_table(tmp_path)
+    assert f"| hardware | Linux, x86_64, 2 cores, {card} |" in bundle.card(tmp_path, 1)
 
 
 def test_the_card_is_made_of_the_runs_own_files(smoke, tmp_path):

@@ -87,6 +87,7 @@ def test_config_says_what_made_the_run(smoke):
     assert config["versions"]["keras"]
     assert "commit" in config
     assert config["hardware"]["cores"] == os.cpu_count()
+    assert isinstance(config["hardware"]["gpus"], list)
 
 
 def test_the_page_is_whole_and_self_contained(smoke):

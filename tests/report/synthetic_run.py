@@ -168,7 +168,7 @@ def write_run(path: Path, *, measured=True, judge=True, gan_history=False, **cha
         "files": {},
         "versions": {"python": "3.11.9", "keras": "3.10.0", "tensorflow-hub": None},
         "commit": None,
-        "hardware": {"system": "Linux", "machine": "x86_64", "cores": 2},
+        "hardware": {"system": "Linux", "machine": "x86_64", "cores": 2, "gpus": []},
         "started": "2024-03-01T10:00:00+0000",
     }
     if not measured:

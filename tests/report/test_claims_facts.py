@@ -48,6 +48,12 @@ def test_a_run_directory(tmp_path):
     assert facts.generator_loss_rise == pytest.approx(0.8)
 
 
+def test_gpus_are_part_of_the_hardware(tmp_path):
+    hardware = {**ABOUT["hardware"], "gpus": ["NVIDIA H100"]}
+    write(tmp_path / "config.json", {**ABOUT, "hardware": hardware})
+    assert read_facts(tmp_path).hardware == "2 CPU cores (x86_64), 1 GPU (NVIDIA H100)"
+
+
 def test_a_published_folder_has_them_under_base_names(tmp_path):
     write(tmp_path / "config.json", ABOUT)
     write(tmp_path / "quality.json", QUALITY)

@@ -110,6 +110,7 @@ def test_page_of_a_gain(gain):
         "1 min 13 s",
         "learning_rate",
         "commit unknown",
+        "cores 2 gpus none",
         "tensorflow-hub not installed",
         "higher is less diverse",
         "1000 new images and their noise-free PIR",
