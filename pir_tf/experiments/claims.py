@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pir_tf.commands import Parser, fail
+from pir_tf.commands import Parser, exit_code
 from pir_tf.errors import InputError
 from pir_tf.runs import atomic, write_json
 
@@ -34,23 +34,16 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, or 2 for a user's mistake.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    return exit_code(lambda: _claims(_parse(words)), "another place with --to")
+
+
+def _claims(options: argparse.Namespace) -> None:
     try:
-        options = _parse(sys.argv[1:] if arguments is None else arguments)
         print(make(options.runs, to=options.to, readme=options.readme), flush=True)
-    except InputError as error:
-        fail(str(error))
-        return 2
     except BrokenPipeError:
         # The reader has seen enough; what was to be written is written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        place = error.filename or "The disk"
-        print(
-            f"Error: {place} can't be used ({error.strerror}): mend that, or choose another place with --to.",
-            file=sys.stderr,
-        )
-        return 2
-    return 0
 
 
 def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pir_tf.commands import Parser, fail
+from pir_tf.commands import Parser, exit_code
 from pir_tf.errors import InputError
 from pir_tf.runs import atomic, read_json, write_json
 
@@ -30,25 +30,17 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, or 2 for a user's mistake.
     """
-    try:
-        options = _parse(sys.argv[1:] if arguments is None else arguments)
-        if options.redraw:
-            directory, count = options.redraw, redraw(options.redraw)
-        else:
-            directory = options.to or DEFAULT
-            count = make(options.runs, directory, seed=options.seed)
-    except InputError as error:
-        fail(str(error))
-        return 2
-    except OSError as error:
-        place = error.filename or "The disk"
-        print(
-            f"Error: {place} can't be used ({error.strerror}): mend that, or choose another place with --to.",
-            file=sys.stderr,
-        )
-        return 2
+    words = sys.argv[1:] if arguments is None else arguments
+    return exit_code(lambda: _figures(_parse(words)), "another place with --to")
+
+
+def _figures(options: argparse.Namespace) -> None:
+    if options.redraw:
+        directory, count = options.redraw, redraw(options.redraw)
+    else:
+        directory = options.to or DEFAULT
+        count = make(options.runs, directory, seed=options.seed)
     print(f"{count} figures: {directory / 'README.md'}")
-    return 0
 
 
 def make(runs: Sequence[Path], directory: Path, *, seed: int = 0) -> int:

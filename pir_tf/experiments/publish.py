@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pir_tf.commands import fail
+from pir_tf.commands import exit_code
 from pir_tf.errors import InputError
 from pir_tf.images import grid, save_png
 from pir_tf.report.numbers import gpus
@@ -35,16 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
         0, or 2 for a user's mistake.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    try:
-        if len(words) != 2:
-            raise InputError(
-                f"{len(words)} words were given, expected two: a finished run and the folder to publish it in."
-            )
-        publish(Path(words[0]), Path(words[1]))
-    except InputError as error:
-        fail(str(error))
-        return 2
-    return 0
+    return exit_code(lambda: publish(*_places(words)), "another folder")
+
+
+def _places(words: list[str]) -> tuple[Path, Path]:
+    if len(words) != 2:
+        raise InputError(
+            f"{len(words)} words were given, expected two: a finished run and the folder to publish it in."
+        )
+    return Path(words[0]), Path(words[1])
 
 
 def publish(run: Path, folder: Path) -> None:
@@ -52,6 +51,7 @@ def publish(run: Path, folder: Path) -> None:
 
     Raises:
         InputError: the run isn't finished.
+        OSError: the folder can't be written.
     """
     about = run / "gan" / "generator.json"
     imported = about.exists() and read_json(about).get("imported")

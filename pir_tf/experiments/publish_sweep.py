@@ -19,7 +19,7 @@ from typing import Annotated
 
 import tyro
 
-from pir_tf.commands import fail
+from pir_tf.commands import exit_code
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parsed
 from pir_tf.experiments.publish import facts_table
@@ -50,14 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, or 2 for a user's mistake.
     """
-    try:
-        words = sys.argv[1:] if arguments is None else arguments
-        options = parsed(PublishOptions, words, prog="python -m pir_tf.experiments.publish_sweep")
-        publish_sweep(options.sweep, options.folder, weights_from=options.weights_from)
-    except InputError as error:
-        fail(str(error))
-        return 2
-    return 0
+    words = sys.argv[1:] if arguments is None else arguments
+    return exit_code(lambda: _publish_sweep(words), "another folder")
+
+
+def _publish_sweep(words: list[str]) -> None:
+    options = parsed(PublishOptions, words, prog="python -m pir_tf.experiments.publish_sweep")
+    publish_sweep(options.sweep, options.folder, weights_from=options.weights_from)
 
 
 def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
@@ -70,6 +69,7 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
 
     Raises:
         InputError: the directory holds no sweep.
+        OSError: the folder can't be written.
     """
     if not (sweep / TABLES[0]).is_file():
         raise InputError(

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pir_tf.commands import fail
+from pir_tf.commands import exit_code
 from pir_tf.errors import InputError, differences
 from pir_tf.experiments.suites import SUITES, Experiment, experiments
 from pir_tf.experiments.suites_sizes import Weights
@@ -48,16 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
         0 when all that was asked for is done or left by --limit or --time-limit, 1 when an experiment failed, 2 for a user's
         mistake, 130 after Ctrl-C or SIGTERM.
     """
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        return _sweep(parse(sys.argv[1:] if arguments is None else arguments))
-    except InputError as error:
-        fail(str(error))
-        return 2
-    except OSError as error:
-        fail(
-            f"{error.filename or 'The disk'} can't be used ({error.strerror}): mend that, or choose another place with --dir."
-        )
-        return 2
+        return exit_code(lambda: _sweep(parse(words)), "another place with --dir")
     except KeyboardInterrupt:
         print(
             "\nInterrupted: finished experiments and checkpoints are kept; the same command goes on.", file=sys.stderr

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pir_tf.commands import Parser, fail
+from pir_tf.commands import Parser, exit_code
 from pir_tf.errors import InputError
 from pir_tf.runs import write_json
 
@@ -35,29 +35,26 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, 2 for a user's mistake, 130 after Ctrl-C.
     """
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        options = _parse(sys.argv[1:] if arguments is None else arguments)
-        from pir_tf import compute
-
-        compute.import_quietly()
-        version = export_run(
-            options.run,
-            options.to,
-            which=options.generator,
-            half=options.float16,
-            score=options.score,
-        )
-        print(f"Exported: {version}", flush=True)
-    except InputError as error:
-        fail(str(error))
-        return 2
-    except OSError as error:
-        fail(f"{error.filename or 'The disk'} can't be used ({error.strerror}): mend that, or choose another --to.")
-        return 2
+        return exit_code(lambda: _export(_parse(words)), "another --to")
     except KeyboardInterrupt:
         print("\nInterrupted: no version was added.", file=sys.stderr)
         return 130
-    return 0
+
+
+def _export(options: argparse.Namespace) -> None:
+    from pir_tf import compute
+
+    compute.import_quietly()
+    version = export_run(
+        options.run,
+        options.to,
+        which=options.generator,
+        half=options.float16,
+        score=options.score,
+    )
+    print(f"Exported: {version}", flush=True)
 
 
 def export_run(run: Path, to: Path, *, which: str = "tuned", half: bool = False, score: bool = True) -> Path:

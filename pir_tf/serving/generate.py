@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pir_tf.commands import Parser, fail
+from pir_tf.commands import Parser, exit_code, fail
 from pir_tf.errors import InputError
 from pir_tf.runs import atomic
 from pir_tf.serving.canary import label_for
@@ -24,18 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0; 2 for a user's mistake; 1 when the server refuses or doesn't answer.
     """
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        options = _parse(sys.argv[1:] if arguments is None else arguments)
-        return _generate(options)
-    except InputError as error:
-        fail(str(error))
-        return 2
+        return exit_code(lambda: _generate(_parse(words)), "another --to")
     except ServingError as error:
         fail(str(error))
         return 1
-    except OSError as error:
-        fail(f"{error.filename or 'The disk'} can't be used ({error.strerror}): mend that, or choose another --to.")
-        return 2
 
 
 def _generate(options: argparse.Namespace) -> int:

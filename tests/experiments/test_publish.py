@@ -33,6 +33,16 @@ def test_an_unfinished_run_is_not_published(tmp_path, capsys):
     assert not (tmp_path / "p").exists()
 
 
+def test_a_folder_that_cant_be_made_is_one_sentence(tmp_path, capsys):
+    for name in (*publish.COPIED, "report/done.json"):
+        (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / name).touch()
+    (tmp_path / "file").touch()
+    assert publish.main([str(tmp_path / "run"), str(tmp_path / "file" / "p")]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'file' / 'p'} can't be used (Not a directory)" in said and said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("recorded", "page", "card"),
     [

@@ -45,6 +45,14 @@ def test_no_sweep_is_one_sentence(tmp_path, capsys):
     assert not (tmp_path / "p").exists()
 
 
+def test_a_folder_that_cant_be_made_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "results.csv").touch()
+    assert main([str(tmp_path), str(tmp_path / "results.csv")]) == 2
+    said = capsys.readouterr().err
+    assert "results.csv can't be used (File exists): mend that, or choose another folder." in said
+    assert said.count("\n") == 1
+
+
 def test_what_another_sweep_finished_stays_in_the_folder(smoke, tmp_path):
     run, _ = smoke
     folder = tmp_path / "published"
