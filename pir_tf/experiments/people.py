@@ -15,7 +15,7 @@ import numpy as np
 from pir_tf.errors import InputError
 from pir_tf.images import save_png
 from pir_tf.interactions.ratings_csv import Ratings, is_unfilled, read_ratings, write_template
-from pir_tf.runs import read_json, write_json
+from pir_tf.runs import RunDirectory, read_json, write_json
 
 
 class Waiting(Exception):
@@ -61,6 +61,15 @@ def answers(path: Path, images: np.ndarray, ids: list[str], *, run_directory: Pa
 def answers_digest(path: Path) -> str:
     """SHA-256 of the answers, noted when they are used, so that a later change is noticed."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def answers_path(run: RunDirectory, stage: str) -> Path | None:
+    """The file of people's answers that `interactions` or `evaluation` reads; None for other stages and simulated users."""
+    asked = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}.get(stage, "")
+    if asked.startswith("csv:"):
+        return Path(asked.removeprefix("csv:"))
+    people = run.config.interactions.source != "simulated"
+    return run.path / "evaluation" / "answers.csv" if stage == "evaluation" and people else None
 
 
 def require_unchanged(stage: str, facts: dict[str, object], source: str) -> None:
