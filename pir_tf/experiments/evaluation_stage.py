@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -58,10 +57,13 @@ def run(run: RunDirectory) -> dict[str, Any]:
             arrays["judged"] = _judged(run, before, after)
     waiting: Waiting | None = None
     of_people = answers_path(run, "evaluation")
+    noted: dict[str, str] = {}
     scaled: dict[str, Any] = {"unscaled": None, "scaling": None}
     try:
         with part(run, "truth"):
             true, observed = _truth(run, compared)
+            if of_people:
+                noted["answers_sha256"] = answers_digest(of_people)
             scaled = _unscaled(run, before, after)
     except Waiting as message:
         true, observed, waiting = None, None, message
@@ -96,8 +98,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     write_json(run.file("evaluation", "results.json"), facts)
     if waiting:
         raise waiting
-    given = run.config.evaluation.source
-    return {"answers_sha256": answers_digest(Path(given.removeprefix("csv:")))} if given.startswith("csv:") else {}
+    return noted
 
 
 def _judged(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> Sides:
