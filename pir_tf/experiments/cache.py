@@ -2,22 +2,32 @@
 
 A run uses it only where it is told of one (`RunDirectory.cache`, from the environment variable `PIR_TF_CACHE`). Entries are
 named by what they were made from, so other weights, images or seeds are other entries. All of it may be deleted at any time, and
-should be after an update of this package or of TensorFlow, which may round otherwise.
+should be after an update of this package or of TensorFlow, which may round otherwise. What kills left of entries that were being
+written is removed after a day: another process may be writing now.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
+import os
+import re
+import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pir_tf.errors import InputError
 from pir_tf.runs import RunDirectory, atomic
+
+_LEFTOVER = re.compile(r"\..+-[0-9a-f]{64}\.[0-9a-f]+\.partial\.npz")
+_DAY = 24 * 60 * 60.0
 
 
 def cached(
@@ -47,11 +57,37 @@ def cached_in(
     found = _read(path)
     if found is not None:
         return found
+    with _said_of(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        if not os.access(cache, os.W_OK | os.X_OK):  # said before anything is computed
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(cache))
     made = make()
-    cache.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as beside:
-        np.savez(beside, **made)  # type: ignore[arg-type]
+    with _said_of(cache):
+        _remove_leftovers(cache)
+        with atomic(path) as beside:
+            np.savez(beside, **made)  # type: ignore[arg-type]
     return made
+
+
+@contextlib.contextmanager
+def _said_of(cache: Path) -> Iterator[None]:
+    """Turns the machine's refusals into one sentence about the cache, which is not the run's."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"The environment variable PIR_TF_CACHE names {cache}, which can't be written ({error.strerror or error}), expected "
+            "a directory with free space, there or not yet: mend it, name another, or unset the variable, and repeat the command."
+        ) from error
+
+
+def _remove_leftovers(cache: Path) -> None:
+    """Removes what kills left more than a day ago of entries, and nothing else, whatever directory it is."""
+    for path in cache.glob(".*"):
+        if _LEFTOVER.fullmatch(path.name):
+            with contextlib.suppress(OSError):  # another process removed it, or it is another user's
+                if path.stat().st_mtime < time.time() - _DAY:
+                    path.unlink()
 
 
 class Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,15 +13,16 @@ from pir_tf.estimator.model import estimate, load_estimator
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.diversity import Diversity, DiversityReport
 from pir_tf.evaluation.measure import compare, results
+from pir_tf.experiments.compared import Compared, compared_images
 from pir_tf.experiments.distance import measured_kid
 from pir_tf.experiments.estimator_stage import estimator_path, train, training_pir
 from pir_tf.experiments.first_round import FirstRound, round_results, seed_of
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
-from pir_tf.experiments.interactions_stage import Shown, sample
+from pir_tf.experiments.interactions_stage import Shown
 from pir_tf.experiments.objective import scaling_of, target_filters, true_pir, unscaled_pir
 from pir_tf.experiments.parts import part
-from pir_tf.experiments.people import Waiting, answers, answers_digest, image_ids
+from pir_tf.experiments.people import Waiting, answers, answers_digest, answers_path, image_ids
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import load_generator
 from pir_tf.images import to_float
@@ -41,13 +41,14 @@ Sides = tuple[np.ndarray, np.ndarray]
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
-    """Writes `evaluation/samples.npz` and `evaluation/results.json`.
+    """Writes `evaluation/samples.npz` and `evaluation/results.json`, and `evaluation/images.npz` where people judge.
 
     Raises:
         Waiting: people have to judge the images first; everything else is in `results.json` already, the truth null.
     """
     with part(run, "images"):
-        before, after, labels = _images(run)
+        compared = compared_images(run)
+        before, after, labels = compared.before, compared.after, compared.labels
     with part(run, "estimates"):
         estimator = load_estimator(estimator_path(run))
         arrays = {"estimated": (estimate(estimator, before), estimate(estimator, after))}
@@ -55,10 +56,14 @@ def run(run: RunDirectory) -> dict[str, Any]:
         with part(run, "second judge"):
             arrays["judged"] = _judged(run, before, after)
     waiting: Waiting | None = None
+    of_people = answers_path(run, "evaluation")
+    noted: dict[str, str] = {}
     scaled: dict[str, Any] = {"unscaled": None, "scaling": None}
     try:
         with part(run, "truth"):
-            true, observed = _truth(run, before, after, labels)
+            true, observed = _truth(run, compared)
+            if of_people:
+                noted["answers_sha256"] = answers_digest(of_people)
             scaled = _unscaled(run, before, after)
     except Waiting as message:
         true, observed, waiting = None, None, message
@@ -80,9 +85,8 @@ def run(run: RunDirectory) -> dict[str, Any]:
         diversity=diversity,
         alpha=run.config.evaluation.alpha,
     )
-    simulated = run.config.interactions.source == "simulated"
-    facts["source"] = "simulated" if simulated and run.config.evaluation.source == "same" else "csv"
-    facts["objective"] = run.config.interactions.objective if simulated else None
+    facts["source"] = "csv" if of_people else "simulated"
+    facts["objective"] = run.config.interactions.objective if run.config.interactions.source == "simulated" else None
     facts["target_filters"] = target_filters(run)
     facts["images_before"], facts["images_after"] = len(before), len(after)
     facts.update(scaled)
@@ -94,21 +98,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     write_json(run.file("evaluation", "results.json"), facts)
     if waiting:
         raise waiting
-    given = run.config.evaluation.source
-    return {"answers_sha256": answers_digest(Path(given.removeprefix("csv:")))} if given.startswith("csv:") else {}
-
-
-def _images(run: RunDirectory) -> tuple[np.ndarray, np.ndarray, Sides]:
-    """New images from independent new latents, none used in training. Deviation: D15."""
-    made, labels = [], []
-    for stage, when in (("gan", "before"), ("tuning", "after")):
-        generator = load_generator(run.file(stage, "generator.keras").parent)
-        seed = seed_of(run.config, f"evaluation {when}")
-        title, reuse = f"Images {when} tuning", when == "before"
-        images, _, classes = sample(run, generator, run.config.evaluation.images, seed=seed, title=title, reuse=reuse)
-        made.append(images)
-        labels.append(classes)
-    return made[0], made[1], (labels[0], labels[1])
+    return noted
 
 
 def _judged(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> Sides:
@@ -120,7 +110,7 @@ def _judged(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> Sides:
     return estimate(model, before), estimate(model, after)
 
 
-def _truth(run: RunDirectory, before: np.ndarray, after: np.ndarray, labels: Sides) -> tuple[Sides, Sides | None]:
+def _truth(run: RunDirectory, compared: Compared) -> tuple[Sides, Sides | None]:
     """True PIR, and beside it the PIR that a finite number of simulated impressions shows.
 
     People's answers are both at once: the second is then None. Images without an answer are NaN.
@@ -128,10 +118,11 @@ def _truth(run: RunDirectory, before: np.ndarray, after: np.ndarray, labels: Sid
     config = run.config
     objective, of_new = true_pir(run), true_pir(run, reuse=False)
     if objective is not None and of_new is not None and config.evaluation.source == "same":
-        true = objective(before), of_new(after)
-        noisy = [_observed(run, pir, classes, when) for pir, classes, when in zip(true, labels, WHEN, strict=True)]
+        true = objective(compared.before), of_new(compared.after)
+        both = zip(true, compared.labels, WHEN, strict=True)
+        noisy = [_observed(run, pir, classes, when) for pir, classes, when in both]
         return true, (noisy[0], noisy[1])
-    return _people(run, before, after), None
+    return _people(run, compared), None
 
 
 def _unscaled(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
@@ -153,14 +144,13 @@ def _observed(run: RunDirectory, pir: np.ndarray, labels: np.ndarray, when: str)
     return simulate(pir, impressions=shown, seed=seed, image_ids=ids, class_index=labels).pir
 
 
-def _people(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> Sides:
+def _people(run: RunDirectory, compared: Compared) -> Sides:
     """People's PIR of both sets, which they see shuffled and unlabelled."""
-    config = run.config
-    order = np.random.default_rng(seed_of(config, "shuffle")).permutation(len(before) + len(after))
+    before, after, order = compared.before, compared.after, compared.order
     mixed = np.concatenate([before, after])[order]
-    given = config.evaluation.source != "same"
-    path = Path(config.evaluation.source.removeprefix("csv:")) if given else run.file("evaluation", "answers.csv")
-    option = "" if given else f" with --evaluation.source csv:{path}"
+    path = answers_path(run, "evaluation")
+    assert path is not None
+    option = f" with --evaluation.source csv:{path}" if run.config.evaluation.source == "same" else ""
     todo = f"Both generators' images are mixed: don't sort them. Then give the same command again{option}."
     rated = answers(path, mixed, image_ids(mixed, "e"), run_directory=run.path, todo=todo)
     pir = np.full(len(order), np.nan)

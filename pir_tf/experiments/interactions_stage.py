@@ -15,6 +15,7 @@ from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.objective import unscaled_pir
 from pir_tf.experiments.people import answers, answers_digest, image_ids
 from pir_tf.experiments.progress import track
+from pir_tf.gan.imported import architecture_digest
 from pir_tf.gan.sampling import BATCH, draw_latents, generate_batches
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
@@ -114,7 +115,7 @@ def sample(
         count: number of images.
         seed: seed of latents and classes.
         title: what the progress bar says.
-        reuse: False for a generator that no other run has: its images are not kept.
+        reuse: False for a generator that no other run has, as every one but the stage `gan`'s: its images are not kept.
     """
     latent_size, class_count = (tensor.shape[-1] for tensor in generator.inputs)
 
@@ -126,7 +127,7 @@ def sample(
     if reuse:
         key = {"generator": digest(*generator.get_weights()), "seed": seed, "count": count}
         if imported := imported_in(run):  # whose weights alone don't say what its images are
-            key["imported"] = imported
+            key.update(imported=imported, architecture=architecture_digest(run.path / "gan"))
         made = cached(run, "images", key, make)
     else:
         made = make()

@@ -15,7 +15,7 @@ import numpy as np
 from pir_tf.errors import InputError
 from pir_tf.images import save_png
 from pir_tf.interactions.ratings_csv import Ratings, is_unfilled, read_ratings, write_template
-from pir_tf.runs import read_json, write_json
+from pir_tf.runs import RunDirectory, read_json, write_json
 
 
 class Waiting(Exception):
@@ -63,22 +63,53 @@ def answers_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def require_unchanged(stage: str, facts: dict[str, object], source: str) -> None:
-    """Refuses answers that changed after a stage used them.
+def answers_path(run: RunDirectory, stage: str) -> Path | None:
+    """The file of people's answers that `interactions` or `evaluation` reads; None for other stages and simulated users."""
+    asked = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}.get(stage, "")
+    if asked.startswith("csv:"):
+        return Path(asked.removeprefix("csv:"))
+    people = run.config.interactions.source != "simulated"
+    return run.path / "evaluation" / "answers.csv" if stage == "evaluation" and people else None
 
-    Args:
-        stage: the stage's name.
-        facts: what `done.json` of that stage holds.
-        source: the config's `csv:PATH`, or anything else.
+
+def require_unchanged(run: RunDirectory, stage: str) -> None:
+    """Refuses answers that a finished stage didn't use: they changed since, or are asked for now alone.
 
     Raises:
-        InputError: the file is there and differs from the one that was used.
+        InputError: the file of answers is not what was used, or simulated users judged.
     """
-    path, used = Path(source.removeprefix("csv:")), facts.get("answers_sha256")
-    if used and source.startswith("csv:") and path.exists() and answers_digest(path) != used:
-        raise InputError(
-            f"{path} changed after stage {stage} used it: restore it, or begin a new run with it by --run-dir NEW."
+    path, used = answers_path(run, stage), (run.facts(stage) or {}).get("answers_sha256")
+    if path is None:
+        return
+    new = "begin a new run with --run-dir NEW"
+    if stage == "evaluation":
+        new = (
+            f"copy {run.path}, remove evaluation/done.json and report/done.json there, and name the copy with --run-dir"
         )
+        used = _used_by_evaluation(run, path, used, new)
+    if used and path.exists() and answers_digest(path) != used:
+        raise InputError(
+            f"{path} changed after stage {stage} used it, or is another file: restore the answers, or to use these {new}."
+        )
+
+
+def _used_by_evaluation(run: RunDirectory, path: Path, used: str | None, new: str) -> str | None:
+    """SHA-256 of the answers that `path` must hold now; None where the run names no file and its own is not in use."""
+    named, own = run.config.evaluation.source != "same", run.path / "evaluation" / "answers.csv"
+    if not used and run.config.interactions.source == "simulated":
+        raise InputError(
+            f"evaluation.source is csv:{path}, while the evaluation in {run.path} is finished with simulated users' answers: "
+            f"to have people judge, {new}."
+        )
+    if named and not path.exists():
+        raise InputError(
+            f"evaluation.source is csv:{path}, which is not there, while the evaluation in {run.path} is finished with people's "
+            f"answers: leave --evaluation.source out to keep those, or to have people judge again, {new}."
+        )
+    if not named and is_unfilled(path):
+        return None
+    # Earlier versions noted nothing of the run's own file.
+    return used or (answers_digest(own) if own.exists() else None)
 
 
 def images_folder(path: Path) -> Path:

@@ -81,8 +81,7 @@ def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
     A report drawn while people still judge isn't: it is drawn again when they have.
     """
     if done:
-        sources = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}
-        require_unchanged(stage, run.facts(stage) or {}, sources.get(stage, ""))
+        require_unchanged(run, stage)
         print(f"{stage}: done before, skipped")
         return
     start = time.monotonic()

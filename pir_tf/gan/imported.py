@@ -10,8 +10,11 @@ It is called in inference mode always, in tuning too: its batch statistics stay 
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +151,20 @@ def imported_facts(directory: Path) -> dict[str, Any] | None:
     """What `generator.json` says of an imported generator, or None where the networks are ours."""
     path = directory / "generator.json"
     return read_json(path).get("imported") if path.exists() else None
+
+
+def architecture_digest(directory: Path) -> str:
+    """SHA-256 of what an imported generator in `directory` is besides its weights: the same in every run that imports it."""
+    stock = directory / "generator.keras"
+    if stock.exists():
+        with zipfile.ZipFile(stock) as whole:
+            # Keras marks objects that layers share by their addresses.
+            parts = [re.sub(rb'"shared_object_id": \d+', b"", whole.read("config.json"))]
+    else:
+        folder = directory / "generator"  # whose fingerprint.pb is another one each time that it is written
+        files = [folder / "saved_model.pb", *sorted(path for path in (folder / "assets").rglob("*") if path.is_file())]
+        parts = [path.read_bytes() for path in files]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _class_as(way: str, class_one_hot: Any, tensor: Any) -> Any:

@@ -1,11 +1,16 @@
 """The cache that runs share: the same bits again, and nothing damaged is believed."""
 
+import errno
+import os
+import time
+
 import numpy as np
 import pytest
 
+from pir_tf.errors import InputError
 from pir_tf.experiments.cache import Rows, cached, digest
 from pir_tf.presets import smoke
-from pir_tf.runs import RunDirectory
+from pir_tf.runs import RunDirectory, said_in_one_sentence
 
 
 class Maker:
@@ -88,7 +93,51 @@ def test_a_failed_maker_leaves_nothing(run):
 
     with pytest.raises(KeyboardInterrupt):
         cached(run, "thing", {"x": 1}, fails)
-    assert run.cache is not None and not run.cache.exists()
+    assert list(run.cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("trouble", ["a file", "below a file", "no permission", "full"])
+def test_what_the_cache_refuses_is_said_with_its_own_path_and_variable(run, tmp_path, monkeypatch, trouble):
+    make = Maker()
+    if trouble == "full":
+
+        def full(*args, **kwargs):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(np, "savez", full)
+    elif trouble == "no permission":
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    else:
+        (tmp_path / "cache").write_text("a file")
+        if trouble == "a file":
+            run.cache = tmp_path / "cache"
+    with pytest.raises(InputError) as refused, said_in_one_sentence(run.path / "interactions"):
+        cached(run, "thing", {"x": 1}, make)
+    said = str(refused.value)
+    assert f"PIR_TF_CACHE names {run.cache}, which can't be written" in said and "interactions" not in said
+    assert make.calls == (trouble == "full")  # else nothing is computed in vain
+
+
+def test_what_making_meets_is_not_said_of_the_cache(run):
+    def fails():
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        cached(run, "thing", {"x": 1}, fails)
+
+
+def test_leftovers_of_a_day_ago_are_removed_and_nothing_else(run):
+    name = "f0" * 32
+    old = [f".images-{name}.{'ab' * 16}.partial.npz", f".kid-features-{name}.42.partial.npz"]
+    kept = [f"images-{name}.npz", ".thing.partial.npz", ".notes", f".images-{name}.{'cd' * 16}.partial.npz"]
+    run.cache.mkdir(parents=True)
+    for each in (*old, *kept):
+        (run.cache / each).write_bytes(b"half")
+        since = time.time() - (3600 if each == kept[-1] else 30 * 3600)
+        os.utime(run.cache / each, (since, since))
+    cached(run, "thing", {"x": 1}, Maker())
+    left = {path.name for path in run.cache.iterdir()}
+    assert left - {each for each in left if each.startswith("thing-")} == set(kept) and len(left) == 5
 
 
 def test_digest_tells_values_types_and_shapes_apart():
