@@ -188,6 +188,25 @@ def atomic(path: str | Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """The same for a folder that the block makes: it takes the place of one that is there, and all in it is on the disk."""
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield beside
+        for folder, _, names in os.walk(beside, topdown=False):
+            for name in names:
+                with open(Path(folder, name), "rb") as handle:
+                    os.fsync(handle.fileno())
+            synchronise_directory(Path(folder))
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(beside, path)
+        synchronise_directory(path.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def synchronise_directory(path: Path) -> None:
     """Waits until the names in a directory are on the disk, where the file system can say so."""
     handle = os.open(path, os.O_RDONLY)

@@ -18,6 +18,7 @@ from pir_tf.presets import laptop, paper
 from pir_tf.runs import (
     RunDirectory,
     atomic,
+    atomic_folder,
     finite_or_none,
     identity,
     read_json,
@@ -134,6 +135,38 @@ def test_a_file_and_then_its_name_are_on_the_disk_before_anything_else(tmp_path,
     monkeypatch.setattr(os, "replace", lambda *paths: calls.append("rename") or real["replace"](*paths))
     write_json(tmp_path / "a.json", {})
     assert calls == ["file", "rename", "directory"]
+
+
+def test_a_folder_with_all_in_it_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
+    calls = []
+    real = {name: getattr(os, name) for name in ("fsync", "replace")}
+
+    def fsync(handle):
+        calls.append(os.readlink(f"/proc/self/fd/{handle}"))
+        real["fsync"](handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda *paths: calls.append("rename") or real["replace"](*paths))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old").write_text("old")
+    with atomic_folder(tmp_path / "model") as beside:
+        (beside / "variables").mkdir(parents=True)
+        for name in ("model.pb", "variables/data"):
+            (beside / name).write_text("new")
+        assert not calls and (tmp_path / "model" / "old").exists()
+    inside, after = calls[: calls.index("rename")], calls[calls.index("rename") + 1 :]
+    names = [os.path.relpath(path, beside) for path in inside]
+    assert sorted(names) == [".", "model.pb", "variables", "variables/data"] and names[-1] == "."
+    assert after == [str(tmp_path)] and os.listdir(tmp_path) == ["model"]
+    assert sorted(os.listdir(tmp_path / "model")) == ["model.pb", "variables"]
+
+
+def test_an_error_in_an_atomic_folder_leaves_the_old_one(tmp_path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "model") as beside:
+        (beside / "half").mkdir(parents=True)
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == []
 
 
 def test_a_cache_is_no_part_of_the_identity(tmp_path):
