@@ -295,6 +295,12 @@ def _lock(path: Path) -> IO[str]:
     except BlockingIOError as error:
         handle.close()
         raise InputError(f"Another process is working in {path}: wait for it, or name another --run-dir.") from error
+    except OSError as error:
+        handle.close()
+        raise InputError(
+            f"{path} can't be locked ({error.strerror}), expected a file system with locks, which keep two processes "
+            "apart: name a --run-dir on another one, or mount this one with them."
+        ) from error
     return handle
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import fcntl
 import json
 import math
 import os
@@ -251,6 +252,20 @@ def test_another_process_keeps_it_until_it_ends_however_it_ends(tmp_path):
         holder.kill()
         holder.wait(timeout=30)
         RunDirectory(tmp_path, laptop()).close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_one_sentence(tmp_path, monkeypatch, number):
+    def refuse(*args):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refuse)
+        with pytest.raises(
+            InputError, match=rf"can't be locked \({os.strerror(number)}\), expected a file system with locks"
+        ):
+            RunDirectory(tmp_path, laptop())
+    RunDirectory(tmp_path, laptop()).close()
 
 
 # What the machine refuses
