@@ -11,11 +11,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import re
 import shutil
 import time
@@ -24,9 +22,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pir_tf.commit import package_commit
 from pir_tf.config import ExperimentConfig, flatten
 from pir_tf.errors import InputError, differences
+from pir_tf.provenance import changes, now, provenance
 
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
 _PATH_FIELDS = (
@@ -42,7 +40,6 @@ _NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "evaluation.source
 _NO_IDENTITY_NAMES = ("tensorboard", "checkpoint_minutes")
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]+\.(partial(\.\w+)?|tmp)")
 """Name of what a kill leaves of a file, or a folder, that was being written."""
-_PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "tensorflow-hub", "tensorflow-datasets")
 
 
 class RunDirectory:
@@ -82,7 +79,7 @@ class RunDirectory:
             try:
                 if chief:
                     _remove_leftovers(self.path)
-                self._adopt(files or {}, command)
+                self._adopt(files or {}, command, chief=chief)
             except BaseException:
                 self.close()
                 raise
@@ -98,7 +95,7 @@ class RunDirectory:
 
     def mark_done(self, stage: str, **facts: Any) -> None:
         """Says that all of the stage's files are whole, with facts such as seconds and peak memory."""
-        write_json(self.file(stage, "done.json"), {"finished": _now(), **facts})
+        write_json(self.file(stage, "done.json"), {"finished": now(), **facts})
 
     def unmark(self, stage: str) -> None:
         """Lets a stage run again."""
@@ -113,7 +110,7 @@ class RunDirectory:
         if self._lock:
             self._lock.close()
 
-    def _adopt(self, files: dict[str, str], command: str | None) -> None:
+    def _adopt(self, files: dict[str, str], command: str | None, *, chief: bool) -> None:
         fields = identity(self.config)
         target = self.path / "config.json"
         if not target.exists():
@@ -128,6 +125,15 @@ class RunDirectory:
                 f"{self.path} holds an experiment that differs in {said}: name another directory with --run-dir, "
                 "or repeat its config."
             )
+        if chief and not all(self.is_done(stage) for stage in STAGES):
+            self._note_versions(old)
+
+    def _note_versions(self, about: dict[str, Any]) -> None:
+        """Notes in `config.json` that a run goes on with another commit or other versions than it did last."""
+        made_by = provenance()
+        if said := changes(about, made_by):
+            write_json(self.path / "config.json", {**about, "continued": [*about.get("continued", []), made_by]})
+            print(f"This run goes on with other versions, so that bits may differ: {said}", flush=True)
 
 
 def recorded(about: dict[str, Any]) -> dict[str, Any]:
@@ -158,14 +164,6 @@ def decides(name: str) -> bool:
 
 def _base_name(path: str) -> str:
     return os.path.basename(os.path.abspath(path))
-
-
-def provenance() -> dict[str, Any]:
-    """Versions, commit (None when unknown), machine and time of a run."""
-    versions = {"python": platform.python_version(), "pir_tf": _version("pir_tf")}
-    versions.update({name: _version(name) for name in _PACKAGES})
-    machine = {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
-    return {"versions": versions, "commit": package_commit(), "hardware": machine, "started": _now()}
 
 
 @contextlib.contextmanager
@@ -302,14 +300,3 @@ def _lock(path: Path) -> IO[str]:
             "apart: name a --run-dir on another one, or mount this one with them."
         ) from error
     return handle
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 import pir_tf
+from pir_tf import runs
 from pir_tf.config import EstimatorConfig, EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
 from pir_tf.presets import laptop, paper
+from pir_tf.provenance import commits, versions
 from pir_tf.runs import (
+    STAGES,
     RunDirectory,
     atomic,
     atomic_folder,
@@ -196,6 +199,44 @@ def test_the_config_file_names_what_made_the_run_and_no_path(tmp_path):
     assert held["config"]["gan.steps"] == 1_100_000 and held["config"]["estimator.input_range"] == [-1.0, 1.0]
     assert {"config", "files", "versions", "commit", "hardware", "started"} <= set(held)
     assert {"python", "keras", "tensorflow", "numpy"} <= set(held["versions"])
+
+
+def made_by(commit, **versions):
+    return {"versions": {"python": "3.12", **versions}, "commit": commit, "hardware": {}, "started": "now"}
+
+
+def test_a_run_that_goes_on_with_other_versions_notes_them_and_says_so(tmp_path, monkeypatch, capsys):
+    def opened(facts, **options):
+        monkeypatch.setattr(runs, "provenance", lambda: facts)
+        RunDirectory(tmp_path, laptop(), **options).close()
+        held = read_json(tmp_path / "config.json")
+        return held.get("continued"), capsys.readouterr().out
+
+    first, second, third = made_by("a", keras="3.8"), made_by("b", keras="3.8"), made_by("b", keras="3.9")
+    assert opened(first) == opened({**first, "started": "later"}) == (None, "")
+    noted, said = opened(second)
+    assert noted == [second] and said == (
+        "This run goes on with other versions, so that bits may differ: commit ('a' there, 'b' now)\n"
+    )
+    assert opened(second) == ([second], "")  # once
+    noted, said = opened(third)
+    assert noted == [second, third] and "keras ('3.8' there, '3.9' now)" in said and "commit" not in said
+    assert opened(first, chief=False) == ([second, third], "")
+    for stage in STAGES:  # nothing is left to make
+        (tmp_path / stage).mkdir()
+        write_json(tmp_path / stage / "done.json", {})
+    assert opened(first) == ([second, third], "")
+    assert read_json(tmp_path / "config.json")["commit"] == "a"
+
+
+def test_commits_and_versions_are_named_in_their_order():
+    run = made_by("a" * 40, keras="3.8", scipy=None)
+    assert (commits(run), commits(run, 7)) == ("a" * 40, "a" * 7)
+    assert versions(run) == {"python": "3.12", "keras": "3.8", "scipy": ""}
+    run["continued"] = [made_by("b", keras="3.9", scipy="1.2"), made_by(None, keras="3.9", scipy="1.2"), made_by("b")]
+    assert commits(run, 3) == "aaa then b then unknown then b"
+    assert versions(run) == {"python": "3.12", "keras": "3.8 then 3.9 then none", "scipy": "none then 1.2 then none"}
+    assert commits(made_by(None)) == commits({}) == "" and versions({}) == {}
 
 
 def test_a_broken_config_file_is_one_sentence(tmp_path):
