@@ -9,7 +9,6 @@ Paths are no part of a run's identity, so `config.json` holds base names alone.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import math
@@ -25,6 +24,7 @@ from typing import IO, Any
 from pir_tf.config import ExperimentConfig, flatten
 from pir_tf.errors import InputError, differences
 from pir_tf.provenance import changes, now, provenance
+from pir_tf.refusals import said_in_one_sentence
 
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
 _PATH_FIELDS = (
@@ -240,25 +240,6 @@ def read_json(path: str | Path) -> Any:
 def finite_or_none(value: float) -> float | None:
     """A plain float, or None for NaN and infinity, as JSON wants it."""
     return float(value) if math.isfinite(value) else None
-
-
-@contextlib.contextmanager
-def said_in_one_sentence(path: Path) -> Iterator[None]:
-    """Turns the machine's refusals (no permission, disk full) into one sentence that says what is safe."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"The disk is full while writing to {path}; what was finished is whole: free some space and repeat the command."
-            ) from error
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise InputError(
-                f"{error.filename or path} can't be used (no permission): mend its permissions, or choose another --run-dir."
-            ) from error
-        if isinstance(error, FileExistsError | NotADirectoryError):
-            raise InputError(f"{path} is no directory: choose another place with --run-dir.") from error
-        raise
 
 
 def _wait_for(path: Path, seconds: float = 60.0) -> None:

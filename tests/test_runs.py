@@ -18,6 +18,7 @@ from pir_tf.config import EstimatorConfig, EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
 from pir_tf.presets import laptop, paper
 from pir_tf.provenance import commits, versions
+from pir_tf.refusals import said_in_one_sentence
 from pir_tf.runs import (
     STAGES,
     RunDirectory,
@@ -26,7 +27,6 @@ from pir_tf.runs import (
     finite_or_none,
     identity,
     read_json,
-    said_in_one_sentence,
     write_json,
 )
 

@@ -17,7 +17,8 @@ from pir_tf import compute, replicas
 from pir_tf.errors import InputError
 from pir_tf.experiments.files import require_weights
 from pir_tf.experiments.people import Waiting, require_unchanged
-from pir_tf.runs import STAGES, RunDirectory, said_in_one_sentence
+from pir_tf.refusals import said_in_one_sentence
+from pir_tf.runs import STAGES, RunDirectory
 
 NEEDS = {
     "gan": (),
