@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pir_tf.cluster import read_cluster
@@ -116,31 +116,6 @@ def _strategy(kind: str, logical_cpus: int) -> tf.distribute.Strategy:
 def is_chief(config: ComputeConfig) -> bool:
     """Whether this process writes the run's files: the only one, or the first of a job's."""
     return kind(config) != "multiworker" or read_cluster().is_chief
-
-
-def agree(config: ComputeConfig, value: int) -> int:
-    """The chief's value, in every process of the job; each waits here for all others.
-
-    Raises:
-        tf.errors.OpError: another process is gone.
-    """
-    if kind(config) != "multiworker":
-        return value
-    import tensorflow as tf
-
-    sums = _sum(strategy(config))(tf.constant(float(value) if is_chief(config) else 0.0))
-    return round(float(sums[0]) / len(sums))
-
-
-@functools.lru_cache(maxsize=1)
-def _sum(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
-    """The sum over all replicas of a number, on each of this process's."""
-    import tensorflow as tf
-
-    def one(mine: tf.Tensor) -> tf.Tensor:
-        return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(mine))  # on this replica's device
-
-    return tf.function(lambda mine: strategy.experimental_local_results(strategy.run(one, (mine,))), autograph=False)
 
 
 def says_that_one_is_gone(config: ComputeConfig, error: Exception) -> bool:

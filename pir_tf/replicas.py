@@ -10,8 +10,10 @@ don't depend on the number of replicas. What is not here: which strategy there i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -138,6 +140,56 @@ def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the files of what is trained under a strategy."""
     return not is_multi_worker(strategy) or read_cluster().is_chief
+
+
+def agree(strategy: tf.distribute.Strategy, value: int) -> int:
+    """The chief's value, in every process of the job; each waits here for all others.
+
+    Raises:
+        tf.errors.OpError: another process is gone.
+    """
+    if not is_multi_worker(strategy):
+        return value
+    total, here = _sum(strategy, value if is_chief(strategy) else 0)
+    return round(total / here)
+
+
+def require_one_step(strategy: tf.distribute.Strategy, step: int, directory: Path) -> None:
+    """Refuses to train where the processes of a job restored checkpoints of different steps, in all of them at once.
+
+    One machine may see an older state of the directory, or fail to read a file that the others can.
+
+    Args:
+        strategy: the model's `distribute_strategy`.
+        step: what this process restored; each waits here for all others.
+        directory: where the checkpoints lie.
+
+    Raises:
+        InputError: a process restored another step than the chief.
+        tf.errors.OpError: another process is gone.
+    """
+    chiefs = agree(strategy, step)
+    if not is_multi_worker(strategy) or not _sum(strategy, int(step != chiefs))[0]:
+        return
+    here = f"step {step} here and " if step != chiefs else "another step in another process than "
+    raise InputError(
+        f"The checkpoints in {directory} gave {here}step {chiefs} in the job's first process, expected one step in all: see that "
+        "every machine can read all of them, then start all processes again with the same commands."
+    )
+
+
+def _sum(strategy: tf.distribute.Strategy, value: int) -> tuple[float, int]:
+    """The sum of a number over all replicas of a job, and how many of them this process has."""
+    sums = _adder(strategy)(tf.constant(value, tf.float64))
+    return float(sums[0]), len(sums)
+
+
+@functools.lru_cache(maxsize=1)
+def _adder(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
+    def one(mine: tf.Tensor) -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(mine))  # on this replica's device
+
+    return tf.function(lambda mine: strategy.experimental_local_results(strategy.run(one, (mine,))), autograph=False)
 
 
 @dataclass(frozen=True)

@@ -9,25 +9,22 @@ Paths are no part of a run's identity, so `config.json` holds base names alone.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import re
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pir_tf.commit import package_commit
 from pir_tf.config import ExperimentConfig, flatten
 from pir_tf.errors import InputError, differences
+from pir_tf.provenance import changes, now, provenance
+from pir_tf.refusals import said_in_one_sentence
 
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
 _PATH_FIELDS = (
@@ -43,7 +40,6 @@ _NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "evaluation.source
 _NO_IDENTITY_NAMES = ("tensorboard", "checkpoint_minutes")
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]+\.(partial(\.\w+)?|tmp)")
 """Name of what a kill leaves of a file, or a folder, that was being written."""
-_PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "pandas", "tensorflow-hub", "tensorflow-datasets")
 
 
 class RunDirectory:
@@ -83,7 +79,7 @@ class RunDirectory:
             try:
                 if chief:
                     _remove_leftovers(self.path)
-                self._adopt(files or {}, command)
+                self._adopt(files or {}, command, chief=chief)
             except BaseException:
                 self.close()
                 raise
@@ -99,7 +95,7 @@ class RunDirectory:
 
     def mark_done(self, stage: str, **facts: Any) -> None:
         """Says that all of the stage's files are whole, with facts such as seconds and peak memory."""
-        write_json(self.file(stage, "done.json"), {"finished": _now(), **facts})
+        write_json(self.file(stage, "done.json"), {"finished": now(), **facts})
 
     def unmark(self, stage: str) -> None:
         """Lets a stage run again."""
@@ -114,7 +110,7 @@ class RunDirectory:
         if self._lock:
             self._lock.close()
 
-    def _adopt(self, files: dict[str, str], command: str | None) -> None:
+    def _adopt(self, files: dict[str, str], command: str | None, *, chief: bool) -> None:
         fields = identity(self.config)
         target = self.path / "config.json"
         if not target.exists():
@@ -129,6 +125,15 @@ class RunDirectory:
                 f"{self.path} holds an experiment that differs in {said}: name another directory with --run-dir, "
                 "or repeat its config."
             )
+        if chief and not all(self.is_done(stage) for stage in STAGES):
+            self._note_versions(old)
+
+    def _note_versions(self, about: dict[str, Any]) -> None:
+        """Notes in `config.json` that a run goes on with another commit or other versions than it did last."""
+        made_by = provenance()
+        if said := changes(about, made_by):
+            write_json(self.path / "config.json", {**about, "continued": [*about.get("continued", []), made_by]})
+            print(f"This run goes on with other versions, so that bits may differ: {said}", flush=True)
 
 
 def recorded(about: dict[str, Any]) -> dict[str, Any]:
@@ -161,17 +166,6 @@ def _base_name(path: str) -> str:
     return os.path.basename(os.path.abspath(path))
 
 
-def provenance() -> dict[str, Any]:
-    """Versions, commit (None when unknown), machine and time of a run; GPUs by name where TensorFlow is loaded anyway."""
-    versions = {"python": platform.python_version(), "pir_tf": _version("pir_tf")}
-    versions.update({name: _version(name) for name in _PACKAGES})
-    machine: dict[str, Any] = {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
-    if tf := sys.modules.get("tensorflow"):
-        about = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
-        machine["gpus"] = [details.get("device_name", "unknown") for details in about]
-    return {"versions": versions, "commit": package_commit(), "hardware": machine, "started": _now()}
-
-
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, with the same suffix, renamed to it when the block ends without an error.
@@ -190,6 +184,25 @@ def atomic(path: str | Path) -> Iterator[Path]:
         synchronise_directory(path.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """The same for a folder that the block makes: it takes the place of one that is there, and all in it is on the disk."""
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield beside
+        for folder, _, names in os.walk(beside, topdown=False):
+            for name in names:
+                with open(Path(folder, name), "rb") as handle:
+                    os.fsync(handle.fileno())
+            synchronise_directory(Path(folder))
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(beside, path)
+        synchronise_directory(path.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def synchronise_directory(path: Path) -> None:
@@ -229,25 +242,6 @@ def finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-@contextlib.contextmanager
-def said_in_one_sentence(path: Path) -> Iterator[None]:
-    """Turns the machine's refusals (no permission, disk full) into one sentence that says what is safe."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"The disk is full while writing to {path}; what was finished is whole: free some space and repeat the command."
-            ) from error
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise InputError(
-                f"{error.filename or path} can't be used (no permission): mend its permissions, or choose another --run-dir."
-            ) from error
-        if isinstance(error, FileExistsError | NotADirectoryError):
-            raise InputError(f"{path} is no directory: choose another place with --run-dir.") from error
-        raise
-
-
 def _wait_for(path: Path, seconds: float = 60.0) -> None:
     """Waits until the chief has written a file.
 
@@ -280,15 +274,10 @@ def _lock(path: Path) -> IO[str]:
     except BlockingIOError as error:
         handle.close()
         raise InputError(f"Another process is working in {path}: wait for it, or name another --run-dir.") from error
+    except OSError as error:
+        handle.close()
+        raise InputError(
+            f"{path} can't be locked ({error.strerror}), expected a file system with locks, which keep two processes "
+            "apart: name a --run-dir on another one, or mount this one with them."
+        ) from error
     return handle
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -7,7 +7,7 @@ import pytest
 
 import pir_tf
 from pir_tf import commit
-from pir_tf.runs import provenance
+from pir_tf.provenance import provenance
 
 REPOSITORY = Path(pir_tf.__file__).parents[1]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import fcntl
 import json
 import math
 import os
@@ -13,17 +14,20 @@ from types import SimpleNamespace
 import pytest
 
 import pir_tf
+from pir_tf import runs
 from pir_tf.config import EstimatorConfig, EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
 from pir_tf.presets import laptop, paper
+from pir_tf.provenance import commits, provenance, versions
+from pir_tf.refusals import said_in_one_sentence
 from pir_tf.runs import (
+    STAGES,
     RunDirectory,
     atomic,
+    atomic_folder,
     finite_or_none,
     identity,
-    provenance,
     read_json,
-    said_in_one_sentence,
     write_json,
 )
 
@@ -138,6 +142,38 @@ def test_a_file_and_then_its_name_are_on_the_disk_before_anything_else(tmp_path,
     assert calls == ["file", "rename", "directory"]
 
 
+def test_a_folder_with_all_in_it_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
+    calls = []
+    real = {name: getattr(os, name) for name in ("fsync", "replace")}
+
+    def fsync(handle):
+        calls.append(os.readlink(f"/proc/self/fd/{handle}"))
+        real["fsync"](handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda *paths: calls.append("rename") or real["replace"](*paths))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old").write_text("old")
+    with atomic_folder(tmp_path / "model") as beside:
+        (beside / "variables").mkdir(parents=True)
+        for name in ("model.pb", "variables/data"):
+            (beside / name).write_text("new")
+        assert not calls and (tmp_path / "model" / "old").exists()
+    inside, after = calls[: calls.index("rename")], calls[calls.index("rename") + 1 :]
+    names = [os.path.relpath(path, beside) for path in inside]
+    assert sorted(names) == [".", "model.pb", "variables", "variables/data"] and names[-1] == "."
+    assert after == [str(tmp_path)] and os.listdir(tmp_path) == ["model"]
+    assert sorted(os.listdir(tmp_path / "model")) == ["model.pb", "variables"]
+
+
+def test_an_error_in_an_atomic_folder_leaves_the_old_one(tmp_path):
+    (tmp_path / "model").mkdir()
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "model") as beside:
+        (beside / "half").mkdir(parents=True)
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == []
+
+
 def test_a_cache_is_no_part_of_the_identity(tmp_path):
     first = RunDirectory(tmp_path / "run", laptop(), cache=tmp_path / "cache")
     assert first.cache == tmp_path / "cache"
@@ -174,6 +210,44 @@ def test_gpus_are_recorded_by_name_where_tensorflow_is_loaded(monkeypatch):
     config = SimpleNamespace(list_physical_devices=lambda kind: list(details), experimental=experimental)
     monkeypatch.setitem(sys.modules, "tensorflow", SimpleNamespace(config=config))
     assert provenance()["hardware"]["gpus"] == ["Card", "unknown"]
+
+
+def made_by(commit, **versions):
+    return {"versions": {"python": "3.12", **versions}, "commit": commit, "hardware": {}, "started": "now"}
+
+
+def test_a_run_that_goes_on_with_other_versions_notes_them_and_says_so(tmp_path, monkeypatch, capsys):
+    def opened(facts, **options):
+        monkeypatch.setattr(runs, "provenance", lambda: facts)
+        RunDirectory(tmp_path, laptop(), **options).close()
+        held = read_json(tmp_path / "config.json")
+        return held.get("continued"), capsys.readouterr().out
+
+    first, second, third = made_by("a", keras="3.8"), made_by("b", keras="3.8"), made_by("b", keras="3.9")
+    assert opened(first) == opened({**first, "started": "later"}) == (None, "")
+    noted, said = opened(second)
+    assert noted == [second] and said == (
+        "This run goes on with other versions, so that bits may differ: commit ('a' there, 'b' now)\n"
+    )
+    assert opened(second) == ([second], "")  # once
+    noted, said = opened(third)
+    assert noted == [second, third] and "keras ('3.8' there, '3.9' now)" in said and "commit" not in said
+    assert opened(first, chief=False) == ([second, third], "")
+    for stage in STAGES:  # nothing is left to make
+        (tmp_path / stage).mkdir()
+        write_json(tmp_path / stage / "done.json", {})
+    assert opened(first) == ([second, third], "")
+    assert read_json(tmp_path / "config.json")["commit"] == "a"
+
+
+def test_commits_and_versions_are_named_in_their_order():
+    run = made_by("a" * 40, keras="3.8", scipy=None)
+    assert (commits(run), commits(run, 7)) == ("a" * 40, "a" * 7)
+    assert versions(run) == {"python": "3.12", "keras": "3.8", "scipy": ""}
+    run["continued"] = [made_by("b", keras="3.9", scipy="1.2"), made_by(None, keras="3.9", scipy="1.2"), made_by("b")]
+    assert commits(run, 3) == "aaa then b then unknown then b"
+    assert versions(run) == {"python": "3.12", "keras": "3.8 then 3.9 then none", "scipy": "none then 1.2 then none"}
+    assert commits(made_by(None)) == commits({}) == "" and versions({}) == {}
 
 
 def test_a_broken_config_file_is_one_sentence(tmp_path):
@@ -230,6 +304,20 @@ def test_another_process_keeps_it_until_it_ends_however_it_ends(tmp_path):
         holder.kill()
         holder.wait(timeout=30)
         RunDirectory(tmp_path, laptop()).close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_one_sentence(tmp_path, monkeypatch, number):
+    def refuse(*args):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refuse)
+        with pytest.raises(
+            InputError, match=rf"can't be locked \({os.strerror(number)}\), expected a file system with locks"
+        ):
+            RunDirectory(tmp_path, laptop())
+    RunDirectory(tmp_path, laptop()).close()
 
 
 # What the machine refuses

@@ -12,7 +12,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pir_tf"
 README = PACKAGE.parent / "README.md"
 
 LAYERS = {
-    **dict.fromkeys(("", "errors", "checks", "objective_names", "commit", "runs", "images"), 0),
+    **dict.fromkeys(
+        ("", "errors", "refusals", "checks", "objective_names", "commit", "provenance", "runs", "images"), 0
+    ),
     **dict.fromkeys(("config", "stage_configs", "presets", "cluster", "commands"), 0),
     **dict.fromkeys(("compute", "replicas", "precision", "checkpoints", "history", "pretrained", "data"), 1),
     "gan": 2,

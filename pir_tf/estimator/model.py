@@ -8,7 +8,6 @@ frozen in tuning. `PIREstimator` holds both and has the training step. What is n
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -28,7 +27,7 @@ from pir_tf.estimator.hub import SavedModelLayer
 from pir_tf.images import FLOAT_OF_UINT8
 from pir_tf.images import to_float as images_as_float
 from pir_tf.pretrained import one_line
-from pir_tf.runs import atomic
+from pir_tf.runs import atomic, atomic_folder
 
 LOGITS = "logits"
 KERAS_NAME = "estimator.keras"
@@ -265,11 +264,9 @@ def save_estimator(estimator: PIREstimator, folder: str | os.PathLike[str]) -> P
         with atomic(path) as beside:
             model.save(beside)
         return path
-    path, beside = folder / SAVED_MODEL_NAME, folder / f".{SAVED_MODEL_NAME}.{os.getpid()}.partial"
-    model.export(beside, format="tf_saved_model", verbose=False)
-    if path.exists():
-        shutil.rmtree(path)
-    os.replace(beside, path)
+    path = folder / SAVED_MODEL_NAME
+    with atomic_folder(path) as beside:
+        model.export(beside, format="tf_saved_model", verbose=False)
     return path
 
 

@@ -247,6 +247,7 @@ class _Fit:
         if self.checkpoint_directory is None:
             return 0, []
         first = checkpoints.restore_latest(self.checkpoint_directory, _state(estimator), self.made_by)
+        replicas.require_one_step(estimator.distribute_strategy, first, self.checkpoint_directory)
         step = lambda: int(estimator.optimizer.iterations.numpy())  # noqa: E731
         saving = checkpoints.SaveCheckpoints(
             self.checkpoint_directory,

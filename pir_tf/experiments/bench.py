@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
         options = parsed(BenchOptions, sys.argv[1:] if arguments is None else arguments, prog="pir-tf bench")
         facts = bench(options)
         if options.json:
-            from pir_tf.runs import said_in_one_sentence, write_json
+            from pir_tf.refusals import said_in_one_sentence
+            from pir_tf.runs import write_json
 
             with said_in_one_sentence(options.json):
                 write_json(options.json, facts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pir_tf import compute
+from pir_tf import compute, provenance
 from pir_tf.commands import fail
 from pir_tf.errors import InputError
 from pir_tf.report.numbers import gpus
@@ -71,7 +71,6 @@ def card(run: Path, size: int) -> str:
     with open(run / "gan" / "history.csv", newline="", encoding="utf-8") as handle:
         measured = [(float(row["swd"]), int(row["step"])) for row in csv.DictReader(handle) if row["swd"]]
     distance, step = min(measured)
-    versions = ", ".join(f"{name} {version}" for name, version in config["versions"].items() if version)
     machine = config["hardware"]
     hardware = f"{machine['system']}, {machine['machine']}, {machine['cores']} cores, {gpus(machine) or 'no GPU'}"
     command = f"python -m pir_tf.experiments.run {fields['preset']} --stages gan --gan.generator train"
@@ -86,14 +85,14 @@ def card(run: Path, size: int) -> str:
         rates += f", falling linearly to 0 in the last {fields['gan.decay_steps']:,} steps"
     rows = {
         "command": f"`{command}`",
-        "commit": config["commit"] or "unknown",
+        "commit": provenance.commits(config) or "unknown",
         "seed": fields["seed"],
         "steps": f"{fields['gan.steps']:,} of {fields['gan.batch_size']} images; kept: step {step:,}",
         "measure": measure,
         "learning rates": rates,
         "time of the last process": f"{facts['seconds'] / 60:.0f} minutes",
         "hardware": hardware,
-        "versions": versions,
+        "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions(config).items() if version),
         "finished": facts["finished"],
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())

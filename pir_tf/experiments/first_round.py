@@ -21,7 +21,7 @@ from pir_tf.errors import InputError, differences
 from pir_tf.evaluation.statistics import cohens_d, cohens_d_interval
 from pir_tf.objective_names import is_vgg
 from pir_tf.pretrained import sha256
-from pir_tf.runs import STAGES, atomic, identity, read_json, recorded
+from pir_tf.runs import STAGES, atomic, atomic_folder, identity, read_json, recorded
 
 NETWORK_FILES = ("generator.keras", "discriminator.keras", "generator.json")
 SAVED_MODEL = "generator"
@@ -92,8 +92,8 @@ class FirstRound:
                 self.copy("tuning", name, directory / name)
         folder = self.file("tuning", SAVED_MODEL)
         if folder.is_dir():
-            shutil.rmtree(directory / SAVED_MODEL, ignore_errors=True)
-            shutil.copytree(folder, directory / SAVED_MODEL)
+            with atomic_folder(directory / SAVED_MODEL) as beside:
+                shutil.copytree(folder, beside)
 
     def summary(self) -> dict[str, Any]:
         """What the results of the next round repeat of this one, and which run it was."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pir_tf import provenance
 from pir_tf.commands import exit_code
 from pir_tf.errors import InputError
 from pir_tf.images import grid, save_png
@@ -86,12 +87,12 @@ def facts_table(run: Path) -> str:
     hardware = config["hardware"]
     rows = {
         "command": f"`{config['command']}`",
-        "commit": config["commit"] or "unknown",
+        "commit": provenance.commits(config) or "unknown",
         "seed": config["config"]["seed"],
         "hardware": f"{hardware['cores']} CPU cores ({hardware['machine']}), {gpus(hardware) or 'no GPU used'}",
         "time": f"{sum(fact['seconds'] for fact in facts.values()):.0f} s in its stages: {times}",
         "peak memory": f"{max(fact['peak_memory_mb'] for fact in facts.values()):,} MB",
-        "versions": ", ".join(f"{name} {version}" for name, version in config["versions"].items() if version),
+        "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions(config).items() if version),
         "started": config["started"],
     }
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])

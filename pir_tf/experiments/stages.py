@@ -13,11 +13,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from pir_tf import compute
+from pir_tf import compute, replicas
 from pir_tf.errors import InputError
 from pir_tf.experiments.files import require_weights
 from pir_tf.experiments.people import Waiting, require_unchanged
-from pir_tf.runs import STAGES, RunDirectory, said_in_one_sentence
+from pir_tf.refusals import said_in_one_sentence
+from pir_tf.runs import STAGES, RunDirectory
 
 NEEDS = {
     "gan": (),
@@ -55,7 +56,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
     require_weights(run.config, [stage for stage in asked if not run.is_done(stage)])
     waiting: Waiting | None = None
     for stage in asked:
-        done = compute.agree(run.config.compute, run.is_done(stage))
+        done = _agree(run, run.is_done(stage))
         if not compute.is_chief(run.config.compute):
             _follow(run, stage, done)
             continue
@@ -70,7 +71,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
             if stage not in TRAINING:  # there the others are in the middle of a step
                 _tell(run, _STOPPED)
             raise
-    _end_with_the_chief(compute.agree(run.config.compute, 0))
+    _end_with_the_chief(_agree(run, 0))
     if waiting:
         raise waiting
 
@@ -96,10 +97,14 @@ def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
     print(f"{stage}: {seconds:.0f} s", flush=True)
 
 
+def _agree(run: RunDirectory, value: int) -> int:
+    return replicas.agree(compute.strategy(run.config.compute), value)
+
+
 def _tell(run: RunDirectory, said: int) -> None:
     """Tells the other processes that this one, the chief, stops; one that is gone needn't know."""
     try:
-        compute.agree(run.config.compute, said)
+        _agree(run, said)
     except Exception as error:
         if not compute.says_that_one_is_gone(run.config.compute, error):
             raise
@@ -109,7 +114,8 @@ def _follow(run: RunDirectory, stage: str, done: int) -> None:
     """A stage in a process that is not the chief: it helps to train."""
     _end_with_the_chief(done)
     if not done and stage in TRAINING:
-        importlib.import_module(f"pir_tf.experiments.{stage}_stage").run(run)
+        with said_in_one_sentence(run.path / stage):
+            importlib.import_module(f"pir_tf.experiments.{stage}_stage").run(run)
     print(f"{stage}: the chief's", flush=True)
 
 

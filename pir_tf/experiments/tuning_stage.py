@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from pir_tf import checkpoints
+from pir_tf import checkpoints, replicas
 from pir_tf.anchored import ANCHORED_COLUMNS, AnchoredTuner, steps
 from pir_tf.compute import is_chief, strategy, use_fast_forms
 from pir_tf.config import decisive_fields
@@ -67,6 +67,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
         "estimator": digest(*estimator.get_weights()),
     }
     first = checkpoints.restore_latest(directory / "checkpoints", tuner.state(), made_by)
+    replicas.require_one_step(tuner.distribute_strategy, first, directory / "checkpoints")
     data = training_data(
         tuner,
         image_set,
@@ -111,6 +112,7 @@ def _run_anchored(run: RunDirectory) -> dict[str, Any]:
         "estimator": digest(*estimator.get_weights()),
     }
     first = checkpoints.restore_latest(run.file("tuning", "checkpoints"), tuner.state(), made_by)
+    replicas.require_one_step(tuner.distribute_strategy, first, run.file("tuning", "checkpoints"))
     with mixed(config.compute.precision, tuner.generator, *_inside(estimator)):
         _fit(run, tuner, steps(tuner, settings.batch_size), first, ANCHORED_COLUMNS, made_by)
     if is_chief(config.compute):

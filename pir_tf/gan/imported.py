@@ -11,9 +11,7 @@ It is called in inference mode always, in tuning too: its batch statistics stay 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from pir_tf.errors import InputError
 from pir_tf.gan.description import Description, describe
 from pir_tf.gan.signature import open_signature, signature_layer, write_saved_model
 from pir_tf.pretrained import one_line
-from pir_tf.runs import atomic, read_json, write_json
+from pir_tf.runs import atomic, atomic_folder, read_json, write_json
 
 OWN_NAME = "imported.keras"
 """A tuned Keras generator in its own form, with the inputs and the range that it came with."""
@@ -110,11 +108,8 @@ def save_imported(generator: keras.Model, description: Description, directory: P
             with atomic(directory / OWN_NAME) as beside:
                 core.save(beside)
     else:
-        beside = directory / f".generator.{os.getpid()}.partial"
-        shutil.rmtree(beside, ignore_errors=True)
-        write_saved_model(inner, beside)
-        shutil.rmtree(directory / "generator", ignore_errors=True)
-        os.replace(beside, directory / "generator")
+        with atomic_folder(directory / "generator") as beside:
+            write_saved_model(inner, beside)
     height, width = generator.output_shape[1:3]
     facts = {
         "class_names": list(description.class_names),

@@ -91,6 +91,7 @@ def train_acgan(
     compile_acgan(acgan, *rates, config.adam_beta_1, jit_compile=jit_compile)
     made_by = {**decisive_fields("gan", config), "seed": seed, "images": image_set.digest}
     first = checkpoints.restore_latest(directory / "checkpoints", acgan.state(), made_by)
+    replicas.require_one_step(acgan.distribute_strategy, first, directory / "checkpoints")
     measure = _MeasureAndSample(
         acgan, image_set, directory, every=config.sample_every, seed=derived_seed(seed, "samples")
     )

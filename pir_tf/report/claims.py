@@ -115,7 +115,7 @@ def _row(claim: Claim, finding: Finding, evidence: Evidence) -> Row:
         "reproduced_if": claim.reproduced,
         "partly_if": claim.partly,
         "command": _command(_suites(claim, rows, evidence), rows or evidence.rows, facts),
-        "commit": _several(fact.commit[:7] for fact in facts),
+        "commit": _several(fact.commit for fact in facts),
         "hardware": _several(fact.hardware for fact in facts),
         "seconds": _seconds(facts),
         "runs": len(rows),

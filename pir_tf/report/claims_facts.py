@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pir_tf.evaluation.channels import channel_means
+from pir_tf.provenance import commits
 from pir_tf.report.numbers import finite, gpus
 from pir_tf.report.tidy import channel_columns, read_rows
 from pir_tf.runs import STAGES, read_json
@@ -33,7 +34,7 @@ class Facts:
 
     Attributes:
         config: The flat config; empty where unknown.
-        commit: Of the package that ran it; empty where unknown.
+        commit: Of the package that ran it, the first letters, and of others that it went on with; empty where unknown.
         hardware: In words; empty where unknown.
         seconds: Of its own stages.
         gan: Name of a GAN that was trained for several runs, with its seconds.
@@ -74,7 +75,7 @@ def read_facts(directory: Path) -> Facts:
     seconds, gan = _times(directory)
     return Facts(
         config=config,
-        commit=about.get("commit") or "",
+        commit=commits(about, 7),
         hardware=_hardware(about.get("hardware") or {}),
         seconds=seconds,
         gan=gan,

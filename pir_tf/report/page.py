@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pir_tf.provenance import commits, versions
 from pir_tf.report import curves, numbers, pictures, pir_figures, sentences, style, tables
 from pir_tf.report.reading import RunFiles, read_run
 from pir_tf.runs import atomic
@@ -132,6 +133,8 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
     results = run.results
     return environment.get_template("report.html.j2").render(
         figures=shown,
+        commits=commits,
+        versions=versions,
         run=run,
         results=results,
         headline=sentences.headline(results),

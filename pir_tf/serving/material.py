@@ -12,7 +12,8 @@ from pir_tf.errors import InputError
 from pir_tf.estimator.model import KERAS_NAME, SAVED_MODEL_NAME, load_estimator
 from pir_tf.gan.saved import load_generator
 from pir_tf.pretrained import sha256
-from pir_tf.runs import provenance, read_json
+from pir_tf.provenance import provenance
+from pir_tf.runs import read_json
 
 STAGES = {"tuned": "tuning", "untuned": "gan"}
 """The stage whose generator it is."""
@@ -76,7 +77,7 @@ def _provenance(run: Path, which: str) -> dict[str, Any]:
         "generator": which,
         "generator_sha256": _digest(run / STAGES[which] / "generator.keras"),
         "pir": _measured(run),
-        "trained_by": {name: made.get(name) for name in ("command", "commit", "versions", "started")},
+        "trained_by": {name: made.get(name) for name in ("command", "commit", "versions", "started", "continued")},
         "exported_by": provenance(),
         "config": made["config"],
         "files": made.get("files"),

@@ -14,6 +14,22 @@ import pytest
 
 TRAINING = ("--gan.generator", "train", "--stages", "gan", "--gan.checkpoint-every", "2", "--data.count", "32")
 TRAINING += ("--gan.steps", "200", "--gan.decay-steps", "0")
+PROGRAM = ("-m", "pir_tf.experiments.run")
+UNREADABLE = """
+import errno, os, sys
+import numpy as np
+from pir_tf.experiments.run import main
+load = np.load
+
+def fails_at_the_newest(path, **options):
+    if os.path.basename(path) == NEWEST:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    return load(path, **options)
+
+np.load = fails_at_the_newest
+sys.exit(main(sys.argv[1:]))
+"""
+"""The same program on a machine that can't read the newest checkpoint."""
 PATIENCE = 240  # seconds, for busy machines
 
 
@@ -27,14 +43,14 @@ def free_ports(count):
     return ports
 
 
-def start(directory, index, ports, *words):
+def start(directory, index, ports, *words, program=PROGRAM):
     config = {
         "cluster": {"worker": [f"localhost:{port}" for port in ports]},
         "task": {"type": "worker", "index": index},
     }
     with open(directory.parent / f"process-{index}.log", "w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "pir_tf.experiments.run", "smoke", *words, "--run-dir", str(directory)],
+            [sys.executable, *program, "smoke", *words, "--run-dir", str(directory)],
             env={**os.environ, "TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": ""},
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -85,6 +101,22 @@ def test_a_late_process_a_killed_process_and_the_start_after_it(tmp_path):
 
 
 @pytest.mark.slow
+def test_when_one_machine_restores_another_step_all_processes_end(tmp_path):
+    directory = tmp_path / "run"
+    words = tuple("4" if word == "200" else word for word in TRAINING)
+    assert finished([start(directory, 0, free_ports(1), *words)]) == [0], said(directory, 0)
+    (directory / "gan" / "done.json").unlink()
+    before, after = sorted(path.name for path in directory.glob("gan/checkpoints/*"))
+    ports = free_ports(2)
+    unreadable = ("-c", UNREADABLE.replace("NEWEST", repr(after)))
+    both = [start(directory, 0, ports, *words), start(directory, 1, ports, *words, program=unreadable)]
+    assert finished(both) == [2, 2], said(directory, 0) + said(directory, 1)
+    assert "gave another step in another process than step 4 in the job's first process" in said(directory, 0)
+    assert "gave step 2 here and step 4 in the job's first process" in said(directory, 1)
+    assert sorted(path.name for path in directory.glob("gan/checkpoints/*")) == [before, after]
+
+
+@pytest.mark.slow
 def test_when_the_chief_waits_for_people_or_meets_an_error_the_others_end_with_it(tmp_path):
     answers = tmp_path / "answers.csv"
     words = ("--interactions.source", f"csv:{answers}", "--stages", "gan", "interactions", "estimator")
@@ -105,6 +137,15 @@ def test_when_the_chief_waits_for_people_or_meets_an_error_the_others_end_with_i
         assert other_says in said(tmp_path / "run", 1)
         answers.write_text(answers.read_text().replace(",,", ",1,2", 1))  # 2 of 1 liked it
     assert "positives" in said(tmp_path / "run", 0)
+
+
+def finished(processes):
+    try:
+        return [process.wait(timeout=PATIENCE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def newer(directory, reached):

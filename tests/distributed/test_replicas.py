@@ -1,5 +1,8 @@
 """What replicas share and what differs between them."""
 
+import re
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -113,3 +116,49 @@ def test_fast_forms_are_for_one_device_in_float32():
     assert not use_fast_forms(ComputeConfig(distribute="none", precision="mixed_bfloat16"))
     with pytest.raises(InputError, match="compute.kernels is fast with the distribution mirrored"):
         use_fast_forms(ComputeConfig(distribute="mirrored", kernels="fast"))
+
+
+@pytest.mark.parametrize(
+    ("is_chief", "mine", "chiefs", "differ", "said"),
+    [
+        (True, 6, 6, 0, None),
+        (False, 6, 6, 0, None),
+        (True, 6, 6, 1, "gave another step in another process than step 6 in the job's first process"),
+        (False, 6, 6, 1, "gave another step in another process than step 6 in the job's first process"),
+        (False, 4, 6, 1, "gave step 4 here and step 6 in the job's first process"),
+    ],
+)
+def test_all_processes_end_where_one_restored_another_step(is_chief, mine, chiefs, differ, said, monkeypatch, tmp_path):
+    given = []
+    answers = iter([(2.0 * chiefs, 2), (2.0 * differ, 2)])  # of two replicas here
+    monkeypatch.setattr(replicas, "is_multi_worker", lambda strategy: True)
+    monkeypatch.setattr(replicas, "is_chief", lambda strategy: is_chief)
+    monkeypatch.setattr(replicas, "_sum", lambda strategy, value: given.append(value) or next(answers))
+    if said is None:
+        replicas.require_one_step(None, mine, tmp_path)
+    else:
+        with pytest.raises(InputError, match=f"{said}, expected one step in all"):
+            replicas.require_one_step(None, mine, tmp_path)
+    assert given == [mine if is_chief else 0, int(mine != chiefs)]
+
+
+def test_one_process_asks_nobody(two_replicas, monkeypatch, tmp_path):
+    monkeypatch.delattr(replicas, "_sum")
+    for strategy in (tf.distribute.get_strategy(), two_replicas):
+        replicas.require_one_step(strategy, 7, tmp_path)
+        assert replicas.agree(strategy, 7) == 7
+
+
+def test_a_number_is_added_up_exactly(two_replicas):
+    assert replicas._sum(two_replicas, 123_456_789) == (246_913_578.0, 2)
+
+
+def test_whoever_restores_a_checkpoint_compares_its_step():
+    found = 0
+    for path in Path(replicas.__file__).parent.rglob("*.py"):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for line, after in zip(lines, lines[1:], strict=False):
+            if "checkpoints.restore_latest(" in line:
+                assert re.search(r"replicas\.require_one_step\(\w+\.distribute_strategy, first, ", after), path
+                found += 1
+    assert found == 4

@@ -1,6 +1,7 @@
 """Modules in TF-Hub's format as backbones: tracked, in inference mode, saved, and refused in one sentence."""
 
 import hashlib
+import os
 import shutil
 import time
 
@@ -92,7 +93,7 @@ def large_hub(tmp_path_factory):
 
 
 @pytest.mark.parametrize("trainable", ["all", "head"])
-def test_trained_saved_and_loaded(large_hub, few, trainable, tmp_path):
+def test_trained_saved_and_loaded(large_hub, few, trainable, tmp_path, monkeypatch):
     images, interactions = few
     settings = config(large_hub, image_size=96, trainable=trainable)
     estimator = train.fit_estimator(images, interactions, settings, seed=0)
@@ -101,7 +102,10 @@ def test_trained_saved_and_loaded(large_hub, few, trainable, tmp_path):
     changed = {name for name in first if not np.array_equal(first[name], last[name])}
     assert changed == ({"kernel", "bias", "scale"} if trainable == "all" else set())
 
+    synchronised = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synchronised.append(os.readlink(f"/proc/self/fd/{handle}")))
     path = model.save_estimator(estimator, tmp_path)
+    assert {"saved_model.pb", "variables.index", "variables"} <= {os.path.basename(name) for name in synchronised}
     assert path == tmp_path / "estimator" and [item.name for item in tmp_path.iterdir()] == ["estimator"]
     assert model.save_estimator(estimator, tmp_path) == path  # in place of the first
     loaded = model.load_estimator(path)

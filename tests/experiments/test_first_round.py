@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -65,6 +66,20 @@ def test_the_first_rounds_results_are_part_of_the_identity(tmp_path):
     assert set(first) == {"first_round"} and len(first["first_round"]) == 64
     write_json(path / "evaluation" / "results.json", {"pir_before_mean": 0.3})
     assert round_files(second(path)) != first
+
+
+def test_a_tuned_saved_model_is_copied_whole_and_onto_the_disk(tmp_path, monkeypatch):
+    first = FirstRound.of(second(finished(tmp_path / "one")))
+    (tmp_path / "one" / "tuning" / "generator" / "variables").mkdir(parents=True)
+    (tmp_path / "one" / "tuning" / "generator" / "variables" / "data").write_text("weights")
+    synchronised = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synchronised.append(os.readlink(f"/proc/self/fd/{handle}")))
+    (tmp_path / "two").mkdir()
+    for _ in range(2):  # the second in place of the first
+        first.copy_networks(tmp_path / "two")
+        assert [path.name for path in (tmp_path / "two").iterdir()] == ["generator"]
+        assert (tmp_path / "two" / "generator" / "variables" / "data").read_text() == "weights"
+    assert {"data", "variables", "two"} <= {os.path.basename(path) for path in synchronised}
 
 
 def test_what_is_no_run_is_refused(tmp_path):

@@ -26,6 +26,17 @@ def test_a_run_is_published_with_how_it_was_made(smoke, tmp_path):
     assert Image.open(folder / "pairs.png").size == (8 * 128 + 9 * 2, 4 * 128 + 5 * 2)
 
 
+def test_a_run_that_went_on_with_other_versions_names_them(tmp_path):
+    about = {"config": {"seed": 0}, "command": "x", "commit": "a1", "started": "now"}
+    about |= {"hardware": {"cores": 2, "machine": "x86_64"}, "versions": {"keras": "3.8", "scipy": "1.2"}}
+    about["continued"] = [{"commit": "b2", "versions": {"keras": "3.9", "scipy": "1.2"}}]
+    (tmp_path / "gan").mkdir()
+    (tmp_path / "gan" / "done.json").write_text('{"seconds": 1.0, "peak_memory_mb": 10}')
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    table = publish.facts_table(tmp_path)
+    assert "| commit | a1 then b2 |" in table and "| versions | keras 3.8 then 3.9, scipy 1.2 |" in table
+
+
 def test_an_unfinished_run_is_not_published(tmp_path, capsys):
     assert publish.main([str(tmp_path), str(tmp_path / "p")]) == 2
     assert "finished run" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """A SavedModel's signature as a model: its variables are the weights, and what is tuned goes back under the same signatures."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -49,10 +51,13 @@ def test_its_weights_are_the_saved_variables(module):
     assert np.abs(np.asarray(generator([z, one_hot])) - before).max() > 0.01
 
 
-def test_what_is_tuned_goes_back_under_the_same_signatures(module, tmp_path):
+def test_what_is_tuned_goes_back_under_the_same_signatures(module, tmp_path, monkeypatch):
     generator, description = import_generator(config("integer", module, **fields()), ())
     generator.trainable_variables[0].assign(generator.trainable_variables[0] * 0.5)
+    synchronised = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synchronised.append(os.readlink(f"/proc/self/fd/{handle}")))
     save_imported(generator, description, tmp_path, own=True)
+    assert {"saved_model.pb", "variables.index", "variables"} <= {os.path.basename(name) for name in synchronised}
     z, one_hot = latents()
     images = np.asarray(generator([z, one_hot]))
     assert np.array_equal(np.asarray(load_imported(tmp_path)([z, one_hot])), images)

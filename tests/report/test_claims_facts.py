@@ -35,7 +35,7 @@ def test_a_run_directory(tmp_path):
     write(tmp_path / "tuning" / "done.json", {"seconds": 2.5})
     facts = read_facts(tmp_path)
     assert (facts.commit, facts.hardware, facts.seconds, facts.gan) == (
-        "0123456789",
+        "0123456",
         "2 CPU cores (x86_64)",
         12.5,
         None,
@@ -52,6 +52,11 @@ def test_gpus_are_part_of_the_hardware(tmp_path):
     hardware = {**ABOUT["hardware"], "gpus": ["NVIDIA H100"]}
     write(tmp_path / "config.json", {**ABOUT, "hardware": hardware})
     assert read_facts(tmp_path).hardware == "2 CPU cores (x86_64), 1 GPU (NVIDIA H100)"
+
+
+def test_commits_that_a_run_went_on_with(tmp_path):
+    write(tmp_path / "config.json", {**ABOUT, "continued": [{"commit": "89abcdef01", "versions": {}}]})
+    assert read_facts(tmp_path).commit == "0123456 then 89abcde"
 
 
 def test_a_published_folder_has_them_under_base_names(tmp_path):

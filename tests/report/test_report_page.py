@@ -119,6 +119,15 @@ def test_page_of_a_gain(gain):
     assert ("div", {"class": "verdict gain"}) in page.tags
 
 
+def test_page_of_a_run_that_went_on_with_other_versions(tmp_path):
+    run = write_run(tmp_path)
+    about = json.loads((run / "config.json").read_text())
+    about["continued"] = [{"commit": "0a1b2c3", "versions": {"python": "3.11.9", "keras": "3.11.0"}}]
+    (run / "config.json").write_text(json.dumps(about))
+    text = read(write_report(run)).text
+    assert "commit unknown then 0a1b2c3" in text and "keras 3.10.0 then 3.11.0" in text and "python 3.11.9 " in text
+
+
 def test_page_before_anybody_has_judged(unmeasured):
     page = read(unmeasured)
     assert "not measured yet: nobody has reacted to the new images" in page.text
