@@ -10,6 +10,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 
 def pytest_collection_modifyitems(items):
+    # Files with slow tests first: the processes then end together.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
     if any("/distributed/" in item.nodeid for item in items):
         import tensorflow as tf
 
