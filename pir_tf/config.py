@@ -182,7 +182,8 @@ class ComputeConfig:
     deterministic: bool = True
     """Let two runs with one seed give equal weights (TensorFlow's deterministic operations)."""
     jit_compile: bool = False
-    """Compile training steps with XLA, whose random numbers differ: the same seed then gives other latents."""
+    """Compile training steps with XLA, whose random numbers differ: the same seed then gives other latents. Needs
+    `deterministic` false, with which alone Keras compiles."""
     kernels: Literal["auto", "stock", "fast"] = "auto"
     """Forms of the training passes: `stock` (Keras's layers), `fast` (algebraically equal, made for CPUs) or `auto` (fast
     on one device without a GPU, in float32)."""
@@ -199,6 +200,11 @@ class ComputeConfig:
         known = self.precision in ("float32", "mixed_bfloat16")
         require(known, "compute.precision", self.precision, f"float32 or mixed_bfloat16{reason}")
         require(self.kernels in ("auto", "stock", "fast"), "compute.kernels", self.kernels, "auto, stock or fast")
+        if self.jit_compile and self.deterministic:  # Keras would leave XLA out
+            raise InputError(
+                "compute.jit_compile is true while compute.deterministic is, expected one of them, since XLA doesn't promise the "
+                "latter: add --compute.no-deterministic, or leave --compute.jit-compile out."
+            )
 
 
 @dataclass(frozen=True)

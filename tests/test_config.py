@@ -266,6 +266,14 @@ def test_what_is_allowed(section, fields):
     assert {name: getattr(made, name) for name in fields} == fields
 
 
+def test_xla_and_determinism_exclude_each_other():
+    """Keras would silently not compile."""
+    with pytest.raises(
+        InputError, match="jit_compile is true while compute.deterministic is.*--compute.no-deterministic"
+    ):
+        ComputeConfig(jit_compile=True)
+
+
 # Seeds and the flat form
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.config import disable_op_determinism
 
 from pir_tf.config import ComputeConfig, EstimatorConfig
 from pir_tf.errors import InputError
@@ -65,7 +66,14 @@ def test_an_error_in_the_block_leaves_float32_too():
     assert computing(generator, "conv_1") == "float32"
 
 
+@pytest.fixture
+def indeterminate():
+    """Keras compiles nothing with XLA where operations are deterministic; TensorFlow has no public way back from that."""
+    disable_op_determinism()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("indeterminate")
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_tuning_steps_in_bfloat16_with_and_without_xla(jit_compile):
     """The gradient goes through the resize in the estimator; losses and weights stay finite float32."""
