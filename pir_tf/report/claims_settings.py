@@ -160,10 +160,12 @@ def _closer(evidence: Evidence, field: str, setting: str, mine: str, other: str)
         mean([s for s in (evidence.of(row).swd for row in side) if s is not None]) for side in zip(*pairs, strict=True)
     ]
     words = f"; sliced Wasserstein distance {swd[0]:.0f} against {swd[1]:.0f}" if None not in swd else ""
+    kids = [_mean(pairs, side, "kid_before") for side in (0, 1)]
+    digits = 1 if min(kids) >= 10 else 4  # its unit is that of the features
     return Finding(
         decide(value - half > 0, value > 0),
-        f"KID {_mean(pairs, 0, 'kid_before'):.4f} {mine}, {_mean(pairs, 1, 'kid_before'):.4f} {other}, difference "
-        f"{value:+.4f}{said((value - half, value + half), 4)}{words}",
+        f"KID {kids[0]:.{digits}f} {mine}, {kids[1]:.{digits}f} {other}, difference "
+        f"{value:+.{digits}f}{said((value - half, value + half), digits)}{words}",
         value,
         (value - half, value + half),
         len(pairs),
