@@ -217,3 +217,9 @@ def test_the_deviations_of_the_code_are_those_of_the_readme():
         for text in strings_and_comments(path):
             found |= tags(re.sub(r"D\d+ to\s+D\d+", "", text))
     assert found == set(listed)
+
+
+def test_no_two_test_files_have_one_name():
+    """Pytest imports them by their names."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert len(names) == len(set(names))
