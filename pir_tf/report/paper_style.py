@@ -159,6 +159,7 @@ def label_points(axes: Any, labels: Sequence[Label], *, size: float = style.SMAL
             va="center",
             fontsize=size,
             color=label.color,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},  # lines may run below
             arrowprops=arrow if max(across, up) > 2 * _POINT else None,
         )
 
