@@ -83,15 +83,16 @@ def test_the_tuner_with_the_pir_term_alone_and_with_the_others(two_replicas, foo
     assert_equal(*both(two_replicas, make, dataset(BATCH)))
 
 
-def test_the_anchored_tuner(two_replicas):
-    def make():
-        tuner = AnchoredTuner(
-            small_generator(), small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0
-        )
-        tuner.compile(keras.optimizers.SGD(1.0))
-        return tuner
+def anchored():
+    tuner = AnchoredTuner(
+        small_generator(), small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0
+    )
+    tuner.compile(keras.optimizers.SGD(1.0))
+    return tuner
 
-    assert_equal(*both(two_replicas, make, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(5)))
+
+def test_the_anchored_tuner(two_replicas):
+    assert_equal(*both(two_replicas, anchored, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(5)))
 
 
 @pytest.mark.parametrize("bins", [1, 10])
@@ -145,13 +146,6 @@ def test_a_replica_without_rows_and_batch_normalization(two_replicas):
 
 
 def test_the_anchored_tuner_and_the_estimator_where_a_replica_has_no_rows(two_replicas):
-    def tuner():
-        made = AnchoredTuner(
-            small_generator(), small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0
-        )
-        made.compile(keras.optimizers.SGD(1.0))
-        return made
-
     def estimator():
         image = keras.Input((8, 8, 3))
         convolved = layers.Conv2D(2, 3, strides=2, kernel_initializer=keras.initializers.GlorotUniform(7))(image)
@@ -160,7 +154,7 @@ def test_the_anchored_tuner_and_the_estimator_where_a_replica_has_no_rows(two_re
         made.compile(keras.optimizers.SGD(1.0))
         return made
 
-    assert_equal(*both(two_replicas, tuner, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(4)))
+    assert_equal(*both(two_replicas, anchored, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(4)))
     counts = np.array([[10, 3], [10, 5], [10, 2], [10, 9], [10, 1]])
     assert_equal(*both(two_replicas, estimator, tf.data.Dataset.from_tensor_slices((images_of(5)[0], counts)).batch(4)))
 
