@@ -12,9 +12,9 @@ COMMANDS = {
         "pir_tf.experiments.run",
         "one experiment, from data to report (the same as python -m pir_tf.experiments.run)",
     ),
-    "sweep": ("pir_tf.experiments.sweep", "the paper's evaluation, or parts of it: many experiments, a process each"),
-    "figures": ("pir_tf.experiments.figures", "the paper's figures and linear models over many experiments"),
-    "claims": ("pir_tf.experiments.claims", "every claim of the paper beside what was run, with a verdict"),
+    "sweep": ("pir_tf.paper.sweep", "the paper's evaluation, or parts of it: many experiments, a process each"),
+    "figures": ("pir_tf.paper.figures.command", "the paper's figures and linear models over many experiments"),
+    "claims": ("pir_tf.paper.claims.command", "every claim of the paper beside what was run, with a verdict"),
     "bench": ("pir_tf.experiments.bench", "how fast the networks' passes and the training steps are here"),
     "export": ("pir_tf.serving.export", "a run's generator as a version that TensorFlow Serving loads"),
 }

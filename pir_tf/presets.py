@@ -1,13 +1,12 @@
 """The three presets: `paper` as published, `laptop` and `smoke` where a CPU must depart from it.
 
-The README's table of the fields in which `laptop` departs is made from here (`python -m pir_tf.experiments.presets`).
+The README's table of the fields in which `laptop` departs is made from here (`python -m pir_tf.paper.presets`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from pir_tf.checks import require
 from pir_tf.config import (
     PRESETS,
     ComputeConfig,
@@ -19,6 +18,7 @@ from pir_tf.config import (
     InteractionsConfig,
     TuningConfig,
 )
+from pir_tf.config.checks import require
 
 
 def paper() -> ExperimentConfig:

@@ -29,6 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).with_name("helpers")))
+
 from forked import fork, import_everything
 from kill_seams import Seams
 

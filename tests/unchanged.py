@@ -1,8 +1,8 @@
 """What a change of the code's shape must not change: `python tests/unchanged.py --against COMMIT`.
 
-Records, for the work tree and for a commit, what a user gets: the results and the files of a smoke run and of a short laptop run, the signatures
-of an exported version, the paper's claims and the tables of its figures from the published runs, and every command's help. Prints what differs;
-the exit code is 1 where anything does. On one machine, equal code gives equal bytes.
+Records, for the work tree and for a commit, what a user gets: the results and the files of a smoke run and of a short laptop
+run, the signatures of an exported version, the paper's claims and the tables of its figures from the published runs, and every
+command's help. Prints what differs; the exit code is 1 where anything does. On one machine, equal code gives equal bytes.
 """
 
 import argparse
@@ -15,8 +15,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SHORT = """--interactions.images 120 --estimator.steps 40 --estimator.checkpoint-every 20 --estimator.quality-images 60 --tuning.steps 10
-    --tuning.checkpoint-every 10 --evaluation.images 60""".split()
+SHORT = """
+--interactions.images 120 --estimator.steps 40 --estimator.checkpoint-every 20 --estimator.quality-images 60
+--tuning.steps 10 --tuning.checkpoint-every 10 --evaluation.images 60
+""".split()
 COMMANDS = ("run", "sweep", "figures", "claims", "bench", "export")
 SIGNATURES = """
 import sys, tensorflow as tf
@@ -27,10 +29,18 @@ for name, signature in sorted(tf.saved_model.load(sys.argv[1]).signatures.items(
 
 def record(tree: Path, out: Path) -> None:
     """Writes what the code in `tree` gives, as text files in `out`."""
-    environment = {**os.environ, "PYTHONPATH": str(tree), "COLUMNS": "120", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "COLUMNS": "120",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
     def python(*words: str | Path) -> str:
-        done = subprocess.run([sys.executable, *map(str, words)], cwd=out, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, *map(str, words)], cwd=out, env=environment, capture_output=True, text=True
+        )
         if done.returncode:
             raise SystemExit(f"{tree}: {words}\n{done.stdout}\n{done.stderr}")
         return done.stdout
@@ -47,7 +57,9 @@ def record(tree: Path, out: Path) -> None:
             command("run", name, *words, "--run-dir", run)
             (out / f"{name}-results.json").write_text((run / "evaluation" / "results.json").read_text())
             found = sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
-            (out / f"{name}-files.txt").write_text("".join(f"{re.sub('events.out.*', 'events', name)}\n" for name in found))
+            (out / f"{name}-files.txt").write_text(
+                "".join(f"{re.sub('events.out.*', 'events', name)}\n" for name in found)
+            )
         command("export", Path(work, "smoke"), "--to", Path(work, "models"))
         (out / "signatures.txt").write_text(python("-c", SIGNATURES, Path(work, "models", "1")))
         published = ROOT / "experiments" / "laptop"
@@ -57,15 +69,27 @@ def record(tree: Path, out: Path) -> None:
             (out / path.name).write_bytes(path.read_bytes())
 
 
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file; none where it doesn't exist."""
+    return path.read_text().splitlines() if path.exists() else []
+
+
 def main() -> int:
     """Compares the work tree with a commit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", required=True, metavar="COMMIT")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="where both records stay; one of the commit that is there is used again")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="where both records stay, to use the old one again",
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         keep = (arguments.keep or Path(work)).resolve()
-        commit = subprocess.check_output(["git", "-C", ROOT, "rev-parse", "--short", arguments.against], text=True).strip()
+        commit = subprocess.check_output(
+            ["git", "-C", ROOT, "rev-parse", "--short", arguments.against], text=True
+        ).strip()
         old, new = keep / commit, keep / "work-tree"
         if not old.exists():
             tree = Path(work, "tree")
@@ -76,7 +100,9 @@ def main() -> int:
         record(ROOT, new)
         changed = False
         for name in sorted({path.name for folder in (old, new) for path in folder.iterdir()}):
-            before, after = ((folder / name).read_text().splitlines() if (folder / name).exists() else [] for folder in (old, new))
+            before, after = (
+                (folder / name).read_text().splitlines() if (folder / name).exists() else [] for folder in (old, new)
+            )
             lines = list(difflib.unified_diff(before, after, f"{commit}/{name}", f"work tree/{name}", lineterm="", n=1))
             print(f"{name}: {'equal' if not lines else f'{len(lines)} lines of difference'}")
             changed = changed or bool(lines)

@@ -18,7 +18,6 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
-from pir_tf import replicas
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.estimator import backbones
@@ -27,7 +26,8 @@ from pir_tf.estimator.hub import SavedModelLayer
 from pir_tf.images import FLOAT_OF_UINT8
 from pir_tf.images import to_float as images_as_float
 from pir_tf.pretrained import one_line
-from pir_tf.runs import atomic, atomic_folder
+from pir_tf.runs.directory import atomic, atomic_folder
+from pir_tf.training import replicas
 
 LOGITS = "logits"
 KERAS_NAME = "estimator.keras"

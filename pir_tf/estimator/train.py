@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pir_tf import checkpoints, replicas
 from pir_tf.config import EstimatorConfig, decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
@@ -33,7 +32,8 @@ from pir_tf.estimator.model import (
     to_float,
 )
 from pir_tf.interactions.records import Interactions
-from pir_tf.precision import mixed
+from pir_tf.training import checkpoints, replicas
+from pir_tf.training.precision import mixed
 
 FeatureMaker = Callable[[keras.Model, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 """From a backbone and uint8 images [n, h, w, 3] to its features of them, float32 [n, f], in inference mode."""

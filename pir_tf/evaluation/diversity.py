@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pir_tf.errors import InputError
-from pir_tf.evaluation.statistics import COLLAPSE_RATIO
+from pir_tf.statistics.effects import COLLAPSE_RATIO
 
 POWER_FACTORS = (0.0448, 0.2856, 0.3001)  # the first three of the five scales of MS-SSIM: 64 pixels hold no more
 FILTER_SIZE = 11

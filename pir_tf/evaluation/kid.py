@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pir_tf.evaluation.kid_statistic import LEAST_IMAGES, kid
-from pir_tf.interactions import vgg
+from pir_tf.objectives import vgg
 
 LAYER = "pool5"
 IMAGE_SIZE = 224

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pir_tf.evaluation.diversity import DiversityReport
-from pir_tf.evaluation.statistics import cohens_d, cohens_d_interval, pir_summary, verdict, welch_t
+from pir_tf.statistics.effects import cohens_d, cohens_d_interval, pir_summary, verdict, welch_t
 
 
 def compare(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from pir_tf.commands import fail
-from pir_tf.commit import package_commit
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parsed
+from pir_tf.runs.commit import package_commit
 
 PEER_CASE = "tuning step, InceptionV3 at 75, batch 32"
 """The step that a peer is compared with."""
@@ -62,10 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
         options = parsed(BenchOptions, sys.argv[1:] if arguments is None else arguments, prog="pir-tf bench")
         facts = bench(options)
         if options.json:
-            from pir_tf.refusals import said_in_one_sentence
-            from pir_tf.runs import write_json
+            from pir_tf.errors import explain_os_errors
+            from pir_tf.runs.directory import write_json
 
-            with said_in_one_sentence(options.json):
+            with explain_os_errors(options.json):
                 write_json(options.json, facts)
             print(f"Numbers: {options.json}")
     except InputError as error:
@@ -85,13 +85,13 @@ def bench(options: BenchOptions) -> dict[str, Any]:
     Raises:
         InputError: no case has such a name, or the peer can't be run.
     """
-    from pir_tf import compute
+    from pir_tf.training import devices
 
-    compute.import_quietly()
+    devices.import_quietly()
     from pir_tf.config import ComputeConfig
     from pir_tf.experiments import bench_cases
 
-    compute.configure(ComputeConfig(), seed=0)
+    devices.configure(ComputeConfig(), seed=0)
     chosen = [(name, build) for name, build in bench_cases.cases() if fnmatch.fnmatch(name, options.only)]
     if not chosen:
         names = "; ".join(name for name, _ in bench_cases.cases())

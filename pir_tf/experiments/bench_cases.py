@@ -19,7 +19,7 @@ from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.fast import FastDiscriminator, fast_generator
 from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.gan.train import optimizers
-from pir_tf.tuning import Tuner
+from pir_tf.tuning.tuner import Tuner
 
 CLASSES = 2
 ESTIMATORS = {

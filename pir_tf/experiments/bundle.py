@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pir_tf import compute, provenance
 from pir_tf.commands import fail
 from pir_tf.errors import InputError
 from pir_tf.report.numbers import gpus
-from pir_tf.runs import atomic, read_json
+from pir_tf.runs import provenance
+from pir_tf.runs.directory import atomic, read_json
+from pir_tf.training import devices
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def bundle(run: Path) -> None:
     """
     if not (run / "gan" / "done.json").exists():
         raise InputError(f"{run} has no finished stage gan: finish it with --stages gan --gan.generator train.")
-    compute.import_quietly()
+    devices.import_quietly()
     from pir_tf.gan.bundled import WEIGHTS, write_bundle
     from pir_tf.gan.sampling import draw_latents, generate
     from pir_tf.gan.saved import Networks
@@ -75,7 +76,7 @@ def card(run: Path, size: int) -> str:
     hardware = f"{machine['system']}, {machine['machine']}, {machine['cores']} cores, {gpus(machine) or 'no GPU'}"
     command = f"python -m pir_tf.experiments.run {fields['preset']} --stages gan --gan.generator train"
     command += f" --data.count {fields['data.count']} --gan.steps {fields['gan.steps']}"
-    measure = f"sliced Wasserstein distance to 500 real images (`pir_tf.gan.distance`), the smallest of {len(measured)}"
+    measure = f"sliced Wasserstein distance to 500 real images (`pir_tf.gan.swd`), the smallest of {len(measured)}"
     measure += (
         f" measures, one every {fields['gan.sample_every']} steps: {distance:.1f} (the first: {measured[0][0]:.1f})"
     )

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from pir_tf.errors import InputError
-from pir_tf.runs import RunDirectory, atomic
+from pir_tf.runs.directory import RunDirectory, atomic
 
 _LEFTOVER = re.compile(r"\..+-[0-9a-f]{64}\.[0-9a-f]+\.partial\.npz")
 _DAY = 24 * 60 * 60.0

@@ -20,7 +20,7 @@ import tyro
 from pir_tf.config import PRESETS, ExperimentConfig
 from pir_tf.errors import InputError
 from pir_tf.presets import preset
-from pir_tf.runs import STAGES
+from pir_tf.runs.directory import STAGES
 
 DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pir_tf.experiments.first_round import seed_of
 from pir_tf.experiments.interactions_stage import sample
 from pir_tf.experiments.people import answers_path
+from pir_tf.experiments.rounds import seed_of
 from pir_tf.gan.saved import load_generator
-from pir_tf.runs import RunDirectory, atomic
+from pir_tf.runs.directory import RunDirectory, atomic
 
 
 @dataclasses.dataclass(frozen=True)

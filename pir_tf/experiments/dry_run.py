@@ -156,9 +156,9 @@ def _estimator_flops(config: EstimatorConfig) -> float:
 
 def _convolution_rate() -> float:
     """Operations a second of one of the networks' own convolutions (3x3, 128 to 128 channels) here, the best of five."""
-    from pir_tf import compute
+    from pir_tf.training import devices
 
-    compute.import_quietly()
+    devices.import_quietly()
     import tensorflow as tf
 
     x, kernel = tf.ones((16, 32, 32, 128)), tf.ones((3, 3, 128, 128))

@@ -14,21 +14,21 @@ from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.diversity import Diversity, DiversityReport
 from pir_tf.evaluation.measure import compare, results
 from pir_tf.experiments.compared import Compared, compared_images
-from pir_tf.experiments.distance import measured_kid
 from pir_tf.experiments.estimator_stage import estimator_path, train, training_pir
-from pir_tf.experiments.first_round import FirstRound, round_results, seed_of
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import Shown
-from pir_tf.experiments.objective import scaling_of, target_filters, true_pir, unscaled_pir
+from pir_tf.experiments.measured_kid import measured_kid
 from pir_tf.experiments.parts import part
 from pir_tf.experiments.people import Waiting, answers, answers_digest, answers_path, image_ids
+from pir_tf.experiments.rounds import FirstRound, round_results, seed_of
+from pir_tf.experiments.truth import scaling_of, target_filters, true_pir, unscaled_pir
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import load_generator
 from pir_tf.images import to_float
 from pir_tf.interactions.records import Interactions
 from pir_tf.interactions.simulated import simulate
-from pir_tf.runs import RunDirectory, atomic, read_json, write_json
+from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
 
 PAIRS = 32
 """Latents that both generators draw from, for looking only (D15)."""

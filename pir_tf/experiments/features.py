@@ -15,7 +15,7 @@ import numpy as np
 
 from pir_tf.estimator.train import FeatureMaker, backbone_features
 from pir_tf.experiments.cache import Rows, cached, digest
-from pir_tf.runs import RunDirectory
+from pir_tf.runs.directory import RunDirectory
 
 
 def feature_maker(run: RunDirectory) -> FeatureMaker:

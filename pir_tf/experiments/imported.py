@@ -7,15 +7,15 @@ from typing import Any
 
 import keras
 
-from pir_tf.anchored import AnchoredTuner
-from pir_tf.compute import use_fast_forms
 from pir_tf.config import derived_seed
 from pir_tf.errors import InputError
-from pir_tf.gan.contract import check_contract
-from pir_tf.gan.description import Description
-from pir_tf.gan.imported import import_generator, imported_facts, save_imported
+from pir_tf.gan.imported.contract import check_contract
+from pir_tf.gan.imported.description import Description
+from pir_tf.gan.imported.generator import import_generator, imported_facts, save_imported
 from pir_tf.gan.saved import load_generator
-from pir_tf.runs import RunDirectory, write_json
+from pir_tf.runs.directory import RunDirectory, write_json
+from pir_tf.training.devices import use_fast_forms
+from pir_tf.tuning.anchored import AnchoredTuner
 
 
 def imported_in(run: RunDirectory) -> dict[str, Any] | None:

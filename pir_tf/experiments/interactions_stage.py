@@ -10,18 +10,18 @@ import keras
 import numpy as np
 
 from pir_tf.experiments.cache import cached, digest
-from pir_tf.experiments.first_round import FirstRound, round_number, seed_of
 from pir_tf.experiments.imported import imported_in
-from pir_tf.experiments.objective import unscaled_pir
 from pir_tf.experiments.people import answers, answers_digest, image_ids
 from pir_tf.experiments.progress import track
-from pir_tf.gan.imported import architecture_digest
+from pir_tf.experiments.rounds import FirstRound, round_number, seed_of
+from pir_tf.experiments.truth import unscaled_pir
+from pir_tf.gan.imported.generator import architecture_digest
 from pir_tf.gan.sampling import BATCH, draw_latents, generate_batches
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
-from pir_tf.interactions.scaling import Scaling
 from pir_tf.interactions.simulated import simulate
-from pir_tf.runs import RunDirectory, atomic
+from pir_tf.objectives.scaling import Scaling
+from pir_tf.runs.directory import RunDirectory, atomic
 
 
 @dataclasses.dataclass(frozen=True)

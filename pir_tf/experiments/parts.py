@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import keras
 
-from pir_tf.runs import RunDirectory, write_json
+from pir_tf.runs.directory import RunDirectory, write_json
 
 START_UP = "start-up.json"
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from pir_tf.errors import InputError
 from pir_tf.images import save_png
-from pir_tf.interactions.ratings_csv import Ratings, is_unfilled, read_ratings, write_template
-from pir_tf.runs import RunDirectory, read_json, write_json
+from pir_tf.interactions.ratings import Ratings, is_unfilled, read_ratings, write_template
+from pir_tf.runs.directory import RunDirectory, read_json, write_json
 
 
 class Waiting(Exception):

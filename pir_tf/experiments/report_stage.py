@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pir_tf.report.page import write_report
-from pir_tf.runs import RunDirectory
+from pir_tf.runs.directory import RunDirectory
 
 
 def run(run: RunDirectory) -> dict[str, Any]:

@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from pir_tf.cluster import read_cluster
 from pir_tf.commands import fail, use_one_blas_thread
 from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import Options, parse, public_command, resume_command
-from pir_tf.runs import RunDirectory, read_json
+from pir_tf.runs.directory import RunDirectory, read_json
+from pir_tf.training.cluster import read_cluster
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,13 +54,13 @@ def _run(options: Options, arguments: list[str]) -> int:
         )
     path = options.run_dir or _run_that_waits(config) or _default_directory(config)
     print("Resume with:", resume_command(arguments, path), flush=True)
-    from pir_tf import compute
+    from pir_tf.training import devices
 
-    compute.import_quietly()
+    devices.import_quietly()
     # Before anything else runs in TensorFlow, as processes of one job have to meet.
-    compute.configure(config.compute, seed=config.seed)
-    from pir_tf.experiments.files import named_files
-    from pir_tf.experiments.first_round import require_same, round_files
+    devices.configure(config.compute, seed=config.seed)
+    from pir_tf.experiments.rounds import require_same, round_files
+    from pir_tf.experiments.weights import named_files
 
     files = {**named_files(config), **round_files(config)}
     require_same(config, files)
@@ -71,24 +71,24 @@ def _run(options: Options, arguments: list[str]) -> int:
         files=files,
         command=public_command(arguments),
         cache=Path(cache) if cache else None,
-        chief=compute.is_chief(config.compute),
+        chief=devices.is_chief(config.compute),
     )
     from pir_tf.experiments.parts import note_start_up
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages
 
-    if compute.is_chief(config.compute):
+    if devices.is_chief(config.compute):
         note_start_up(run)
     try:
         run_stages(run, options.stages)
-        if compute.is_chief(config.compute):
+        if devices.is_chief(config.compute):
             _show_result(run)
     except Waiting as waiting:
-        if compute.is_chief(config.compute):
+        if devices.is_chief(config.compute):
             _show_result(run)
         print(f"\nWaiting for people. {waiting}")
     except Exception as error:
-        if not compute.says_that_one_is_gone(config.compute, error):
+        if not devices.says_that_one_is_gone(config.compute, error):
             raise
         tasks = {f"{kind} {index}" for kind, index in re.findall(r"job:(\w+)/replica:\d+/task:(\d+)", str(error))}
         named = ", ".join(sorted(tasks - {cluster.task})) or str(error).strip().splitlines()[0][:200]

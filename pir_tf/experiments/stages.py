@@ -13,12 +13,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from pir_tf import compute, replicas
-from pir_tf.errors import InputError
-from pir_tf.experiments.files import require_weights
+from pir_tf.errors import InputError, explain_os_errors
 from pir_tf.experiments.people import Waiting, require_unchanged
-from pir_tf.refusals import said_in_one_sentence
-from pir_tf.runs import STAGES, RunDirectory
+from pir_tf.experiments.weights import require_weights
+from pir_tf.runs.directory import STAGES, RunDirectory
+from pir_tf.training import devices, replicas
 
 NEEDS = {
     "gan": (),
@@ -57,7 +56,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
     waiting: Waiting | None = None
     for stage in asked:
         done = _agree(run, run.is_done(stage))
-        if not compute.is_chief(run.config.compute):
+        if not devices.is_chief(run.config.compute):
             _follow(run, stage, done)
             continue
         try:
@@ -88,7 +87,7 @@ def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
     start = time.monotonic()
     run.parts.clear()
     module = importlib.import_module(f"pir_tf.experiments.{stage}_stage")
-    with said_in_one_sentence(run.path / stage):
+    with explain_os_errors(run.path / stage):
         facts = module.run(run)
         seconds = round(time.monotonic() - start, 2)
         if keep:
@@ -98,7 +97,7 @@ def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
 
 
 def _agree(run: RunDirectory, value: int) -> int:
-    return replicas.agree(compute.strategy(run.config.compute), value)
+    return replicas.agree(devices.strategy(run.config.compute), value)
 
 
 def _tell(run: RunDirectory, said: int) -> None:
@@ -106,7 +105,7 @@ def _tell(run: RunDirectory, said: int) -> None:
     try:
         _agree(run, said)
     except Exception as error:
-        if not compute.says_that_one_is_gone(run.config.compute, error):
+        if not devices.says_that_one_is_gone(run.config.compute, error):
             raise
 
 
@@ -114,7 +113,7 @@ def _follow(run: RunDirectory, stage: str, done: int) -> None:
     """A stage in a process that is not the chief: it helps to train."""
     _end_with_the_chief(done)
     if not done and stage in TRAINING:
-        with said_in_one_sentence(run.path / stage):
+        with explain_os_errors(run.path / stage):
             importlib.import_module(f"pir_tf.experiments.{stage}_stage").run(run)
     print(f"{stage}: the chief's", flush=True)
 

@@ -6,28 +6,28 @@ from typing import Any
 
 import keras
 
-from pir_tf import checkpoints, replicas
-from pir_tf.anchored import ANCHORED_COLUMNS, AnchoredTuner, steps
-from pir_tf.compute import is_chief, strategy, use_fast_forms
 from pir_tf.config import decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator.model import is_stock, load_estimator, network_of
 from pir_tf.experiments.cache import digest
 from pir_tf.experiments.estimator_stage import estimator_path
-from pir_tf.experiments.first_round import seed_of
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import anchored_tuner, imported_in, save_tuned
-from pir_tf.experiments.objective import true_pir
 from pir_tf.experiments.parts import TimeFirstStep, part
 from pir_tf.experiments.progress import ProgressBar
+from pir_tf.experiments.rounds import seed_of
+from pir_tf.experiments.truth import true_pir
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import TERMS, compile_acgan, log_columns, optimizers, training_data
-from pir_tf.history import HistoryCSV, StopOnNonFinite
 from pir_tf.objective_names import is_vgg
-from pir_tf.precision import mixed
-from pir_tf.runs import RunDirectory
-from pir_tf.tuning import GRADIENT_COLUMNS, LogGradientNorms, SampleTruePIR, Tuner
+from pir_tf.runs.directory import RunDirectory
+from pir_tf.training import checkpoints, replicas
+from pir_tf.training.devices import is_chief, strategy, use_fast_forms
+from pir_tf.training.history import HistoryCSV, StopOnNonFinite
+from pir_tf.training.precision import mixed
+from pir_tf.tuning.anchored import ANCHORED_COLUMNS, AnchoredTuner, steps
+from pir_tf.tuning.tuner import GRADIENT_COLUMNS, LogGradientNorms, SampleTruePIR, Tuner
 
 COLUMNS = (*TERMS, "L_PIR", "discriminator_loss", "generator_loss", *GRADIENT_COLUMNS, "true_pir")
 DISPLAY_IMAGES = 200
@@ -39,7 +39,7 @@ DISPLAY_IMAGES_VGG = 32
 def run(run: RunDirectory) -> dict[str, Any]:
     """Writes `tuning/generator.keras`, `tuning/discriminator.keras`, `tuning/history.csv` and checkpoints.
 
-    An imported generator has no discriminator; see `pir_tf.anchored`.
+    An imported generator has no discriminator; see `pir_tf.tuning.anchored`.
     """
     config, settings = run.config, run.config.tuning
     if imported_in(run):

@@ -8,8 +8,8 @@ statistics and discards the new state (`stateless_call`, deviation D18).
 
 Latents and classes of a step are functions of (seed, step), dropout masks of (their layer's seed, step), so that a resumed
 run repeats an unbroken one. Under a strategy of `tf.distribute` a step does the same on its replicas together
-(`pir_tf.replicas`): they share one batch of latents and of real images, and only dropout masks differ.
-The tuner (`pir_tf.tuning`) is this class with one more term in `generator_terms`.
+(`pir_tf.training.replicas`): they share one batch of latents and of real images, and only dropout masks differ.
+The tuner (`pir_tf.tuning.tuner`) is this class with one more term in `generator_terms`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import functools
 import keras
 import tensorflow as tf
 
-from pir_tf import replicas
-from pir_tf.checkpoints import random_states
 from pir_tf.gan import losses
 from pir_tf.gan.fast import FastDiscriminator, fast_generator
+from pir_tf.training import replicas
+from pir_tf.training.checkpoints import random_states
 
 
 def draw(

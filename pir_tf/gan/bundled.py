@@ -11,12 +11,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from pir_tf.checkpoints import DAMAGE
 from pir_tf.data.landscapes import CLASS_NAMES
 from pir_tf.errors import InputError
 from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.gan.saved import Networks
-from pir_tf.runs import atomic
+from pir_tf.runs.directory import atomic
+from pir_tf.training.checkpoints import DAMAGE
 
 WEIGHTS = Path(__file__).parent / "weights" / "landscapes.npz"
 

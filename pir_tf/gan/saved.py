@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 
 from pir_tf.errors import InputError
-from pir_tf.gan.imported import imported_facts, load_imported
+from pir_tf.gan.imported.generator import imported_facts, load_imported
 from pir_tf.gan.networks import with_tanh, without_tanh
-from pir_tf.runs import atomic, read_json, write_json
+from pir_tf.runs.directory import atomic, read_json, write_json
 
 
 @dataclass(frozen=True)

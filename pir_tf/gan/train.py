@@ -11,15 +11,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pir_tf import checkpoints, replicas
 from pir_tf.config import GanConfig, decisive_fields, derived_seed
 from pir_tf.data.sources import ImageSet, batches
 from pir_tf.gan.acgan import ACGAN
-from pir_tf.gan.distance import sliced_wasserstein
 from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.gan.sampling import draw_latents, generate
-from pir_tf.history import HistoryCSV, StopOnNonFinite, is_due
+from pir_tf.gan.swd import sliced_wasserstein
 from pir_tf.images import grid, save_png
+from pir_tf.training import checkpoints, replicas
+from pir_tf.training.history import HistoryCSV, StopOnNonFinite, is_due
 
 DISTANCE_IMAGES = 500
 TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pir_tf.errors import InputError
-from pir_tf.runs import synchronise_directory
+from pir_tf.runs.directory import synchronise_directory
 
 COLUMNS = ("image_id", "class_index", "impressions", "positives", "round")
 LARGEST = 2**53  # the last whole number up to which float64, and so `pir`, is exact

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from pir_tf.provenance import commits, versions
 from pir_tf.report import curves, numbers, pictures, pir_figures, sentences, style, tables
 from pir_tf.report.reading import RunFiles, read_run
-from pir_tf.runs import atomic
+from pir_tf.runs.directory import atomic
+from pir_tf.runs.provenance import commits, versions
 
 
 @dataclasses.dataclass(frozen=True)

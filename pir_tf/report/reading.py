@@ -13,7 +13,7 @@ import pandas as pd
 from pir_tf.errors import InputError
 from pir_tf.report.numbers import finite
 from pir_tf.report.tables import STAGES
-from pir_tf.runs import read_json
+from pir_tf.runs.directory import read_json
 
 
 @dataclasses.dataclass(frozen=True)

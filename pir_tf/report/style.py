@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pir_tf.runs import atomic
+from pir_tf.runs.directory import atomic
 
 WIDTH = 4.2
 DPI = 220

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from pir_tf.commands import Parser, exit_code
 from pir_tf.errors import InputError
-from pir_tf.runs import write_json
+from pir_tf.runs.directory import write_json
 
 if TYPE_CHECKING:
-    from pir_tf.serving.material import Material
+    from pir_tf.serving.from_run import Material
 
 DESCRIPTION = """Writes the next version of a model for TensorFlow Serving: MODELS/NAME/1, MODELS/NAME/2 and so on.
 
@@ -44,9 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from pir_tf import compute
+    from pir_tf.training import devices
 
-    compute.import_quietly()
+    devices.import_quietly()
     version = export_run(
         options.run,
         options.to,
@@ -74,7 +74,7 @@ def export_run(run: Path, to: Path, *, which: str = "tuned", half: bool = False,
         InputError: the run lacks something, or the folder can't be used.
         RuntimeError: the version failed its check, and is gone.
     """
-    from pir_tf.serving.material import Material
+    from pir_tf.serving.from_run import Material
     from pir_tf.serving.versions import publish, unfinished_version
 
     material = Material.load(run, which, score=score)
@@ -103,7 +103,7 @@ def write_version(material: Material, folder: Path, name: str, *, half: bool, an
     import tensorflow as tf
 
     from pir_tf.pretrained import one_line
-    from pir_tf.serving.answers import answers_of, halve, requests_of, save_answers
+    from pir_tf.serving.expected import answers_of, halve, requests_of, save_answers
     from pir_tf.serving.signatures import Endpoints
     from pir_tf.serving.warmup import write_warmup
 

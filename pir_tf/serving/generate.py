@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pir_tf.commands import Parser, exit_code, fail
 from pir_tf.errors import InputError
-from pir_tf.runs import atomic
+from pir_tf.runs.directory import atomic
 from pir_tf.serving.canary import label_for
 from pir_tf.serving.client import connect
 from pir_tf.serving.retries import ServingError

@@ -22,9 +22,9 @@ import tensorflow as tf
 
 from pir_tf.estimator.model import to_float
 from pir_tf.gan.fast import fast_generator
+from pir_tf.serving.frozen_weights import Stored
 from pir_tf.serving.latents import latents_of
 from pir_tf.serving.refusals import checked_classes, checked_latents, checked_png, checked_rows
-from pir_tf.serving.stored import Stored
 
 
 class Endpoints(tf.Module):

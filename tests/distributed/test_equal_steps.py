@@ -7,10 +7,10 @@ import tensorflow as tf
 from keras import layers
 from small_networks import images_of, small_discriminator, small_estimator, small_generator
 
-from pir_tf.anchored import AnchoredTuner
 from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan.acgan import ACGAN
-from pir_tf.tuning import Tuner
+from pir_tf.tuning.anchored import AnchoredTuner
+from pir_tf.tuning.tuner import Tuner
 
 BATCH = 6
 TERMS = {

@@ -10,7 +10,7 @@ import pytest
 from pir_tf.errors import InputError
 from pir_tf.experiments.cache import Rows, cached, digest
 from pir_tf.presets import smoke
-from pir_tf.runs import RunDirectory, said_in_one_sentence
+from pir_tf.runs.directory import RunDirectory, explain_os_errors
 
 
 class Maker:
@@ -111,7 +111,7 @@ def test_what_the_cache_refuses_is_said_with_its_own_path_and_variable(run, tmp_
         (tmp_path / "cache").write_text("a file")
         if trouble == "a file":
             run.cache = tmp_path / "cache"
-    with pytest.raises(InputError) as refused, said_in_one_sentence(run.path / "interactions"):
+    with pytest.raises(InputError) as refused, explain_os_errors(run.path / "interactions"):
         cached(run, "thing", {"x": 1}, make)
     said = str(refused.value)
     assert f"PIR_TF_CACHE names {run.cache}, which can't be written" in said and "interactions" not in said

@@ -11,7 +11,7 @@ from pir_tf.experiments import evaluation_stage
 from pir_tf.experiments.compared import Compared, compared_images
 from pir_tf.experiments.people import Waiting
 from pir_tf.presets import smoke
-from pir_tf.runs import RunDirectory
+from pir_tf.runs.directory import RunDirectory
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pir_tf.estimator.train import backbone_features, fit_estimator
 from pir_tf.experiments import features
 from pir_tf.interactions.simulated import simulate
 from pir_tf.presets import smoke
-from pir_tf.runs import RunDirectory
+from pir_tf.runs.directory import RunDirectory
 
 HEAD = EstimatorConfig(
     weights="none", layer="mixed0", image_size=75, trainable="head", steps=2, batch_size=8, bins=4, checkpoint_every=1

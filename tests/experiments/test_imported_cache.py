@@ -6,11 +6,11 @@ import pytest
 from keras import layers
 
 from pir_tf.experiments.interactions_stage import sample
-from pir_tf.gan.description import Description
-from pir_tf.gan.imported import load_imported, save_imported, wrap
-from pir_tf.gan.signature import open_signature
+from pir_tf.gan.imported.description import Description
+from pir_tf.gan.imported.generator import load_imported, save_imported, wrap
+from pir_tf.gan.imported.signature import open_signature
 from pir_tf.presets import smoke
-from pir_tf.runs import RunDirectory
+from pir_tf.runs.directory import RunDirectory
 
 
 def core_with(slope):

@@ -16,14 +16,14 @@ from keras import layers
 from pir_tf.config import DataConfig, EvaluationConfig, ExperimentConfig, GanConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import public_command
-from pir_tf.experiments.files import named_files
 from pir_tf.experiments.imported import imported_in
-from pir_tf.experiments.publish import publish
 from pir_tf.experiments.stages import run_stages
+from pir_tf.experiments.weights import named_files
 from pir_tf.gan.sampling import generate
 from pir_tf.gan.saved import load_generator
+from pir_tf.paper.publish import publish
 from pir_tf.presets import smoke
-from pir_tf.runs import STAGES, RunDirectory
+from pir_tf.runs.directory import STAGES, RunDirectory
 
 HEIGHT, WIDTH, LATENT = 20, 28, 10
 NAMES = ("day", "night", "dusk")

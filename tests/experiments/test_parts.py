@@ -6,7 +6,7 @@ import pytest
 
 from pir_tf.experiments.parts import START_UP, TimeFirstStep, note_start_up, part
 from pir_tf.presets import smoke
-from pir_tf.runs import RunDirectory, read_json
+from pir_tf.runs.directory import RunDirectory, read_json
 
 
 @pytest.fixture

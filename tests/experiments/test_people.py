@@ -11,17 +11,10 @@ from commands import QUICK, command
 
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
-from pir_tf.experiments.people import (
-    Waiting,
-    answers,
-    answers_digest,
-    image_ids,
-    require_unchanged,
-    run_directory_of,
-)
-from pir_tf.interactions.ratings_csv import write_template
+from pir_tf.experiments.people import Waiting, answers, answers_digest, image_ids, require_unchanged, run_directory_of
+from pir_tf.interactions.ratings import write_template
 from pir_tf.presets import smoke
-from pir_tf.runs import RunDirectory
+from pir_tf.runs.directory import RunDirectory
 
 
 def pictures(count=4):

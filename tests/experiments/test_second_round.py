@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from commands import QUICK, command
 
-from pir_tf.evaluation.statistics import cohens_d
+from pir_tf.statistics.effects import cohens_d
 
 HEAD = (
     "--estimator.backbone inception_v3 --estimator.weights none --estimator.layer mixed2 --estimator.image-size 75 "

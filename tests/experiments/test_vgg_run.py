@@ -9,9 +9,9 @@ from commands import ENVIRONMENT, QUICK, command
 
 from pir_tf.config import derived_seed
 from pir_tf.evaluation.measure import compare
-from pir_tf.interactions import vgg
-from pir_tf.interactions.scaling import Scaling
 from pir_tf.objective_names import parse_vgg
+from pir_tf.objectives import vgg
+from pir_tf.objectives.scaling import Scaling
 
 WORDS = ["smoke", "--interactions.vgg-weights", "none", "--interactions.vgg-image-size", 32]
 

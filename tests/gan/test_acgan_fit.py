@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 import pir_tf
-from pir_tf import checkpoints
 from pir_tf.gan.acgan import ACGAN, OptimizerPair
 from pir_tf.gan.train import optimizers
+from pir_tf.training import checkpoints
 
 REPOSITORY = Path(pir_tf.__file__).parents[1]
 

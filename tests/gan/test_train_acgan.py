@@ -11,12 +11,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pir_tf import checkpoints
 from pir_tf.config import GanConfig
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
 from pir_tf.gan import networks, train
 from pir_tf.gan.train import build_acgan, train_acgan
+from pir_tf.training import checkpoints
 
 # Five rows of one step, and a measure after 2 and 4.
 CONFIG = GanConfig(

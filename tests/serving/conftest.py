@@ -30,6 +30,6 @@ def endpoints(version):
 @pytest.fixture(scope="session")
 def material(run):
     """The Keras models that the version came from."""
-    from pir_tf.serving.material import Material
+    from pir_tf.serving.from_run import Material
 
     return Material.load(run, "tuned", score=True)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from pir_tf.gan.sampling import generate
-from pir_tf.serving.answers import answers_of
+from pir_tf.serving.expected import answers_of
 from pir_tf.serving.warmup import FILE, prediction_log
 
 SOURCE = Path(__file__).with_name("c_api") / "serve.c"

@@ -18,9 +18,9 @@ from run_to_export import RESULTS
 import pir_tf
 from pir_tf import cli
 from pir_tf.serving import check
-from pir_tf.serving.answers import answers_of, save_answers
+from pir_tf.serving.expected import answers_of, save_answers
 from pir_tf.serving.export import check_version, export_run, main, write_version
-from pir_tf.serving.material import Material
+from pir_tf.serving.from_run import Material
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pir_tf.__file__).parents[1])}
 

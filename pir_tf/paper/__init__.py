@@ -1,0 +1,1 @@
+"""The paper's evaluation over many runs: suites, sweeps, figures, claims."""

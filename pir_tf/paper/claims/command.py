@@ -1,0 +1,109 @@
+"""`pir-tf claims RUNS...`: every claim of the paper beside what was run, with a verdict in a word (2 to 5, A, B, C).
+
+Everything comes from files that runs have written; no network is loaded, and no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pir_tf.commands import Parser, exit_code
+from pir_tf.errors import InputError
+from pir_tf.runs.directory import atomic, write_json
+
+if TYPE_CHECKING:
+    from pir_tf.paper.rows import Row
+
+DESCRIPTION = """Judges every claim of the paper by the experiments in RUNS: its number, ours with the interval, a verdict.
+
+RUNS are run directories, sweeps, or published folders (config.json and results.json). Verdicts come from rules alone, which
+claims.md states; a claim without experiments is "not run", with the reason."""
+
+TABLE, NUMBERS, PAGE = "claims.csv", "claims.json", "claims.md"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line.
+
+    Returns:
+        0, or 2 for a user's mistake.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    return exit_code(lambda: _claims(_parse(words)), "another place with --to")
+
+
+def _claims(options: argparse.Namespace) -> None:
+    try:
+        print(make(options.runs, to=options.to, readme=options.readme), flush=True)
+    except BrokenPipeError:
+        # The reader has seen enough; what was to be written is written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = None) -> str:
+    """Judges the claims and writes what was asked for.
+
+    Args:
+        runs: Run directories, sweeps or published folders.
+        to: Where `claims.csv`, `claims.json` and `claims.md` go; made when absent, its files of these names replaced.
+        readme: A file with the marks of `claims_table` in it, between which the table goes.
+
+    Returns:
+        The table for the terminal.
+
+    Raises:
+        InputError: A path holds no experiment, or the readme lacks the marks.
+        OSError: A place can't be written.
+    """
+    from pir_tf.paper.claims.judge import COLUMNS, counted, evidence_of, judge
+    from pir_tf.paper.claims.table import as_text, block, page, write_into
+    from pir_tf.paper.collect import collect
+    from pir_tf.paper.rows import write_rows
+
+    found = collect(runs)
+    rows = judge(evidence_of(found, _suites(found.rows)))
+    # Directories are no part of a published result.
+    names = [run.resolve().name for run in runs]
+    command = " ".join(["pir-tf claims", *names])
+    if readme:
+        write_into(readme, block(rows, command))
+    if to:
+        to.mkdir(parents=True, exist_ok=True)
+        write_rows(to / TABLE, rows, tuple(COLUMNS))
+        about = {"runs": names, "experiments": len(found.rows), "verdicts": counted(rows), "notes": found.notes}
+        write_json(to / NUMBERS, {**about, "claims": rows})
+        with atomic(to / PAGE) as beside:
+            beside.write_text(page(rows, command, found.notes), encoding="utf-8")
+    return as_text(rows, shutil.get_terminal_size().columns)
+
+
+def _suites(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
+    """The suites that have an experiment of a name, at the sizes of these."""
+    from pir_tf.paper.suites import experiments
+    from pir_tf.paper.suites_sizes import SIZES, Weights
+
+    sizes = sorted({row["preset"] for row in rows} & SIZES.keys())
+    return {one.name: own for size in sizes for one, own in experiments(["paper"], size, Weights()).items()}
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="pir-tf claims", description=DESCRIPTION, formatter_class=raw)
+    add = parser.add_argument
+    add("runs", nargs="*", type=Path, metavar="RUNS", help="run directories, sweeps or published folders")
+    add("--to", type=Path, metavar="DIR", help=f"also write {TABLE}, {NUMBERS} and {PAGE} there")
+    add("--readme", type=Path, metavar="FILE", help="also write the table between the marks in FILE")
+    options = parser.parse_args(arguments)
+    if not options.runs:
+        raise InputError("No runs were given, expected run directories, sweeps or published folders: name one or more.")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

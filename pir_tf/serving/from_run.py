@@ -1,0 +1,99 @@
+"""What of a run goes into an export: a generator, its classes, the estimator, and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from pir_tf.errors import InputError
+from pir_tf.estimator.model import KERAS_NAME, SAVED_MODEL_NAME, load_estimator
+from pir_tf.gan.saved import load_generator
+from pir_tf.pretrained import sha256
+from pir_tf.runs.directory import read_json
+from pir_tf.runs.provenance import provenance
+
+STAGES = {"tuned": "tuning", "untuned": "gan"}
+"""The stage whose generator it is."""
+MEASURED = ("cohens_d", "p_value", "alpha", "significant", "verdict", "source", "objective")
+"""Of `results.json`, beside the means and the gain."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is exported of a run, and what `provenance.json` says of it."""
+
+    generator: keras.Model
+    class_names: tuple[str, ...]
+    estimator: keras.Model | None
+    provenance: dict[str, Any]
+
+    @classmethod
+    def load(cls, run: Path, which: str, *, score: bool) -> Material:
+        """Reads a run directory.
+
+        Args:
+            run: the directory.
+            which: "tuned" or "untuned".
+            score: take the estimator, where the run has one.
+
+        Raises:
+            InputError: it is no run, or the stage that writes the generator hasn't finished.
+        """
+        if not (run / "config.json").is_file():
+            raise InputError(f"{run} has no config.json, expected the directory of a run: name one.")
+        folder = run / STAGES[which]
+        if not (folder / "done.json").exists():
+            others = [name for name, stage in STAGES.items() if (run / stage / "done.json").exists()]
+            choose = f", or choose --generator {others[0]}" if others else ""
+            raise InputError(
+                f"{run} has no finished stage {folder.name}, which writes the {which} generator: finish the run{choose}."
+            )
+        if not (folder / "generator.json").is_file():
+            raise InputError(f"{folder / 'generator.json'} is missing, expected what the stage wrote: restore it.")
+        names = tuple(read_json(folder / "generator.json")["class_names"])
+        if any("\n" in name for name in names):
+            raise InputError(f"The classes {names} have line breaks in them, expected names of one line: rename them.")
+        estimator = _estimator_of(run) if score else None
+        about = _provenance(run, which)
+        about["estimator_sha256"] = _digest(estimator) if estimator else None
+        return cls(load_generator(folder), names, load_estimator(estimator) if estimator else None, about)
+
+
+def _estimator_of(run: Path) -> Path | None:
+    """The finished estimator: a `.keras` file, or with a TF-Hub backbone a SavedModel."""
+    if not (run / "estimator" / "done.json").exists():
+        return None
+    stock = run / "estimator" / KERAS_NAME
+    return stock if stock.exists() else run / "estimator" / SAVED_MODEL_NAME
+
+
+def _provenance(run: Path, which: str) -> dict[str, Any]:
+    made = read_json(run / "config.json")
+    return {
+        "run": run.resolve().name,
+        "generator": which,
+        "generator_sha256": _digest(run / STAGES[which] / "generator.keras"),
+        "pir": _measured(run),
+        "trained_by": {name: made.get(name) for name in ("command", "commit", "versions", "started", "continued")},
+        "exported_by": provenance(),
+        "config": made["config"],
+        "files": made.get("files"),
+    }
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file; a SavedModel, which is a folder, has none."""
+    return sha256(path) if path.is_file() else None
+
+
+def _measured(run: Path) -> dict[str, Any] | None:
+    """The true PIR of new images before and after tuning, or None where it hasn't been measured."""
+    path = run / "evaluation" / "results.json"
+    if not path.exists() or not (run / "evaluation" / "done.json").exists():
+        return None
+    results = read_json(path)
+    means = {"before": results.get("pir_before_mean"), "after": results.get("pir_after_mean")}
+    return {**means, "gain": results.get("change"), **{name: results.get(name) for name in MEASURED}}

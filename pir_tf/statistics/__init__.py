@@ -1,0 +1,1 @@
+"""Statistics of the proof: NumPy, SciPy and statsmodels alone."""

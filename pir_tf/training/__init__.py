@@ -1,0 +1,1 @@
+"""What every training here shares: devices, replicas, precision, checkpoints, callbacks."""

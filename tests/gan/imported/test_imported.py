@@ -1,0 +1,148 @@
+"""Somebody else's Keras generator behind our contract, and back in its own form."""
+
+import keras
+import numpy as np
+import pytest
+from foreign import CLASSES, HEIGHT, LATENT, WIDTH, config, foreign, latents, wide
+from keras import layers
+
+from pir_tf.errors import InputError
+from pir_tf.gan.imported.description import describe
+from pir_tf.gan.imported.generator import core_of, import_generator, imported_facts, load_imported, save_imported, wrap
+from pir_tf.gan.saved import load_generator
+from pir_tf.runs.directory import read_json
+
+
+def own_inputs(way, z, one_hot):
+    """What the generator itself is given for our latents and classes."""
+    labels = one_hot.argmax(-1)[:, None].astype(np.int32)
+    return {"none": [z], "joined": [np.concatenate([z, one_hot], -1)], "integer": [z, labels], "one-hot": [z, one_hot]}[
+        way
+    ]
+
+
+@pytest.mark.parametrize("way", ["none", "joined", "integer", "one-hot"])
+def test_images_are_the_generators_own_in_our_range(way):
+    core = foreign(way, factor=255.0)
+    fields = {} if way == "none" else {"class_count": CLASSES}
+    generator = wrap(core, describe(core, config(way, range=(0.0, 255.0), **fields), ()))
+    z, one_hot = latents()
+    images = np.asarray(generator([z, one_hot if way != "none" else one_hot[:, :1]]))
+    expected = np.asarray(core(own_inputs(way, z, one_hot))) / 127.5 - 1
+    assert images.shape == (5, HEIGHT, WIDTH, 3) and images.dtype == np.float32
+    np.testing.assert_allclose(images, expected, atol=1e-6)
+    assert [tensor.name for tensor in generator.inputs] == ["z", "class_one_hot"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 1.0), (-3.0, 5.0)])
+def test_the_ends_of_the_range_become_ours(low, high):
+    z = keras.Input((1,))
+    core = keras.Model(z, layers.Reshape((1, 1, 1))(z))
+    generator = wrap(core, describe(core, config("none", range=(low, high)), ()))
+    ends = np.asarray(
+        generator([np.array([[low], [(low + high) / 2], [high]], np.float32), np.ones((3, 1), np.float32)])
+    )
+    np.testing.assert_allclose(ends[:, 0, 0], [[-1] * 3, [0] * 3, [1] * 3], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_a_model_may_take_a_tensor_a_list_or_a_dictionary():
+    z, one_hot = latents()
+    for structure in (lambda x: x, lambda x: [x], lambda x: {"noise": x}):
+        tensor = keras.Input((LATENT,), name="noise")
+        image = layers.Dense(12, activation="sigmoid", kernel_initializer=wide(2))(tensor)
+        core = keras.Model(structure(tensor), layers.Reshape((2, 2, 3))(image))
+        generator = wrap(core, describe(core, config("none"), ()))
+        images = np.asarray(generator([z, one_hot[:, :1]]))
+        np.testing.assert_allclose(images, np.asarray(core(structure(z))) * 2 - 1, atol=1e-6)
+
+
+def test_grey_is_repeated_over_the_colours():
+    core = foreign("none", channels=1, activation="tanh")
+    generator = wrap(core, describe(core, config("none", range=(-1.0, 1.0)), ()))
+    z, _ = latents()
+    images, own = np.asarray(generator([z, np.ones((5, 1), np.float32)])), np.asarray(core([z]))
+    assert own.shape[-1] == 1 and images.shape[-1] == 3
+    assert np.array_equal(images, np.repeat(own, 3, -1))
+
+
+def test_inputs_in_another_order_latents_of_another_shape_and_half_precision():
+    label, z = keras.Input((), dtype="int64", name="y"), keras.Input((1, 1, LATENT), name="x")
+    embedded = layers.Embedding(CLASSES, 2, embeddings_initializer=wide(1))(label)
+    x = layers.Concatenate()([layers.Flatten()(z), embedded])
+    x = layers.Dense(4 * 4 * 3, activation="tanh", kernel_initializer=wide(2), dtype="float16")(x)
+    core = keras.Model([label, z], layers.Reshape((4, 4, 3), dtype="float16")(x))
+    generator = wrap(core, describe(core, config("integer", class_count=CLASSES, range=(-1.0, 1.0)), ()))
+    z_values, one_hot = latents()
+    images = np.asarray(generator([z_values, one_hot]))
+    expected = np.asarray(core([one_hot.argmax(-1), z_values[:, None, None]])).astype(np.float32)
+    assert images.dtype == np.float32 and np.array_equal(images, expected)
+
+
+def test_what_is_saved_loads_equal_and_its_own_form_too(tmp_path):
+    core = foreign("integer", channels=1)
+    core.save(tmp_path / "mine.keras")
+    generator, description = import_generator(config("integer", tmp_path / "mine.keras"), ("a", "b", "c"))
+    generator.weights[1].assign(generator.weights[1] + 0.5)  # as tuning does
+    save_imported(generator, description, tmp_path / "run", own=True)
+    z, one_hot = latents()
+    images = np.asarray(generator([z, one_hot]))
+    for loaded in (load_imported(tmp_path / "run"), load_generator(tmp_path / "run")):
+        assert np.array_equal(np.asarray(loaded([z, one_hot])), images)
+    plain = keras.models.load_model(tmp_path / "run" / "generator.keras")  # safe mode
+    assert np.array_equal(np.asarray(plain([z, one_hot])), images)
+    own = keras.models.load_model(tmp_path / "run" / "imported.keras")
+    given = own_inputs("integer", z, one_hot)
+    np.testing.assert_allclose(np.repeat(np.asarray(own(given)), 3, -1) * 2 - 1, images, atol=1e-6)
+    assert np.abs(np.asarray(own(given)) - np.asarray(core(given))).max() > 0.01
+    assert [t.name for t in own.inputs] == ["noise", "label"] and own.output_shape == (None, HEIGHT, WIDTH, 1)
+
+
+def test_the_file_beside_it_says_how_both_forms_are_called(tmp_path):
+    core = foreign("joined", factor=255.0)
+    description = describe(core, config("joined", class_count=CLASSES, range=(0.0, 255.0)), ("a", "b", "c"))
+    save_imported(wrap(core, description), description, tmp_path, own=False)
+    facts = read_json(tmp_path / "generator.json")
+    assert (facts["class_names"], facts["latent_size"]) == (["a", "b", "c"], LATENT)
+    assert (facts["image_shape"], facts["image_range"]) == ([HEIGHT, WIDTH, 3], [-1, 1])
+    own = {"form": "keras", "channels": 3, "class_as": "joined", "value_range": [0.0, 255.0], "latent_size": LATENT}
+    assert own.items() <= facts["imported"].items()
+    assert imported_facts(tmp_path) == facts["imported"] and imported_facts(tmp_path / "elsewhere") is None
+    assert not (tmp_path / "imported.keras").exists()
+
+
+def test_the_weights_are_shared_with_the_generator_inside():
+    core = foreign("none")
+    generator = wrap(core, describe(core, config("none"), ()))
+    assert core_of(generator) is core
+    assert [id(v) for v in generator.trainable_variables] == [id(v) for v in core.trainable_variables]
+
+
+def test_what_cannot_be_opened_is_explain_os_errors(tmp_path):
+    @keras.saving.register_keras_serializable("somebody")
+    class Own(layers.Layer):
+        def call(self, x):
+            return x
+
+    def path(name, layer):
+        z = keras.Input((LATENT,))
+        keras.Model(z, layers.Reshape((1, 2, 3))(layer(z))).save(tmp_path / name)
+        return name
+
+    path("lambda.keras", layers.Lambda(lambda x: x))
+    path("own.keras", Own())
+    keras.saving.get_custom_objects().clear()
+    (tmp_path / "damaged.keras").write_bytes(b"no model at all")
+    (tmp_path / "old.h5").write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    for name, words in {
+        "missing.keras": "is not there",
+        "old.h5": "model.save('generator.keras')",
+        "damaged.keras": "can't be loaded",
+        "lambda.keras": "expected a Keras model of stock layers alone",
+        "own.keras": "model.export(FOLDER)",
+        "empty": "has no saved_model.pb",
+    }.items():
+        with pytest.raises(InputError) as refused:
+            import_generator(config("none", tmp_path / name), ())
+        assert words in str(refused.value) and name in str(refused.value) and "\n" not in str(refused.value)

@@ -1,0 +1,75 @@
+"""The sliced Wasserstein distance: zero for equal sets, and larger for what is further away."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from pir_tf.data import landscapes
+from pir_tf.gan.swd import sliced_wasserstein
+
+
+@pytest.fixture(scope="module")
+def real():
+    return landscapes.render(24, seed=0, size=64)[0]
+
+
+@pytest.fixture(scope="module")
+def others():
+    return landscapes.render(24, seed=1, size=64)[0]
+
+
+@pytest.fixture(scope="module")
+def blurred(real):
+    return ndimage.gaussian_filter(real, (0, 1, 1, 0))
+
+
+@pytest.fixture(scope="module")
+def noise(real):
+    return np.random.default_rng(0).integers(0, 256, real.shape, dtype=np.uint8)
+
+
+def test_of_a_set_to_itself_is_zero(real):
+    assert sliced_wasserstein(real, real, seed=0) == 0.0
+
+
+def test_is_a_function_of_its_seed(real, blurred):
+    values = [sliced_wasserstein(blurred, real, seed=seed) for seed in (1, 1, 2)]
+    assert values[0] == values[1] != values[2]
+    assert values[2] == pytest.approx(values[0], rel=0.1)
+
+
+def test_orders_other_landscapes_blurred_ones_and_noise(real, others, blurred, noise):
+    distances = [sliced_wasserstein(x, real, seed=0) for x in (others, blurred, noise)]
+    assert 0 < distances[0] < distances[1] < distances[2]
+
+
+def test_is_nearly_symmetric_between_likes(real, others):
+    there, back = sliced_wasserstein(others, real, seed=0), sliced_wasserstein(real, others, seed=0)
+    assert there == pytest.approx(back, rel=0.25)
+
+
+def test_grows_with_the_amount_of_change(real):
+    rng = np.random.default_rng(0)
+    values = []
+    for size in (5, 20, 60):
+        changed = np.clip(real + rng.normal(0, size, real.shape), 0, 255).astype(np.uint8)
+        values.append(sliced_wasserstein(changed, real, seed=0))
+    assert values[0] < values[1] < values[2]
+
+
+def test_sees_a_shift_of_one_colour_alone(real, others):
+    tinted = real.copy()
+    tinted[..., 0] = np.minimum(tinted[..., 0].astype(int) + 40, 255)
+    assert sliced_wasserstein(tinted, real, seed=0) > sliced_wasserstein(others, real, seed=0)
+
+
+def test_leaves_its_arguments_alone(real, noise):
+    before = real.copy(), noise.copy()
+    sliced_wasserstein(noise, real, seed=0)
+    np.testing.assert_array_equal(real, before[0])
+    np.testing.assert_array_equal(noise, before[1])
+
+
+def test_refuses_sets_of_other_sizes(real):
+    with pytest.raises(ValueError, match="expected equal shapes"):
+        sliced_wasserstein(real[:3], real[:4], seed=0)

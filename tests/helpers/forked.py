@@ -1,0 +1,102 @@
+"""Commands in forks of a process that has imported everything and computed nothing: each starts at once.
+
+The forks share nothing but that.
+A process that has run a TensorFlow operation can't be forked, so this can't be the process of pytest. As a program (`python
+tests/forked.py`) it answers requests, a line of JSON each on standard input, by the command's exit status on standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+
+SECONDS = 1800
+"""After which a command is ended."""
+
+
+def import_everything() -> None:
+    """The imports of all stages, and no computation."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from pir_tf.runs.directory import STAGES
+
+    for name in ("run", *(f"{stage}_stage" for stage in STAGES)):
+        import_module(f"pir_tf.experiments.{name}")
+
+
+def fork(words: list[str], output: Path, error: Path, before: Callable[[], None] = lambda: None) -> int:
+    """Runs `pir_tf.experiments.run` with these words in a fork and returns its process number.
+
+    Args:
+        words: of the command line.
+        output: file that gets what it prints.
+        error: file that gets its messages.
+        before: what the fork does first.
+    """
+    child = os.fork()
+    if child:
+        return child
+    status = 70
+    try:
+        for target, path in ((1, output), (2, error)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), target)
+        before()
+        from pir_tf.experiments.run import main
+
+        status = main(words)
+    except SystemExit as ended:  # of the command line's parser
+        status = ended.code if isinstance(ended.code, int) else int(bool(ended.code))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+class Server:
+    """A process that runs commands in forks of itself, one at a time."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def run(self, words: list[str], cwd: Path, environment: Mapping[str, str], output: Path, error: Path) -> int:
+        """The exit status of a command, negative where a signal ended it."""
+        assert self._process.stdin and self._process.stdout
+        request = {"words": words, "cwd": str(cwd), "environment": dict(environment)}
+        print(json.dumps({**request, "output": str(output), "error": str(error)}), file=self._process.stdin, flush=True)
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """Ends it."""
+        self._process.communicate()
+
+
+def _serve() -> None:
+    import_everything()
+    for line in sys.stdin:
+        request = json.loads(line)
+
+        def before(request: dict = request) -> None:
+            os.chdir(request["cwd"])
+            os.environ.clear()
+            os.environ.update(request["environment"])
+            signal.alarm(SECONDS)
+
+        child = fork(request["words"], Path(request["output"]), Path(request["error"]), before)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,253 @@
+"""VGG16 objectives against a network in NumPy, their bounds, and the weights that they accept."""
+
+import keras
+import numpy as np
+import pytest
+import vgg_by_hand as by_hand
+
+from pir_tf.errors import InputError
+from pir_tf.images import to_float
+from pir_tf.objective_names import VGG_FILTERS, parse_vgg
+from pir_tf.objectives import vgg
+
+POOLS = ("pool1", "pool2", "pool3", "pool4", "pool5")
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def low():
+    """pool1 and pool2 of a random network."""
+    return vgg.VGGFeatures(("pool1", "pool2"), weights="none", image_size=SIZE, seed=3)
+
+
+@pytest.fixture(scope="module")
+def all_pools():
+    return vgg.VGGFeatures(POOLS, weights="none", image_size=SIZE, seed=3)
+
+
+def test_pir_worked_by_hand():
+    energies = np.array([[9.0, 16.0, 0.0], [1.0, 1.0, 2.0], [0.0, 0.0, 0.0]], np.float32)
+    assert vgg.pir_of_energies(energies, [0]).tolist() == [0.6, 0.5, 0.0]
+    assert vgg.pir_of_energies(energies, [1]).tolist() == [0.8, 0.5, 0.0]
+    np.testing.assert_allclose(vgg.pir_of_energies(energies, [2, 0]), [0.6, np.sqrt(0.75), 0.0], rtol=1e-15)
+    assert vgg.pir_of_energies(energies, [0, 1, 2]).tolist() == [1.0, 1.0, 0.0]
+
+
+def test_energies_are_sums_of_squares_over_positions():
+    x = np.arange(24, dtype=np.float32).reshape(2, 2, 3, 2) - 9
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(vgg.filter_energies(x)), (x**2).sum(axis=(1, 2)))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(vgg.filter_energies(x[:, 0, 0])), x[:, 0, 0] ** 2)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(vgg.position_means(x)), x.mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("filters", [[5], [0, 63], list(range(20))])
+def test_objectives_equal_those_of_a_network_in_numpy(low, filters):
+    images = by_hand.pictures()
+    energies = low(images)
+    by_layer = by_hand.pools(images, by_hand.weights_of(low), SIZE, 2)
+    for layer, activations in zip(("pool1", "pool2"), by_layer, strict=True):
+        assert energies[layer].shape == (5, VGG_FILTERS[layer]) and energies[layer].dtype == np.float32
+        found = vgg.pir_of_energies(energies[layer], filters)
+        np.testing.assert_allclose(found, by_hand.pir(activations, filters), rtol=2e-5)
+        assert found.std() > 1e-4  # images differ, or nothing is shown
+
+
+def test_deeper_pools_equal_too(all_pools):
+    images = by_hand.pictures(2)
+    energies = all_pools(images)
+    activations = by_hand.pools(images, by_hand.weights_of(all_pools), SIZE, 5)
+    for layer, expected in zip(POOLS, activations, strict=True):
+        filters = vgg.target_filters(parse_vgg(f"vgg:{layer}:k=20"))
+        found = vgg.pir_of_energies(energies[layer], filters)
+        np.testing.assert_allclose(found, by_hand.pir(expected, filters), rtol=1e-4)
+
+
+def test_means_of_positions(low):
+    means = vgg.VGGFeatures(("pool1",), measure=vgg.position_means, weights="none", image_size=SIZE, seed=3)(
+        by_hand.pictures()
+    )["pool1"]
+    expected = by_hand.pools(by_hand.pictures(), by_hand.weights_of(low), SIZE, 1)[0].mean(axis=(1, 2))
+    np.testing.assert_allclose(means, expected, rtol=2e-5)
+
+
+@pytest.mark.slow
+def test_top_layers_are_their_formulas():
+    """fc6 and fc7 after ReLU, fc8 before the softmax, from the pool5 that the test above compares."""
+    names = ("pool5", "fc6", "fc7", "fc8")
+    features = vgg.VGGFeatures(names, weights="none", seed=3)
+    images = by_hand.pictures(2)
+    energies = features(images)
+    assert {name: values.shape for name, values in energies.items()} == {name: (2, VGG_FILTERS[name]) for name in names}
+    body = features.network.get_layer("vgg16_cut")
+    maps = body(by_hand.preprocessed(images, 224).astype(np.float32))[0]
+    x = keras.ops.convert_to_numpy(maps).astype(np.float64)
+    np.testing.assert_allclose(energies["pool5"], (x**2).sum(axis=(1, 2)), rtol=1e-3)
+    x = x.reshape(2, -1)
+    assert x.shape[1] == 25088
+    for name, (kernel, bias) in zip(
+        names[1:], zip(*[iter(by_hand.weights_of(features)[-6:])] * 2, strict=True), strict=True
+    ):
+        x = x @ kernel + bias
+        if name == "fc8":
+            assert (x < 0).any()  # logits, which no ReLU cut
+        else:
+            x = np.maximum(x, 0)
+        filters = vgg.target_filters(parse_vgg(f"vgg:{name}:k=20"))
+        np.testing.assert_allclose(vgg.pir_of_energies(energies[name], filters), by_hand.pir(x, filters), rtol=1e-3)
+
+
+# Properties
+
+
+def test_bounds_and_all_filters_give_exactly_one(all_pools):
+    energies = all_pools(by_hand.pictures(9, seed=4))
+    rng = np.random.default_rng(0)
+    for layer, values in energies.items():
+        count = VGG_FILTERS[layer]
+        for k in (1, 2, count // 2, count - 1):
+            found = vgg.pir_of_energies(values, rng.permutation(count)[:k].tolist())
+            assert (found >= 0).all() and (found <= 1).all()
+        assert (vgg.pir_of_energies(values, rng.permutation(count).tolist()) == 1.0).all()
+        singles = np.stack([vgg.pir_of_energies(values, [f]) for f in range(count)])
+        np.testing.assert_allclose((singles**2).sum(axis=0), 1.0, rtol=1e-9)  # shares of one whole
+        more = vgg.pir_of_energies(values, [0, 1])
+        assert (more >= singles[0]).all() and (more >= singles[1]).all()
+
+
+def test_more_activity_in_the_whole_layer_changes_nothing():
+    energies = np.random.default_rng(0).uniform(0, 9, (4, 64)).astype(np.float32)
+    np.testing.assert_allclose(vgg.pir_of_energies(4 * energies, [3]), vgg.pir_of_energies(energies, [3]), rtol=1e-12)
+
+
+def test_images_are_left_as_they_are_and_bytes_equal_floats(low):
+    images = by_hand.pictures()
+    floats = to_float(images)
+    before, before_floats = images.copy(), floats.copy()
+    images.flags.writeable = floats.flags.writeable = False
+    found, of_floats = low(images)["pool2"], low(floats)["pool2"]
+    np.testing.assert_array_equal(images, before)
+    np.testing.assert_array_equal(floats, before_floats)
+    np.testing.assert_array_equal(found, of_floats)
+    np.testing.assert_allclose(low(floats.astype(np.float64))["pool2"], found, rtol=1e-6)
+
+
+def test_an_image_has_the_same_energies_alone_and_anywhere(low):
+    images = by_hand.pictures(vgg.IMAGES_AT_ONCE * 2 + 3)
+    together = low(images)["pool2"]
+    assert together.shape == (len(images), 128)
+    for row in (0, vgg.IMAGES_AT_ONCE, len(images) - 1):
+        np.testing.assert_allclose(low(images[row : row + 1])["pool2"][0], together[row], rtol=1e-6)
+    assert low(images[:0])["pool1"].shape == (0, 64)
+
+
+def test_nothing_above_the_layer_is_computed(low):
+    assert len(by_hand.weights_of(low)) == 8  # four convolutions
+    assert low.network.get_layer("vgg16_cut").layers[-1].name == "block2_pool"
+
+
+def test_one_seed_gives_equal_weights(low):
+    keras.utils.set_random_seed(5)
+    again, other = (vgg.VGGFeatures(("pool2",), weights="none", image_size=SIZE, seed=seed) for seed in (3, 4))
+    pairs = zip(by_hand.weights_of(low), by_hand.weights_of(again), by_hand.weights_of(other), strict=True)
+    for mine, same, different in pairs:
+        assert np.array_equal(mine, same)
+        assert mine.ndim == 1 or not np.array_equal(mine, different)
+
+
+@pytest.mark.parametrize(
+    "images, expected",
+    [
+        (np.zeros((2, 8, 8, 1), np.uint8), r"shape \(2, 8, 8, 1\)"),
+        (np.zeros((8, 8, 3), np.uint8), r"shape \(8, 8, 3\)"),
+        (np.zeros((1, 0, 8, 3), np.uint8), r"shape \(1, 0, 8, 3\)"),
+        (np.zeros((1, 8, 8, 3), np.int64), "type int64"),
+        (np.zeros((1, 8, 8, 3), np.uint16), "type uint16"),
+        (np.full((1, 8, 8, 3), 255.0), "values from 255 to 255"),
+        (np.full((1, 8, 8, 3), np.nan), "values from nan to nan"),
+    ],
+)
+def test_other_images_are_refused(low, images, expected):
+    with pytest.raises(InputError, match=expected):
+        low(images)
+
+
+# Target filters
+
+
+def test_filters_are_drawn_without_replacement_by_the_seed():
+    for text in ("vgg:pool3:k=20", "vgg:pool3:k=20:seed=7", "vgg:fc7:k=1:seed=2", "vgg:pool1:k=64:seed=1"):
+        name = parse_vgg(text)
+        drawn = vgg.target_filters(name)
+        expected = np.random.default_rng(name.seed).choice(VGG_FILTERS[name.layer], name.k, replace=False)
+        assert sorted(expected) == drawn.tolist() and len(set(drawn.tolist())) == name.k
+    seeds = {tuple(vgg.target_filters(parse_vgg(f"vgg:pool4:k=20:seed={seed}"))) for seed in range(10)}
+    assert len(seeds) == 10
+    assert vgg.target_filters(parse_vgg("vgg:pool3:filters=40,12")).tolist() == [12, 40]
+
+
+# Weights
+
+
+@pytest.fixture(scope="module")
+def no_top(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vgg") / "no_top.weights.h5"
+    keras.utils.set_random_seed(1)
+    network = keras.applications.VGG16(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
+    network.save_weights(path)
+    return path, network.get_weights()
+
+
+def test_a_file_without_top_serves_the_pools_alone(no_top):
+    path, weights = no_top
+    features = vgg.VGGFeatures(("pool3",), weights=f"file:{path}", image_size=SIZE)
+    for mine, theirs in zip(by_hand.weights_of(features), weights[:14], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    with pytest.raises(InputError, match=r"no_top\.weights\.h5 holds VGG16 without its top; expected one with it.*fc7"):
+        vgg.weights_file(("pool5", "fc7"), f"file:{path}")
+    assert vgg.weights_file(("pool5",), f"file:{path}") == path
+    assert vgg.weights_file(("fc8",), "none") is None
+
+
+def test_no_other_file_is_taken(no_top, tmp_path):
+    path = tmp_path / "other.weights.h5"
+    inputs = keras.Input((4,))
+    keras.Model(inputs, keras.layers.Dense(3)(inputs)).save_weights(path)
+    with pytest.raises(InputError, match=r"holds 2 arrays; expected the 26 of VGG16 without its top: .*--x\.weights"):
+        vgg.VGGFeatures(("pool1",), weights=f"file:{path}", image_size=SIZE, option="x.weights")
+    cut = tmp_path / "cut.weights.h5"
+    cut.write_bytes(no_top[0].read_bytes()[:1_000_000])
+    with pytest.raises(InputError, match=r"cut\.weights\.h5 \(1000000 bytes\) can't be read as HDF5.*VGG16"):
+        vgg.VGGFeatures(("pool1",), weights=f"file:{cut}", image_size=SIZE)
+    with pytest.raises(InputError, match=r"absent\.h5"):
+        vgg.weights_file(("pool1",), f"file:{tmp_path / 'absent.h5'}")
+
+
+def test_imagenet_without_a_network_names_the_right_file(monkeypatch, tmp_path):
+    def get_file(*args, **kwargs):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("PIR_TF_WEIGHTS", raising=False)
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    for layer, name in (("pool5", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+                        ("fc6", "vgg16_weights_tf_dim_ordering_tf_kernels.h5")):  # fmt: skip
+        with pytest.raises(
+            InputError, match=rf"VGG16's ImageNet weights .*{name} in .*--interactions\.vgg_weights file:PATH"
+        ):
+            vgg.weights_file((layer,), "imagenet")
+
+
+@pytest.mark.slow
+def test_a_file_with_top_serves_all_layers(tmp_path):
+    """138 million weights: the file is half a gigabyte."""
+    path = tmp_path / "whole.weights.h5"
+    whole = keras.applications.VGG16(weights=None)
+    whole.save_weights(path)
+    pool = vgg.VGGFeatures(("pool2",), weights=f"file:{path}", image_size=SIZE)
+    top = vgg.VGGFeatures(("fc6",), weights=f"file:{path}")
+    for features, count in ((pool, 8), (top, 28)):
+        for mine, theirs in zip(by_hand.weights_of(features), whole.get_weights()[:count], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+# Real weights

@@ -1,0 +1,274 @@
+"""The suites: how many experiments, which, under which names, and that each is a config that the command line can name."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from pir_tf.config import flatten
+from pir_tf.experiments.command_line import parse
+from pir_tf.objective_names import VGG_FILTERS, parse_vgg
+from pir_tf.paper.suites import PIR_WEIGHTS, SUITES, experiments
+from pir_tf.paper.suites_sizes import SIZES, Weights, changed
+from pir_tf.paper.sweep_command import command_of, command_words
+from pir_tf.presets import laptop, paper, smoke
+
+FILES = Weights("file:a/inception.h5", "file:b/vgg.h5", (0.0, 1.0))
+
+
+def names(suite, size="laptop", weights=FILES):
+    return [experiment.name for experiment in SUITES[suite](size, weights)]
+
+
+def by_name(suite, size="laptop", weights=FILES):
+    return {experiment.name: experiment for experiment in SUITES[suite](size, weights)}
+
+
+def differing(one, other):
+    a, b = flatten(one), flatten(other)
+    return {name: (a[name], b[name]) for name in a if a[name] != b[name]}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_equal_names_mean_equal_configs_and_the_reverse(size):
+    """So that what suites share is run once, and nothing else is."""
+    everything = [one for suite in SUITES.values() for one in suite(size, FILES)]
+    assert len({one.name for one in everything}) == len({one.config for one in everything}) == len(set(everything))
+    assert all("/" not in one.name and one.name.islower() for one in everything)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_paper_is_all_of_the_suites_without_repeats(size):
+    others = {one for name, suite in SUITES.items() if name != "paper" for one in suite(size, FILES)}
+    whole = SUITES["paper"](size, FILES)
+    assert set(whole) == others
+    assert len(whole) == len(others)
+    assert list(experiments(["paper"], size, FILES)) == whole
+
+
+def test_colors_are_the_twelve_of_d11():
+    single = ["color-red", "color-green", "color-blue"]
+    assert names("colors")[:3] == single
+    pairs = {"red-green", "red-blue", "green-red", "green-blue", "blue-red", "blue-green"}
+    assert set(names("colors")[3:9]) == {f"color-{pair}" for pair in pairs}
+    assert names("colors")[9:] == ["color-red-green-blue", "color-green-blue-red", "color-blue-red-green"]
+
+
+def test_the_config_of_a_color_is_its_preset_but_for_the_objective():
+    for size, preset in (("laptop", laptop), ("smoke", smoke)):
+        red = by_name("colors", size)["color-red"].config
+        assert differing(red, preset()) == {"interactions.objective": ("color:red", "color:blue")}
+    three = by_name("colors", "paper", Weights())["color-red-green-blue"].config
+    assert differing(three, paper()) == {
+        "interactions.objective": ("color:red-green-blue", "color:blue"),
+        "tuning.steps": (500_000, 50_000),
+    }
+
+
+def test_vgg_suites_have_as_many_objectives_a_layer_as_the_size_says():
+    for size, count in (("paper", 10), ("laptop", 4)):
+        for suite, k in (("vgg-single", 1), ("vgg-multi", 20)):
+            objectives = [one.config.interactions.objective for one in SUITES[suite](size, Weights())]
+            parsed = [parse_vgg(objective) for objective in objectives]
+            assert [p.layer for p in parsed] == [layer for layer in VGG_FILTERS for _ in range(count)]
+            assert {p.k for p in parsed} == {k}
+            assert len(set(objectives)) == len(objectives)
+
+
+def test_smaller_sizes_take_the_first_filters_of_the_larger():
+    for layer in VGG_FILTERS:
+        ten, four = ([name for name in names("vgg-single", size) if layer in name] for size in ("paper", "laptop"))
+        assert ten[:4] == four
+
+
+def test_the_drawn_filters_never_change():
+    """Published results name them."""
+    assert names("vgg-single", "smoke") == [
+        "vgg-pool1-filter-49",
+        "vgg-pool2-filter-34",
+        "vgg-pool3-filter-28",
+        "vgg-pool4-filter-243",
+        "vgg-pool5-filter-241",
+        "vgg-fc6-filter-2092",
+        "vgg-fc7-filter-660",
+        "vgg-fc8-filter-331",
+    ]
+
+
+def test_weights_without_the_top_leave_out_its_layers_with_the_reason():
+    assert [one.name for one in SUITES["vgg-single"]("laptop", Weights()) if one.not_run] == []
+    left_out = [one for one in SUITES["vgg-single"]("laptop", FILES) if one.not_run]
+    assert {one.name.split("-")[1] for one in left_out} == {"fc6", "fc7", "fc8"}
+    assert len(left_out) == 12
+    for one in left_out:
+        assert one.name.split("-")[1] in one.not_run and "imagenet" in one.not_run
+    named = replace(FILES, vgg_layers=("pool1", "fc6"))
+    served = {one.name.split("-")[1] for one in SUITES["vgg-multi"]("laptop", named) if not one.not_run}
+    assert served == {"pool1", "fc6"}
+
+
+def test_laptop_vgg_runs_read_out_a_middle_layer_of_inception():
+    config = by_name("vgg-single")["vgg-pool1-filter-49"].config
+    estimator = config.estimator
+    assert (estimator.backbone, estimator.layer, estimator.trainable) == ("inception_v3", "mixed2", "head")
+    assert (estimator.image_size, estimator.weights, estimator.input_range) == (96, "file:a/inception.h5", (0.0, 1.0))
+    assert (config.interactions.vgg_weights, config.interactions.vgg_image_size) == ("file:b/vgg.h5", 112)
+
+
+def test_paper_vgg_runs_are_the_preset_but_for_objective_and_weights():
+    config = by_name("vgg-multi", "paper")["vgg-fc6-20-filters-3"].config
+    assert set(differing(config, paper())) == {
+        "interactions.objective",
+        "interactions.vgg_weights",
+        "estimator.weights",
+        "estimator.input_range",
+    }
+
+
+def test_smoke_downloads_nothing():
+    for one in SUITES["paper"]("smoke", Weights()):
+        assert one.config.interactions.vgg_weights == "none" or "vgg" not in one.name
+        assert (one.config.evaluation.kid_weights, one.config.estimator.weights) == ("none", "none")
+
+
+@pytest.mark.parametrize(("size", "kept", "other"), [("laptop", "head", "all"), ("paper", "all", "head")])
+def test_finetuned_shows_three_objectives_with_the_head_alone_and_whole(size, kept, other):
+    found = SUITES["finetuned"](size, FILES)
+    assert sorted(one.config.estimator.trainable for one in found) == ["all"] * 3 + ["head"] * 3
+    others = {*SUITES["vgg-single"](size, FILES), *SUITES["vgg-multi"](size, FILES)}
+    shared = [one for one in found if one in others]
+    assert {one.config.estimator.trainable for one in shared} == {kept} and len(shared) == 3
+    assert {one.config.estimator.trainable for one in found if one not in others} == {other}
+
+
+def test_iteration_names_first_rounds_that_are_in_it():
+    found = by_name("iteration")
+    seconds = {name: one for name, one in found.items() if one.config.first_round}
+    assert len([name for name in seconds if "pool2" in name]) == 6
+    for name, second in seconds.items():
+        first = found[second.config.first_round]
+        assert name == f"{first.name}-round-2"
+        assert differing(second.config, first.config) == {"first_round": (first.name, "")}
+        assert second.not_run == first.not_run
+
+
+def test_trade_off_varies_the_weight_and_measures_kid():
+    found = by_name("trade-off")
+    assert len(found) == 2 * (len(PIR_WEIGHTS) + 1)
+    assert {one.config.evaluation.kid_weights for one in found.values()} == {"file:b/vgg.h5"}
+    blue = [one.config for name, one in found.items() if name.startswith("color-blue-weight")]
+    assert [config.tuning.pir_weight for config in blue] == [0, 30, 100, 300, 1000, 3000, 10_000]
+    assert all(set(differing(config, blue[4])) <= {"tuning.pir_weight"} for config in blue)
+    extreme = found["color-blue-no-generator-loss"].config
+    assert set(differing(extreme, blue[4])) == {"tuning.fools_weight", "gan.fake_class_weight"}
+    assert (extreme.tuning.fools_weight, extreme.gan.fake_class_weight, extreme.tuning.pir_weight) == (0, 0, 1000)
+
+
+def test_the_extreme_never_changes_the_pretraining():
+    for size in SIZES:
+        extreme = by_name("trade-off", size)["color-blue-no-generator-loss"].config
+        assert extreme.gan.generator == "bundled" or extreme.gan == paper().gan
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("suffix", "field"),
+    [
+        ("scalar", "estimator.output"),
+        ("temperature-1", "estimator.temperature"),
+        ("normalized", "interactions.scaling"),
+        ("-steps", "tuning.steps"),
+        ("saturating", "gan.loss"),
+        ("plain-gan", "gan.kind"),
+    ],
+)
+def test_each_ablation_stands_beside_its_baseline_and_differs_in_one_field(size, suffix, field):
+    found = by_name("ablations", size, Weights())
+    variants = [name for name in found if name.endswith(suffix)]
+    assert variants
+    for name in variants:
+        base = max((other for other in found if name.startswith(f"{other}-")), key=len)
+        assert set(differing(found[name].config, found[base].config)) == {field}
+
+
+def test_baselines_of_the_ablations_are_those_of_the_other_suites():
+    found = experiments(["ablations", "colors"], "laptop", FILES)
+    suites = {one.name: names for one, names in found.items()}
+    assert suites["color-blue"] == suites["color-red-green-blue"] == ("colors", "ablations")
+    assert suites["color-blue-scalar"] == ("ablations",)
+    at_paper = experiments(["ablations", "trade-off"], "paper", Weights())
+    assert next(names for one, names in at_paper.items() if one.name == "color-blue-weight-1000") == (
+        "trade-off",
+        "ablations",
+    )
+
+
+def test_three_colors_run_at_both_lengths():
+    for size, steps in (("paper", {50_000, 500_000}), ("laptop", {150, 1500})):
+        three = [
+            one.config for one in SUITES["ablations"](size, FILES) if one.config.interactions.objective.count("-") == 2
+        ]
+        assert len(three) == 6
+        assert {config.tuning.steps for config in three} == steps
+
+
+# Commands
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("weights", [FILES, Weights()], ids=["files", "imagenet"])
+def test_the_command_of_every_experiment_means_its_config(size, weights):
+    kinds = {}
+    for one in SUITES["paper"](size, weights):  # of those that differ in filters alone, one
+        words = command_words(one.config)
+        options = tuple(word for word in words if word.startswith("--"))
+        kinds[options, one.config.interactions.objective.partition("filters=")[0].partition("seed=")[0]] = (one, words)
+    assert len(kinds) > 20
+    for one, words in kinds.values():
+        assert parse(words).experiment == one.config, one.name
+
+
+def test_a_command_names_only_what_differs():
+    assert command_words(laptop()) == ["laptop"]
+    words = command_words(by_name("colors")["color-red"].config)
+    assert words == ["laptop", "--interactions.objective", "color:red"]
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"data": {"classes": ("a b", "c"), "source": "folder:x y"}, "gan": {"generator": "train"}},
+        {"evaluation": {"judge": False}, "compute": {"jit_compile": True, "deterministic": False}},
+        {"tuning": {"learning_rate": 1.2345678901234567e-7, "pir_weight": 0.0}},
+        {"estimator": {"input_range": (-2.5, 0.125), "backbone": "inception_v3", "layer": "mixed3", "image_size": 80}},
+    ],
+)
+def test_every_kind_of_field_survives_the_command(sections):
+    config = changed(laptop(), **sections)
+    assert parse(command_words(config)).experiment == config
+
+
+def test_an_emptied_field_survives_the_command():
+    config = changed(paper(), estimator={"layer": ""}, data={"classes": ()})
+    assert command_words(config) == ["paper"]
+    assert parse(["paper", "--estimator.layer", ""]).experiment == config
+
+
+def test_the_published_command_holds_no_path():
+    weights = Weights("file:/somewhere/inception.h5", "file:/else where/vgg.h5")
+    config = SUITES["iteration"]("laptop", weights)[1].config
+    command = command_of(replace(config, first_round="/home/me/sweep/vgg-pool2-filter-34"))
+    assert command.startswith("python -m pir_tf.experiments.run laptop --first-round vgg-pool2-filter-34 ")
+    assert "file:inception.h5" in command and "file:vgg.h5" in command
+    assert "/" not in command
+
+
+def test_importing_the_suites_and_the_sweep_loads_nothing_heavy():
+    program = (
+        "import sys\nimport pir_tf.paper.sweep\n"
+        "heavy = {'numpy', 'tensorflow', 'keras', 'scipy', 'pandas', 'matplotlib', 'ray'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,299 @@
+"""Tests of the statistics: values worked by hand, coverage of the intervals, and what is undefined."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pir_tf.errors import InputError
+from pir_tf.statistics.effects import cohens_d, cohens_d_interval, pir_summary, verdict, welch_t, wilson_interval
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+BEFORE, AFTER = [1, 2, 3, 4], [2, 3, 4, 5, 6]
+UNDEFINED = [
+    ([], []),
+    ([1], [2]),
+    ([1], [2, 3, 4]),
+    ([1, 2, 3], [2]),
+    ([1, 1, 1], [2, 2, 2]),
+    ([0.1, 0.1, 0.1], [0.7, 0.7]),  # a variance of 1e-34 by rounding is none
+    ([0.1 + 0.2, 0.3, 0.3], [0.5, 0.5]),
+    ([0, 0], [0, 0]),
+    ([-1e200, 1e200], [0, 1]),  # a variance beyond a float
+]
+
+
+def gamma_sample(seed, n, shape, scale):
+    return np.random.default_rng(seed).gamma(shape, scale, n)
+
+
+# Cohen's d
+
+
+def test_d_by_hand():
+    # Variances 5/3 and 5/2: pooled (3 * 5/3 + 4 * 5/2) / 7 = 15/7; means 2.5 and 4.
+    assert cohens_d(BEFORE, AFTER) == pytest.approx(1.5 / math.sqrt(15 / 7), rel=1e-12)
+    assert round(cohens_d(BEFORE, AFTER), 4) == 1.0247
+
+
+def test_d_and_its_interval_swap_shift_and_scale():
+    x, y = gamma_sample(0, 30, 2, 0.1), gamma_sample(1, 50, 3, 0.2)
+    d, (low, high) = cohens_d(x, y), cohens_d_interval(x, y)
+    assert cohens_d(y, x) == pytest.approx(-d, rel=1e-12)
+    assert cohens_d_interval(y, x) == pytest.approx((-high, -low), rel=1e-12)
+    for scale, shift in ((1, 7.0), (1e-3, 0), (40, -2)):
+        assert cohens_d(scale * x + shift, scale * y + shift) == pytest.approx(d, rel=1e-9)
+        assert cohens_d_interval(scale * x + shift, scale * y + shift) == pytest.approx((low, high), rel=1e-9)
+    assert cohens_d(-x, -y) == pytest.approx(-d, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_interval_contains_d_and_widens_with_its_level(seed):
+    x, y = gamma_sample(seed, 12, 0.5, 1.0), gamma_sample(seed + 100, 7, 2.0, 3.0)
+    narrow, wide = cohens_d_interval(x, y, 0.8), cohens_d_interval(x, y, 0.99)
+    assert wide[0] < narrow[0] < cohens_d(x, y) < narrow[1] < wide[1]
+
+
+def test_interval_by_hand():
+    # m0 = 0, m1 = 2, s0^2 = s1^2 = 4/3, so d = sqrt(3). Every (x - m)^2 / s^2 is 3/4: the second terms are constant,
+    # and the variance of (x - m) / s is 1 in both sets.
+    half = 1.959963984540054 * math.sqrt(1 / 3 + 1 / 3)
+    interval = cohens_d_interval([-1, -1, 1, 1], [1, 1, 3, 3])
+    assert interval == pytest.approx((math.sqrt(3) - half, math.sqrt(3) + half), rel=1e-12)
+
+
+def test_interval_tends_to_bonetts_for_normal_values():
+    x = stats.norm.ppf((np.arange(20000) + 0.5) / 20000)  # a normal sample without luck
+    y, n = 3 * x + 4, 20000
+    v0, v1 = np.var(x, ddof=1), np.var(y, ddof=1)
+    pooled, d = (v0 + v1) / 2, cohens_d(x, y)
+    bonett = d**2 * (v0**2 + v1**2) / (8 * pooled**2 * (n - 1)) + (v0 + v1) / (pooled * (n - 1))
+    low, high = cohens_d_interval(x, y)
+    assert (high - low) / 2 == pytest.approx(1.959963984540054 * math.sqrt(bonett), rel=2e-3)
+
+
+COVERAGE = [
+    ("equal", stats.norm(0, 1), stats.norm(0, 1), 60, 60),
+    ("d 2", stats.norm(0, 1), stats.norm(2, 1), 60, 60),
+    ("unequal variances", stats.norm(0, 1), stats.norm(0.1, 3), 60, 60),
+    ("unequal variances and counts, d near 2", stats.norm(0, 1), stats.norm(3.5, 3), 120, 60),
+    ("the same, the wide set larger", stats.norm(0, 1), stats.norm(5, 3), 60, 120),
+    ("skewed PIRs, d 2", stats.beta(1, 9), stats.beta(2, 3), 200, 200),
+    ("PIRs of opposite skew, d 3.6", stats.beta(2, 8), stats.beta(5, 2), 200, 200),
+]
+
+
+@pytest.mark.parametrize(("name", "before", "after", "n0", "n1"), COVERAGE, ids=[case[0] for case in COVERAGE])
+def test_interval_covers_the_true_d(name, before, after, n0, n1):
+    pooled = ((n0 - 1) * before.var() + (n1 - 1) * after.var()) / (n0 + n1 - 2)
+    truth = (after.mean() - before.mean()) / math.sqrt(pooled)
+    generator, repeats, covered = np.random.default_rng(0), 1500, 0
+    x = before.rvs((repeats, n0), random_state=generator)
+    y = after.rvs((repeats, n1), random_state=generator)
+    for i in range(repeats):
+        low, high = cohens_d_interval(x[i], y[i])
+        covered += low <= truth <= high
+    # 0.95 with a standard error of 0.006 from 1500 repeats, and up to 0.01 for what few images cost.
+    assert 0.925 <= covered / repeats <= 0.97
+
+
+# Welch's t
+
+
+def test_t_by_hand():
+    t, degrees, p = welch_t(BEFORE, AFTER)
+    a, b = 5 / 3 / 4, 5 / 2 / 5
+    assert t == pytest.approx(1.5 / math.sqrt(a + b), rel=1e-12)
+    assert degrees == pytest.approx((a + b) ** 2 / (a**2 / 3 + b**2 / 4), rel=1e-12)
+    assert p == pytest.approx(2 * stats.t.sf(t, degrees), rel=1e-10)
+    assert welch_t(AFTER, BEFORE) == pytest.approx((-t, degrees, p), rel=1e-12)
+
+
+def test_t_with_one_constant_set():
+    t, degrees, p = welch_t([0.1, 0.1, 0.1], [0.2, 0.3, 0.5])
+    variance = np.var([0.2, 0.3, 0.5], ddof=1) / 3
+    assert (t, degrees) == pytest.approx(((1 / 3 - 0.1) / math.sqrt(variance), 2.0), rel=1e-10)
+    assert welch_t([0.2, 0.3, 0.5], [0.1, 0.1, 0.1]) == pytest.approx((-t, degrees, p), rel=1e-12)
+
+
+def test_p_beyond_a_float_stays_zero():
+    x = np.random.default_rng(0).normal(0, 0.01, 1000)
+    t, degrees, p = welch_t(x, x + 0.9)
+    assert p == 0.0 and t > 0 and math.isfinite(degrees)
+
+
+# What is undefined
+
+
+@pytest.mark.parametrize(("before", "after"), UNDEFINED)
+def test_undefined_is_none_never_a_number(before, after):
+    assert cohens_d(before, after) is None
+    assert cohens_d_interval(before, after) is None
+    assert welch_t(before, after) is None
+    assert verdict(0.1, cohens_d(before, after), None, distance_ratios=None) == "undefined"
+
+
+@pytest.mark.parametrize("bad", [[0.1, math.nan], [0.1, math.inf], [0.1, None], [[0.1, 0.2]], 0.3])
+def test_bad_values_are_refused(bad):
+    for function in (cohens_d, cohens_d_interval, welch_t, pir_summary):
+        with pytest.raises(InputError, match="before: received"):
+            function(bad, [0.1, 0.2])
+        with pytest.raises(InputError, match="after: received"):
+            function([0.1, 0.2], bad)
+
+
+@pytest.mark.parametrize("level", [0, 1, -0.5, 95, math.nan])
+def test_bad_levels_are_refused(level):
+    with pytest.raises(InputError, match="level"):
+        cohens_d_interval(BEFORE, AFTER, level)
+    with pytest.raises(InputError, match="level"):
+        wilson_interval(1, 2, level)
+
+
+# Summary
+
+
+def test_summary_by_hand():
+    summary = pir_summary([0.0, 0.005, 0.01, 0.985], [1.0, 1.0, 0.5, 0.9, 0.6])
+    assert summary.before_mean == pytest.approx(0.25)
+    assert summary.after_mean == pytest.approx(0.8)
+    assert summary.change == pytest.approx(0.55)
+    assert summary.before_sd == pytest.approx(np.std([0.0, 0.005, 0.01, 0.985], ddof=1))
+    assert summary.after_sd == pytest.approx(np.std([1.0, 1.0, 0.5, 0.9, 0.6], ddof=1))
+    assert summary.percent_zero_before == 50.0  # 0.01 itself is one bin width away from zero
+    assert (summary.n_before, summary.n_after) == (4, 5)
+    assert (summary.clipped_before, summary.clipped_after) == (0.25, 0.4)
+    assert summary.note is None
+
+
+def test_summary_notes_clipped_sets():
+    note = pir_summary([0.0, 0.0, 0.3], [0.1, 0.2, 0.3]).note
+    assert "PIRs before are" in note
+    assert "before and after" in pir_summary([0, 0, 0.3], [1, 0, 0.3]).note
+    assert pir_summary([0.0, 0.3], [0.1, 1.0]).note is None  # half is not most
+
+
+def test_summary_goes_to_strict_json():
+    for before, after in (([], []), ([0.5], []), ([0.5], [0.25, 0.75]), (np.float32([0.5, 1]), np.float32([0, 0.1]))):
+        values = dataclasses.asdict(pir_summary(before, after))
+        assert json.loads(json.dumps(values, allow_nan=False)) == values
+        assert all(value is None or type(value) in (float, int, str) for value in values.values())
+    empty = pir_summary([], [])
+    assert (empty.before_mean, empty.change, empty.before_sd, empty.clipped_after, empty.n_after) == (*[None] * 4, 0)
+
+
+def test_summary_forgives_rounding_and_refuses_percent():
+    rounded = pir_summary([1.0000001, 0.5], [-1e-8, 0.5])
+    assert (rounded.before_mean, rounded.after_mean) == (0.75, 0.25)
+    assert (rounded.clipped_before, rounded.clipped_after) == (0.5, 0.5)
+    with pytest.raises(InputError, match=r"after: received 3 to 40, expected PIRs in \[0, 1\]"):
+        pir_summary([0.1], [3, 40])
+
+
+# Rates
+
+
+def test_wilson_by_hand():
+    # z = 1: 1 of 3 gives (1 + 1/2) / 4 -+ sqrt(3 * 2/9 + 1/4) / 4.
+    low, high = wilson_interval(1, 3, 2 * stats.norm.cdf(1) - 1)
+    half = math.sqrt(2 / 3 + 1 / 4) / 4
+    assert (float(low), float(high)) == pytest.approx((0.375 - half, 0.375 + half), rel=1e-10)
+    # 0 of n ends at z^2 / (n + z^2).
+    z2 = 1.959963984540054**2
+    low, high = wilson_interval([0, 0, 3], [1, 3, 3])
+    np.testing.assert_allclose(high, [z2 / (1 + z2), z2 / (3 + z2), 1.0], rtol=1e-12)
+    np.testing.assert_array_equal(low[:2], [0.0, 0.0])
+    assert low[2] == pytest.approx(3 / (3 + z2))
+
+
+def test_wilson_equals_scipys():
+    for k, n in ((0, 1), (1, 3), (1, 1000), (640, 1000), (7, 7)):
+        theirs = stats.binomtest(k, n).proportion_ci(0.9, method="wilson")
+        np.testing.assert_allclose([*wilson_interval(k, n, 0.9)], [theirs.low, theirs.high], rtol=1e-10, atol=1e-15)
+
+
+def test_wilson_none_of_none_is_missing():
+    low, high = wilson_interval([0, 0], [0, 3])
+    assert np.isnan([low[0], high[0]]).all()
+    assert (low[1], high[1]) == (0.0, pytest.approx(0.5615, abs=1e-4))
+
+
+def test_wilson_stays_within_bounds_and_is_exact_at_the_ends():
+    n = np.repeat(np.arange(1, 400), 3)
+    k = np.stack([np.zeros(399), np.arange(1, 400) // 2, np.arange(1, 400)], axis=1).ravel()
+    for level in (0.5, 0.683, 0.95, 0.999999):
+        low, high = wilson_interval(k, n, level)
+        assert (low >= 0).all() and (high <= 1).all()
+        assert (low <= k / n).all() and (k / n <= high).all()
+        assert (low[k == 0] == 0).all() and (high[k == n] == 1).all()
+        assert (high[k == 0] > 0).all() and (low[k == n] < 1).all()
+
+
+def test_wilson_narrows_with_impressions_and_mirrors():
+    low, high = wilson_interval([1, 10, 100], [4, 40, 400])
+    assert (np.diff(high - low) < 0).all()
+    mirrored = wilson_interval([3, 30, 300], [4, 40, 400])
+    np.testing.assert_allclose(mirrored, [1 - high, 1 - low], rtol=1e-12)
+    assert wilson_interval(np.ones((2, 3)), 5)[0].shape == (2, 3)
+    assert wilson_interval(0.75, 1)[0] < 0.75 < wilson_interval(0.75, 1)[1]
+
+
+@pytest.mark.parametrize(("k", "n"), [(4, 3), (-1, 3), (1, -1), (1, 2.5), (math.nan, 3), (1, math.nan), (1, math.inf)])
+def test_wilson_refuses_impossible_counts(k, n):
+    with pytest.raises(InputError, match="positives, impressions: received"):
+        wilson_interval([0, k], [1, n])
+
+
+# Verdict
+
+
+@pytest.mark.parametrize(
+    ("change", "d", "p", "ratios", "word"),
+    [
+        (0.2, 1.5, 1e-9, [0.9, 0.8], "gain"),
+        (0.2, 1.5, 0.0, None, "gain"),
+        (0.2, 1.5, 1e-9, [None, 0.5], "gain"),
+        (0.2, 1.5, 1e-9, [0.9, 0.4999], "gain with collapse"),
+        (0.2, 1.5, 1e-9, [None, 0.0], "gain with collapse"),
+        (-0.2, -1.5, 1e-9, [0.9, 0.1], "loss"),
+        (0.2, 1.5, 0.001, [0.9], "no significant change"),
+        (-0.2, -0.1, 0.3, [0.1], "no significant change"),
+        (0.0, 0.0, 1.0, [], "no significant change"),
+        (None, None, None, None, "not measured yet"),
+        (None, None, None, [0.1], "not measured yet"),
+        (1.0, None, None, [0.9], "undefined"),
+        (1.0, 2.0, None, [0.9], "undefined"),
+        (1.0, None, 0.0, [0.9], "undefined"),
+    ],
+)
+def test_verdict(change, d, p, ratios, word):
+    assert verdict(change, d, p, distance_ratios=ratios) == word
+
+
+def test_verdict_of_another_alpha():
+    assert verdict(0.2, 0.3, 0.01, distance_ratios=None) == "no significant change"
+    assert verdict(0.2, 0.3, 0.01, distance_ratios=None, alpha=0.05) == "gain"
+
+
+VALID = {"change": 0.1, "d": 1.0, "p": 1e-9, "distance_ratios": None}
+IMPOSSIBLE = [
+    {"change": math.nan},
+    {"d": math.inf},
+    {"d": -1.0},  # against the sign of the change
+    {"p": math.nan},
+    {"p": 1.5},
+    {"p": -0.1},
+    {"distance_ratios": [math.nan]},
+    {"alpha": 0.0},
+]
+
+
+@pytest.mark.parametrize("wrong", IMPOSSIBLE)
+def test_verdict_refuses_what_cannot_be(wrong):
+    assert verdict(**VALID) == "gain"
+    with pytest.raises(InputError, match="received"):
+        verdict(**{**VALID, **wrong})

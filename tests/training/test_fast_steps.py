@@ -1,0 +1,234 @@
+"""Whole steps of the ACGAN and of the tuner by the cheaper, equal passes: those of the stock layers, repeatable, resumable."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from pir_tf.estimator.backbones import compact
+from pir_tf.estimator.model import with_pir
+from pir_tf.gan import fast
+from pir_tf.gan.acgan import ACGAN
+from pir_tf.gan.networks import build_discriminator, build_generator
+from pir_tf.gan.train import optimizers
+from pir_tf.tuning.tuner import Tuner
+
+REAL = np.random.default_rng(0).uniform(-1, 1, (4, 64, 64, 3)).astype(np.float32), np.array([0, 1, 0, 1], np.int32)
+
+
+def narrow(network):
+    """The same network with a sixteenth of the channels."""
+
+    def clone(layer):
+        config = layer.get_config()
+        if "filters" in config and config["filters"] > 3:
+            config["filters"] = max(4, config["filters"] // 16)
+        return layer.__class__.from_config(config)
+
+    return keras.models.clone_model(network, clone_function=clone)
+
+
+def off_the_kinks(network, inputs):
+    """Sets kernels and biases so that no (leaky) ReLU stands near 0, where rounding chooses its slope."""
+    rng = np.random.default_rng(1)
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.gamma.assign(rng.uniform(0.5, 1.5, layer.gamma.shape))
+            layer.beta.assign(rng.normal(0, 0.5, layer.beta.shape))
+        if isinstance(layer, layers.Conv2D):
+            layer.bias.assign(0 * layer.bias)
+            largest = np.abs(keras.Model(network.inputs, layer.output)(inputs, training=True)).max()
+            layer.kernel.assign(layer.kernel / largest)
+            layer.bias.assign(rng.choice([-1.3, 1.3], layer.bias.shape))
+    return network
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Arrays of a generator, a discriminator and an estimator."""
+    generator, discriminator = narrow(build_generator(2)), narrow(build_discriminator(2))
+    rng = np.random.default_rng(2)
+    latents = tf.constant(rng.standard_normal((16, 64)), tf.float32), tf.one_hot(np.arange(16) % 2, 2)
+    off_the_kinks(generator, latents)
+    images = tf.concat([REAL[0], generator(latents)], 0)
+    off_the_kinks(discriminator, images)
+    backbone = off_the_kinks(compact(64, seed=3), images)
+    logits = layers.Dense(100, name="logits")
+    network = keras.Model(backbone.input, logits(backbone.output))
+    features = backbone(images).numpy()
+    kernel = rng.standard_normal(logits.kernel.shape) / (features - features.mean(0)).std()
+    logits.set_weights([kernel / 1000, -features.mean(0) @ kernel / 1000])
+    return generator.get_weights(), discriminator.get_weights(), network
+
+
+@pytest.fixture
+def uncompiled(monkeypatch):
+    """Without XLA, which takes seconds."""
+    monkeypatch.setattr(fast, "_compiled_images", fast._images)
+
+
+@pytest.fixture
+def make(networks):
+    """A function that makes a compiled ACGAN or tuner of equal weights."""
+
+    def made(kind, *, fast, sgd=True, seed=5):
+        generator, discriminator = narrow(build_generator(2)), narrow(build_discriminator(2, seed=6))
+        generator.set_weights(networks[0])
+        discriminator.set_weights(networks[1])
+        if kind == "tuner":
+            estimator = with_pir(networks[2], temperature=0.01)
+            model = Tuner(generator, discriminator, estimator, pir_weight=1000.0, seed=seed, fast=fast)
+        else:
+            model = ACGAN(generator, discriminator, seed=seed, fast=fast)
+        plain = keras.optimizers.SGD(1e-4, name="g"), keras.optimizers.SGD(1e-3, name="d")
+        model.compile(*(plain if sgd else optimizers(1e-4, 1e-4, 0.5)))
+        return model
+
+    return made
+
+
+def steps(model, count):
+    """The logs of each of so many steps, which are not traced: that would take longer than the steps."""
+    return [{name: float(value) for name, value in model.train_step(REAL).items()} for _ in range(count)]
+
+
+def arrays(model):
+    return {name: np.asarray(value).copy() for name, value in model.state().items()}
+
+
+def check(make, kind):
+    """By plain SGD: Adam's first steps are the gradient's sign, which rounding can turn where it is 0."""
+    stock, ours = make(kind, fast=False), make(kind, fast=True)
+    before = arrays(stock)
+    for logs, expected in zip(steps(ours, 3), steps(stock, 3), strict=True):
+        assert logs == pytest.approx(expected, rel=1e-4)
+    found = arrays(ours)
+    for name, expected in arrays(stock).items():
+        # Of each array the change, but for the rounding of the array itself.
+        error, change = np.linalg.norm(found[name] - expected), np.linalg.norm(expected - before[name])
+        assert error <= 1e-3 * change + 1e-6 * np.linalg.norm(expected), name
+    return before, found
+
+
+@pytest.mark.parametrize("kind", ["acgan", "tuner"])
+def test_three_steps_equal_those_of_the_stock_layers(make, kind, uncompiled):
+    before, after = check(make, kind)
+    # Whatever is trained has changed by more than rounding, but for what the normalization makes vain.
+    vain = [f"discriminator/conv_{i}/bias" for i in range(1, 7)]
+    still = [name for name in before if name not in vain and np.array_equal(before[name], after[name])]
+    assert [name for name in still if "learning_rate" not in name] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["acgan", "tuner"])
+def test_three_compiled_steps_equal_those_of_the_stock_layers(make, kind):
+    check(make, kind)
+
+
+def test_the_tuner_pulls_at_the_generator_by_the_estimator(make, uncompiled):
+    """Without which the test above would say nothing of the estimator's form."""
+    alone, tuned = make("acgan", fast=True), make("tuner", fast=True)
+    before = arrays(alone)["generator/conv_4/kernel"]
+    for model in (alone, tuned):
+        steps(model, 1)
+    pulls = [np.linalg.norm(arrays(model)["generator/conv_4/kernel"] - before) for model in (alone, tuned)]
+    assert pulls[1] > 3 * pulls[0] > 0
+
+
+@pytest.mark.parametrize("kind", ["acgan", "tuner"])
+def test_no_stock_pass_is_left_in_a_step(make, kind, uncompiled, monkeypatch):
+    model = make(kind, fast=True)
+    for layer in (layers.Conv2D, layers.BatchNormalization, layers.UpSampling2D):
+        monkeypatch.setattr(layer, "call", None)
+    steps(model, 1)
+
+
+def test_stock_is_the_default(make, monkeypatch):
+    for name in ("winograd_convolve", "upsample_and_convolve", "upsample_and_convolve_few"):
+        monkeypatch.setattr(fast, name, None)
+    steps(make("tuner", fast=False), 1)
+    generator, discriminator = build_generator(2), build_discriminator(2)
+    assert ACGAN(generator, discriminator, seed=0)._fast_discriminator is None
+
+
+@pytest.mark.parametrize("kind", ["acgan", "tuner"])
+def test_a_resumed_run_goes_on_as_an_unbroken_one(make, kind, uncompiled):
+    """Within what the order of additions does to a gradient of 0, which Adam and RMSProp scale up."""
+    whole, first, second = (make(kind, fast=True, sgd=False) for _ in range(3))
+    steps(whole, 4)
+    steps(first, 2)
+    kept = arrays(first)
+    for name, variable in second.state().items():
+        variable.assign(kept[name])
+    steps(second, 2)
+    expected = arrays(whole)
+    for name, found in arrays(second).items():
+        assert np.abs(found - expected[name]).max() <= 1e-3 * np.abs(expected[name]).max(), name
+
+
+def test_only_training_takes_the_fast_form(make, uncompiled):
+    """`test_step` is by the moving statistics and without dropout, which the fast form doesn't know."""
+    ours, stock = make("acgan", fast=True), make("acgan", fast=False)
+    logs = [{name: float(value) for name, value in model.test_step(REAL).items()} for model in (ours, stock)]
+    assert logs[0] == pytest.approx(logs[1], rel=1e-4)
+
+
+ONCE = """
+import hashlib
+import sys
+import keras
+import numpy as np
+from pir_tf.compute import configure
+from pir_tf.config import ComputeConfig, GanConfig
+from pir_tf.estimator.backbones import compact
+from pir_tf.estimator.model import with_pir
+from pir_tf.gan.train import build_acgan, optimizers
+from pir_tf.tuning import Tuner
+
+configure(ComputeConfig(), seed=0)
+rng = np.random.default_rng(0)
+real = rng.uniform(-1, 1, (8, 64, 64, 3)).astype("float32"), np.arange(8).astype("int32") % 2
+
+def made():
+    acgan = build_acgan(GanConfig(), class_count=2, seed=1, fast=True)
+    backbone = compact(64, seed=3)
+    network = keras.Model(backbone.input, keras.layers.Dense(100, kernel_initializer="ones")(backbone.output))
+    judge = with_pir(network, temperature=0.01)
+    tuner = Tuner(acgan.generator, acgan.discriminator, judge, pir_weight=1000.0, seed=2, fast=True)
+    tuner.compile(*optimizers(1e-4, 1e-4, 0.5))
+    return tuner
+
+def train(tuner, count):
+    tuner.fit(*real, batch_size=8, epochs=count, shuffle=False, verbose=0)
+    return {name: np.array(value) for name, value in tuner.state().items()}
+
+def print_hash(state):
+    print(hashlib.sha256(b"".join(value.tobytes() for value in state.values())).hexdigest())
+
+print_hash(train(made(), 4))
+if "resumed" in sys.argv:
+    kept, resumed = train(made(), 2), made()
+    for name, variable in resumed.state().items():
+        variable.assign(kept[name])
+    print_hash(train(resumed, 2))
+"""
+
+
+@pytest.mark.slow
+def test_two_runs_and_a_resumed_one_are_equal_bit_for_bit():
+    """At the real size, compiled, with deterministic operations as the configuration has them, in two processes."""
+    printed = []
+    for more in (["resumed"], []):
+        command = [sys.executable, "-W", "ignore", "-c", ONCE, *more]
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        root = Path(__file__).resolve().parents[2]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
+        assert done.returncode == 0, done.stderr[-3000:]
+        printed += done.stdout.split()
+    assert len(printed) == 3 and len(set(printed)) == 1

@@ -1,0 +1,96 @@
+"""bfloat16 inside the networks, float32 at their ends, and nothing of it left afterwards."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework.config import disable_op_determinism
+
+from pir_tf.config import ComputeConfig, EstimatorConfig
+from pir_tf.errors import InputError
+from pir_tf.estimator.model import PIREstimator, build_network, network_of
+from pir_tf.gan.networks import build_discriminator, build_generator
+from pir_tf.training.precision import mixed
+from pir_tf.tuning.tuner import Tuner
+
+COMPACT = EstimatorConfig(backbone="compact", weights="none", image_size=32, trainable="all")
+
+
+def networks():
+    estimator = PIREstimator(build_network(COMPACT, seed=3)).saved_model()
+    return build_generator(2, seed=1), build_discriminator(2, dropout=0.3, seed=2), estimator
+
+
+def computing(model, name):
+    return model.get_layer(name).compute_dtype
+
+
+def test_insides_compute_in_bfloat16_ends_softmaxes_and_weights_in_float32():
+    generator, discriminator, estimator = networks()
+    z, c = tf.random.stateless_normal((2, 64), (1, 2)), tf.one_hot([0, 1], 2)
+    before = generator([z, c])
+    with mixed("mixed_bfloat16", generator, discriminator, network_of(estimator)):
+        assert {computing(generator, f"conv_{i}") for i in (1, 2, 3, 4)} == {"bfloat16"}
+        assert computing(generator, "conv_5") == computing(generator, "image") == "float32"
+        assert computing(discriminator, "conv_6") == computing(discriminator, "batch_norm_6") == "bfloat16"
+        assert computing(discriminator, "source_logit") == computing(discriminator, "class_logits") == "float32"
+        assert computing(estimator, "conv_2") == "bfloat16"
+        ends = ("resize", "rescale", "logits", "temperature", "probabilities", "pir")
+        assert {computing(estimator, name) for name in ends} == {"float32"}
+        images = generator([z, c])
+        u, class_logits = discriminator(images, training=True)
+        assert images.dtype == u.dtype == class_logits.dtype == estimator(images).dtype == tf.float32
+        every = [*generator.weights, *discriminator.weights, *estimator.weights]
+        assert {weight.dtype for weight in every if "seed" not in weight.path} == {"float32"}
+        difference = float(tf.reduce_max(tf.abs(images - before)))
+        assert 1e-6 < difference < 0.1  # other rounding, the same picture
+    assert np.array_equal(generator([z, c]), before)
+    assert {layer.compute_dtype for layer in (*generator.layers, *discriminator.layers, *estimator.layers)} == {
+        "float32"
+    }
+
+
+def test_what_is_saved_after_it_is_a_float32_network(tmp_path):
+    generator, _, _ = networks()
+    with mixed("mixed_bfloat16", generator):
+        pass
+    generator.save(tmp_path / "generator.keras")
+    loaded = keras.models.load_model(tmp_path / "generator.keras")
+    assert {layer.dtype_policy.name for layer in loaded.layers} == {"float32"}
+
+
+def test_an_error_in_the_block_leaves_float32_too():
+    generator, _, _ = networks()
+    with pytest.raises(RuntimeError), mixed("mixed_bfloat16", generator):
+        raise RuntimeError
+    assert computing(generator, "conv_1") == "float32"
+
+
+@pytest.fixture
+def indeterminate():
+    """Keras compiles nothing with XLA where operations are deterministic; TensorFlow has no public way back from that."""
+    disable_op_determinism()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("indeterminate")
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_tuning_steps_in_bfloat16_with_and_without_xla(jit_compile):
+    """The gradient goes through the resize in the estimator; losses and weights stay finite float32."""
+    generator, discriminator, estimator = networks()
+    with mixed("mixed_bfloat16", generator, discriminator, network_of(estimator)):
+        tuner = Tuner(generator, discriminator, estimator, pir_weight=100.0, seed=4)
+        tuner.compile(keras.optimizers.Adam(1e-4), keras.optimizers.RMSprop(1e-4), jit_compile=jit_compile)
+        assert tuner.jit_compile is jit_compile
+        start = [np.array(weight) for weight in generator.trainable_variables]
+        images = np.random.default_rng(0).uniform(-1, 1, (4, 64, 64, 3)).astype(np.float32)
+        data = tf.data.Dataset.from_tensor_slices((images, np.array([0, 1, 0, 1], np.int32))).batch(4).repeat(2)
+        logs = tuner.fit(data, verbose=0).history
+    assert all(np.isfinite(values).all() for values in logs.values())
+    assert all(np.abs(weight - old).max() > 0 for weight, old in zip(generator.trainable_variables, start, strict=True))
+
+
+@pytest.mark.parametrize("asked", ["mixed_float16", "float16"])
+def test_float16_is_refused_with_the_reason(asked):
+    with pytest.raises(InputError, match="loss scale"):
+        ComputeConfig(precision=asked)

@@ -1,0 +1,207 @@
+"""The anchored tuner: L_PIR against the distance from the start, without a discriminator and without real images."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from pir_tf.gan.acgan import ACGAN
+from pir_tf.gan.networks import build_discriminator
+from pir_tf.gan.train import optimizers
+from pir_tf.training import checkpoints
+from pir_tf.tuning.anchored import ANCHORED_COLUMNS, AnchoredTuner, steps
+from pir_tf.tuning.tuner import LogGradientNorms
+
+
+def generator():
+    init = keras.initializers.GlorotUniform
+    z, class_one_hot = keras.Input((5,), name="z"), keras.Input((2,), name="class_one_hot")
+    x = layers.Concatenate()([z, class_one_hot])
+    x = layers.Dense(6 * 8 * 3, kernel_initializer=init(1), name="dense")(x)
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.Dropout(0.5, seed=3)(x)
+    return keras.Model([z, class_one_hot], layers.Reshape((6, 8, 3))(layers.Activation("tanh")(x)), name="generator")
+
+
+def estimator():
+    """Images to PIR; brighter is better, the left half most."""
+    image = keras.Input((6, 8, 3))
+    x = layers.Flatten()(image)
+    init = keras.initializers.GlorotUniform(6)
+    return keras.Model(image, layers.Dense(1, activation="sigmoid", kernel_initializer=init)(x), name="estimator")
+
+
+def tuner(pir_weight=10.0, anchor_weight=100.0, *, seed=7, rate=1e-2):
+    start = generator()
+    made = AnchoredTuner(
+        generator(),
+        start,
+        estimator(),
+        seed=seed,
+        pir_weight=pir_weight,
+        anchor_weight=anchor_weight,
+    )
+    made.compile(optimizers(rate, rate, 0.5)[0])
+    return made
+
+
+def fit(model, count, callbacks=()):
+    return model.fit(
+        steps(model, 8), steps_per_epoch=1, epochs=count, verbose=0, shuffle=False, callbacks=list(callbacks)
+    ).history
+
+
+def arrays(state):
+    return {name: np.asarray(variable).copy() for name, variable in state.items()}
+
+
+def assert_equal(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+# The loss
+
+
+def test_the_objective_worked_by_hand():
+    assert tuner(10.0, 100.0).objective({"L_PIR": 0.25, "L_anchor": 0.01}) == 10 * 0.25 - 100 * 0.01
+    assert tuner(2.0, 0.0).objective({"L_PIR": 0.25, "L_anchor": 0.01}) == 0.5
+
+
+def test_the_anchor_is_the_mean_squared_difference_from_the_start():
+    model = tuner()
+    z, labels = model.draw(6)
+    assert float(model.terms(z, labels)["L_anchor"]) == 0.0
+    dense = model.generator.get_layer("dense")
+    dense.bias.assign(dense.bias + 0.3)
+    inputs = [z, tf.one_hot(labels, 2)]
+    images, start = (np.asarray(g(inputs, training=False)) for g in (model.generator, model._start.func.__self__))
+    terms = model.terms(z, labels)
+    assert float(terms["L_anchor"]) == pytest.approx(np.mean((images - start) ** 2), rel=1e-6)
+    assert float(terms["L_anchor"]) > 0.01
+    judged = np.asarray(estimator()(images))
+    assert float(terms["L_PIR"]) == pytest.approx(judged.mean(), rel=1e-5)
+
+
+def test_it_draws_what_the_acgan_draws():
+    """Both have one way from a seed and a step to latents and classes."""
+    model = tuner(seed=11)
+    acgan = ACGAN(generator(), build_discriminator(2), seed=11)
+    for step in (0, 5):
+        model.step.assign(step)
+        acgan.step.assign(step)
+        for ours, theirs in zip(model.draw(4), acgan.draw(tf.constant(4)), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_tuning_raises_the_estimated_pir_and_the_anchor_holds_it_back():
+    ends = {}
+    for weight in (0.0, 3.0, 3000.0):
+        model = tuner(10.0, weight)
+        latents = model.draw(64)
+        before = float(model.terms(*latents)["L_PIR"])
+        fit(model, 25)
+        after = model.terms(*latents)
+        ends[weight] = (float(after["L_PIR"]) - before, float(after["L_anchor"]))
+    assert ends[0.0][0] > 0.1
+    assert ends[0.0][0] > ends[3.0][0] > ends[3000.0][0]
+    assert ends[0.0][1] > ends[3.0][1] > ends[3000.0][1]
+    assert ends[3000.0][1] < 0.01
+
+
+def test_the_anchor_alone_leads_back_to_the_start():
+    model = tuner(0.0, 100.0)
+    dense = model.generator.get_layer("dense")
+    dense.bias.assign(dense.bias + 0.3)
+    distances = fit(model, 30)["L_anchor"]
+    assert distances[-1] < 0.1 * distances[0]
+
+
+# What changes and what does not
+
+
+def test_only_the_generators_trainable_weights_change():
+    model = tuner()
+    start = model._start.func.__self__
+    judge = model._estimate.func.__self__
+    fixed = [*start.weights, *judge.weights, *model.generator.non_trainable_variables]
+    before = [np.asarray(v).copy() for v in fixed]
+    moving = [np.asarray(v).copy() for v in model.generator.trainable_variables]
+    fit(model, 3)
+    assert all(np.array_equal(a, np.asarray(b)) for a, b in zip(before, fixed, strict=True))
+    assert all(not np.array_equal(a, b) for a, b in zip(moving, model.generator.trainable_variables, strict=True))
+    foreign = {id(v) for v in [*start.variables, *judge.variables]}
+    assert not foreign & {id(v) for v in [*model.variables, *model.state().values()]}
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others():
+    made = {}
+    for name, seed in (("one", 7), ("same", 7), ("other", 8)):
+        model = tuner(seed=seed)
+        fit(model, 3)
+        made[name] = arrays(model.state())
+    assert_equal(made["one"], made["same"])
+    key = "generator/000/dense/kernel"
+    assert not np.array_equal(made["one"][key], made["other"][key])
+
+
+def test_a_resumed_run_repeats_an_unbroken_one(tmp_path):
+    whole, first, second = tuner(), tuner(), tuner()
+    fit(whole, 4)
+    fit(first, 2)
+    checkpoints.save_step(tmp_path, 2, first.state())
+    assert checkpoints.restore_latest(tmp_path, second.state()) == 2
+    fit(second, 2)
+    assert int(second.step.numpy()) == 4
+    assert_equal(arrays(whole.state()), arrays(second.state()))
+
+
+def test_weights_of_one_name_are_kept_apart():
+    """A stranger's model may hold two parts whose layers have one name."""
+    z, class_one_hot = keras.Input((5,), name="z"), keras.Input((2,), name="class_one_hot")
+    parts = [layers.Dense(12, name="dense") for _ in range(2)]
+    for part in parts:
+        part.build((None, 5))  # outside of any model that would give it a name
+    whole = [
+        keras.Sequential([keras.Input((5,)), part], name=name) for part, name in zip(parts, ("a", "b"), strict=True)
+    ]
+    x = layers.Reshape((2, 2, 3))(layers.Add()([one(z) for one in whole]))
+    twins = keras.Model([z, class_one_hot], x)
+    assert len({v.path for v in twins.weights}) < len(twins.weights)
+    image = keras.Input((2, 2, 3))
+    judge = keras.Model(image, layers.Dense(1)(layers.Flatten()(image)))
+    settings = {"seed": 0, "pir_weight": 1.0, "anchor_weight": 1.0}
+    model = AnchoredTuner(twins, keras.models.clone_model(twins), judge, **settings)
+    model.compile(optimizers(1e-3, 1e-3, 0.5)[0])
+    # Each with two moments, beside the optimizer's counter and rate and the step.
+    assert len(model.state()) == 4 + (2 + 2 * 4) + 1
+
+
+# What the callbacks see
+
+
+def test_gradient_norms_worked_by_hand():
+    model = tuner(10.0, 100.0)
+    model.generator.get_layer("dense").bias.assign_add(np.full(144, 0.1, np.float32))
+    z, labels = model.draw(4)
+
+    def norm(weight, term):
+        with tf.GradientTape() as tape:
+            value = weight * model.terms(z, labels)[term]
+        gradients = tape.gradient(value, model.generator.trainable_variables)
+        return np.sqrt(sum(np.sum(np.square(gradient)) for gradient in gradients))
+
+    norms = model.gradient_norms(4)
+    assert float(norms["gradient_pir"]) == pytest.approx(norm(10.0, "L_PIR"), rel=1e-4)
+    assert float(norms["gradient_anchor"]) == pytest.approx(norm(100.0, "L_anchor"), rel=1e-4)
+
+
+def test_the_log_has_its_columns():
+    model = tuner()
+    history = fit(model, 2, [LogGradientNorms(model, every=1, batch_size=4)])
+    assert set(history) == set(ANCHORED_COLUMNS) - {"true_pir"}
+    assert history["gradient_anchor"][0] > 0
+    by_hand = [100 * a - 10 * p for p, a in zip(history["L_PIR"], history["L_anchor"], strict=True)]
+    np.testing.assert_allclose(history["generator_loss"], by_hand, rtol=1e-5)
