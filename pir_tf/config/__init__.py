@@ -1,19 +1,13 @@
-"""The fields of an experiment: a frozen dataclass for each stage, checked when it is made. Nothing heavy is imported here."""
+"""The fields of an experiment: a file for each section, with its checks. Nothing heavy is imported here."""
 
-from pir_tf.config.experiment import (
-    NETWORK_IMAGE_SIZE,
-    PRESETS,
-    ComputeConfig,
-    DataConfig,
-    EstimatorConfig,
-    EvaluationConfig,
-    ExperimentConfig,
-    GanConfig,
-    InteractionsConfig,
-    TuningConfig,
-    derived_seed,
-    flatten,
-)
+from pir_tf.config.compute import ComputeConfig
+from pir_tf.config.data import NETWORK_IMAGE_SIZE, DataConfig
+from pir_tf.config.estimator import EstimatorConfig
+from pir_tf.config.evaluation import EvaluationConfig
+from pir_tf.config.experiment import PRESETS, ExperimentConfig, decisive_fields, derived_seed, flatten
+from pir_tf.config.gan import GanConfig
+from pir_tf.config.interactions import InteractionsConfig
+from pir_tf.config.tuning import TuningConfig
 
 __all__ = [
     "NETWORK_IMAGE_SIZE",
@@ -26,6 +20,7 @@ __all__ = [
     "GanConfig",
     "InteractionsConfig",
     "TuningConfig",
+    "decisive_fields",
     "derived_seed",
     "flatten",
 ]

@@ -25,7 +25,7 @@ from typing import Any
 from pir_tf.commands import fail
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parsed
-from pir_tf.runs.commit import package_commit
+from pir_tf.runs.provenance import package_commit
 
 PEER_CASE = "tuning step, InceptionV3 at 75, batch 32"
 """The step that a peer is compared with."""

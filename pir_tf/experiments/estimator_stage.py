@@ -14,12 +14,12 @@ from pir_tf.estimator.train import fit_estimator
 from pir_tf.experiments.features import feature_maker
 from pir_tf.experiments.interactions_stage import Shown, sample
 from pir_tf.experiments.parts import part
-from pir_tf.experiments.progress import ProgressBar
 from pir_tf.experiments.rounds import FirstRound, round_number, seed_of
 from pir_tf.experiments.truth import true_pir
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
 from pir_tf.runs.directory import RunDirectory, write_json
+from pir_tf.training.callbacks import ProgressBar
 from pir_tf.training.devices import is_chief, kind, strategy
 
 

@@ -16,12 +16,12 @@ from pir_tf.errors import InputError
 from pir_tf.experiments.cache import cached_in
 from pir_tf.experiments.imported import write_imported
 from pir_tf.experiments.parts import TimeFirstStep
-from pir_tf.experiments.progress import ProgressBar
 from pir_tf.experiments.rounds import FirstRound
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import build_acgan, train_acgan
 from pir_tf.runs.directory import RunDirectory, read_json, write_json
+from pir_tf.training.callbacks import ProgressBar
 from pir_tf.training.devices import is_chief, strategy, use_fast_forms
 from pir_tf.training.precision import mixed
 

@@ -12,7 +12,6 @@ import numpy as np
 from pir_tf.experiments.cache import cached, digest
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.people import answers, answers_digest, image_ids
-from pir_tf.experiments.progress import track
 from pir_tf.experiments.rounds import FirstRound, round_number, seed_of
 from pir_tf.experiments.truth import unscaled_pir
 from pir_tf.gan.imported.generator import architecture_digest
@@ -22,6 +21,7 @@ from pir_tf.interactions.records import Interactions
 from pir_tf.interactions.simulated import simulate
 from pir_tf.objectives.scaling import Scaling
 from pir_tf.runs.directory import RunDirectory, atomic
+from pir_tf.training.callbacks import track
 
 
 @dataclasses.dataclass(frozen=True)

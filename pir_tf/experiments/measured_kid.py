@@ -14,10 +14,10 @@ from pir_tf.config import derived_seed
 from pir_tf.data.sources import ImageSet
 from pir_tf.evaluation import kid
 from pir_tf.experiments.cache import cached, digest
-from pir_tf.experiments.progress import track
 from pir_tf.objectives.vgg import VGGFeatures, weights_file
 from pir_tf.pretrained import sha256
 from pir_tf.runs.directory import RunDirectory
+from pir_tf.training.callbacks import track
 
 PIECE = 200
 """Images between two moves of the progress bar."""

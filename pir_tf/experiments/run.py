@@ -13,7 +13,7 @@ from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import Options, parse, public_command, resume_command
 from pir_tf.runs.directory import RunDirectory, read_json
-from pir_tf.training.cluster import read_cluster
+from pir_tf.training.devices import read_cluster
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,13 +9,13 @@ import numpy as np
 
 from pir_tf.config import InteractionsConfig, derived_seed
 from pir_tf.experiments.cache import Rows, cached, digest
-from pir_tf.experiments.progress import track
 from pir_tf.images import to_float
 from pir_tf.objective_names import TOP_LAYERS, VGG_FILTERS, is_vgg, parse_vgg
 from pir_tf.objectives import colors, vgg
 from pir_tf.objectives.scaling import Scaling
 from pir_tf.pretrained import sha256
 from pir_tf.runs.directory import RunDirectory
+from pir_tf.training.callbacks import track
 
 PIECE = 40
 """Images between two moves of the progress bar, a multiple of `vgg.IMAGES_AT_ONCE`."""

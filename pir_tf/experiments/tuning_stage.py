@@ -14,7 +14,6 @@ from pir_tf.experiments.estimator_stage import estimator_path
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import anchored_tuner, imported_in, save_tuned
 from pir_tf.experiments.parts import TimeFirstStep, part
-from pir_tf.experiments.progress import ProgressBar
 from pir_tf.experiments.rounds import seed_of
 from pir_tf.experiments.truth import true_pir
 from pir_tf.gan.sampling import draw_latents, generate
@@ -23,8 +22,8 @@ from pir_tf.gan.train import TERMS, compile_acgan, log_columns, optimizers, trai
 from pir_tf.objective_names import is_vgg
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.training import checkpoints, replicas
+from pir_tf.training.callbacks import HistoryCSV, ProgressBar, StopOnNonFinite
 from pir_tf.training.devices import is_chief, strategy, use_fast_forms
-from pir_tf.training.history import HistoryCSV, StopOnNonFinite
 from pir_tf.training.precision import mixed
 from pir_tf.tuning.anchored import ANCHORED_COLUMNS, AnchoredTuner, steps
 from pir_tf.tuning.tuner import GRADIENT_COLUMNS, LogGradientNorms, SampleTruePIR, Tuner

@@ -19,7 +19,7 @@ from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.swd import sliced_wasserstein
 from pir_tf.images import grid, save_png
 from pir_tf.training import checkpoints, replicas
-from pir_tf.training.history import HistoryCSV, StopOnNonFinite, is_due
+from pir_tf.training.callbacks import HistoryCSV, StopOnNonFinite, is_due
 
 DISTANCE_IMAGES = 500
 TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")

@@ -32,8 +32,7 @@ from pir_tf.paper.jobs import (
     with_needs,
 )
 from pir_tf.paper.schedule import Progress, run_jobs
-from pir_tf.paper.suites import SUITES, Experiment, experiments
-from pir_tf.paper.suites_sizes import Weights
+from pir_tf.paper.suites import SUITES, Experiment, Weights, experiments
 from pir_tf.paper.sweep_command import command_of
 from pir_tf.paper.sweep_options import parse, require_files, weights_of
 from pir_tf.paper.sweep_results import write_tables

@@ -12,8 +12,7 @@ from pir_tf.commands import Parser
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.objective_names import VGG_FILTERS
-from pir_tf.paper.suites import SUITES
-from pir_tf.paper.suites_sizes import SIZES, Weights
+from pir_tf.paper.suites import SIZES, SUITES, Weights
 
 DESCRIPTION = """Runs the paper's evaluation, or parts of it: many experiments, a process each.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pir_tf.report import curves, numbers, pictures, pir_figures, sentences, style, tables
+from pir_tf.report import figures, numbers, sentences, style, tables
 from pir_tf.report.reading import RunFiles, read_run
 from pir_tf.runs.directory import atomic
 from pir_tf.runs.provenance import commits, versions
@@ -67,26 +67,26 @@ def write_report(run_directory: Path) -> Path:
 def _figures(run: RunFiles) -> Iterator[tuple[str, Any]]:
     """Every figure by the name of its file, one at a time; `None` for what the run does not have."""
     measured, *estimates = _pir_panels(run)
-    limits = pir_figures.pir_limits([values for _, *both in (measured, *estimates) for values in both])
-    yield "pir-true", pir_figures.before_after([measured], limits)
-    yield "pir-estimates", pir_figures.before_after(estimates, limits)
-    yield "training-pir", pir_figures.training_spread(_training_pir(run))
-    yield "calibration", pir_figures.calibration(_calibration_panels(run.quality))
+    limits = figures.pir_limits([values for _, *both in (measured, *estimates) for values in both])
+    yield "pir-true", figures.before_after([measured], limits)
+    yield "pir-estimates", figures.before_after(estimates, limits)
+    yield "training-pir", figures.training_spread(_training_pir(run))
+    yield "calibration", figures.calibration(_calibration_panels(run.quality))
     tuning, gan = run.tuning_history, run.gan_history
-    yield "tuning-pir", None if tuning is None else curves.pir_along(tuning)
-    yield "tuning-losses", None if tuning is None else curves.loss_terms(tuning, curves.TUNING_TERMS)
-    yield "tuning-gradients", None if tuning is None else curves.gradient_norms(tuning)
-    yield "gan-losses", None if gan is None else curves.loss_terms(gan, curves.PRETRAINING_TERMS)
-    yield "gan-distance", None if gan is None else curves.distance_along(gan)
-    for index in range(min(len(run.class_names), pictures.MOST_CLASSES)):
-        yield f"pairs-{index}", pictures.pairs(*_pairs_of(run, index))
+    yield "tuning-pir", None if tuning is None else figures.pir_along(tuning)
+    yield "tuning-losses", None if tuning is None else figures.loss_terms(tuning, figures.TUNING_TERMS)
+    yield "tuning-gradients", None if tuning is None else figures.gradient_norms(tuning)
+    yield "gan-losses", None if gan is None else figures.loss_terms(gan, figures.PRETRAINING_TERMS)
+    yield "gan-distance", None if gan is None else figures.distance_along(gan)
+    for index in range(min(len(run.class_names), figures.MOST_CLASSES)):
+        yield f"pairs-{index}", figures.pairs(*_pairs_of(run, index))
     for name, images, labels in (
         ("before", "before", "labels_before"),
         ("after", "after", "labels_after"),
         ("real", "real", "real_labels"),
     ):
         known = images in run.samples and labels in run.samples
-        drawn = pictures.samples(run.samples[images], run.samples[labels], run.class_names) if known else None
+        drawn = figures.samples(run.samples[images], run.samples[labels], run.class_names) if known else None
         yield f"samples-{name}", drawn
 
 
@@ -158,7 +158,7 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
         plain=numbers.plain,
         initial_spread=numbers.number(results.get("pir_before_sd"), missing=""),
         has_pairs=any(name.startswith("pairs-") for name in shown),
-        hidden_classes=max(0, len(run.class_names) - pictures.MOST_CLASSES),
+        hidden_classes=max(0, len(run.class_names) - figures.MOST_CLASSES),
     )
 
 

@@ -14,7 +14,7 @@ from pir_tf.estimator.model import estimate
 from pir_tf.gan.sampling import generate
 from pir_tf.serving.from_run import Material
 from pir_tf.serving.frozen_weights import round_weights
-from pir_tf.serving.latents import latents_of
+from pir_tf.serving.signatures import latents_of
 
 SEEDS = (0, 1, 2, 3, -1, 2**31, 2**63 - 1, -(2**63))
 """Of the requests: small ones, and those at the ends of the types' ranges."""

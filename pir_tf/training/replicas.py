@@ -20,7 +20,7 @@ import keras
 import tensorflow as tf
 
 from pir_tf.errors import InputError
-from pir_tf.training.cluster import read_cluster
+from pir_tf.training.devices import read_cluster
 
 SEED_STRIDE = 1_000_003
 """Between the seeds of two replicas: more than any job has replicas, and no multiple of what seeds are made of."""

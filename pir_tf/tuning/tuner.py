@@ -23,7 +23,7 @@ import tensorflow as tf
 from pir_tf.estimator.frozen import fast_frozen
 from pir_tf.gan import losses
 from pir_tf.gan.acgan import ACGAN
-from pir_tf.training.history import is_due
+from pir_tf.training.callbacks import is_due
 
 GRADIENT_NAMES = {
     "L_fake_image_fools": "gradient_fools",

@@ -8,9 +8,8 @@ from frozen_helpers import assert_equal, images, in_float64, small_inception, st
 from keras import layers
 
 from pir_tf.estimator import backbones
-from pir_tf.estimator.frozen import _convolve_before_averaging, _join_siblings, fast_frozen
+from pir_tf.estimator.frozen import Operation, _convolve_before_averaging, _join_siblings, fast_frozen, open_network
 from pir_tf.estimator.model import with_pir
-from pir_tf.estimator.opened import Operation, open_network
 
 # The plan
 

@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 from frozen_helpers import images
 
-from pir_tf.estimator.frozen import _convolve, _met, _pays
-from pir_tf.estimator.opened import Convolution
+from pir_tf.estimator.frozen import Convolution, _convolve, _met, _pays
 
 
 def convolution(kernel, strides, padding):

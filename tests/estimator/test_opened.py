@@ -7,8 +7,7 @@ from frozen_helpers import assert_equal, images, in_float64, small_inception, st
 from keras import layers
 
 from pir_tf.estimator import backbones
-from pir_tf.estimator.frozen import fast_frozen
-from pir_tf.estimator.opened import Convolution, Operation, UnknownLayer, open_network
+from pir_tf.estimator.frozen import Convolution, Operation, UnknownLayer, fast_frozen, open_network
 
 
 def names(steps):

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from pir_tf.evaluation import kid
-from pir_tf.evaluation.kid_statistic import kid as estimate
+from pir_tf.evaluation.kid import kid as estimate
 
 SHARED = os.environ.get("PIR_TF_SHARED")
 needs_weights = pytest.mark.skipif(not SHARED, reason="PIR_TF_SHARED names no folder with weights")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pir_tf.experiments.progress import ProgressBar
+from pir_tf.training.callbacks import ProgressBar
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_trains_at_any_dropout_rate(make_acgan, stream, rate):
 PROCESS = """
 import hashlib, numpy as np, tensorflow as tf
 from pir_tf.config import GanConfig
-from pir_tf.compute import configure, ComputeConfig
+from pir_tf.training.devices import configure, ComputeConfig
 from pir_tf.data.sources import ImageSet, batches
 from pir_tf.gan.train import build_acgan, optimizers
 configure(ComputeConfig(), seed=0)

@@ -122,7 +122,7 @@ BLOCKED = """
 import sys
 for name in ("tensorflow", "keras", "matplotlib"):
     sys.modules[name] = None  # importing it fails
-from pir_tf.experiments.claims import main
+from pir_tf.paper.claims.command import main
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -68,7 +68,7 @@ BLOCKED = """
 import sys
 for name in ("tensorflow", "keras", "tensorflow_hub", "tensorflow_datasets"):
     sys.modules[name] = None  # importing it fails
-from pir_tf.experiments.figures import main
+from pir_tf.paper.figures.command import main
 sys.exit(main(["--redraw", sys.argv[1]]))
 """
 

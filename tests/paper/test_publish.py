@@ -7,7 +7,8 @@ from PIL import Image
 
 from pir_tf.config import flatten
 from pir_tf.errors import InputError
-from pir_tf.paper import bundle, publish
+from pir_tf.experiments import bundle
+from pir_tf.paper import publish
 from pir_tf.presets import laptop
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pir_tf.errors import InputError
 from pir_tf.paper.shared_gan import FILES, gan_config, gan_key, needs_gan, put_gan
-from pir_tf.paper.suites_sizes import changed
+from pir_tf.paper.suites import changed
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory, write_json
 

@@ -9,8 +9,7 @@ import pytest
 from pir_tf.config import flatten
 from pir_tf.experiments.command_line import parse
 from pir_tf.objective_names import VGG_FILTERS, parse_vgg
-from pir_tf.paper.suites import PIR_WEIGHTS, SUITES, experiments
-from pir_tf.paper.suites_sizes import SIZES, Weights, changed
+from pir_tf.paper.suites import PIR_WEIGHTS, SIZES, SUITES, Weights, changed, experiments
 from pir_tf.paper.sweep_command import command_of, command_words
 from pir_tf.presets import laptop, paper, smoke
 

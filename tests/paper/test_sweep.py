@@ -14,8 +14,7 @@ from commands import ENVIRONMENT
 from sweeping import FAKE_RUN, Sweep, wait_for
 
 from pir_tf.paper.jobs import is_held
-from pir_tf.paper.suites import SUITES
-from pir_tf.paper.suites_sizes import Weights
+from pir_tf.paper.suites import SUITES, Weights
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import pytest
 
 from pir_tf.experiments.command_line import parse
 from pir_tf.paper.jobs import Job, is_finished, is_held, jobs_of, reason_of, states, with_needs
-from pir_tf.paper.suites import SUITES, Experiment
-from pir_tf.paper.suites_sizes import Weights, changed
+from pir_tf.paper.suites import SUITES, Experiment, Weights, changed
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory, write_json
 

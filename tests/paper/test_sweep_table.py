@@ -11,8 +11,7 @@ from sweeping import FAKE_SWEEP
 
 from pir_tf.paper.jobs import DONE, FAILED, RUNNING, WAITING, jobs_of
 from pir_tf.paper.schedule import Progress
-from pir_tf.paper.suites import SUITES
-from pir_tf.paper.suites_sizes import Weights
+from pir_tf.paper.suites import SUITES, Weights
 from pir_tf.paper.sweep_table import Display, seconds_left, stage_of, table
 from pir_tf.report.numbers import about_as_long
 from pir_tf.runs.directory import write_json

@@ -286,7 +286,7 @@ def test_the_same_process_cannot_open_it_twice(tmp_path):
 HOLD = """
 import sys
 from pir_tf.presets import laptop
-from pir_tf.runs import RunDirectory
+from pir_tf.runs.directory import RunDirectory
 run = RunDirectory(sys.argv[1], laptop())
 print("held", flush=True)
 sys.stdin.read()

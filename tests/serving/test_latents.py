@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pir_tf.serving.latents import latents_of
+from pir_tf.serving.signatures import latents_of
 
 KNOWN = {
     0: (-1.697034, -0.4813767, -0.6622369),

@@ -12,7 +12,7 @@ from PIL import Image
 from pir_tf.estimator.model import estimate
 from pir_tf.gan.sampling import generate
 from pir_tf.serving.export import write_version
-from pir_tf.serving.latents import latents_of
+from pir_tf.serving.signatures import latents_of
 
 CONTRACT = Path(__file__).parents[2] / "export" / "signatures.txt"
 

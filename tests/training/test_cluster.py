@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pir_tf.errors import InputError
-from pir_tf.training.cluster import Cluster, read_cluster
+from pir_tf.training.devices import Cluster, read_cluster
 
 TWO = {"worker": ["localhost:12345", "localhost:12346"]}
 

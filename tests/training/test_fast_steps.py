@@ -184,12 +184,12 @@ import hashlib
 import sys
 import keras
 import numpy as np
-from pir_tf.compute import configure
+from pir_tf.training.devices import configure
 from pir_tf.config import ComputeConfig, GanConfig
 from pir_tf.estimator.backbones import compact
 from pir_tf.estimator.model import with_pir
 from pir_tf.gan.train import build_acgan, optimizers
-from pir_tf.tuning import Tuner
+from pir_tf.tuning.tuner import Tuner
 
 configure(ComputeConfig(), seed=0)
 rng = np.random.default_rng(0)

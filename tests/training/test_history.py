@@ -2,7 +2,7 @@
 
 import pytest
 
-from pir_tf.training.history import HistoryCSV, StopOnNonFinite, is_due, read
+from pir_tf.training.callbacks import HistoryCSV, StopOnNonFinite, is_due, read
 
 
 def begin(path, step, columns=("loss", "swd")):

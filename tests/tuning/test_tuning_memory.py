@@ -23,7 +23,7 @@ from pir_tf.data.sources import ImageSet, batches
 from pir_tf.estimator.model import build_network, with_pir
 from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.gan.train import optimizers
-from pir_tf.tuning import Tuner
+from pir_tf.tuning.tuner import Tuner
 
 PAGE = os.sysconf("SC_PAGE_SIZE") / 2**20
 # The C library keeps freed memory, in an arena for each thread: the size would tell which thread needed a large block first.

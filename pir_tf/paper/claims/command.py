@@ -85,8 +85,7 @@ def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = 
 
 def _suites(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
     """The suites that have an experiment of a name, at the sizes of these."""
-    from pir_tf.paper.suites import experiments
-    from pir_tf.paper.suites_sizes import SIZES, Weights
+    from pir_tf.paper.suites import SIZES, Weights, experiments
 
     sizes = sorted({row["preset"] for row in rows} & SIZES.keys())
     return {one.name: own for size in sizes for one, own in experiments(["paper"], size, Weights()).items()}

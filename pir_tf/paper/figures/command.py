@@ -61,7 +61,7 @@ def make(runs: Sequence[Path], directory: Path, *, seed: int = 0) -> int:
     from pir_tf.paper.collect import collect
     from pir_tf.paper.figures.list import write_tables
     from pir_tf.paper.rows import write_rows
-    from pir_tf.runs.commit import package_commit
+    from pir_tf.runs.provenance import package_commit
 
     found = collect(runs)
     directory.mkdir(parents=True, exist_ok=True)

@@ -54,14 +54,14 @@ def _strips(name: str, title: str, value: str) -> PaperFigure:
     )
 
 
-def _scatter(name: str, title: str, scatter: scatter.Scatter) -> PaperFigure:
+def _scatter(name: str, title: str, shown: scatter.Scatter) -> PaperFigure:
     return PaperFigure(
         name,
         title,
-        scatter.columns,
-        partial(scatter.table, scatter=scatter),
-        partial(scatter.draw, scatter=scatter),
-        partial(scatter.caption, scatter=scatter),
+        shown.columns,
+        partial(scatter.table, scatter=shown),
+        partial(scatter.draw, scatter=shown),
+        partial(scatter.caption, scatter=shown),
     )
 
 
@@ -107,13 +107,13 @@ FIGURES = (
 ORDER = ("figure-2", SAMPLES, *(figure.name for figure in FIGURES[1:]))
 
 
-def write_tables(directory: Path, rows: Sequence[Row], samples: Mapping[str, Path], *, seed: int) -> None:
+def write_tables(directory: Path, rows: Sequence[Row], archives: Mapping[str, Path], *, seed: int) -> None:
     """Writes the CSV of each figure, and the pictures of Fig. 3.
 
     Args:
         directory: Where to.
         rows: All experiments.
-        samples: `samples.npz` by the experiment's name.
+        archives: `samples.npz` by the experiment's name.
         seed: Seed of the draw of Fig. 3.
 
     Raises:
@@ -121,7 +121,7 @@ def write_tables(directory: Path, rows: Sequence[Row], samples: Mapping[str, Pat
     """
     for figure in FIGURES:
         write_rows(directory / f"{figure.name}.csv", figure.table(rows), figure.columns)
-    table, images = samples.draw_samples(rows, dict(samples), seed=seed)
+    table, images = samples.draw_samples(rows, dict(archives), seed=seed)
     samples.save_images(directory / f"{SAMPLES}.npz", images)
     write_rows(directory / f"{SAMPLES}.csv", table, samples.COLUMNS)
 

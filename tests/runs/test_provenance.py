@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 import pir_tf
-from pir_tf.runs import commit
-from pir_tf.runs.provenance import provenance
+from pir_tf.runs import provenance
 
 REPOSITORY = Path(pir_tf.__file__).parents[1]
 
@@ -19,23 +18,23 @@ def checkout(tmp_path, monkeypatch):
     package = tree / "pir_tf"
     (package / "sub").mkdir(parents=True)
     (package / "runs").mkdir()
-    for name in ("runs/commit.py", "sub/a.py"):
+    for name in ("runs/provenance.py", "sub/a.py"):
         (package / name).write_text(f"# {name}\n")
     who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
     for words in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "one"]):
         subprocess.run(["git", *words], cwd=tree, check=True)
-    monkeypatch.setattr(commit, "__file__", str(package / "runs" / "commit.py"))
-    monkeypatch.setattr(commit, "_installed_from", lambda: None)
+    monkeypatch.setattr(provenance, "__file__", str(package / "runs" / "provenance.py"))
+    monkeypatch.setattr(provenance, "_installed_from", lambda: None)
     return package
 
 
 def test_the_commit_of_equal_files_is_known(checkout):
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True)
-    assert commit.package_commit() == head.stdout.strip()
-    assert len(commit.package_commit()) == 40
+    assert provenance.package_commit() == head.stdout.strip()
+    assert len(provenance.package_commit()) == 40
     # Data beside the code and compiled files are no source.
     (checkout / "notes.txt").write_text("x")
-    assert commit.package_commit() is not None
+    assert provenance.package_commit() is not None
 
 
 @pytest.mark.parametrize("change", ["edited", "removed", "added"])
@@ -46,10 +45,10 @@ def test_the_commit_of_other_files_is_unknown(checkout, change):
         (checkout / "sub" / "a.py").unlink()
     else:
         (checkout / "sub" / "b.py").write_text("# not committed\n")
-    assert commit.package_commit() is None
+    assert provenance.package_commit() is None
 
 
 def test_without_git_the_commit_is_unknown(checkout, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert commit.package_commit() is None
-    assert provenance()["commit"] is None
+    assert provenance.package_commit() is None
+    assert provenance.provenance()["commit"] is None

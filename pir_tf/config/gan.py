@@ -1,49 +1,11 @@
-"""The configuration of what comes before the estimator: real images, the ACGAN, and who reacts to its images.
-
-`pir_tf.config` has the stages after it and the experiment as a whole, and offers these names too. Nothing heavy is imported.
-The string after each field is its help text.
-"""
+"""The section `gan`: the ACGAN (2.1, C.1, C.2), or somebody else's generator."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_multiples, require_positive, require_pretrained, require_weights
-from pir_tf.objective_names import require_objective, require_vgg_size
-
-NETWORK_IMAGE_SIZE = 64
-"""The image size that the generator and the discriminator of C.2 have, in pixels: 4 upsamplings by 2 from 4x4."""
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Real images (section 2.1, C.2): what the ACGAN learns from and what the discriminator goes on seeing in tuning."""
-
-    source: str = "landscapes"
-    """Where real images come from: `landscapes` (rendered, no download), `folder:PATH` with one subfolder a class, or
-    `tfds:NAME`. Source: C.2, deviation D10."""
-    classes: tuple[str, ...] = ()
-    """Names of the classes to use, all when empty; their order is the source's own. With an imported generator, the names of its
-    classes in its order. Source: C.1, deviation D16."""
-    count: int = 20_000
-    """Images rendered by `landscapes` (other sources use all that they have). Source: not given in the paper, D10."""
-    image_size: int = NETWORK_IMAGE_SIZE
-    """Side of the square images in pixels; the networks of C.2 make 64. Source: C.2."""
-    split: str = "train"
-    """Split of a TFDS set, slices such as `train[:80%]` included."""
-    on_bad_file: Literal["stop", "skip"] = "stop"
-    """What an unreadable file in a folder does: `stop` lists every one and ends, `skip` leaves them out and counts them."""
-
-    def __post_init__(self) -> None:
-        scheme, _, rest = self.source.partition(":")
-        known = self.source == "landscapes" or (scheme in ("folder", "tfds") and bool(rest))
-        require(known, "data.source", self.source, "landscapes, folder:PATH or tfds:NAME")
-        require_positive("data", self, "count")
-        require(len(set(self.classes)) == len(self.classes), "data.classes", self.classes, "each class once")
-        require(self.on_bad_file in ("stop", "skip"), "data.on_bad_file", self.on_bad_file, "stop or skip")
-        size = f"{NETWORK_IMAGE_SIZE}, the size that the networks of C.2 make"
-        require(self.image_size == NETWORK_IMAGE_SIZE, "data.image_size", self.image_size, size)
+from pir_tf.config.checks import require, require_multiples, require_positive, require_weights
 
 
 @dataclass(frozen=True)
@@ -132,41 +94,3 @@ class GanConfig:
         require(ordered, "gan.import_range", self.import_range, "two numbers, the lower first")
         require(self.import_latent_size >= 0, "gan.import_latent_size", self.import_latent_size, "0 or above")
         require(self.import_class_count >= 0, "gan.import_class_count", self.import_class_count, "0 or above")
-
-
-@dataclass(frozen=True)
-class InteractionsConfig:
-    """Who reacts to the generated images, and to how many (sections 2.2, 3, C.4)."""
-
-    source: str = "simulated"
-    """`simulated` (users drawn from the objective) or `csv:PATH` (real people: while PATH is absent, the images and a
-    template are written there and the run stops; filled in, the same command goes on). Source: 2.2."""
-    objective: str = "color:blue"
-    """The simulated truth: `color:` and one to three of red, green, blue joined by `-` (whole image, halves, thirds), or
-    filters of a layer of VGG16 (pool1 to pool5, fc6, fc7, fc8): `vgg:LAYER:k=N`, N filters drawn by the seed 0,
-    `vgg:LAYER:k=N:seed=S`, or `vgg:LAYER:filters=12,40`. Source: 3.1 to 3.3, C.4, deviations D9, D11, D13. Not used with
-    `csv:PATH`."""
-    vgg_weights: str = "imagenet"
-    """VGG16's weights in the objective: `imagenet`, `file:PATH` (looked for in $PIR_TF_WEIGHTS too; a file without top
-    serves pool1 to pool5) or `none` (random, only to try it out). Source: 3.1."""
-    vgg_image_size: int = 224
-    """Side in pixels that images are resized to for VGG16, bilinearly; fc6 to fc8 need 224. Source: not given in the paper,
-    deviation D8."""
-    scaling: Literal["none", "normalized"] = "none"
-    """`normalized`: PIR is moved to mean 0.5 and standard deviation 0.25 on the shown images, then clipped to [0, 1].
-    Source: C.5."""
-    images: int = 1000
-    """Generated images that are shown. Source: 2.2."""
-    impressions: int = 1000
-    """Times that each image is shown to simulated users. Source: 2.2."""
-
-    def __post_init__(self) -> None:
-        simulated = self.source == "simulated"
-        csv = self.source.startswith("csv:") and len(self.source) > 4
-        require(simulated or csv, "interactions.source", self.source, "simulated or csv:PATH")
-        require_positive("interactions", self, "images", "impressions")
-        require(self.scaling in ("none", "normalized"), "interactions.scaling", self.scaling, "none or normalized")
-        require_pretrained("interactions.vgg_weights", self.vgg_weights)
-        if simulated:
-            require_objective(self.objective)
-            require_vgg_size(self.objective, self.vgg_image_size)

@@ -1,15 +1,16 @@
-"""A training log as one CSV file that survives a kill: a row each epoch, cut back to the checkpoint on a resume."""
+"""What a training shows and keeps while it runs: the log as CSV and for TensorBoard, and a progress bar."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
+from tqdm import tqdm
 
 from pir_tf.runs.directory import atomic
 
@@ -78,3 +79,71 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def _text(value: Any) -> str:
     return "" if value is None else f"{float(value):.8g}"
+
+
+T = TypeVar("T")
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One bar over all steps of a `fit`, whatever its epochs are.
+
+    Args:
+        title: what is being done.
+        total: steps in all.
+        done: the number of steps done so far, more than 0 in a resumed run; the optimizer's count when not given.
+        shown: logs to show beside the bar, by the name that they are shown with.
+    """
+
+    def __init__(
+        self, title: str, total: int, *, done: Callable[[], int] | None = None, shown: dict[str, str] | None = None
+    ) -> None:
+        super().__init__()
+        self._title, self._total, self._done, self._shown = title, total, done, shown or {}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Opens the bar where the run goes on, and says so."""
+        first = self._done() if self._done else int(self.model.optimizer.iterations.numpy())
+        if first:
+            print(f"{self._title}: resumed from its checkpoint of step {first:,} of {self._total:,}", flush=True)
+        self._bar = _bar(self._title, self._total, "step", initial=first)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Moves it."""
+        self._bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Shows the epoch's means."""
+        values = {shown: f"{float(logs[name]):.3g}" for name, shown in self._shown.items() if logs and name in logs}
+        self._bar.set_postfix(values, refresh=False)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Closes it."""
+        self._bar.close()
+
+
+def track(items: Iterable[T], title: str, total: int, unit: str = "image", size: int = 1) -> Iterator[T]:
+    """Yields `items` while a bar moves by `size` units each.
+
+    Args:
+        items: what to go through.
+        title: what is being done.
+        total: units in all.
+        unit: name of one unit.
+        size: units in one item.
+    """
+    with _bar(title, total, unit) as bar:
+        for item in items:
+            yield item
+            bar.update(min(size, total - bar.n))
+
+
+def _bar(title: str, total: int, unit: str, initial: int = 0) -> Any:
+    return tqdm(
+        desc=f"{title:<28}",
+        total=total,
+        initial=initial,
+        unit=f" {unit}",
+        ncols=110,
+        mininterval=0.5,
+        dynamic_ncols=False,
+    )

@@ -1,0 +1,37 @@
+"""The section `evaluation`: the proof (4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pir_tf.config.checks import require, require_positive, require_pretrained
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """The proof: PIR of new images before and after tuning (section 4)."""
+
+    source: str = "same"
+    """Who judges the new images: `same` as in `interactions.source` (with real people the run waits for their answers), or
+    `csv:PATH` with people's answers to the shuffled images that this stage wrote."""
+    images: int = 1000
+    """New images before tuning, and as many after. Source: 4, deviation D15."""
+    alpha: float = 0.001
+    """Significance threshold of Welch's t-test. Source: 4."""
+    diversity_pairs: int = 100
+    """Random pairs of images a class whose likeness is measured. Source: 5.1."""
+    judge: bool = True
+    """Train a second estimator from another seed that the tuning never saw, and let it judge too."""
+    kid_weights: str = "none"
+    """Weights of VGG16 without top, on whose pool5 features the distance from the real images (KID) is measured:
+    `imagenet`, `file:PATH` or `none` (not measured). The tuning never uses that network. Source: 5.1."""
+    kid_images: int = 1000
+    """Images of each kind (before tuning, after, real) of which that distance is taken, at most those that there are."""
+
+    def __post_init__(self) -> None:
+        csv = self.source.startswith("csv:") and len(self.source) > 4
+        require(self.source == "same" or csv, "evaluation.source", self.source, "same or csv:PATH")
+        require(self.images >= 2, "evaluation.images", self.images, "2 or more")
+        require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
+        require_positive("evaluation", self, "diversity_pairs", "kid_images")
+        require_pretrained("evaluation.kid_weights", self.kid_weights)

@@ -1,0 +1,47 @@
+"""The section `interactions`: who reacts to the generated images (2.2, 3, C.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pir_tf.config.checks import require, require_positive, require_pretrained
+from pir_tf.objective_names import require_objective, require_vgg_size
+
+
+@dataclass(frozen=True)
+class InteractionsConfig:
+    """Who reacts to the generated images, and to how many (sections 2.2, 3, C.4)."""
+
+    source: str = "simulated"
+    """`simulated` (users drawn from the objective) or `csv:PATH` (real people: while PATH is absent, the images and a
+    template are written there and the run stops; filled in, the same command goes on). Source: 2.2."""
+    objective: str = "color:blue"
+    """The simulated truth: `color:` and one to three of red, green, blue joined by `-` (whole image, halves, thirds), or
+    filters of a layer of VGG16 (pool1 to pool5, fc6, fc7, fc8): `vgg:LAYER:k=N`, N filters drawn by the seed 0,
+    `vgg:LAYER:k=N:seed=S`, or `vgg:LAYER:filters=12,40`. Source: 3.1 to 3.3, C.4, deviations D9, D11, D13. Not used with
+    `csv:PATH`."""
+    vgg_weights: str = "imagenet"
+    """VGG16's weights in the objective: `imagenet`, `file:PATH` (looked for in $PIR_TF_WEIGHTS too; a file without top
+    serves pool1 to pool5) or `none` (random, only to try it out). Source: 3.1."""
+    vgg_image_size: int = 224
+    """Side in pixels that images are resized to for VGG16, bilinearly; fc6 to fc8 need 224. Source: not given in the paper,
+    deviation D8."""
+    scaling: Literal["none", "normalized"] = "none"
+    """`normalized`: PIR is moved to mean 0.5 and standard deviation 0.25 on the shown images, then clipped to [0, 1].
+    Source: C.5."""
+    images: int = 1000
+    """Generated images that are shown. Source: 2.2."""
+    impressions: int = 1000
+    """Times that each image is shown to simulated users. Source: 2.2."""
+
+    def __post_init__(self) -> None:
+        simulated = self.source == "simulated"
+        csv = self.source.startswith("csv:") and len(self.source) > 4
+        require(simulated or csv, "interactions.source", self.source, "simulated or csv:PATH")
+        require_positive("interactions", self, "images", "impressions")
+        require(self.scaling in ("none", "normalized"), "interactions.scaling", self.scaling, "none or normalized")
+        require_pretrained("interactions.vgg_weights", self.vgg_weights)
+        if simulated:
+            require_objective(self.objective)
+            require_vgg_size(self.objective, self.vgg_image_size)

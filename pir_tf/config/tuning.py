@@ -1,0 +1,44 @@
+"""The section `tuning`: the generator's loss with the estimated PIR (2.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pir_tf.config.checks import require_multiples, require_positive, require_weights
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """L_generator = L_fake_image_fools + w_fake_class L_fake_class + w_PIR L_PIR (section 2.4)."""
+
+    pir_weight: float = 1000.0
+    """Weight w_PIR of the estimated PIR in the generator's loss. Source: 2.4."""
+    fools_weight: float = 1.0
+    """Weight of L_fake_image_fools; 0 leaves out the generator's own loss, the extreme of 5.1. Source: 2.4, 5.1."""
+    anchor_weight: float = 100.0
+    """Weight of L_anchor, which an imported generator has in place of L_fake_image_fools: the mean squared difference, of
+    values in [-1, 1], between its images and those that it made of the same latents before tuning."""
+    learning_rate: float = 1e-6
+    """Learning rate of both optimizers, which start afresh. Source: 2.4, deviation D19."""
+    steps: int = 50_000
+    """Gradient steps (the paper took 500,000 for three colours). Source: 2.4, 4.2."""
+    batch_size: int = 64
+    """Images of one gradient step. Source: not given in the paper, D2."""
+    log_every: int = 100
+    """Steps between rows of the log (losses are means over them)."""
+    gradients_every: int = 500
+    """Steps between measures of each loss term's gradient norm."""
+    true_pir_every: int = 1000
+    """Steps between samples of the true PIR, for display alone: it chooses nothing."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints."""
+    checkpoint_minutes: float = 10.0
+    """Minutes after which a checkpoint is due even before those steps, at the end of a row of the log."""
+    tensorboard: bool = True
+    """Also write the log for TensorBoard."""
+
+    def __post_init__(self) -> None:
+        require_weights("tuning", self, "pir_weight", "fools_weight", "anchor_weight")
+        positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
+        require_positive("tuning", self, *positive, "checkpoint_every", "checkpoint_minutes")
+        require_multiples("tuning", self)
