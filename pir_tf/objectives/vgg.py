@@ -21,7 +21,7 @@ from pir_tf import pretrained
 from pir_tf.config import derived_seed
 from pir_tf.errors import InputError
 from pir_tf.images import to_float
-from pir_tf.objective_names import TOP_IMAGE_SIZE, TOP_LAYERS, VGG_FILTERS, VGGName
+from pir_tf.objective_names import TOP_IMAGE_SIZE, TOP_LAYERS, VGG, VGG_FILTERS
 
 KERAS_NAMES = {
     **{f"pool{block}": f"block{block}_pool" for block in range(1, 6)},
@@ -64,15 +64,15 @@ def pir_of_energies(energies: npt.NDArray[np.floating], filters: Sequence[int]) 
     return np.sqrt(np.divide(target, total, out=np.zeros(len(energies)), where=total > 0))
 
 
-def target_filters(name: VGGName) -> npt.NDArray[np.int64]:
+def target_filters(objective: VGG) -> npt.NDArray[np.int64]:
     """The target filters: the named ones, or k drawn without replacement by the name's seed, in rising order.
 
     Source: 3.2, C.4.2.
     """
-    if name.filters is not None:
-        return np.array(name.filters)
-    count = VGG_FILTERS[name.layer]
-    return np.sort(np.random.default_rng(name.seed).choice(count, name.k, replace=False))
+    if objective.filters is not None:
+        return np.array(objective.filters)
+    count = VGG_FILTERS[objective.layer]
+    return np.sort(np.random.default_rng(objective.seed).choice(count, objective.k, replace=False))
 
 
 def filter_energies(activations: keras.KerasTensor) -> keras.KerasTensor:
