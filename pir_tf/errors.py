@@ -56,3 +56,9 @@ def is_full_disk(error: Exception) -> bool:
         return error.errno in _FULL
     words = [os.strerror(number) for number in _FULL]
     return type(error).__name__ == "ResourceExhaustedError" and any(word in str(error) for word in words)
+
+
+def one_line(error: BaseException) -> str:
+    """The start of an error's text on one line, for use within a sentence."""
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

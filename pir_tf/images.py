@@ -20,12 +20,14 @@ import numpy as np
 from pir_tf.errors import InputError
 
 if TYPE_CHECKING:
+    import tensorflow as tf
     from PIL import Image
 
 # Every other decoder of Pillow stays shut: these are what people and TFDS hand over, and each open decoder is a risk.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 GRID_BACKGROUND = 240  # light grey, so that white images keep their edge
+RANGE_TOLERANCE = 1e-3  # rounding, as of a resize or of half precision, but not another convention of range
 
 # uint8 value v to v / 127.5 - 1. A table, because a compiler may turn the division into a product with a rounded
 # reciprocal; looked up, the values are the same bits in NumPy, tf.data and XLA.
@@ -41,6 +43,41 @@ class BadImage(InputError):
             f"image {name} can't be used: {reason}; expected a whole JPEG, PNG, WebP, BMP or GIF file, "
             "so repair or remove it"
         )
+
+
+def require_images(
+    images: Any, *, uint8: bool = False, floats: bool = False, dimensions: int = 4, width: int = 1
+) -> np.ndarray:
+    """Images as an array, after the check that they are RGB, of a wanted type and in its range.
+
+    Args:
+        images: `[n, h, w, 3]`, or one image `[h, w, 3]` where `dimensions` is 3.
+        uint8: whether bytes are wanted.
+        floats: whether floats in [-1, 1] are, `RANGE_TOLERANCE` aside; both may be.
+        dimensions: 4 or 3.
+        width: the least number of columns.
+
+    Raises:
+        InputError: another type, shape or range, or values that are not finite.
+    """
+    array = np.asarray(images)
+    shape, kind = array.shape, array.dtype
+    wanted = (uint8 and kind == np.uint8) or (floats and kind.kind == "f")
+    if not wanted or len(shape) != dimensions or shape[-1] != 3 or shape[-3] < 1 or shape[-2] < width:
+        expected = " or ".join(["uint8"] * uint8 + ["floats in [-1, 1]"] * floats)
+        form = "[h, w, 3]" if dimensions == 3 else "[n, h, w, 3]"
+        least = f" with at least {width} columns" if width > 1 else ""
+        raise InputError(
+            f"received {kind} images of shape {list(shape)}, expected {expected} {form}{least}; "
+            f"convert them with images.{'to_uint8' if uint8 else 'to_float'}"
+        )
+    if kind.kind == "f" and array.size:
+        low, high = float(array.min()), float(array.max())  # a NaN anywhere makes both NaN
+        if not (low >= -1.0 - RANGE_TOLERANCE and high <= 1.0 + RANGE_TOLERANCE):
+            raise InputError(
+                f"received images with values from {low:g} to {high:g}, expected finite ones in [-1, 1]; scale them first"
+            )
+    return array
 
 
 def to_uint8(images: Any) -> np.ndarray:
@@ -74,7 +111,7 @@ def to_float(images: Any) -> np.ndarray:
     """The values that networks see: `x / 127.5 - 1`; `to_uint8` gives back all 256 bytes exactly.
 
     Args:
-        images: uint8 array of any shape, in [0, 255].
+        images: uint8 array of any shape.
 
     Returns:
         float32 array of the same shape, in [-1, 1].
@@ -88,6 +125,13 @@ def to_float(images: Any) -> np.ndarray:
             f"to_float received {values.dtype} images, expected uint8 in [0, 255]; float images need no conversion"
         )
     return FLOAT_OF_UINT8[values]
+
+
+def tensor_to_float(images: tf.Tensor) -> tf.Tensor:
+    """The same bits as `to_float`, within TensorFlow's graphs."""
+    import tensorflow as tf
+
+    return tf.gather(FLOAT_OF_UINT8, tf.cast(images, tf.int32))
 
 
 def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -> np.ndarray:
@@ -118,9 +162,12 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
     if not data:
         raise BadImage(label, "the file is empty (0 bytes)")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            image.load()
-            return _rgb(_upright(image))
+        try:
+            return _decoded(data)
+        except ValueError as error:
+            if "MAX_TEXT" not in str(error):
+                raise
+            return _decoded(_without_text(data))
     except UnidentifiedImageError as error:
         raise BadImage(
             label, "its content is no JPEG, PNG, WebP, BMP or GIF image, or cut off in its header"
@@ -132,6 +179,25 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
     except Exception as error:  # Pillow's decoders raise almost any type on damaged data
         reason = str(error).strip().rstrip(".") or type(error).__name__
         raise BadImage(label, f"it is cut off or damaged ({reason})") from error
+
+
+def _decoded(data: bytes) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        image.load()
+        return _rgb(_upright(image))
+
+
+def _without_text(png: bytes) -> bytes:
+    """A PNG file without its texts and colour profile: Pillow refuses large ones, and the pixels need neither."""
+    kept, place = [png[:8]], 8
+    while place < len(png):
+        end = place + 12 + int.from_bytes(png[place : place + 4], "big")
+        if png[place + 4 : place + 8] not in (b"iCCP", b"tEXt", b"zTXt", b"iTXt"):
+            kept.append(png[place:end])
+        place = end
+    return b"".join(kept)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -187,7 +253,7 @@ def center_crop_resize(image: np.ndarray, size: int) -> np.ndarray:
     """
     from PIL import Image
 
-    _require_rgb(image, dimensions=3)
+    require_images(image, uint8=True, dimensions=3)
     if size < 1:
         raise InputError(f"image size {size} received, expected at least 1 pixel; use for example 64")
     height, width = image.shape[:2]
@@ -201,27 +267,15 @@ def center_crop_resize(image: np.ndarray, size: int) -> np.ndarray:
     return np.array(Image.fromarray(square).resize((size, size), Image.Resampling.LANCZOS), dtype=np.uint8)
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """One uint8 image [h, w, 3] as a PNG file's bytes, lossless.
-
-    Raises:
-        InputError: an array of another shape or type.
-    """
+def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Writes a uint8 image [h, w, 3] without loss; the file appears under its name only when whole."""
     from PIL import Image
 
-    _require_rgb(image, dimensions=3)
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Writes a uint8 image [h, w, 3]; the file appears under its name only when whole."""
     path = Path(path)
-    data = encode_png(image)
+    picture = Image.fromarray(np.ascontiguousarray(require_images(image, uint8=True, dimensions=3)))
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        beside.write_bytes(data)
+        picture.save(beside, format="PNG")
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
@@ -241,7 +295,7 @@ def grid(images: np.ndarray, columns: int, padding: int = 2) -> np.ndarray:
     Raises:
         InputError: no images, another shape or type, or a number of columns or a padding that can't be.
     """
-    _require_rgb(images, dimensions=4)
+    require_images(images, uint8=True)
     count, height, width, _ = images.shape
     if count < 1 or columns < 1 or padding < 0:
         raise InputError(
@@ -256,12 +310,3 @@ def grid(images: np.ndarray, columns: int, padding: int = 2) -> np.ndarray:
         top, left = padding + (i // columns) * step_y, padding + (i % columns) * step_x
         picture[top : top + height, left : left + width] = image
     return picture
-
-
-def _require_rgb(images: np.ndarray, *, dimensions: int) -> None:
-    if images.dtype != np.uint8 or images.ndim != dimensions or images.shape[-1] != 3 or 0 in images.shape[-3:]:
-        shape = "[h, w, 3]" if dimensions == 3 else "[n, h, w, 3]"
-        raise InputError(
-            f"received {images.dtype} images of shape {list(images.shape)}, expected uint8 {shape}; "
-            "convert floats with to_uint8"
-        )

@@ -14,6 +14,7 @@ import os
 import socket
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import h5py
 import keras
 import numpy as np
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
 
 FOLDERS = "PIR_TF_WEIGHTS"
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -29,14 +30,7 @@ _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 @dataclasses.dataclass(frozen=True)
 class ImageNetFile:
-    """A file of ImageNet weights that Keras publishes.
-
-    Attributes:
-        called: The network, in words.
-        name: The file's name in Keras's cache.
-        folder: The folder at its address.
-        md5: The checksum that Keras publishes with it.
-    """
+    """A file of ImageNet weights that Keras publishes: the network in words, its name, its folder there, its checksum."""
 
     called: str
     name: str
@@ -67,13 +61,7 @@ VGG16_NO_TOP = ImageNetFile(
 
 
 def find_weights(name: str | os.PathLike[str]) -> Path:
-    """The file of that name, as given or in a folder of `PIR_TF_WEIGHTS`, after its checksum.
-
-    Args:
-        name: A path, or a base name.
-
-    Returns:
-        The path of an existing file.
+    """The file at that path, or of its base name in a folder of `PIR_TF_WEIGHTS`, after its checksum.
 
     Raises:
         InputError: If no such file exists, or a `.sha256` beside it names another checksum.
@@ -106,9 +94,7 @@ def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -
     Raises:
         InputError: If the file in `PIR_TF_WEIGHTS` is damaged, or there is neither a file nor a network.
 
-    Source: 2.3, 3.1.
-
-    Deviation: D4, the paper's weights of the estimator are not released.
+    Source: 2.3, 3.1. Deviation: D4, the paper's weights of the estimator are not released.
     """
     for folder in _folders():
         place = folder / network.name
@@ -117,7 +103,7 @@ def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -
                 found = hashlib.file_digest(file, "md5").hexdigest()
             if found != network.md5:
                 raise InputError(
-                    f"{place} ({place.stat().st_size} bytes) has the MD5 {found}; expected {network.md5}, Keras's "
+                    f"{_sized(place)} has the MD5 {found}; expected {network.md5}, Keras's "
                     "own: delete the file and copy or download it again."
                 )
             return place
@@ -151,13 +137,11 @@ def load_weights(
     Raises:
         InputError: If the file is damaged or holds another network; the model is then not to be used.
     """
-    path = Path(path)
-    size = _size(path)
+    path, advice = Path(path), f"name the file of that network in --{option}."
     found = count_arrays(path, expected)
-    advice = f"name the file of that network in --{option}."
     if found != len(model.weights):
         raise InputError(
-            f"{path} ({size}) holds {found} arrays; expected the {len(model.weights)} of {expected}: {advice}"
+            f"{_sized(path)} holds {found} arrays; expected the {len(model.weights)} of {expected}: {advice}"
         )
     for weight in model.weights:  # Keras only warns of some arrays that it doesn't find: they would stay NaN
         weight.assign(np.full(weight.shape, np.nan))
@@ -166,11 +150,12 @@ def load_weights(
             warnings.simplefilter("ignore", UserWarning)
             model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"{path} ({size}) doesn't fit ({one_line(error)}); expected {expected}: {advice}") from error
-    missing = [weight.path for weight in model.weights if np.isnan(keras.ops.convert_to_numpy(weight)).any()]
+        raise InputError(f"{_sized(path)} doesn't fit ({one_line(error)}); expected {expected}: {advice}") from error
+    arrays = {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
+    missing = [name for name, array in arrays.items() if np.isnan(array).any() or (array.ndim > 1 and not array.any())]
     if missing:
         raise InputError(
-            f"{path} ({size}) has no finite values for {missing[0]} and {len(missing) - 1} other arrays; expected "
+            f"{_sized(path)} has NaN or zeros alone for {missing[0]} and {len(missing) - 1} other arrays; expected "
             f"{expected}: {advice}"
         )
 
@@ -186,19 +171,24 @@ def count_arrays(path: str | os.PathLike[str], expected: str) -> int:
         InputError: If it is no whole HDF5 file.
     """
     path, names = Path(path), list[str]()
+    if zipfile.is_zipfile(path):
+        raise InputError(
+            f"{_sized(path)} is a zip archive, as of a whole model (.keras); expected the weights of {expected} as HDF5: load "
+            "it where it was made and save them with model.save_weights('NAME.weights.h5')."
+        )
     try:
         with h5py.File(path, "r") as file:
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     except OSError as error:
         raise InputError(
-            f"{path} ({_size(path)}) can't be read as HDF5 ({one_line(error)}); expected {expected}: the file is cut off "
-            "or no weights file, so copy or download it again."
+            f"{_sized(path)} can't be read as HDF5 ({one_line(error)}); expected {expected}: the file is cut off or no "
+            "weights file, so copy or download it again."
         ) from error
     return sum(not name.startswith(("optimizer", "_optimizer")) for name in names)
 
 
-def _size(path: Path) -> str:
-    return f"{path.stat().st_size} bytes" if path.is_file() else "no file"
+def _sized(path: Path) -> str:
+    return f"{path} ({path.stat().st_size} bytes)" if path.is_file() else f"{path} (no file)"
 
 
 def _check_sha256(path: Path) -> None:
@@ -209,7 +199,7 @@ def _check_sha256(path: Path) -> None:
     expected, found = (words[0].lower() if words else ""), sha256(path)
     if found != expected:
         raise InputError(
-            f"{path} ({path.stat().st_size} bytes) has the SHA-256 {found}; expected {expected!r}, which {beside.name} "
+            f"{_sized(path)} has the SHA-256 {found}; expected {expected!r}, which {beside.name} "
             "names: copy or download the file again."
         )
 
@@ -241,9 +231,3 @@ def network_timeout() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def one_line(error: BaseException) -> str:
-    """The start of an error's text on one line, for use within a sentence."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pir_tf.data.reading import Picture, printable, read_images, require_policy, select_classes
+from pir_tf.data.reading import Picture, printable, read_images, select_classes
 from pir_tf.errors import InputError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+KINDS = ", ".join(EXTENSIONS[:-1]) + " or " + EXTENSIONS[-1]
 HIDDEN = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 
 
@@ -53,7 +54,6 @@ def load(
             bad files.
     """
     source = f"folder:{printable(path)}"
-    require_policy(on_bad_file)
     if split != "train":
         raise InputError(
             f'split {split!r} received for {source}, but a folder has no splits: leave the split at "train", and put '
@@ -75,7 +75,7 @@ def load(
     if empty:
         raise InputError(
             f"class folder {', '.join(map(repr, empty))} of {source} has no images; "
-            f"fill it with {_kinds()} files, remove it, or leave that class out with the class filter"
+            f"fill it with {KINDS} files, remove it, or leave that class out with the class filter"
         )
     images, labels = read_images(
         pictures, image_size=image_size, on_bad_file=on_bad_file, source=source, problems=problems
@@ -85,10 +85,9 @@ def load(
 
 def _class_folders(root: Path, source: str) -> tuple[dict[str, Path], list[Path]]:
     """The class folders by name, in class order, and the picture files that lie beside them."""
-    if not root.exists():
-        raise InputError(f"{source} does not exist; expected a folder with one subfolder per class")
     if not root.is_dir():
-        raise InputError(f"{source} is a file; expected a folder with one subfolder per class")
+        wrong = "is a file" if root.exists() else "does not exist"
+        raise InputError(f"{source} {wrong}; expected a folder with one subfolder per class")
     folders: dict[str, Path] = {}
     loose = []
     for entry in _visible(root):
@@ -117,7 +116,7 @@ def _class_pictures(folder: Path, label: int) -> tuple[list[Picture], list[str]]
         if entry.is_dir():
             problem = "it is a folder inside a class folder; images lie directly in their class folder"
         elif entry.suffix.lower() not in EXTENSIONS:
-            problem = f"it is no picture by its extension (expected {_kinds()})"
+            problem = f"it is no picture by its extension (expected {KINDS})"
         elif not entry.is_file():  # opening a pipe would wait for ever
             problem = "it is a broken link or not a regular file"
         else:
@@ -135,7 +134,3 @@ def _visible(folder: Path) -> list[Path]:
             f"folder {printable(folder)} can't be read ({error.strerror}); check its permissions"
         ) from error
     return [folder / name for name in sorted(names) if not name.startswith(".") and name.lower() not in HIDDEN]
-
-
-def _kinds() -> str:
-    return ", ".join(EXTENSIONS[:-1]) + " or " + EXTENSIONS[-1]

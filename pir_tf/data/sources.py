@@ -12,13 +12,13 @@ import functools
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pir_tf.data.reading import select_classes
 from pir_tf.errors import InputError
-from pir_tf.images import FLOAT_OF_UINT8
+from pir_tf.images import require_images, tensor_to_float
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -39,13 +39,13 @@ class ImageSet:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        images, labels, names = np.asarray(self.images), np.asarray(self.labels), tuple(self.class_names)
-        shape = images.shape
-        if images.dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2] or shape[1] < 1 or shape[3] != 3:
-            raise InputError(f"received {images.dtype} images of shape {list(shape)}, expected uint8 [n, s, s, 3]")
-        if labels.dtype.kind not in "iu" or labels.shape != shape[:1]:
+        images, labels = require_images(self.images, uint8=True), np.asarray(self.labels)
+        names = tuple(self.class_names)
+        if images.shape[1] != images.shape[2]:
+            raise InputError(f"received images of shape {list(images.shape)}, expected square ones [n, s, s, 3]")
+        if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
             raise InputError(
-                f"received {labels.dtype} labels of shape {list(labels.shape)} for {shape[0]} images, "
+                f"received {labels.dtype} labels of shape {list(labels.shape)} for {len(images)} images, "
                 "expected one integer per image"
             )
         if not names or len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
@@ -64,11 +64,10 @@ class ImageSet:
                 f"class {', '.join(map(repr, empty))} has no images, expected at least one in each of "
                 f"the {len(names)} classes; add images or leave it out with the class filter"
             )
-        for field, value in (("images", images), ("labels", labels.astype(np.int32)), ("class_names", names)):
-            if isinstance(value, np.ndarray):
-                value = value.view()
-                value.setflags(write=False)
-            object.__setattr__(self, field, value)
+        for field, array in (("images", images.view()), ("labels", labels.astype(np.int32))):
+            array.setflags(write=False)
+            object.__setattr__(self, field, array)
+        object.__setattr__(self, "class_names", names)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -140,22 +139,17 @@ def load(
         InputError: another form of source, or anything in it that can't be used.
     """
     form, _, rest = source.partition(":")
+    options: dict[str, Any] = {"image_size": image_size, "classes": classes, "split": split}
     if source == "landscapes":
-        return _landscapes(image_size=image_size, classes=classes, count=count, seed=seed, split=split)
+        return _landscapes(count=count, seed=seed, **options)
     if form == "folder" and rest:
         from pir_tf.data import folder
 
-        return ImageSet(
-            *folder.load(rest, image_size=image_size, classes=classes, split=split, on_bad_file=on_bad_file)
-        )
+        return ImageSet(*folder.load(rest, on_bad_file=on_bad_file, **options))
     if form == "tfds" and rest:
         from pir_tf.data import tfds_source
 
-        return ImageSet(
-            *tfds_source.load(
-                rest, image_size=image_size, classes=classes, split=split, on_bad_file=on_bad_file, data_dir=data_dir
-            )
-        )
+        return ImageSet(*tfds_source.load(rest, on_bad_file=on_bad_file, data_dir=data_dir, **options))
     raise InputError(
         f"data source {source!r} received, expected landscapes, folder:PATH (one subfolder per class) or "
         "tfds:NAME (a prepared TensorFlow Datasets set)"
@@ -192,21 +186,16 @@ def batches(image_set: ImageSet, *, batch_size: int, seed: int, first_step: int 
     Returns:
         A `tf.data.Dataset` of (images float32 [batch_size, s, s, 3] in [-1, 1], labels int32 [batch_size]).
 
-    Raises:
-        InputError: fewer images than a batch, or a negative first step.
-
     Source: section C.1, c ~ C and i ~ I_c. Deviation: D16.
     """
     import tensorflow as tf
 
     image_set.require_at_least(batch_size)
-    if first_step < 0:
-        raise InputError(f"first step {first_step} received, expected 0 or more")
     counts = np.bincount(image_set.labels)
     # The rows of class k are order[starts[k] : starts[k] + counts[k]].
     order, starts = np.argsort(image_set.labels, kind="stable"), np.cumsum(counts) - counts
     with tf.device("CPU:0"):  # tf.data runs there; a GPU would otherwise hold a copy of the data set
-        pixels, values = tf.constant(image_set.images), tf.constant(FLOAT_OF_UINT8)
+        pixels = tf.constant(image_set.images)
         rows, first, size = tf.constant(order), tf.constant(starts), tf.constant(counts)
 
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -217,7 +206,7 @@ def batches(image_set: ImageSet, *, batch_size: int, seed: int, first_step: int 
         labels = tf.cast(draws[0] * len(counts), tf.int32)
         inside = tf.cast(draws[1] * tf.cast(tf.gather(size, labels), tf.float64), tf.int64)
         chosen = tf.gather(pixels, tf.gather(rows, tf.gather(first, labels) + inside))
-        return tf.gather(values, tf.cast(chosen, tf.int32)), labels
+        return tensor_to_float(chosen), labels
 
     options = tf.data.Options()
     options.deterministic = True

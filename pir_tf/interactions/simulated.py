@@ -1,6 +1,6 @@
 """Simulated users: positive interactions drawn from a simulated PIR with binomial noise (section 2.2).
 
-Where the noise-free PIR comes from (`colors.py` and the other objectives) is not known here, and it isn't kept.
+Where the noise-free PIR comes from (`objectives/`) is not known here, and it isn't kept.
 """
 
 import numbers
@@ -50,8 +50,9 @@ def simulate(
         raise InputError(
             f"Row {row + 1} has the PIR {true[row]:g}; expected a rate in [0, 1] for each image: correct the objective."
         )
-    _check_at_least("impressions", impressions, 1, "show each image at least once")
-    _check_at_least("seed", seed, 0, "choose another seed")
+    for name, value, least in (("impressions", impressions, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+            raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}: choose another one.")
     return Interactions(
         image_id=np.asarray(image_ids, dtype=object),
         class_index=np.asarray(class_index),
@@ -59,8 +60,3 @@ def simulate(
         positives=np.random.default_rng(seed).binomial(impressions, true),
         round=np.full(len(true), round),
     )
-
-
-def _check_at_least(name: str, value: object, least: int, advice: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}: {advice}.")

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pir_tf.errors import InputError
+from pir_tf.images import require_images
 from pir_tf.objective_names import COLORS
 
-RANGE_TOLERANCE = 1e-3  # rounding, as of a resize or of half precision, but not another convention of range
 IMAGES_AT_ONCE = 64  # bounds the memory of the float64 copy
 
 
@@ -40,8 +39,7 @@ def pir(images: npt.NDArray[np.floating], colors: Sequence[str]) -> npt.NDArray[
     Deviation: D13, the range of "image value" is not given: values in [0, 1] here, an all-zero image has PIR 0, and
     bands are cut at b W//k (64 px: 32, 32 and 21, 21, 22). D11, the two- and three-colour objectives are not listed.
     """
-    images = np.asarray(images)
-    _check_images(images, bands=len(colors))
+    images = require_images(images, floats=True, width=len(colors))
     rates = [_pir(images[start : start + IMAGES_AT_ONCE], colors) for start in range(0, len(images), IMAGES_AT_ONCE)]
     return np.concatenate([np.zeros(0), *rates])
 
@@ -57,24 +55,3 @@ def _pir(x: npt.NDArray[np.floating], colors: Sequence[str]) -> npt.NDArray[np.f
         target += energy[:, band, COLORS.index(color)].sum(axis=1)
     ratio = np.divide(target, total, out=np.zeros(len(x)), where=total > 0)
     return np.sqrt(np.minimum(ratio, 1.0))  # the two sums round differently, and a rate above 1 is no probability
-
-
-def _check_images(images: npt.NDArray[np.generic], bands: int) -> None:
-    """Refuses what is not float images [n, h, w, 3] in [-1, 1] that can be cut into the bands."""
-    if images.ndim != 4 or images.shape[3] != len(COLORS) or images.dtype.kind != "f":
-        raise InputError(
-            f"The images have shape {images.shape} and type {images.dtype}; expected floats [n, height, width, 3]: "
-            "convert them to the float32 image convention first."
-        )
-    if images.shape[1] < 1 or images.shape[2] < bands:
-        raise InputError(
-            f"The images have {images.shape[1]} rows and {images.shape[2]} columns; expected at least 1 row and "
-            f"{bands} columns, one for each colour of the objective: use larger images."
-        )
-    if images.size == 0:
-        return
-    low, high = float(images.min()), float(images.max())  # a NaN anywhere makes both NaN
-    if not (low >= -1.0 - RANGE_TOLERANCE and high <= 1.0 + RANGE_TOLERANCE):
-        raise InputError(
-            f"The images have values from {low:g} to {high:g}; expected finite values in [-1, 1]: scale them first."
-        )

@@ -20,7 +20,7 @@ from keras import layers as keras_layers
 from pir_tf import pretrained
 from pir_tf.config import derived_seed
 from pir_tf.errors import InputError
-from pir_tf.images import to_float
+from pir_tf.images import require_images, to_float
 from pir_tf.objective_names import TOP_IMAGE_SIZE, TOP_LAYERS, VGG, VGG_FILTERS
 
 KERAS_NAMES = {
@@ -33,7 +33,6 @@ MEANS = (103.939, 116.779, 123.68)
 """What `vgg16.preprocess_input` takes away from blue, green and red values of 0 to 255."""
 
 IMAGES_AT_ONCE = 8  # 224 pixels and 64 channels are 13 MB an image
-RANGE_TOLERANCE = 1e-3  # rounding, but not another convention of range
 ARRAYS = {False: 26, True: 32}  # of weights in a file without and with top
 CALLED = {False: "VGG16 without its top", True: "VGG16 with its top"}
 
@@ -139,8 +138,7 @@ class VGGFeatures:
         Raises:
             InputError: If the shape, type or range is another, or a value is not finite.
         """
-        images = np.asarray(images)
-        _check_images(images)
+        images = require_images(images, uint8=True, floats=True)
         if not len(images):
             return {name: np.zeros((0, VGG_FILTERS[name]), np.float32) for name in self._names}
         parts: list[list[np.ndarray]] = [[] for _ in self._names]
@@ -195,7 +193,8 @@ def _whole(names: Sequence[str], weights: str, image_size: int, seed: int, optio
         return network
     file_top = top or pretrained.count_arrays(path, CALLED[top]) == ARRAYS[True]
     stored = _keras_vgg16(file_top, TOP_IMAGE_SIZE if file_top else image_size)
-    pretrained.load_weights(stored, path, CALLED[file_top], option=option)
+    expected = CALLED[file_top] if file_top == top else "VGG16 with its top or without"
+    pretrained.load_weights(stored, path, expected, option=option)
     if file_top == top:
         return stored
     network = _keras_vgg16(top, image_size)
@@ -214,22 +213,3 @@ def _preprocessed(images: keras.KerasTensor, image_size: int) -> keras.KerasTens
     resize = keras_layers.Resizing(image_size, image_size, interpolation="bilinear", antialias=False)
     values = (resize(images) + 1.0) * 127.5
     return keras.ops.flip(values, axis=-1) - keras.ops.convert_to_tensor(np.array(MEANS, np.float32))
-
-
-def _check_images(images: npt.NDArray[Any]) -> None:
-    """Refuses what is not images [n, h, w, 3], uint8 or floats in [-1, 1]."""
-    if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:3] or images.dtype.kind not in "fu":
-        raise InputError(
-            f"The images have shape {images.shape} and type {images.dtype}; expected uint8, or floats in [-1, 1], of shape "
-            "[n, height, width, 3]: convert them first."
-        )
-    if images.dtype.kind == "u" and images.dtype != np.uint8:
-        raise InputError(
-            f"The images have type {images.dtype}; expected uint8 or floats in [-1, 1]: convert them first."
-        )
-    if images.dtype.kind == "f" and images.size:
-        low, high = float(images.min()), float(images.max())  # a NaN anywhere makes both NaN
-        if not (low >= -1.0 - RANGE_TOLERANCE and high <= 1.0 + RANGE_TOLERANCE):
-            raise InputError(
-                f"The images have values from {low:g} to {high:g}; expected finite values in [-1, 1]: scale them first."
-            )

@@ -1,6 +1,6 @@
 """What a generator must do to be tuned here, tried on a few of its images before anything long begins.
 
-Each breach is one sentence that says what was seen and what to do. Shapes are looked at before, in `gan.description`.
+Each breach is one sentence that says what was seen and what to do. Shapes are looked at before, in `description`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
 from pir_tf.gan.imported.description import Description
 from pir_tf.gan.sampling import draw_latents
-from pir_tf.pretrained import one_line
 
 IMAGES = 16
 """Images that are looked at."""
@@ -30,13 +29,14 @@ SHARE_OUTSIDE = 0.01
 """Share of all values that may."""
 LEAST_SHARE = 0.05
 """Share of the range that the images must take up together."""
+SAY_RANGE = "say its range with --gan.import-range LOW HIGH (-1 1, 0 1 or 0 255)"
 
 
 def check_contract(generator: keras.Model, description: Description, name: str, *, seed: int) -> dict[str, Any]:
     """Tries a wrapped generator.
 
     Args:
-        generator: From `gan.imported.wrap`.
+        generator: From `imported.generator.wrap`.
         description: How the one inside is called.
         name: What messages call it.
         seed: Seed of the latents.
@@ -52,16 +52,17 @@ def check_contract(generator: keras.Model, description: Description, name: str, 
     classes = len(description.class_names)
     z, _ = draw_latents(IMAGES, latent_size=description.latent_size, class_count=classes, seed=seed)
     labels = np.arange(IMAGES) % classes
+    if classes > 1:
+        _try_last_class(generator, z[:1], name)
     images = _images(generator, z, labels, name)
     _check_repeats(generator, z, labels, images, name)
     facts = _check_range(images, description, name)
-    latent_change = _change(_images(generator, z, np.zeros(IMAGES, int), name))
-    if latent_change is None:
+    facts["latent_change"], facts["class_change"] = _change(_images(generator, z, np.zeros(IMAGES, int), name)), None
+    if facts["latent_change"] is None:
         raise InputError(
             f"{name} gives one picture whatever its latent vector is, expected other images for other latents: it has collapsed, "
             "or its latent vector is not what gan.import_class_input leaves over."
         )
-    facts["latent_change"], facts["class_change"] = latent_change, None
     if classes > 1:
         shown = np.arange(min(classes, MOST_CLASSES))
         facts["class_change"] = _class_change(generator, z, shown, name)
@@ -73,11 +74,35 @@ def check_contract(generator: keras.Model, description: Description, name: str, 
     return {**facts, **_check_gradient(generator, z, labels, name)}
 
 
+def _call(generator: keras.Model, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    one_hot = np.eye(generator.inputs[1].shape[-1], dtype=np.float32)[labels]
+    return np.asarray(generator([tf.constant(z), tf.constant(one_hot)], training=False))
+
+
+def _try_last_class(generator: keras.Model, z: np.ndarray, name: str) -> None:
+    """On a CPU: there a class beyond an Embedding's rows is an error, on a GPU it would be zeros."""
+    count = generator.inputs[1].shape[-1]
+    try:
+        with tf.device("CPU:0"):
+            _call(generator, z, np.array([count - 1]))
+    except Exception as error:  # whatever a foreign graph raises
+        rows = {layer.input_dim for layer in _layers(generator) if isinstance(layer, keras.layers.Embedding)}
+        known = f" (its Embedding has {min(rows)} rows)" if rows else ""
+        raise InputError(
+            f"{name} fails on the last of {count} classes{known} ({one_line(error)}), expected images: say how many it knows "
+            "with --gan.import-class-count N or --data.classes, or see whether gan.import_class is right."
+        ) from error
+
+
+def _layers(model: keras.Model) -> list[keras.Layer]:
+    """Those of the models inside too."""
+    return [x for layer in model.layers for x in (_layers(layer) if isinstance(layer, keras.Model) else [layer])]
+
+
 def _images(generator: keras.Model, z: np.ndarray, labels: np.ndarray, name: str) -> np.ndarray:
     """Images float32 `[n, h, w, 3]` as the generator gives them."""
-    one_hot = np.eye(generator.inputs[1].shape[-1], dtype=np.float32)[labels]
     try:
-        images = np.asarray(generator([tf.constant(z), tf.constant(one_hot)], training=False))
+        images = _call(generator, z, labels)
     except Exception as error:  # whatever a foreign graph raises
         raise InputError(
             f"{name} fails on {len(z)} latents of {z.shape[1]} entries ({one_line(error)}), expected images: see whether "
@@ -112,24 +137,15 @@ def _check_range(images: np.ndarray, description: Description, name: str) -> dic
     low, high = description.value_range
     values = low + (images.astype(np.float64) + 1) * (high - low) / 2
     least, most = float(values.min()), float(values.max())
-    seen, stated = f"from {least:.3g} to {most:.3g}", f"gan.import_range says {low:g} to {high:g}"
+    seen = f"{name} gives values from {least:.3g} to {most:.3g} in {IMAGES} images, while gan.import_range says {low:g} to {high:g}"
     outside = float(np.mean((values < low - 1e-6 * (high - low)) | (values > high + 1e-6 * (high - low))))
     beyond = max(low - least, most - high) / (high - low)
     if beyond > OVERSHOOT or outside > SHARE_OUTSIDE:
-        raise InputError(
-            f"{name} gives values {seen}, while {stated}, and {outside:.0%} of them lie outside: say its range with "
-            "--gan.import-range LOW HIGH (-1 1, 0 1 or 0 255)."
-        )
+        raise InputError(f"{seen}: {outside:.0%} of them lie outside; {SAY_RANGE}.")
     if (most - least) / (high - low) < LEAST_SHARE:
-        raise InputError(
-            f"{name} gives values {seen} in {IMAGES} images, a small part of what it could: {stated}; say its range with "
-            "--gan.import-range LOW HIGH (-1 1, 0 1 or 0 255), or train it further."
-        )
+        raise InputError(f"{seen}: a small part of what it could; {SAY_RANGE}, or train it further.")
     if (low, high) == (-1.0, 1.0) and least >= 0:
-        raise InputError(
-            f"{name} gives values {seen} in {IMAGES} images, none below 0, while {stated}: if it ends in a sigmoid, say so with "
-            "--gan.import-range 0 1."
-        )
+        raise InputError(f"{seen}: none is below 0; if it ends in a sigmoid, say so with --gan.import-range 0 1.")
     return {"values": [least, most], "share_outside": outside}
 
 
