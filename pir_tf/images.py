@@ -81,13 +81,7 @@ def require_images(
 
 
 def to_uint8(images: Any) -> np.ndarray:
-    """Quantizes float images to bytes: `round((x + 1) * 127.5)`, clipped.
-
-    Args:
-        images: float array of any shape, in [-1, 1]; values outside are clipped.
-
-    Returns:
-        uint8 array of the same shape, in [0, 255].
+    """Float images of any shape, in [-1, 1], as uint8: `round((x + 1) * 127.5)`, clipped to [0, 255].
 
     Raises:
         InputError: values that are not floats (converted twice?) or not a number (a diverged generator).
@@ -108,13 +102,7 @@ def to_uint8(images: Any) -> np.ndarray:
 
 
 def to_float(images: Any) -> np.ndarray:
-    """The values that networks see: `x / 127.5 - 1`; `to_uint8` gives back all 256 bytes exactly.
-
-    Args:
-        images: uint8 array of any shape.
-
-    Returns:
-        float32 array of the same shape, in [-1, 1].
+    """uint8 images of any shape as networks see them, float32 in [-1, 1]: `x / 127.5 - 1`, which `to_uint8` undoes exactly.
 
     Raises:
         InputError: images that are not uint8 (converted twice?).
@@ -169,9 +157,8 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
                 raise
             return _decoded(_without_text(data))
     except UnidentifiedImageError as error:
-        raise BadImage(
-            label, "its content is no JPEG, PNG, WebP, BMP or GIF image, or cut off in its header"
-        ) from error
+        reason = "its content is no JPEG, PNG, WebP, BMP or GIF image, or cut off in its header"
+        raise BadImage(label, reason) from error
     except Image.DecompressionBombError as error:
         raise BadImage(label, f"it has too many pixels to be a photograph ({error})".rstrip(".")) from error
     except MemoryError:
@@ -201,26 +188,17 @@ def _without_text(png: bytes) -> bytes:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Applies the EXIF (or XMP) orientation.
-
-    Not by `ImageOps.exif_transpose`: that also rewrites the metadata, and a sound picture with odd metadata fails.
-    """
+    """Applies the EXIF (or XMP) orientation. `ImageOps.exif_transpose` also rewrites odd metadata, and fails at it."""
     from PIL import ExifTags, Image
 
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # unreadable metadata says nothing about the orientation, and the pixels are whole
         return image
-    turn = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(orientation)
-    return image if turn is None else image.transpose(turn)
+    turn = Image.Transpose
+    first = (turn.FLIP_LEFT_RIGHT, turn.ROTATE_180, turn.FLIP_TOP_BOTTOM)
+    turns = (*first, turn.TRANSPOSE, turn.ROTATE_270, turn.TRANSVERSE, turn.ROTATE_90)  # of orientations 2 to 8
+    return image.transpose(turns[orientation - 2]) if orientation in range(2, 9) else image
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
@@ -239,17 +217,9 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def center_crop_resize(image: np.ndarray, size: int) -> np.ndarray:
-    """The largest centred square, resampled to `size` pixels; nothing is stretched, small pictures are enlarged.
+    """The largest centred square of a uint8 image [h, w, 3], resampled to [size, size, 3].
 
-    Args:
-        image: uint8 array [h, w, 3].
-        size: side of the result, in pixels.
-
-    Returns:
-        uint8 array [size, size, 3].
-
-    Raises:
-        InputError: `size` below 1, or an array of another kind.
+    Nothing is stretched, small pictures are enlarged.
     """
     from PIL import Image
 
@@ -282,26 +252,17 @@ def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
 
 
 def grid(images: np.ndarray, columns: int, padding: int = 2) -> np.ndarray:
-    """Lays images out row by row on a light background.
+    """Lays images, uint8 [n, h, w, 3], out row by row on a light background.
 
     Args:
-        images: uint8 array [n, h, w, 3].
+        images: one or more.
         columns: images in a row; with fewer images the row is as long as they are.
         padding: background between and around the images, in pixels.
-
-    Returns:
-        uint8 array [H, W, 3].
-
-    Raises:
-        InputError: no images, another shape or type, or a number of columns or a padding that can't be.
     """
     require_images(images, uint8=True)
     count, height, width, _ = images.shape
-    if count < 1 or columns < 1 or padding < 0:
-        raise InputError(
-            f"grid received {count} images, {columns} columns and padding {padding}, "
-            "expected at least one image, at least one column and no negative padding"
-        )
+    if count < 1 or columns < 1:
+        raise InputError(f"grid received {count} images and {columns} columns, expected at least one of each")
     columns = min(columns, count)
     rows = -(-count // columns)
     step_y, step_x = height + padding, width + padding

@@ -30,12 +30,17 @@ _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 @dataclasses.dataclass(frozen=True)
 class ImageNetFile:
-    """A file of ImageNet weights that Keras publishes: the network in words, its name, its folder there, its checksum."""
+    """A file of ImageNet weights that Keras publishes."""
 
-    called: str
-    name: str
-    folder: str
+    called: str  # the network, in words
+    folder: str  # at Keras's address
+    part: str  # of the file's name
     md5: str
+
+    @property
+    def name(self) -> str:
+        """In Keras's cache."""
+        return f"{self.folder}_weights_tf_dim_ordering_tf_kernels{self.part}.h5"
 
     @property
     def url(self) -> str:
@@ -43,20 +48,9 @@ class ImageNetFile:
         return f"{_KERAS_URL}/{self.folder}/{self.name}"
 
 
-INCEPTION_V3 = ImageNetFile(
-    "InceptionV3",
-    "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "inception_v3",
-    "bcbd6486424b2319ff4ef7d526e38f63",
-)
-"""Without its output layer."""
-VGG16 = ImageNetFile(
-    "VGG16", "vgg16_weights_tf_dim_ordering_tf_kernels.h5", "vgg16", "64373286793e3c8b2b4e3219cbf3544b"
-)
-"""With fc6 to fc8."""
-VGG16_NO_TOP = ImageNetFile(
-    "VGG16", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "vgg16", "6d6bbae143d832006294945121d1f1fc"
-)
+INCEPTION_V3 = ImageNetFile("InceptionV3", "inception_v3", "_notop", "bcbd6486424b2319ff4ef7d526e38f63")
+VGG16 = ImageNetFile("VGG16", "vgg16", "", "64373286793e3c8b2b4e3219cbf3544b")
+VGG16_NO_TOP = ImageNetFile("VGG16", "vgg16", "_notop", "6d6bbae143d832006294945121d1f1fc")
 """The convolutions alone."""
 
 
@@ -80,8 +74,7 @@ def find_weights(name: str | os.PathLike[str]) -> Path:
 
 def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, 64 hexadecimal digits: the name of the weights in a run's records."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return _digest(path, "sha256")
 
 
 def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -> Path:
@@ -96,25 +89,20 @@ def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -
 
     Source: 2.3, 3.1. Deviation: D4, the paper's weights of the estimator are not released.
     """
-    for folder in _folders():
-        place = folder / network.name
-        if place.is_file():
-            with open(place, "rb") as file:
-                found = hashlib.file_digest(file, "md5").hexdigest()
-            if found != network.md5:
-                raise InputError(
-                    f"{_sized(place)} has the MD5 {found}; expected {network.md5}, Keras's "
-                    "own: delete the file and copy or download it again."
-                )
-            return place
+    for place in (folder / network.name for folder in _folders()):
+        if not place.is_file():
+            continue
+        if (found := _digest(place, "md5")) != network.md5:
+            raise InputError(
+                f"{_sized(place)} has the MD5 {found}; expected {network.md5}, Keras's own: delete the file and copy or "
+                "download it again."
+            )
+        return place
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")  # Keras has no public name for it
+    options = {"cache_dir": home, "cache_subdir": "models", "file_hash": network.md5}
     try:
         with _alone_with(network, home), network_timeout():
-            return Path(
-                keras.utils.get_file(
-                    network.name, network.url, cache_dir=home, file_hash=network.md5, cache_subdir="models"
-                )
-            )
+            return Path(keras.utils.get_file(network.name, network.url, **options))
     except Exception as error:  # without a network, get_file raises a bare Exception
         raise InputError(
             f"{network.called}'s ImageNet weights can't be downloaded ({one_line(error)}); expected a network, or the "
@@ -161,11 +149,7 @@ def load_weights(
 
 
 def count_arrays(path: str | os.PathLike[str], expected: str) -> int:
-    """Arrays of weights in an HDF5 file, without those of an optimizer.
-
-    Args:
-        path: The file.
-        expected: What it should hold, in words, for messages.
+    """Arrays of weights in an HDF5 file, without those of an optimizer; `expected` says in words what it should hold.
 
     Raises:
         InputError: If it is no whole HDF5 file.
@@ -185,6 +169,11 @@ def count_arrays(path: str | os.PathLike[str], expected: str) -> int:
             "weights file, so copy or download it again."
         ) from error
     return sum(not name.startswith(("optimizer", "_optimizer")) for name in names)
+
+
+def _digest(path: str | os.PathLike[str], kind: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
 
 
 def _sized(path: Path) -> str:

@@ -37,17 +37,9 @@ def load(
     split: str = "train",
     on_bad_file: str = "stop",
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Reads every picture of the chosen classes.
+    """Reads every picture of the chosen classes: images, labels and class names as of `ImageSet`.
 
-    Args:
-        path: the folder; `~` is the home folder.
-        image_size: side of the centred square, in pixels.
-        classes: names of the classes to keep, in any order; empty keeps all.
-        split: only "train": a folder has no splits.
-        on_bad_file: "stop" raises with the list of all bad files, "skip" warns with it and leaves them out.
-
-    Returns:
-        uint8 images [n, image_size, image_size, 3] in [0, 255], int32 labels [n], and the class names in label order.
+    The arguments are those of `sources.load`; a folder has only the split "train".
 
     Raises:
         InputError: a folder that is missing, not readable or not in this layout, an empty class, an unknown class,

@@ -26,17 +26,11 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageSet:
-    """A whole data set in memory. Its arrays are read-only.
+    """A whole data set in memory. Its arrays are read-only."""
 
-    Attributes:
-        images: uint8 [n, s, s, 3], in [0, 255].
-        labels: int32 [n]; label k is the class `class_names[k]`.
-        class_names: the classes in label order; each has at least one image.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
+    images: np.ndarray  # uint8 [n, s, s, 3], in [0, 255]
+    labels: np.ndarray  # int32 [n]; label k is the class `class_names[k]`
+    class_names: tuple[str, ...]  # in label order; each has at least one image
 
     def __post_init__(self) -> None:
         images, labels = require_images(self.images, uint8=True), np.asarray(self.labels)
@@ -48,21 +42,19 @@ class ImageSet:
                 f"received {labels.dtype} labels of shape {list(labels.shape)} for {len(images)} images, "
                 "expected one integer per image"
             )
-        if not names or len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
+        if not names or len(set(names)) != len(names) or any(name.splitlines() != [name] for name in names):
             raise InputError(
-                f"received the class names {list(names)}, expected at least one, each different, none empty"
+                f"received the class names {list(names)}, expected at least one, all different, each of one line"
             )
         if labels.size and (labels.min() < 0 or labels.max() >= len(names)):
             raise InputError(
                 f"received labels from {labels.min()} to {labels.max()}, expected 0 to {len(names) - 1} for "
                 f"the {len(names)} classes"
             )
-        counts = np.bincount(labels, minlength=len(names))
-        empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
-        if empty:
+        if empty := [name for k, name in enumerate(names) if k not in labels]:
             raise InputError(
-                f"class {', '.join(map(repr, empty))} has no images, expected at least one in each of "
-                f"the {len(names)} classes; add images or leave it out with the class filter"
+                f"class {', '.join(map(repr, empty))} has no images, expected at least one in each of the {len(names)} classes; "
+                "add images or leave it out with --data.classes"
             )
         for field, array in (("images", images.view()), ("labels", labels.astype(np.int32))):
             array.setflags(write=False)
@@ -71,10 +63,7 @@ class ImageSet:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of class names, sizes, labels and pixels.
-
-        A resumed run compares it, so that a class folder added or renamed in between is noticed.
-        """
+        """SHA-256 (hex) of class names, sizes, labels and pixels: a resumed run notices other ones by it."""
         head = json.dumps({"class_names": self.class_names, "shape": self.images.shape}).encode()
         total = hashlib.sha256(len(head).to_bytes(8, "little") + head)
         total.update(self.labels.astype("<i4").tobytes())
@@ -82,9 +71,7 @@ class ImageSet:
         return total.hexdigest()
 
     def require_at_least(self, batch_size: int) -> None:
-        """Raises `InputError` when the set has fewer images than one batch, or the batch size is below 1."""
-        if batch_size < 1:
-            raise InputError(f"batch size {batch_size} received, expected at least 1")
+        """Raises `InputError` when the set has fewer images than one batch."""
         if len(self.images) < batch_size:
             raise InputError(
                 f"the data set has {len(self.images)} images, expected at least one batch of {batch_size}; "
@@ -92,11 +79,7 @@ class ImageSet:
             )
 
     def part(self, index: int, count: int) -> ImageSet:
-        """The images index, index + count, index + 2 count, ... of every class: disjoint parts that make up the set.
-
-        Raises:
-            InputError: a class has fewer images than there are parts.
-        """
+        """The images index, index + count, index + 2 count, ... of every class: disjoint parts that make up the set."""
         if count == 1:
             return self
         of_class = [np.flatnonzero(self.labels == k) for k in range(len(self.class_names))]
@@ -129,11 +112,8 @@ def load(
         count: landscapes to render, over all classes, before the filter; the other sources give all that they have.
         seed: of the landscapes; the other sources have no randomness.
         split: for `tfds:NAME`; the other sources have only "train".
-        on_bad_file: "stop" or "skip", for photographs.
+        on_bad_file: "stop" raises with the list of all bad files, "skip" warns with it and leaves them out.
         data_dir: where prepared TFDS sets lie, for `tfds:NAME` alone.
-
-    Returns:
-        The images, labels and class names.
 
     Raises:
         InputError: another form of source, or anything in it that can't be used.
@@ -177,14 +157,8 @@ def batches(image_set: ImageSet, *, batch_size: int, seed: int, first_step: int 
     Each row draws a class uniformly, then one of its images uniformly, with replacement. So a run that resumes at
     `first_step=t` goes on exactly, and no shuffle buffer or iterator has to be saved.
 
-    Args:
-        image_set: the data.
-        batch_size: rows in a batch; over all replicas under a strategy.
-        seed: of the draws.
-        first_step: the step of the first batch.
-
     Returns:
-        A `tf.data.Dataset` of (images float32 [batch_size, s, s, 3] in [-1, 1], labels int32 [batch_size]).
+        Batches of (images float32 [batch_size, s, s, 3] in [-1, 1], labels int32 [batch_size]), over all replicas.
 
     Source: section C.1, c ~ C and i ~ I_c. Deviation: D16.
     """

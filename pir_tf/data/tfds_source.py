@@ -28,19 +28,10 @@ def load(
     on_bad_file: str = "stop",
     data_dir: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Reads every picture of the chosen classes of a split.
+    """Reads every picture of the chosen classes of a split: images, labels and class names as of `ImageSet`.
 
-    Args:
-        name: the TFDS name, with configuration and version if wanted: `NAME/CONFIG:VERSION`.
-        image_size: side of the centred square, in pixels.
-        classes: names of the classes to keep, in any order; empty keeps all.
-        split: a TFDS split such as `train` or `train[:80%]`.
-        on_bad_file: "stop" raises with the list of all bad pictures, "skip" warns with it and leaves them out.
-        data_dir: where the prepared sets lie; default that of TFDS (`TFDS_DATA_DIR` or `~/tensorflow_datasets`).
-
-    Returns:
-        uint8 images [n, image_size, image_size, 3] in [0, 255], int32 labels [n], and the class names in label order
-        (that of the data set's own label feature).
+    The arguments are those of `sources.load`; a name may have a configuration and a version (`NAME/CONFIG:VERSION`), a split
+    may be a part (`train[:80%]`), and the default data folder is that of TFDS (`TFDS_DATA_DIR` or `~/tensorflow_datasets`).
 
     Raises:
         InputError: TFDS absent or broken, a set that is unknown, not prepared or not labelled, an unknown class or

@@ -22,12 +22,7 @@ COLUMNS = ["image_id", *COUNTS]
 
 
 class Ratings(NamedTuple):
-    """The counts of each image, in the order of the image ids that were asked for.
-
-    Attributes:
-        impressions: How often each image was shown, int64 [n]; 0 where nobody rated it.
-        positives: How many of its impressions led to an interaction, int64 [n], 0 to `impressions`.
-    """
+    """The counts of each image, in the order of the image ids that were asked for; 0 where nobody rated it."""
 
     impressions: npt.NDArray[np.int64]
     positives: npt.NDArray[np.int64]
@@ -35,10 +30,6 @@ class Ratings(NamedTuple):
 
 def write_template(path: str | os.PathLike[str], image_ids: Sequence[str] | npt.NDArray[Any]) -> None:
     """Writes a CSV file with one row per image, the counts left empty for people to fill in.
-
-    Args:
-        path: The file to create; folders above it are created too.
-        image_ids: Names of the images, n distinct strings.
 
     Raises:
         InputError: If the file exists already, which may hold answers, or an id can't be written.
@@ -66,11 +57,7 @@ def write_template(path: str | os.PathLike[str], image_ids: Sequence[str] | npt.
 
 
 def is_unfilled(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is there but holds no counts yet: the reason to wait for people, not an error.
-
-    Returns:
-        True if the file exists and each row's two cells are empty or 0; False if it doesn't exist or a cell holds
-        anything else, be it right or wrong.
+    """Whether the file is there but each row's counts are empty or 0: the reason to wait for people, not an error.
 
     Raises:
         InputError: If the file exists but is not a table with the columns of the template.
@@ -82,63 +69,45 @@ def is_unfilled(path: str | os.PathLike[str]) -> bool:
 
 
 def read_ratings(path: str | os.PathLike[str], image_ids: Sequence[str] | npt.NDArray[Any]) -> Ratings:
-    """Reads a filled template.
+    """Reads a filled template, or what spreadsheets make of it (see `read_table`).
 
-    Rows may come in any order and with further columns. A row that is missing, or whose two cells are empty, is an
-    image that nobody rated. What spreadsheets make of a file is accepted (see `read_table`).
+    Rows may come in any order. A row that is missing, or whose two cells are empty, is an image that nobody rated.
 
     Args:
         path: The file, in UTF-8.
         image_ids: Names of the images that were to be rated, n distinct strings.
 
-    Returns:
-        Impressions and positives in the order of `image_ids`, 0 and 0 for an image that nobody rated.
-
     Raises:
-        InputError: If the file can't be read, no image is rated (see `is_unfilled`), or a row is wrong: an unknown or
-            repeated id, one of two cells empty, no whole number of 0 or more, or more positives than impressions. The
-            sentence names the file and the line as a spreadsheet counts it: the header is line 1.
+        InputError: If no image is rated (see `is_unfilled`), or a row is wrong: an unknown or repeated id, one of two cells
+            empty, no whole number of 0 or more, or more positives than impressions.
 
     Source: section 2.2.
     """
     ids = check_image_ids(image_ids).tolist()
     table = read_table(path, COLUMNS)
     name, empty = table["image_id"], table[COUNTS] == ""
-    seen = dict(reversed([(text, line) for line, text in name.items()]))  # the first line of each id
+    rows = table.assign(first=name.index.to_series().groupby(name).transform("min"))
 
-    def refuse(wrong: Any, said: str) -> None:
+    def refuse(wrong: Any, said: str, expected: str) -> None:
         if wrong.any():
             line = wrong.idxmax()
-            given = table.loc[line]
-            raise InputError(f"{path}, line {line} {said.format(**given, first=seen[given['image_id']])}")
+            seen = said.format(**rows.loc[line])
+            raise InputError(f"{path}, line {line} (image_id {name[line]!r}) {seen}; expected {expected}.")
 
-    refuse(
-        ~name.isin(ids),
-        f"has the image_id {{image_id!r}}; expected one of the {len(ids)} images that were shown "
-        f"({', '.join(ids[:2]).replace('{', '{{').replace('}', '}}')}, ...), spelt alike: correct the id or delete the row.",
-    )
-    refuse(
-        name.duplicated(),
-        "repeats the image_id {image_id!r} of line {first}; expected one row per image with its totals: keep one of the two "
-        "rows.",
-    )
+    shown = f"one of the {len(ids)} images that were shown ({', '.join(ids[:2])}, ...), spelt alike"
+    refuse(~name.isin(ids), "names no image", f"{shown}: correct the id or delete the row")
+    once = "one row per image with its totals: keep one of the two rows"
+    refuse(name.duplicated(), "repeats the id of line {first}", once)
     for column, other in zip(COUNTS, COUNTS[::-1], strict=True):
-        refuse(
-            empty[column] & ~empty[other],
-            f"(image_id {{image_id!r}}) has an empty cell {column}; expected both counts or neither: fill it in, or empty "
-            "the other cell if nobody saw the image.",
-        )
-        refuse(
-            ~empty[column] & table[column].map(whole_number).isna(),
-            f"(image_id {{image_id!r}}) has {column} {{{column}!r}}; expected a whole number from 0 to {LARGEST}, written "
-            "in digits alone: correct that cell.",
-        )
+        both = "both counts or neither: fill it in, or empty the other one if nobody saw the image"
+        refuse(empty[column] & ~empty[other], f"has an empty cell {column}", both)
+        whole = f"a whole number of 0 or more (up to {LARGEST}), in digits alone: correct that cell"
+        wrong = ~empty[column] & table[column].map(whole_number).isna()
+        refuse(wrong, f"has {column} {{{column}!r}}", whole)
     counts = table[COUNTS].map(lambda text: whole_number(text) or 0).astype(np.int64)
-    refuse(
-        counts["positives"] > counts["impressions"],
-        "(image_id {image_id!r}) has {positives} positives in {impressions} impressions; expected no more positives than "
-        "impressions: correct that row.",
-    )
+    more = "no more positives than impressions: correct that row"
+    said = "has {positives} positives in {impressions} impressions"
+    refuse(counts["positives"] > counts["impressions"], said, more)
     if not counts["impressions"].any():
         raise InputError(
             f"{path} is unfilled: no image in its {len(table)} rows has impressions; expected counts for at least one "

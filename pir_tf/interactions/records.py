@@ -39,10 +39,6 @@ class Interactions:
         positives: How many of its impressions led to an interaction, int64 [n], 0 to `impressions`.
         round: Round of collection (A.3), int64 [n]; given as one number, it stands for every row.
 
-    Raises:
-        InputError: If lengths differ, an id repeats, or a number is missing, not whole, negative or above its limit;
-            the sentence names the row (the first is 1) and the image id.
-
     Source: section 2.2.
     """
 
@@ -63,10 +59,10 @@ class Interactions:
         above = np.flatnonzero(columns["positives"] > columns["impressions"])
         if above.size:
             row = above[0]
+            most, counted = columns["impressions"][row], columns["positives"][row]
             raise InputError(
-                f"Row {row + 1} (image_id {str(ids[row])!r}) has {columns['positives'][row]} positives in "
-                f"{columns['impressions'][row]} impressions; expected no more positives than impressions: "
-                "correct that row."
+                f"Row {row + 1} (image_id {str(ids[row])!r}) has {counted} positives in {most} impressions; expected no more "
+                "positives than impressions: correct that row."
             )
         for name, array in columns.items():
             array.setflags(write=False)
@@ -126,11 +122,7 @@ class Interactions:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Interactions":
-        """Reads a file that `save` wrote; columns beyond `COLUMNS` are ignored.
-
-        Raises:
-            InputError: If the file can't be read, lacks a column, or holds a row that `Interactions` refuses.
-        """
+        """Reads a file that `save` wrote; columns beyond `COLUMNS` are ignored."""
         columns: dict[str, list[Any]] = read_table(path, COLUMNS).to_dict("list")
         for name in COLUMNS[1:]:
             found = [whole_number(text) for text in columns[name]]
@@ -142,11 +134,7 @@ class Interactions:
 
 
 def check_image_ids(image_ids: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.str_]:
-    """The image ids as a new array of strings [n], after the check that they can name images in a file.
-
-    Raises:
-        InputError: If the ids are not a list of distinct, printable strings without space around them.
-    """
+    """The image ids as a new array of strings [n], distinct and printable, so that they can name images in a file."""
     ids = np.asarray(image_ids, dtype=object)
     if ids.ndim != 1:
         raise InputError(f"The image ids have shape {ids.shape}; expected one string per image: pass a list of ids.")
@@ -174,13 +162,10 @@ def whole_number(text: str) -> int | None:
 
 
 def read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> pd.DataFrame:
-    """The columns of a CSV file as text without space around it, blank rows left out.
+    """The columns of a CSV file as text without space around it, by the line as a spreadsheet counts it (the header is 1).
 
-    Comma, semicolon or tab between cells, a byte order mark, any line ending and further columns are all accepted, since
-    spreadsheets write them.
-
-    Returns:
-        A row for each one in the file, by its line as a spreadsheet counts it: the header is line 1.
+    Comma, semicolon or tab between cells, a byte order mark, any line ending, blank rows and further columns are all accepted,
+    since spreadsheets write them.
 
     Raises:
         InputError: If it is no such file, or a row has cells beyond the header's.

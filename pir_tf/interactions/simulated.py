@@ -29,15 +29,10 @@ def simulate(
         pir: True PIR of each image, [n] in [0, 1].
         impressions: How often each image is shown, at least 1 (in the paper 1000).
         seed: Seed of the draws, 0 or more; the same seed gives the same positives.
-        image_ids: Names of the images, n distinct strings.
-        class_index: Class of each image, whole numbers [n].
-        round: Round of collection, one number for all.
+        image_ids, class_index, round: As `Interactions` has them.
 
     Returns:
         One row per image, in the order given; `pir` of the result is the observed, noisy rate.
-
-    Raises:
-        InputError: If a PIR is missing or outside [0, 1], or a number or a column is not as described.
 
     Source: section 2.2.
     """

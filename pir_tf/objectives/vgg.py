@@ -51,9 +51,7 @@ def pir_of_energies(energies: npt.NDArray[np.floating], filters: Sequence[int]) 
     Returns:
         PIR, float64 [n] in [0, 1]; exactly 1 if all filters are targets, 0 where the whole layer is silent.
 
-    Source: C.4.1, C.4.2.
-
-    Deviation: D13 (an all-zero layer has PIR 0).
+    Source: C.4.1, C.4.2. Deviation: D13 (an all-zero layer has PIR 0).
     """
     energies = energies.astype(np.float64)
     targets = np.zeros(energies.shape[1], dtype=bool)
@@ -101,9 +99,7 @@ class VGGFeatures:
     Raises:
         InputError: If the weights are missing, damaged, of another network, or lack a layer.
 
-    Source: 3.1, C.4.1.
-
-    Deviation: D8 (the size), D9 (which layers).
+    Source: 3.1, C.4.1. Deviation: D8 (the size), D9 (which layers).
     """
 
     def __init__(
@@ -117,49 +113,34 @@ class VGGFeatures:
         option: str = "interactions.vgg_weights",
     ) -> None:
         whole = _whole(names, weights, image_size, seed, option)
-        outputs = [whole.get_layer(KERAS_NAMES[name]).output for name in names]
+        outputs = {name: whole.get_layer(KERAS_NAMES[name]).output for name in names}
         body = keras.Model(whole.input, outputs, name="vgg16_cut")
         images = keras.Input((None, None, 3), name="images")
         found = body(_preprocessed(images, image_size))
-        found = found if isinstance(found, list | tuple) else [found]
-        self.network = keras.Model(images, [measure(activations) for activations in found], name="vgg16_features")
+        self.network = keras.Model(images, {name: measure(x) for name, x in found.items()}, name="vgg16_features")
         self._names = tuple(names)
         self._call = tf.function(lambda batch: self.network(batch, training=False))
 
     def __call__(self, images: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float32]]:
-        """What the layers' measures are.
+        """The measure of each layer by its name, float32 [n, filters].
 
         Args:
             images: uint8 [n, h, w, 3], or floats of the same shape in [-1, 1]; channels red, green, blue. Left as they are.
-
-        Returns:
-            float32 [n, filters] for each layer by its name.
-
-        Raises:
-            InputError: If the shape, type or range is another, or a value is not finite.
         """
         images = require_images(images, uint8=True, floats=True)
-        if not len(images):
-            return {name: np.zeros((0, VGG_FILTERS[name]), np.float32) for name in self._names}
-        parts: list[list[np.ndarray]] = [[] for _ in self._names]
+        parts = {name: [np.zeros((0, VGG_FILTERS[name]), np.float32)] for name in self._names}
         for start in range(0, len(images), IMAGES_AT_ONCE):
             # All calls have one size, so that one graph serves them and an image's place doesn't choose the kernels.
             rows = np.minimum(np.arange(start, start + IMAGES_AT_ONCE), len(images) - 1)
             batch = images[rows]
             floats = to_float(batch) if batch.dtype == np.uint8 else batch.astype(np.float32)
-            found = self._call(tf.constant(floats))
-            for part, values in zip(parts, found if isinstance(found, list | tuple) else [found], strict=True):
-                part.append(values.numpy())
-        return {name: np.concatenate(part)[: len(images)] for name, part in zip(self._names, parts, strict=True)}
+            for name, values in self._call(tf.constant(floats)).items():
+                parts[name].append(values.numpy())
+        return {name: np.concatenate(part)[: len(images)] for name, part in parts.items()}
 
 
 def weights_file(names: Sequence[str], weights: str, *, option: str = "interactions.vgg_weights") -> Path | None:
-    """The file of VGG16's weights, None for `none`, after a look at whether it has the layers.
-
-    Args:
-        names: Keys of `VGG_FILTERS` that are needed.
-        weights: `imagenet`, `file:PATH` or `none`.
-        option: The config's field that names the weights, for messages.
+    """The file of VGG16's weights, None for `none`, after a look at whether it has the layers; arguments as of `VGGFeatures`.
 
     Raises:
         InputError: If there is no such file, it is damaged, or it has no top where a layer of the top is needed.

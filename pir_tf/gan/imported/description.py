@@ -15,49 +15,34 @@ from pir_tf.config import GanConfig
 from pir_tf.errors import InputError
 from pir_tf.gan.imported.signature import valid_name
 
-CLASS_WORDS = ("class", "label", "one_hot", "onehot")
-"""What the name of a class's input holds, where shapes alone don't tell it from the latent vector's."""
-LEAST_SIDE = 3
-"""Pixels: the evaluation measures images by thirds."""
+CLASS_WORDS = ("class", "label", "one_hot", "onehot")  # what tells an input's name where shapes alone don't
+LEAST_SIDE = 3  # pixels: the evaluation measures images by thirds
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """How an imported generator is called.
+    """How an imported generator is called."""
 
-    Attributes:
-        class_as: How the class enters: `one-hot`, `integer`, `joined` (one-hot behind the latent vector) or `none`.
-        class_names: Names of the classes in their order.
-        latent_size: Entries of the latent vector.
-        value_range: Lowest and highest pixel value of its images.
-        class_input: Name of the class's own input, empty where it has none.
-        signature: The SavedModel's signature, empty for a Keras model.
-    """
-
-    class_as: str
-    class_names: tuple[str, ...]
+    class_as: str  # how the class enters: `one-hot`, `integer`, `joined` (one-hot behind the latent vector) or `none`
+    class_names: tuple[str, ...]  # in their order
     latent_size: int
-    value_range: tuple[float, float]
-    class_input: str
-    signature: str
-
-    def facts(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return dataclasses.asdict(self)
+    value_range: tuple[float, float]  # lowest and highest pixel value of its images
+    class_input: str  # name of the class's own input, empty where it has none
+    signature: str  # of a SavedModel, empty for a Keras model
 
     @classmethod
     def of_facts(cls, facts: dict[str, Any]) -> Description:
-        """The inverse of `facts`, for what JSON gave back; more entries than those are left alone."""
+        """The description from what JSON gave back of its fields; other entries are left alone."""
         known = {field.name: facts[field.name] for field in dataclasses.fields(cls)}
         low, high = known["value_range"]
         return cls(**{**known, "class_names": tuple(known["class_names"]), "value_range": (low, high)})
 
 
 def describe(core: keras.Model, config: GanConfig, class_names: tuple[str, ...], *, signature: str = "") -> Description:
-    """The description of a generator.
+    """The description of a generator with its own inputs and output.
 
     Args:
-        core: The generator with its own inputs and output.
+        core: The generator.
         config: Its fields `import_*`, and `generator`, which messages name.
         class_names: `data.classes`; empty for numbered classes.
         signature: Name of the SavedModel's signature.
@@ -95,14 +80,9 @@ def describe(core: keras.Model, config: GanConfig, class_names: tuple[str, ...],
             f"{count}, expected a name for each in their order: change --data.classes."
         )
     numbered = ("images",) if config.import_class == "none" else tuple(f"class {index}" for index in range(count))
-    return Description(
-        class_as=config.import_class,
-        class_names=class_names or numbered,
-        latent_size=latent_size,
-        value_range=config.import_range,
-        class_input="" if class_input is None else class_input.name,
-        signature=signature,
-    )
+    class_name = "" if class_input is None else class_input.name
+    names = class_names or numbered
+    return Description(config.import_class, names, latent_size, config.import_range, class_name, signature)
 
 
 def _check_output(core: keras.Model, config: GanConfig) -> None:
@@ -172,7 +152,4 @@ def _size(tensor: Any, stated: int, option: str, config: GanConfig) -> int:
 
 def _said(tensors: Any) -> str:
     """Names and shapes, for messages."""
-    return " and ".join(
-        f"{tensor.name} [{', '.join('any' if size is None else str(size) for size in tensor.shape[1:])}]"
-        for tensor in tensors
-    )
+    return " and ".join(f"{tensor.name} {list(tensor.shape[1:])}".replace("None", "any") for tensor in tensors)

@@ -11,6 +11,7 @@ It is called in inference mode always, in tuning too: its batch statistics stay 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import re
@@ -38,11 +39,7 @@ OWN_NAME = "imported.keras"
 
 
 def import_generator(config: GanConfig, class_names: tuple[str, ...]) -> tuple[keras.Model, Description]:
-    """The generator that a config names, behind our contract, and its description.
-
-    Args:
-        config: `generator` (`import:PATH`) and the fields `import_*`.
-        class_names: `data.classes`; empty for numbered classes.
+    """The generator that a config names by `import:PATH`, behind our contract, and its description.
 
     Raises:
         InputError: There is no such generator, it can't be loaded, or it is not as described.
@@ -54,15 +51,10 @@ def import_generator(config: GanConfig, class_names: tuple[str, ...]) -> tuple[k
 
 
 def wrap(core: keras.Model, description: Description) -> keras.Model:
-    """A generator of our contract that shares the weights of `core`.
+    """A functional model of our contract that shares the weights of `core`, the generator with its own inputs and output.
 
-    Args:
-        core: The generator with its own inputs and output.
-        description: How it is called.
-
-    Returns:
-        A functional model from `[z, class_one_hot]`, float32 `[batch, latent]` (standard normal) and `[batch, classes]`,
-        to images float32 `[batch, h, w, 3]`, in [-1, 1] if `core` keeps to its range.
+    It is from `[z, class_one_hot]`, float32 `[batch, latent]` (standard normal) and `[batch, classes]`, to images float32
+    `[batch, h, w, 3]`, in [-1, 1] if `core` keeps to its range.
     """
     if core.name in OUR_NAMES:
         core.name = f"imported_{core.name}"
@@ -96,7 +88,7 @@ def core_of(generator: keras.Model) -> keras.Model:
 
 
 def save_imported(generator: keras.Model, description: Description, directory: Path, *, own: bool) -> None:
-    """Writes `generator.keras`, or the SavedModel folder `generator`, and `generator.json`.
+    """Writes a wrapped generator: `generator.keras`, or the SavedModel folder `generator`, and `generator.json`.
 
     Args:
         generator: A wrapped generator.
@@ -108,11 +100,9 @@ def save_imported(generator: keras.Model, description: Description, directory: P
     core = core_of(generator)
     inner = signature_layer(core)
     if inner is None:
-        with atomic(directory / "generator.keras") as beside:
-            generator.save(beside)
-        if own:
-            with atomic(directory / OWN_NAME) as beside:
-                core.save(beside)
+        for model, name in [(generator, "generator.keras"), (core, OWN_NAME)][: 1 + own]:
+            with atomic(directory / name) as beside:
+                model.save(beside)
     else:
         with atomic_folder(directory / "generator") as beside:
             write_saved_model(inner, beside)
@@ -127,7 +117,7 @@ def save_imported(generator: keras.Model, description: Description, directory: P
         "imported": {
             "form": "keras" if inner is None else "saved_model",
             "channels": core.outputs[0].shape[-1],
-            **description.facts(),
+            **dataclasses.asdict(description),
         },
     }
     write_json(directory / "generator.json", facts)

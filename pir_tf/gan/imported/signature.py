@@ -25,13 +25,7 @@ def valid_name(name: str) -> str:
 
 
 class SignatureLayer(keras.Layer):
-    """One signature of a SavedModel, called with tensors in the order of `specs`, giving one of its outputs.
-
-    Args:
-        loaded: What `tf.saved_model.load` gave.
-        signature: The signature's name.
-        output_name: The output that is the image.
-    """
+    """One signature of a loaded SavedModel, called with tensors in the order of `specs`, giving the output named."""
 
     def __init__(self, loaded: Any, signature: str, output_name: str, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -58,18 +52,14 @@ class SignatureLayer(keras.Layer):
 
 
 def open_signature(folder: Path, name: str = "") -> tuple[keras.Model, str]:
-    """A signature of a SavedModel as a functional model, and the signature's name.
+    """A signature of a SavedModel as a functional model from its inputs to its only output of images, and its name.
 
     Args:
         folder: The SavedModel.
         name: The signature; empty for `serving_default`, or the only one.
 
-    Returns:
-        A model with the signature's inputs, by their valid names, and its only output of images.
-
     Raises:
-        InputError: The folder holds no whole SavedModel, or it has no such signature, one without images, or one for
-            batches of one size alone.
+        InputError: The folder holds no whole SavedModel, or no such signature, or one without images or of a fixed batch.
     """
     if not any((folder / file).is_file() for file in ("saved_model.pb", "saved_model.pbtxt")):
         raise InputError(
