@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Every other decoder of Pillow stays shut: these are what people and TFDS hand over, and each open decoder is a risk.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+KINDS = "JPEG, PNG, WebP, BMP or GIF"
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 GRID_BACKGROUND = 240  # light grey, so that white images keep their edge
 RANGE_TOLERANCE = 1e-3  # rounding, as of a resize or of half precision, but not another convention of range
@@ -39,10 +40,7 @@ class BadImage(InputError):
 
     def __init__(self, name: str, reason: str):
         self.reason = reason
-        super().__init__(
-            f"image {name} can't be used: {reason}; expected a whole JPEG, PNG, WebP, BMP or GIF file, "
-            "so repair or remove it"
-        )
+        super().__init__(f"image {name} can't be used: {reason}; expected a whole {KINDS} file, so repair or remove it")
 
 
 def require_images(
@@ -88,15 +86,12 @@ def to_uint8(images: Any) -> np.ndarray:
     """
     values = np.asarray(images)
     if values.dtype.kind in "biuO":
-        raise InputError(
-            f"to_uint8 received {values.dtype} images, expected floats in [-1, 1]; "
-            "images that are uint8 already need no conversion"
-        )
+        raise InputError(f"received {values.dtype} images, expected floats in [-1, 1]; uint8 images need no conversion")
     values = values.astype(np.float32)
-    if np.isnan(values).any():
+    if wrong := int(np.isnan(values).sum()):
         raise InputError(
-            f"{int(np.isnan(values).sum())} of {values.size} image values are NaN, expected numbers in [-1, 1]; "
-            "training has probably diverged, so go back to an earlier checkpoint or lower the learning rate"
+            f"{wrong} of {values.size} image values are NaN, expected numbers in [-1, 1]; training has probably diverged, so go "
+            "back to an earlier checkpoint or lower the learning rate"
         )
     return np.clip(np.rint((values + np.float32(1.0)) * np.float32(127.5)), 0, 255).astype(np.uint8)
 
@@ -109,9 +104,7 @@ def to_float(images: Any) -> np.ndarray:
     """
     values = np.asarray(images)
     if values.dtype != np.uint8:
-        raise InputError(
-            f"to_float received {values.dtype} images, expected uint8 in [0, 255]; float images need no conversion"
-        )
+        raise InputError(f"received {values.dtype} images, expected uint8 in [0, 255]; floats need no conversion")
     return FLOAT_OF_UINT8[values]
 
 
@@ -134,7 +127,7 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
         name: what messages call it; default the path.
 
     Returns:
-        uint8 array [h, w, 3], in [0, 255].
+        uint8 array [h, w, 3].
 
     Raises:
         BadImage: the file is missing, empty, cut off, damaged, of another format, or has more than twice
@@ -157,15 +150,13 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
                 raise
             return _decoded(_without_text(data))
     except UnidentifiedImageError as error:
-        reason = "its content is no JPEG, PNG, WebP, BMP or GIF image, or cut off in its header"
-        raise BadImage(label, reason) from error
+        raise BadImage(label, f"its content is no {KINDS} image, or cut off in its header") from error
     except Image.DecompressionBombError as error:
         raise BadImage(label, f"it has too many pixels to be a photograph ({error})".rstrip(".")) from error
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise almost any type on damaged data
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise BadImage(label, f"it is cut off or damaged ({reason})") from error
+        raise BadImage(label, f"it is cut off or damaged ({one_line(error)})") from error
 
 
 def _decoded(data: bytes) -> np.ndarray:
@@ -217,10 +208,7 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def center_crop_resize(image: np.ndarray, size: int) -> np.ndarray:
-    """The largest centred square of a uint8 image [h, w, 3], resampled to [size, size, 3].
-
-    Nothing is stretched, small pictures are enlarged.
-    """
+    """The largest centred square of a uint8 image [h, w, 3] at [size, size, 3]: small ones are enlarged, none is stretched."""
     from PIL import Image
 
     require_images(image, uint8=True, dimensions=3)
@@ -252,13 +240,7 @@ def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
 
 
 def grid(images: np.ndarray, columns: int, padding: int = 2) -> np.ndarray:
-    """Lays images, uint8 [n, h, w, 3], out row by row on a light background.
-
-    Args:
-        images: one or more.
-        columns: images in a row; with fewer images the row is as long as they are.
-        padding: background between and around the images, in pixels.
-    """
+    """Lays one or more images, uint8 [n, h, w, 3], out row by row, with a padding of light pixels between and around them."""
     require_images(images, uint8=True)
     count, height, width, _ = images.shape
     if count < 1 or columns < 1:

@@ -55,11 +55,7 @@ VGG16_NO_TOP = ImageNetFile("VGG16", "vgg16", "_notop", "6d6bbae143d832006294945
 
 
 def find_weights(name: str | os.PathLike[str]) -> Path:
-    """The file at that path, or of its base name in a folder of `PIR_TF_WEIGHTS`, after its checksum.
-
-    Raises:
-        InputError: If no such file exists, or a `.sha256` beside it names another checksum.
-    """
+    """The file at that path, or of its base name in a folder of `PIR_TF_WEIGHTS`, after its checksum."""
     given = Path(name).expanduser()
     places = [given, *(folder / given.name for folder in _folders())]
     for place in places:
@@ -83,9 +79,6 @@ def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -
     Args:
         network: One of this module's constants.
         option: The config's field that asks for them, for messages.
-
-    Raises:
-        InputError: If the file in `PIR_TF_WEIGHTS` is damaged, or there is neither a file nor a network.
 
     Source: 2.3, 3.1. Deviation: D4, the paper's weights of the estimator are not released.
     """
@@ -149,11 +142,7 @@ def load_weights(
 
 
 def count_arrays(path: str | os.PathLike[str], expected: str) -> int:
-    """Arrays of weights in an HDF5 file, without those of an optimizer; `expected` says in words what it should hold.
-
-    Raises:
-        InputError: If it is no whole HDF5 file.
-    """
+    """Arrays of weights in an HDF5 file, without those of an optimizer; `expected` says in words what it should hold."""
     path, names = Path(path), list[str]()
     if zipfile.is_zipfile(path):
         raise InputError(

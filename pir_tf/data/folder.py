@@ -40,17 +40,10 @@ def load(
     """Reads every picture of the chosen classes: images, labels and class names as of `ImageSet`.
 
     The arguments are those of `sources.load`; a folder has only the split "train".
-
-    Raises:
-        InputError: a folder that is missing, not readable or not in this layout, an empty class, an unknown class,
-            bad files.
     """
     source = f"folder:{printable(path)}"
     if split != "train":
-        raise InputError(
-            f'split {split!r} received for {source}, but a folder has no splits: leave the split at "train", and put '
-            "the images of another split into a folder of their own"
-        )
+        raise InputError(f"split {split!r} received for {source}, but a folder has no splits: name another folder")
     root = Path(path).expanduser()
     folders, loose = _class_folders(root, source)
     kept = select_classes(list(folders), classes, source)
@@ -67,7 +60,7 @@ def load(
     if empty:
         raise InputError(
             f"class folder {', '.join(map(repr, empty))} of {source} has no images; "
-            f"fill it with {KINDS} files, remove it, or leave that class out with the class filter"
+            f"fill it with {KINDS} files, remove it, or leave that class out with --data.classes"
         )
     images, labels = read_images(
         pictures, image_size=image_size, on_bad_file=on_bad_file, source=source, problems=problems

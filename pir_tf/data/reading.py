@@ -36,16 +36,7 @@ def printable(text: object) -> str:
 
 
 def select_classes(available: Sequence[str], wanted: Sequence[str], source: str) -> tuple[str, ...]:
-    """The class filter. The order is always the source's own: the order of `wanted` never permutes labels.
-
-    Args:
-        available: class names of the source, in its order.
-        wanted: the names to keep; empty keeps all.
-        source: what messages call the source.
-
-    Raises:
-        InputError: a wanted name that the source does not have.
-    """
+    """The wanted of the available class names, all where none is wanted: the order is always the source's own."""
     names = {unicodedata.normalize("NFC", name) for name in wanted}
     unknown = sorted(names.difference(available))
     if unknown:
@@ -72,9 +63,6 @@ def read_images(
 
     Returns:
         uint8 images [n, image_size, image_size, 3], in [0, 255], and int32 labels [n].
-
-    Raises:
-        InputError: an unknown policy or size, or bad files under "stop".
     """
     if on_bad_file not in ("stop", "skip"):
         raise InputError(f'on_bad_file is {on_bad_file!r}, expected "stop" or "skip"')

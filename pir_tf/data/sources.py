@@ -140,10 +140,7 @@ def _landscapes(*, image_size: int, classes: Sequence[str], count: int, seed: in
     from pir_tf.data import landscapes
 
     if split != "train":
-        raise InputError(
-            f'split {split!r} received for landscapes, which have none: leave the split at "train", and '
-            "choose another seed for other images"
-        )
+        raise InputError(f"split {split!r} received for landscapes, which have none: other seeds give other images")
     kept = select_classes(landscapes.CLASS_NAMES, classes, "landscapes")
     images, labels = landscapes.render(count, seed=seed, size=image_size)
     chosen = [i for i, name in enumerate(landscapes.CLASS_NAMES) if name in kept]

@@ -32,10 +32,6 @@ def load(
 
     The arguments are those of `sources.load`; a name may have a configuration and a version (`NAME/CONFIG:VERSION`), a split
     may be a part (`train[:80%]`), and the default data folder is that of TFDS (`TFDS_DATA_DIR` or `~/tensorflow_datasets`).
-
-    Raises:
-        InputError: TFDS absent or broken, a set that is unknown, not prepared or not labelled, an unknown class or
-            split, bad pictures.
     """
     source = f"tfds:{name}"
     tfds = _import_tfds(source)

@@ -32,8 +32,6 @@ def check_contract(generator: keras.Model, description: Description, name: str, 
         `class_change` (mean difference between images of other latents, and of other classes, in grey levels; the latter
         None without classes), `trainable_weights` and `weights_without_gradient`.
 
-    Raises:
-        InputError: It breaks the contract.
     """
     classes = len(description.class_names)
     z, _ = draw_latents(IMAGES, latent_size=description.latent_size, class_count=classes, seed=seed)

@@ -29,8 +29,8 @@ from pir_tf.gan.imported.description import Description, describe
 from pir_tf.gan.imported.signature import open_signature, signature_layer, write_saved_model
 from pir_tf.runs.directory import atomic, atomic_folder, read_json, write_json
 
+# Of the layers around a generator, which can't have the same name.
 OUR_NAMES = ("z", "class_one_hot", "z_and_class", "z_reshaped", "float32", "rescale", "grey_as_rgb")
-"""Of the layers around a generator: it can't be one of their namesakes."""
 AS_FOLDER = (
     "export it where it was made with model.export(FOLDER) (Keras 2: or model.save(FOLDER)) and name that folder"
 )
@@ -39,11 +39,7 @@ OWN_NAME = "imported.keras"
 
 
 def import_generator(config: GanConfig, class_names: tuple[str, ...]) -> tuple[keras.Model, Description]:
-    """The generator that a config names by `import:PATH`, behind our contract, and its description.
-
-    Raises:
-        InputError: There is no such generator, it can't be loaded, or it is not as described.
-    """
+    """The generator that a config names by `import:PATH`, behind our contract, and its description."""
     path = Path(config.generator.removeprefix("import:")).expanduser()
     core, signature = open_signature(path, config.import_signature) if path.is_dir() else (_load_keras(path), "")
     description = describe(core, config, class_names, signature=signature)
@@ -124,11 +120,7 @@ def save_imported(generator: keras.Model, description: Description, directory: P
 
 
 def load_imported(directory: Path) -> keras.Model:
-    """A wrapped generator from what `save_imported` wrote.
-
-    Raises:
-        InputError: A file is missing or damaged.
-    """
+    """A wrapped generator from what `save_imported` wrote."""
     facts = read_json(directory / "generator.json")["imported"]
     if facts["form"] == "keras":
         path = directory / "generator.keras"

@@ -15,8 +15,6 @@ import tensorflow as tf
 
 from pir_tf.errors import InputError, one_line
 
-DEFAULT = "serving_default"
-
 
 def valid_name(name: str) -> str:
     """The nearest name that Keras and TensorFlow 2 take for an input: `z_0` for `z:0`. A valid one stays."""
@@ -61,10 +59,8 @@ def open_signature(folder: Path, name: str = "") -> tuple[keras.Model, str]:
     Raises:
         InputError: The folder holds no whole SavedModel, or no such signature, or one without images or of a fixed batch.
     """
-    if not any((folder / file).is_file() for file in ("saved_model.pb", "saved_model.pbtxt")):
-        raise InputError(
-            f"{folder} has no saved_model.pb, expected a SavedModel: name the folder that holds that file."
-        )
+    if not any((folder / f"saved_model.{form}").is_file() for form in ("pb", "pbtxt")):
+        raise InputError(f"{folder} has no saved_model.pb, expected a SavedModel: name the folder that holds it.")
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:  # damage shows as many types
@@ -72,11 +68,11 @@ def open_signature(folder: Path, name: str = "") -> tuple[keras.Model, str]:
             f"The SavedModel {folder} can't be loaded ({one_line(error)}); expected a whole one: export it again."
         ) from error
     signatures = dict(loaded.signatures)
-    chosen = name or (next(iter(signatures)) if len(signatures) == 1 else DEFAULT)
+    chosen = name or (next(iter(signatures)) if len(signatures) == 1 else "serving_default")
     if chosen not in signatures:
         raise InputError(
-            f"The SavedModel {folder} has the signatures {', '.join(signatures) or '(none)'}, expected {chosen} among them: name "
-            "one with --gan.import-signature NAME."
+            f"The SavedModel {folder} has the signatures {', '.join(signatures) or '(none)'}, expected {chosen}: name one "
+            "with --gan.import-signature NAME."
         )
     specs, outputs = signatures[chosen].structured_input_signature[1], signatures[chosen].structured_outputs
     if not specs or any(not spec.shape.rank or spec.shape[0] is not None for spec in specs.values()):
@@ -91,10 +87,8 @@ def open_signature(folder: Path, name: str = "") -> tuple[keras.Model, str]:
             "channels]: name another with --gan.import-signature NAME."
         )
     layer = SignatureLayer(loaded, chosen, images[0], name="signature")
-    inputs = [
-        keras.Input(spec.shape[1:], dtype=spec.dtype.name, name=valid)
-        for valid, spec in zip(_valid_names(specs), specs.values(), strict=True)
-    ]
+    named = zip(_valid_names(specs), specs.values(), strict=True)
+    inputs = [keras.Input(spec.shape[1:], dtype=spec.dtype.name, name=valid) for valid, spec in named]
     return keras.Model(inputs, layer(inputs), name="saved_model"), chosen
 
 
