@@ -67,7 +67,9 @@ def wrap(core: keras.Model, description: Description) -> keras.Model:
             given.append(z if flat else layers.Reshape(tensor.shape[1:], name="z_reshaped")(z))
     # A functional model takes its inputs as it was made of them: one tensor, a list or a dictionary.
     structure = core.inputs[0] if isinstance(core, keras.Sequential) else core.input
-    x = core(keras.tree.pack_sequence_as(structure, given))
+    (x,) = keras.tree.flatten(
+        core(keras.tree.pack_sequence_as(structure, given))
+    )  # an output in a list or dictionary too
     if x.dtype != "float32":
         x = layers.Activation("linear", dtype="float32", name="float32")(x)
     low, high = description.value_range

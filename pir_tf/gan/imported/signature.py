@@ -19,7 +19,7 @@ from pir_tf.errors import InputError, one_line
 def valid_name(name: str) -> str:
     """The nearest name that Keras and TensorFlow 2 take for an input: `z_0` for `z:0`. A valid one stays."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", name)
-    return name if name[:1].isalpha() and name != "self" else f"arg_{name.lstrip('_')}"
+    return name if name[:1].isalpha() else f"arg_{name.lstrip('_')}"
 
 
 class SignatureLayer(keras.Layer):
@@ -87,8 +87,7 @@ def open_signature(folder: Path, name: str = "") -> tuple[keras.Model, str]:
             "channels]: name another with --gan.import-signature NAME."
         )
     layer = SignatureLayer(loaded, chosen, images[0], name="signature")
-    named = zip(_valid_names(specs), specs.values(), strict=True)
-    inputs = [keras.Input(spec.shape[1:], dtype=spec.dtype.name, name=valid) for valid, spec in named]
+    inputs = [keras.Input(s.shape[1:], dtype=s.dtype.name, name=valid_name(key)) for key, s in specs.items()]
     return keras.Model(inputs, layer(inputs), name="saved_model"), chosen
 
 
@@ -106,20 +105,11 @@ def write_saved_model(layer: SignatureLayer, folder: Path) -> None:
 def _with_valid_names(function: Any) -> Any:
     """The signature itself, or where a name can't be given again, one that calls it."""
     specs = function.structured_input_signature[1]
-    names = _valid_names(specs)
-    if names == list(specs):
+    if all(name == valid_name(name) for name in specs):
         return function
-    wanted = [tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in zip(names, specs.values(), strict=True)]
+    wanted = [tf.TensorSpec(spec.shape, spec.dtype, valid_name(name)) for name, spec in specs.items()]
     renamed = tf.function(lambda *tensors: function(**dict(zip(specs, tensors, strict=True))), input_signature=wanted)
     return renamed.get_concrete_function()
-
-
-def _valid_names(specs: dict[str, tf.TensorSpec]) -> list[str]:
-    """A valid name for each input, no two alike."""
-    names: list[str] = []
-    for name in map(valid_name, specs):
-        names.append(f"{name}_{len(names)}" if name in names else name)
-    return names
 
 
 def _said(specs: dict[str, tf.TensorSpec]) -> str:
