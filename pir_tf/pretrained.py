@@ -16,12 +16,15 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 import numpy as np
 
 from pir_tf.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
 
 FOLDERS = "PIR_TF_WEIGHTS"
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -110,6 +113,8 @@ def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -
 
     Deviation: D4, the paper's weights of the estimator are not released.
     """
+    import keras  # not with this module: a sweep only looks for files
+
     for folder in _folders():
         place = folder / network.name
         if place.is_file():
@@ -167,7 +172,7 @@ def load_weights(
             model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
         raise InputError(f"{path} ({size}) doesn't fit ({one_line(error)}); expected {expected}: {advice}") from error
-    missing = [weight.path for weight in model.weights if np.isnan(keras.ops.convert_to_numpy(weight)).any()]
+    missing = [weight.path for weight in model.weights if np.isnan(weight.numpy()).any()]
     if missing:
         raise InputError(
             f"{path} ({size}) has no finite values for {missing[0]} and {len(missing) - 1} other arrays; expected "
