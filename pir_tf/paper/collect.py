@@ -27,21 +27,13 @@ LISTED = {**COLUMNS, "status": str, "reason": str}
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """Experiments that were found.
+    """Experiments that were found."""
 
-    Attributes:
-        rows: A row for each, in the order of their directories' names.
-        samples: `samples.npz` by the experiment's name, where there is one.
-        notes: What was left out and why, a sentence each.
-        places: The directory of each experiment by its name; one that only a sweep's table knows need not be there.
-        missing: The settings of experiments that sweeps list without results, with `status` and `reason`.
-    """
-
-    rows: pd.DataFrame
-    samples: dict[str, Path]
-    notes: list[str]
-    places: dict[str, Path]
-    missing: pd.DataFrame
+    rows: pd.DataFrame  # one for each, in the order of their directories' names
+    samples: dict[str, Path]  # `samples.npz` by the experiment's name, where there is one
+    notes: list[str]  # what was left out and why, a sentence each
+    places: dict[str, Path]  # directory by the experiment's name; one that only a sweep's table knows need not be there
+    missing: pd.DataFrame  # settings of experiments that sweeps list without results, with `status` and `reason`
 
 
 @dataclasses.dataclass
@@ -100,15 +92,15 @@ def _search(found: _Found, path: Path, prefix: str = "") -> None:
     unfinished = {line["experiment"]: line for line in lines if line["status"] != "done"}
     for directory in _below(path):
         inner = directory.relative_to(path).as_posix()
-        if not (directory / "config.json").is_file():
-            _search(found, directory, f"{prefix}{inner}/")
-        # The table says of unfinished ones why they have no results.
-        elif inner not in unfinished and (not lines or _first(directory, RESULTS)):
-            try:
+        try:
+            if not (directory / "config.json").is_file():
+                _search(found, directory, f"{prefix}{inner}/")
+            # The table says of unfinished ones why they have no results.
+            elif inner not in unfinished and (not lines or _first(directory, RESULTS)):
                 _add(found, directory, prefix + inner)
-            except InputError as error:
-                # Notes are published, directories are not.
-                found.notes.append(f"{prefix}{inner} was left out: {str(error).replace(str(directory), inner)}")
+        except InputError as error:
+            # Notes are published, directories are not.
+            found.notes.append(f"{prefix}{inner} was left out: {str(error).replace(str(directory), inner)}")
     reasons: dict[tuple[str, str], list[str]] = {}
     for line in lines:
         inner = line["experiment"]

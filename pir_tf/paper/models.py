@@ -47,27 +47,16 @@ class Coefficient:
 
 @dataclasses.dataclass(frozen=True)
 class LinearModel:
-    """A fitted linear model, plain enough for JSON.
+    """A fitted linear model, plain enough for JSON."""
 
-    Attributes:
-        formula: The model in words.
-        regressor: The regressor that the model is about.
-        coefficients: By the regressor's name, the intercept included; empty where undefined.
-        n: Rows that were used.
-        left_out: Rows without one of the numbers.
-        r_squared: Share of the outcome's variance that the model explains, in [0, 1]; `None` where undefined.
-        correlation: Pearson's r, in [-1, 1], for a model with one regressor; else `None`.
-        reason: Why a number is `None`, or what was left out of the model; else `None`.
-    """
-
-    formula: str
-    regressor: str
-    coefficients: dict[str, Coefficient]
-    n: int
-    left_out: int
-    r_squared: float | None
-    correlation: float | None
-    reason: str | None
+    formula: str  # in words
+    regressor: str  # that the model is about
+    coefficients: dict[str, Coefficient]  # by the regressor's name, the intercept included; empty where undefined
+    n: int  # rows that were used
+    left_out: int  # rows without one of the numbers
+    r_squared: float | None  # share of the outcome's variance that the model explains, in [0, 1]
+    correlation: float | None  # Pearson's r, in [-1, 1], for a model with one regressor
+    reason: str | None  # why a number is None, or what was left out of the model
 
     @property
     def slope(self) -> Coefficient | None:
@@ -77,36 +66,15 @@ class LinearModel:
 
 @dataclasses.dataclass(frozen=True)
 class PaperModel:
-    """One model of the paper.
+    """One model of the paper."""
 
-    Attributes:
-        claim: What the paper says with it.
-        source: Section.
-        paper: The paper's numbers, in words.
-        formula: The model; it is about the first regressor.
-        kinds: Kinds of objectives that it is of; all where none are named.
-    """
-
-    claim: str
-    source: str
-    paper: str
-    formula: str
-    kinds: tuple[str, ...] = ()
-
-    @property
-    def outcome(self) -> str:
-        """The column that is explained."""
-        return self.formula.split(" ~ ")[0]
-
-    @property
-    def regressors(self) -> list[str]:
-        """The columns that explain it."""
-        return self.formula.split(" ~ ")[1].split(" + ")
-
-    @property
-    def about(self) -> str:
-        """The column whose slope the model is about."""
-        return self.regressors[0]
+    claim: str  # what the paper says with it
+    source: str  # section
+    paper: str  # its numbers, in words
+    outcome: str  # column that is explained
+    about: str  # column whose slope the model is about
+    controls: tuple[str, ...] = ()  # columns that are held
+    kinds: tuple[str, ...] = ()  # kinds of objectives that it is of; all where none are named
 
     def of(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The experiments of its kinds."""
@@ -124,9 +92,9 @@ class PaperModel:
         Source: 4.1, A.1, A.2, C.4.2. Deviation: D14.
         """
         own = self.of(rows)
-        data = own[[self.outcome, *self.regressors]].astype("float64").dropna()
-        constant = [name for name in self.regressors[1:] if len(data) and _is_constant(data[name])]
-        used = [name for name in self.regressors if name not in constant]
+        data = own[[self.outcome, self.about, *self.controls]].astype("float64").dropna()
+        constant = [name for name in self.controls if len(data) and _is_constant(data[name])]
+        used = [self.about, *(name for name in self.controls if name not in constant)]
         said = [WORDS[name] for name in used]
         held = f", controlling for {' and '.join(said[1:])}" if said[1:] else ""
         formula = f"{WORDS[self.outcome]} on {said[0]}{held}"
@@ -145,30 +113,36 @@ MODELS = {
         "With 20 filters the effect gets smaller at higher layers of VGG16",
         "4.1",
         "beta -0.13 per layer, t = -7.8, p < 1e-10",
-        "cohens_d ~ layer_index + initial_sd + initial_percent_zero",
+        "cohens_d",
+        "layer_index",
+        ("initial_sd", "initial_percent_zero"),
         (VGG_MULTI,),
     ),
     "change_on_estimated": PaperModel(
-        "The estimator underestimates what it achieves", "A.1, Fig. 4", "beta 1.67", "change ~ estimated_change"
+        "The estimator underestimates what it achieves", "A.1, Fig. 4", "beta 1.67", "change", "estimated_change"
     ),
     "change_on_spread": PaperModel(
         "The change grows with the initial spread",
         "A.2, Fig. 5",
         "beta 0.99, t = 10.6, p < 1e-10",
-        "change ~ initial_sd + initial_mean + initial_percent_zero",
+        "change",
+        "initial_sd",
+        ("initial_mean", "initial_percent_zero"),
     ),
     "change_on_spread_alone": PaperModel(
         "The initial spread alone explains half of the variance of the change",
         "A.2",
         "R² about 0.50",
-        "change ~ initial_sd",
+        "change",
+        "initial_sd",
     ),
     "effect_on_nonzero": PaperModel(
         "The more PIRs are not zero, the larger the effect",
         "C.4.2, Fig. 8",
         "a strong relation, no number",
-        "cohens_d ~ initial_percent_nonzero",
-        (VGG_SINGLE, *COLOR_KINDS),
+        "cohens_d",
+        "initial_percent_nonzero",
+        kinds=(VGG_SINGLE, *COLOR_KINDS),
     ),
 }
 """By their keys in `models.json`."""

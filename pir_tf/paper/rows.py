@@ -156,7 +156,7 @@ def read_rows(path: Path, columns: Mapping[str, type] = COLUMNS) -> pd.DataFrame
         InputError: The file is no such table.
     """
     try:
-        cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
+        cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, engine="python")
     except (OSError, ValueError) as error:  # pandas' own are ValueErrors
         raise InputError(f"{path} can't be read as a table ({error}): restore it or make it again.") from error
     names = list(cells.iloc[0])
@@ -164,7 +164,7 @@ def read_rows(path: Path, columns: Mapping[str, type] = COLUMNS) -> pd.DataFrame
         raise InputError(f"{path} has a line that is too short, or two columns of one name: mend it or make it again.")
     lacking = [name for name in columns if name not in names]
     if lacking:
-        raise InputError(f"{path} has no column {lacking[0]}, expected all of its kind's: make it again.")
+        raise InputError(f"{path} has no column {lacking[0]}, expected a table of this version: make it again.")
     found = cells.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
     for name, kind in columns.items():
         if kind is not str:

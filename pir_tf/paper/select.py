@@ -6,8 +6,7 @@ about objectives take each once, with the paper's method; the rest is for those 
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -49,15 +48,8 @@ _SIZE = (
 _SETTINGS = ("objective", "vgg_weights", "seed", *METHOD, *_SIZE, "tuning_steps")
 
 
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """One setting that is compared with the paper's.
-
-    Attributes:
-        name: The comparison, in words.
-        field: The column that differs.
-        free: Other columns that may differ with it.
-    """
+class Comparison(NamedTuple):
+    """One setting that is compared with the paper's: in words, the column that differs, others that may differ with it."""
 
     name: str
     field: str

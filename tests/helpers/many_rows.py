@@ -1,5 +1,7 @@
 """Rows of synthetic experiments, made as real ones are: from a flat config and a results.json."""
 
+import json
+
 import numpy as np
 
 from pir_tf.config import flatten
@@ -25,8 +27,9 @@ def results(d, *, sd=0.05, before=0.5, zero=0.0, estimated=None, ms_ssim=None, *
         "significant": p < 0.001,
         "verdict": "gain",
         "estimated_change": estimated,
-        "pir_before_sd": sd,
-        "percent_zero_before": zero,
+        "initial_mean": before,
+        "initial_sd": sd,
+        "initial_percent_zero": zero,
         "alpha": 0.001,
         "true": {"before_mean": before, "before_sd": sd, "after_sd": sd},
         "estimated": {"before_mean": before - 0.01, "change": estimated},
@@ -51,6 +54,22 @@ def experiment(objective="color:blue", d=1.0, name=None, measured=None, **change
     """A row."""
     found = results(d, **(measured or {}))
     return row_of(config(objective, **changes), found, experiment=name or objective.replace(":", "-"))
+
+
+def write_run(path, d=1.0, *, published=False, measured=None, **changes):
+    """A run directory, or a published folder, with the files that make a row."""
+    place = path if published else path / "evaluation"
+    place.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps({"config": config(**changes), "files": {}}))
+    (place / "results.json").write_text(json.dumps(results(d, **(measured or {}))))
+    return path
+
+
+def write_open(path):
+    """A run directory without results."""
+    path.mkdir(parents=True)
+    (path / "config.json").write_text("{}")
+    return path
 
 
 def whole(layers=("pool1", "pool2", "pool3", "pool4", "pool5"), seed=0):

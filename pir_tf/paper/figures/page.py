@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pir_tf.errors import InputError
@@ -80,7 +81,8 @@ def write_tables(
     drawn, images = samples.draw_samples(rows, archives, seed=seed)
     table, pictures = directory / f"{SAMPLES}.csv", directory / f"{SAMPLES}.npz"
     if len(images) or not (keep_samples and table.is_file() and pictures.is_file()):
-        samples.save_images(pictures, images)
+        with atomic(pictures) as beside:
+            np.savez_compressed(beside, images=images)
         write_rows(table, drawn, samples.COLUMNS)
 
 
@@ -112,7 +114,9 @@ def redraw(directory: Path) -> int:
     path = directory / f"{SAMPLES}.csv"
     if path.is_file():
         table = read_rows(path, samples.COLUMNS)
-        style.save(samples.draw(table, samples.load_images(path.with_suffix(".npz"))), path.with_suffix(".png"))
+        again = "make the figures again from the runs"
+        figure_3 = samples.draw(table, *samples.read(path.with_suffix(".npz"), "images", otherwise=again))
+        style.save(figure_3, path.with_suffix(".png"))
         drawn[SAMPLES] = SAMPLES_TITLE, samples.caption(table)
     fitted = fit_models(rows)
     write_json(directory / MODELS, as_json(fitted))

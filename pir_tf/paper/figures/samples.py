@@ -16,7 +16,6 @@ from pir_tf.paper.figures.style import columns, empty, objective_in_words
 from pir_tf.paper.rows import COLOR_KINDS, table
 from pir_tf.paper.select import by_the_paper
 from pir_tf.report import style
-from pir_tf.runs.directory import atomic
 
 COLUMNS = columns(
     *("block", "title", "experiment", "objective", "when", "place", "sample", "draw_seed"),
@@ -32,18 +31,13 @@ SIDE = 0.68
 def draw_samples(rows: pd.DataFrame, archives: Mapping[str, Path], *, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
     """Draws images of each colour objective with the paper's method, and of its generator before tuning.
 
-    Runs that began with the same images share one block before tuning.
-
     Args:
-        rows: Experiments.
-        archives: `evaluation/samples.npz` by the experiment's name; experiments without one are passed over.
+        rows: Experiments. Those that began with the same images share one block before tuning.
+        archives: `samples.npz` by the experiment's name; experiments without one are passed over.
         seed: Seed of the draw: the same indices in every run.
 
     Returns:
         A row for each image, and the images [n, h, w, 3], uint8, in the rows' order.
-
-    Raises:
-        InputError: An archive can't be read.
 
     Source: Fig. 3.
     """
@@ -54,42 +48,30 @@ def draw_samples(rows: pd.DataFrame, archives: Mapping[str, Path], *, seed: int)
     known: set[bytes] = set()
     for row in chosen.sort_values("kind", key=lambda kinds: kinds.map(COLOR_KINDS.index), kind="stable").itertuples():
         archive = archives[row.experiment]
-        before, after = _read(archive, "before", "after", otherwise="repeat the evaluation")
+        before, after = read(archive, "before", "after", otherwise="repeat the evaluation")
         indices = np.random.default_rng(seed).permutation(min(len(before), len(after)))[:COUNT]
         for when, side in (("before", before[indices]), ("after", after[indices])):
             if when == "before" and side.tobytes() in known:
                 continue
             known.add(side.tobytes())
             images.append(side)
-            title = BEFORE if when == "before" else objective_in_words(row.objective)
+            title = "before tuning" if when == "before" else objective_in_words(row.objective)
             about = {"block": len(images), "title": title, "experiment": row.experiment, "objective": row.objective}
             about |= {"when": when, "draw_seed": seed}
             found += [{**about, "place": place, "sample": int(index)} for place, index in enumerate(indices)]
     return table(found, COLUMNS), np.concatenate(images) if images else np.zeros((0, 64, 64, 3), np.uint8)
 
 
-BEFORE = "before tuning"
-
-
 def draw(rows: pd.DataFrame, images: np.ndarray) -> Any:
     """A block of images for each objective after tuning, and one for the generator that they began with.
 
-    Args:
-        rows: The table of `draw_samples`.
-        images: Uint8 [n, h, w, 3] in the rows' order.
-
-    Returns:
-        The figure; it says when there are no images.
-
     Raises:
         InputError: The images don't belong to the table.
-
-    Source: Fig. 3.
     """
     if len(rows) != len(images):
         raise InputError(
-            f"figure-3.csv names {len(rows)} images and figure-3.npz holds {len(images)}, expected as many: make both "
-            "again from the runs."
+            f"figure-3.csv names {len(rows)} images and figure-3.npz holds {len(images)}, expected as many: make both again "
+            "from the runs."
         )
     if rows.empty:
         return empty("no samples of runs with colour objectives")
@@ -119,22 +101,12 @@ def caption(rows: pd.DataFrame) -> str:
     )
 
 
-def save_images(path: Path, images: np.ndarray) -> None:
-    """Keeps the images of the figure, so that it can be drawn again without the runs."""
-    with atomic(path) as beside:
-        np.savez_compressed(beside, images=images)
-
-
-def load_images(path: Path) -> np.ndarray:
-    """Reads what `save_images` wrote.
+def read(path: Path, *names: str, otherwise: str) -> list[np.ndarray]:
+    """Arrays of an archive.
 
     Raises:
-        InputError: The file can't be read.
+        InputError: It can't be read, with what to do otherwise.
     """
-    return _read(path, "images", otherwise="make the figures again from the runs")[0]
-
-
-def _read(path: Path, *names: str, otherwise: str) -> list[np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return [archive[name] for name in names]

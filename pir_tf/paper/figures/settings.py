@@ -140,9 +140,6 @@ def _curve(axes: Any, points: pd.DataFrame, field: str) -> list[Label]:
     return labels
 
 
-Box = tuple[float, float, float, float]
-"""Left, bottom, right and top, in typographic points."""
-
 _POINT = 4.0  # half the size of a mark, in typographic points
 _AROUND = ((1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
 
@@ -151,19 +148,21 @@ def _label_points(axes: Any, labels: Sequence[Label]) -> None:
     """Writes beside each point its label where it hides neither a mark nor another label; the axes' limits are final."""
     axes.figure.draw_without_rendering()  # the layout decides where points lie
     size, unit = style.SMALL, axes.figure.dpi / 72
-    frame = axes.get_window_extent()
-    bounds = (frame.x0 / unit, frame.y0 / unit, frame.x1 / unit, frame.y1 / unit)
+    frame = axes.get_window_extent().extents / unit  # as all boxes: left, bottom, right, top in typographic points
     places = [axes.transData.transform((label.x, label.y)) / unit for label in labels]
     ends = [axes.transData.transform((label.x + label.reach, label.y))[0] / unit for label in labels]
     halves = [max(_POINT, end - x) for end, (x, _) in zip(ends, places, strict=True)]
-    taken: list[Box] = [
-        (x - half, y - _POINT, x + half, y + _POINT) for half, (x, y) in zip(halves, places, strict=True)
-    ]
+    taken = [(x - half, y - _POINT, x + half, y + _POINT) for half, (x, y) in zip(halves, places, strict=True)]
+
+    def hidden(box: Sequence[float]) -> float:
+        outside = (box[2] - box[0]) * (box[3] - box[1]) - _shared(box, frame)
+        return sum(_shared(box, other) for other in taken) + outside
+
     for (x, y), half, label in zip(places, halves, labels, strict=True):
-        width, height = CHARACTER * size * len(label.text), 1.1 * size
-        extra = half - _POINT
-        boxes = [_box(x, y, way, far, width, height, extra) for far in (1.0, 2.2, 3.6) for way in _AROUND]
-        best = min(boxes, key=lambda box: sum(_shared(box, other) for other in taken) + _outside(box, bounds))
+        width, height, extra = CHARACTER * size * len(label.text), 1.1 * size, half - _POINT
+        best = min(
+            (_box(x, y, way, far, width, height, extra) for far in (1.0, 2.2, 3.6) for way in _AROUND), key=hidden
+        )
         taken.append(best)
         across, up = abs((best[0] + best[2]) / 2 - x) - width / 2 - extra, abs((best[1] + best[3]) / 2 - y) - height / 2
         arrow = {"arrowstyle": "-", "color": style.MUTED, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2}
@@ -180,7 +179,9 @@ def _label_points(axes: Any, labels: Sequence[Label]) -> None:
         )
 
 
-def _box(x: float, y: float, way: tuple[int, int], far: float, width: float, height: float, extra: float) -> Box:
+def _box(
+    x: float, y: float, way: tuple[int, int], far: float, width: float, height: float, extra: float
+) -> tuple[float, float, float, float]:
     """A label's place beside a point; `extra` is what an error bar adds to the point's sides."""
     gap = (_POINT + 1.5) * far
     side = gap + (extra if way[1] == 0 else 0.0)
@@ -189,16 +190,10 @@ def _box(x: float, y: float, way: tuple[int, int], far: float, width: float, hei
     return left, bottom, left + width, bottom + height
 
 
-def _shared(one: Box, other: Box) -> float:
+def _shared(one: Sequence[float], other: Sequence[float]) -> float:
     """Area that two boxes share."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
+    width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
     return max(0.0, width) * max(0.0, height)
-
-
-def _outside(box: Box, frame: Box) -> float:
-    """Area of a box that lies outside the frame."""
-    return (box[2] - box[0]) * (box[3] - box[1]) - _shared(box, frame)
 
 
 class Pairs:
