@@ -152,9 +152,10 @@ def _settings(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _alike(rows: pd.DataFrame, without: set[str]) -> list[pd.DataFrame]:
-    """Groups of experiments with the same settings, but for some of these."""
+    """Groups of two experiments or more with the same settings, but for some of these."""
     same = [name for name in _SETTINGS if name not in without]
-    return [group for _, group in rows.groupby(_settings(rows).groupby(same, dropna=False, sort=False).ngroup())]
+    number = _settings(rows).groupby(same, dropna=False, sort=False).ngroup()
+    return [group for _, group in rows[number.duplicated(keep=False)].groupby(number)]
 
 
 def _count(rows: pd.DataFrame, same: list[str]) -> pd.Series:

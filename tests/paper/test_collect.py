@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from many_rows import config, experiment, results, write_open, write_run
+from many_rows import config, experiment, results, write_run
 
 from pir_tf.errors import InputError
 from pir_tf.paper.collect import collect
@@ -37,7 +37,7 @@ def test_a_sweep_is_searched_to_any_depth_but_not_its_cache(tmp_path):
 
 def test_what_is_open_or_damaged_below_a_sweep_is_noted_without_its_directory(tmp_path):
     write_run(tmp_path / "s" / "blue")
-    write_open(tmp_path / "s" / "open")
+    write_run(tmp_path / "s" / "open", None)
     (write_run(tmp_path / "s" / "torn") / "evaluation" / "results.json").write_text("{")
     (write_run(tmp_path / "s" / "list") / "evaluation" / "results.json").write_text("[]")
     (write_run(tmp_path / "s" / "empty") / "config.json").write_text("{}")
@@ -53,7 +53,7 @@ def test_what_is_open_or_damaged_below_a_sweep_is_noted_without_its_directory(tm
 def test_places_without_experiments_are_refused(tmp_path):
     (write_run(tmp_path / "torn") / "evaluation" / "results.json").write_text("{")
     (tmp_path / "none").mkdir()
-    unfinished = write_open(tmp_path / "open")
+    unfinished = write_run(tmp_path / "open", None)
     for place, said in (
         ("torn", "not valid JSON"),
         ("absent", "no directory"),
@@ -67,45 +67,28 @@ def test_places_without_experiments_are_refused(tmp_path):
     assert names(found) == ["blue"] and found.notes == ["open has no results yet."]
 
 
-def sweep_table(path, lines):
-    """A sweep's results.csv: its own columns, then ours."""
-    rows = [
-        {"suite": "s", "name": row["experiment"], "status": status, "reason": why, **row} for row, status, why in lines
-    ]
-    write_rows(path, rows, ("suite", "name", "status", "reason", *COLUMNS))
-
-
 def test_a_sweep_s_table_speaks_for_runs_that_are_not_there(tmp_path):
     write_run(tmp_path / "s" / "blue", 2.0)
     write_run(tmp_path / "s" / "shared-gan").joinpath("evaluation", "results.json").unlink()
     here, away = experiment(name="blue", d=7.0), experiment("color:red", name="red", d=1.5)
     empty = [row_of(config(f"vgg:fc6:filters={i}"), {}, experiment=f"fc6-{i}") for i in range(6)]
-    lines = [(here, "done", ""), (away, "done", "")]
-    lines += [(row, "not run", "no weights of the top.") for row in empty]
-    lines += [(row_of(config(), {}, experiment="bad"), "failed", "Disk full")]
-    sweep_table(tmp_path / "s" / "results.csv", lines)
+    lines = [{"status": "done", "reason": "", **row} for row in (here, away)]
+    lines += [{"status": "not run", "reason": "no weights of the top.", **row} for row in empty]
+    lines += [{"status": "failed", "reason": "Disk full", **row_of(config(), {}, experiment="bad")}]
+    write_rows(tmp_path / "s" / "results.csv", lines, ("status", "reason", *COLUMNS))
     notes = ["fc6-0, fc6-1, 4 more: not run (no weights of the top).", "bad: failed (Disk full)."]
     below = ["s/fc6-0, s/fc6-1, 4 more: not run (no weights of the top).", "s/bad: failed (Disk full)."]
     for place, prefix, said in ((tmp_path / "s", "", notes), (tmp_path, "s/", below)):
         found = collect([place])
-        # The run's own files come before the table's copy of them.
-        assert list(zip(found.rows["experiment"], found.rows["cohens_d"], strict=True)) == [
-            (f"{prefix}blue", 2.0),
-            (f"{prefix}red", 1.5),
-        ]
-        assert records(found.rows)[1] == {**away, "experiment": f"{prefix}red"}
+        own, of_the_table = records(found.rows)
+        assert (own["experiment"], own["cohens_d"]) == (f"{prefix}blue", 2.0)  # not what the table says of it
+        assert of_the_table == {**away, "experiment": f"{prefix}red"}
         assert found.notes == said
         assert found.places == {f"{prefix}{name}": tmp_path / "s" / name for name in ("blue", "red")}
         first, *_, last = records(found.missing)
         assert (first["experiment"], first["layer"], first["status"]) == (f"{prefix}fc6-0", "fc6", "not run")
         assert first["reason"] == "no weights of the top."
         assert (last["experiment"], last["status"]) == (f"{prefix}bad", "failed")
-
-
-def test_a_table_of_another_version_is_refused(tmp_path):
-    (tmp_path / "results.csv").write_text("name,status,percent_zero\nblue,done,0.0\n")
-    with pytest.raises(InputError, match="results.csv has no column experiment"):
-        collect([tmp_path])
 
 
 def test_equal_experiments_count_once_and_equal_names_get_their_folder(tmp_path):

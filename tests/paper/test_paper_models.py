@@ -1,8 +1,7 @@
-"""The paper's linear models: against a sample worked by hand, NumPy's least squares and SciPy's distributions."""
+"""The paper's linear models: against NumPy's least squares and SciPy's distributions."""
 
 import dataclasses
 import json
-import math
 
 import numpy as np
 import pandas as pd
@@ -38,30 +37,12 @@ def by_hand(rows, outcome, *regressors):
 def many(n=40, seed=0, kind="vgg k=20"):
     """Rows whose effect falls by 0.13 a layer, and whose change is 1.6 times the estimated one, with noise."""
     rng = np.random.default_rng(seed)
-    sd, zero, estimated = rng.uniform(0.01, 0.05, n), rng.uniform(0, 60, n), rng.uniform(0, 0.1, n)
-    layer = np.arange(n) % 8 + 1
-    effect = 2 - 0.13 * layer - 0.01 * zero + rng.normal(0, 0.1, n)
-    known = {"initial_sd": sd, "initial_percent_zero": zero, "initial_mean": rng.uniform(0.1, 0.5, n)}
-    known |= {"initial_percent_nonzero": 100 - zero, "estimated_change": estimated, "cohens_d": effect}
-    change = 1.6 * estimated + sd + rng.normal(0, 0.01, n)
-    return pd.DataFrame({"kind": kind, "layer_index": pd.array(layer, "Int64"), "change": change, **known})
-
-
-def test_a_sample_worked_by_hand():
-    """Sxy = 7, Sxx = 5, so the slope is 1.4 and the intercept 0.5; residuals 0.1, -0.3, 0.3, -0.1, so s² = 0.2 / 2."""
-    model = ALONE.fit(of([2, 3, 5, 6], [1, 2, 3, 4]))
-    slope = model.slope
-    assert slope.beta == pytest.approx(1.4)
-    assert model.coefficients["intercept"].beta == pytest.approx(0.5)
-    assert slope.standard_error == pytest.approx(math.sqrt(0.1 / 5))
-    assert slope.t == pytest.approx(1.4 / math.sqrt(0.02))
-    half = 4.302653 * math.sqrt(0.02)
-    assert slope.interval == pytest.approx((1.4 - half, 1.4 + half), rel=1e-6)
-    assert slope.p_value == pytest.approx(0.0100505, rel=1e-4)
-    assert model.r_squared == pytest.approx(0.98)
-    assert model.correlation == pytest.approx(7 / math.sqrt(50))
-    assert (model.n, model.left_out, model.reason) == (4, 0, None)
-    assert model.formula == "change in mean PIR on initial SD"
+    rows = of(np.zeros(n), rng.uniform(0.01, 0.05, n), rng.uniform(0.1, 0.5, n), rng.uniform(0, 60, n))
+    rows = rows.assign(kind=kind, layer_index=pd.array(np.arange(n) % 8 + 1, "Int64"))
+    zero, estimated = rows["initial_percent_zero"], rng.uniform(0, 0.1, n)
+    effect = 2 - 0.13 * rows["layer_index"].astype(float) - 0.01 * zero + rng.normal(0, 0.1, n)
+    change = 1.6 * estimated + rows["initial_sd"] + rng.normal(0, 0.01, n)
+    return rows.assign(cohens_d=effect, change=change, estimated_change=estimated, initial_percent_nonzero=100 - zero)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -71,10 +52,9 @@ def test_every_model_against_the_normal_equations(name):
         rows = pd.concat([many(kind="vgg single"), many(10, seed=5)])  # sets of 20 filters are passed over
     elif model.kinds:
         rows = pd.concat([rows, many(20, seed=5, kind="vgg single")])
-    own = rows[rows["kind"].isin(model.kinds or ["vgg k=20"])]
-    found = model.fit(rows)
+    own, found = rows[rows["kind"].isin(model.kinds or ["vgg k=20"])], model.fit(rows)
     beta, se, t, p, r2 = by_hand(own, model.outcome, model.about, *model.controls)
-    assert found.n == 40 and list(found.coefficients)[0] == "intercept"
+    assert (found.n, found.left_out, found.reason) == (40, 0, None) and list(found.coefficients)[0] == "intercept"
     for i, one in enumerate(found.coefficients.values()):
         half = stats.t.ppf(0.975, 40 - len(beta)) * se[i]
         assert (one.beta, one.standard_error, one.t) == pytest.approx((beta[i], se[i], t[i]), rel=1e-7)
@@ -83,13 +63,10 @@ def test_every_model_against_the_normal_equations(name):
     assert found.slope == list(found.coefficients.values())[1] and found.r_squared == pytest.approx(r2)
     r = stats.pearsonr(own[model.about].astype(float), own[model.outcome]).statistic
     assert found.correlation == (None if model.controls else pytest.approx(r))
-
-
-def test_the_models_say_what_they_are():
-    trend = MODELS["layer_trend"].fit(many())
-    assert trend.slope.beta == pytest.approx(-0.13, abs=0.03)
-    assert trend.formula == "effect size on layer index, controlling for initial SD and percent zeros"
-    assert list(trend.coefficients) == ["intercept", "layer index", "initial SD", "percent zeros"]
+    if name == "layer_trend":
+        assert found.slope.beta == pytest.approx(-0.13, abs=0.03)
+        assert found.formula == "effect size on layer index, controlling for initial SD and percent zeros"
+        assert list(found.coefficients) == ["intercept", "layer index", "initial SD", "percent zeros"]
 
 
 def test_rows_without_a_number_are_left_out_and_counted():
@@ -103,14 +80,14 @@ def test_rows_without_a_number_are_left_out_and_counted():
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        (of([], []), "0 rows, but 2 coefficients need 3 or more"),
         (of([1, 2], [1, 2]), "2 rows, but 2 coefficients need 3 or more"),
         (of([1, 2, 3, 5], [1, 2, 3, 4], [0, 1, 0, 1], [1, 0, 0, 0]), "4 rows, but 4 coefficients need 5"),
-        (of([1, 2, 4], [7, 7, 7]), "initial SD is the same in every row"),
         (of([1, 2, 4], [0.1 * 3, 0.3, 0.3]), "initial SD is the same in every row"),
         (of([2, 2, 2], [1, 2, 3]), "the outcome is the same in every row"),
-        (of([1, 2, 4, 3, 7], [1, 2, 3, 4, 5], [2, 4, 6, 8, 10], [0] * 5), "initial SD, initial mean follow from each"),
-        (of([1, 2, 4, 3, 7], [1, 2, 3, 4, 5], [0.98, 0.96, 0.94, 0.92, 0.9], [0] * 5), "follow from each other"),
+        (
+            of([1, 2, 4, 3], [1, 2, 3, 4], [0.98, 0.96, 0.94, 0.92], [0] * 4),
+            "initial SD, initial mean follow from each",
+        ),
     ],
 )
 def test_an_undefined_model_says_why(rows, reason):
@@ -129,7 +106,7 @@ def test_a_control_that_never_varies_changes_no_slope_and_is_named():
 
 
 def test_points_on_a_line_have_no_t():
-    """Their residuals are rounding, and rounding is no standard error."""
+    # Their residuals are rounding, and rounding is no standard error.
     x = np.linspace(0, 1, 7) / 3
     model = ALONE.fit(of(0.1 + 0.7 * x, x))
     assert model.slope.beta == pytest.approx(0.7) and model.r_squared == pytest.approx(1.0)
@@ -147,21 +124,16 @@ def test_models_are_of_experiments_with_the_paper_s_method_alone():
     assert [model.n for model in fitted.values()] == [25, 62, 62, 62, 37]
 
 
-def test_models_json_has_the_slope_at_the_top_and_the_paper_s_number_beside_it():
+def test_models_stand_beside_the_paper_s_numbers_and_say_what_is_undefined():
     found = json.loads(json.dumps(as_json(fit_models(table(whole()))), allow_nan=False))
     trend = found["layer_trend"]
     assert trend["beta"] == trend["coefficients"]["layer index"]["beta"] < 0
-    assert trend["interval"][0] < trend["beta"] < trend["interval"][1]
-    assert trend["t"] == pytest.approx(trend["beta"] / trend["standard_error"])
     assert "-0.13" in trend["paper"] and "1.67" in found["change_on_estimated"]["paper"]
     assert found["change_on_estimated"]["beta"] == pytest.approx(1.6)
-
-
-def test_the_table_says_what_is_undefined_and_why():
     text = as_markdown(fit_models(table([experiment()])))
     assert text.count("| undefined | undefined | ") == 5
     assert "change in mean PIR on estimated change: 1 rows, but 2 coefficients need 3 or more." in text
-    found = as_json(fit_models(table([])))
-    assert found["layer_trend"]["beta"] is None and found["layer_trend"]["coefficients"] == {}
+    empty = as_json(fit_models(table([])))["layer_trend"]
+    assert empty["beta"] is None and empty["coefficients"] == {}
     rows = [*whole(), experiment("color:blue", name="hole", seed=9, measured={"estimated_change": None})]
     assert "1 runs have one of the numbers undefined" in as_markdown(fit_models(table(rows)))

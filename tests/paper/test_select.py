@@ -17,9 +17,8 @@ def shown(*rows):
 
 def pairs(*rows):
     found = comparisons(table(rows))
-    sides = zip(found["field"], found["experiment"], found["experiment"].shift(-1), strict=True)
     assert list(found["pair"]) == [i // 2 + 1 for i in range(len(found))]
-    return list(sides)[::2]
+    return list(zip(found["field"][::2], found["experiment"][::2], found["experiment"][1::2], strict=True))
 
 
 def test_every_experiment_of_the_paper_s_method_is_taken_once():
@@ -59,30 +58,29 @@ def test_other_settings_than_the_paper_s_are_left_to_the_comparisons(change, fie
     assert shown(row) == ([] if field else ["color-blue"])
 
 
-def test_an_objective_that_was_run_at_several_sizes_counts_with_the_common_one():
+def test_an_objective_that_was_run_at_several_sizes_or_lengths_counts_with_the_common_one():
     common = [experiment(f"vgg:pool1:filters={i}", estimator__trainable="head") for i in range(3)]
     tuned = experiment("vgg:pool1:filters=1", name="fine-tuned", estimator__trainable="all")
     assert shown(tuned, *common) == ["vgg-pool1-filters=1", "vgg-pool1-filters=0", "vgg-pool1-filters=2"]
     assert "fine-tuned" not in shown(*common, tuned)
-
-
-def test_three_colours_count_after_their_longest_tuning_and_others_after_the_usual():
     long = {"tuning__steps": 1500}
-    three = experiment("color:red-green-blue", name="3"), experiment("color:red-green-blue", name="3 long", **long)
-    assert shown(*three) == shown(*three[::-1]) == ["3 long"]
     single = [experiment("color:red"), experiment("color:blue"), experiment("color:blue", name="long", **long)]
     assert shown(*single) == ["color-red", "color-blue"]
+    # Three colours count after their longest tuning.
+    three = experiment("color:red-green-blue", name="3"), experiment("color:red-green-blue", name="3 long", **long)
+    assert shown(*three) == shown(*three[::-1]) == ["3 long"]
 
 
 def test_pairs_differ_in_one_setting_alone():
-    base = experiment(name="base")
-    scalar = experiment(name="scalar", estimator__output="scalar")
-    hot = experiment(name="hot", estimator__temperature=1.0)
-    both = experiment(name="both", estimator__temperature=1.0, gan__loss="saturating")
-    other = experiment("color:red", name="red scalar", estimator__output="scalar")
-    seed = experiment(name="seed", seed=5, estimator__output="scalar")
-    found = pairs(other, both, hot, scalar, base, seed)
-    assert found == [("output", "base", "scalar"), ("temperature", "base", "hot"), ("gan_loss", "hot", "both")]
+    rows = [
+        experiment("color:red", name="red scalar", estimator__output="scalar"),
+        experiment(name="both", estimator__temperature=1.0, gan__loss="saturating"),
+        experiment(name="hot", estimator__temperature=1.0),
+        experiment(name="scalar", estimator__output="scalar"),
+        experiment(name="base"),
+        experiment(name="seed", seed=5, estimator__output="scalar"),
+    ]
+    assert pairs(*rows) == [("output", "base", "scalar"), ("temperature", "base", "hot"), ("gan_loss", "hot", "both")]
 
 
 def test_fine_tuning_may_have_its_own_length_and_long_tuning_is_the_second_side():
