@@ -113,21 +113,10 @@ def objective_parts(objective: str) -> Row:
     return {"kind": kind, **place, "k": vgg.k, "filters": filters, "filter_seed": vgg.seed}
 
 
-def channel_columns(means: Mapping[str, Any]) -> Row:
-    """The columns of `CHANNELS`, from `evaluation.channels.channel_means` under `before` and `after`; None where absent."""
-    found: Row = {}
-    for when in ("before", "after"):
-        side = means.get(when) or {}
-        whole, thirds = side.get("image") or (None,) * 3, side.get("thirds")
-        left, middle, right = (finite(third[2]) for third in thirds) if thirds else (None,) * 3
-        blue = None if left is None or middle is None or right is None else middle - (left + right) / 2
-        found |= {f"{name}_{when}": finite(value) for name, value in zip(CHANNELS, (*whole, blue), strict=True)}
-    return found
-
-
 def table(rows: pd.DataFrame | Sequence[Row], columns: Mapping[str, type] = COLUMNS) -> pd.DataFrame:
-    """Rows as a DataFrame of these columns; a number that is None, or a column that they lack, is missing."""
-    return _frame(rows, columns).astype({name: _DTYPES[kind] for name, kind in columns.items()})
+    """Rows as a DataFrame of these columns; what they lack is empty text, or a missing number."""
+    frame = _frame(rows, columns).fillna({name: "" for name, kind in columns.items() if kind is str})
+    return frame.astype({name: _DTYPES[kind] for name, kind in columns.items()})
 
 
 def records(rows: pd.DataFrame) -> list[Row]:
@@ -226,7 +215,7 @@ def _came_out(results: Mapping[str, Any]) -> Row:
         "unscaled_cohens_d": unscaled.get("cohens_d"),
         **_bounds("unscaled_d", unscaled.get("cohens_d_interval")),
         "percent_clipped": scaling.get("percent_clipped_shown"),
-        **channel_columns(results.get("channel_means") or {}),
+        **_channels(results.get("channel_means") or {}),
         **{
             f"{measure}_{side}": _mean((diversity.get(side) or {}).get(measure))
             for measure in ("distance", "ms_ssim")
@@ -243,6 +232,16 @@ def _came_out(results: Mapping[str, Any]) -> Row:
 def _bounds(name: str, interval: Any) -> Row:
     low, high = interval or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _channels(means: Mapping[str, Any]) -> Row:
+    found: Row = {}
+    for when, side in means.items():
+        if side:
+            left, middle, right = (third[2] for third in side["thirds"])
+            values = (*side["image"], middle - (left + right) / 2)
+            found |= {f"{name}_{when}": value for name, value in zip(CHANNELS, values, strict=True)}
+    return found
 
 
 def _mean(values: Sequence[Any] | None) -> float | None:

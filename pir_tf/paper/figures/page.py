@@ -24,9 +24,8 @@ from pir_tf.report.numbers import number
 from pir_tf.runs.directory import atomic, read_json, write_json
 from pir_tf.runs.provenance import package_commit
 
-ROWS, COLLECTED, MODELS, MODELS_PAGE, PAGE = (
-    *("experiments.csv", "collected.json", "models.json", "models.md", "README.md"),
-)
+ROWS, COLLECTED, PAGE = "experiments.csv", "collected.json", "README.md"
+MODELS, MODELS_PAGE = "models.json", "models.md"
 SAMPLES, SAMPLES_TITLE = "figure-3", "Figure 3: samples of colour objectives"
 """The one figure that needs pictures besides its table."""
 

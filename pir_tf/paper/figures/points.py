@@ -235,20 +235,17 @@ def _legend(figure: Any, known: pd.DataFrame, lines: Sequence[Any]) -> None:
         heading("Lines")
         handles += lines
     size, length, pad = style.SMALL, 1.8, 0.7
-    legend = figure.legend(
-        handles=handles,
-        loc="outside right center",
-        frameon=False,
-        fontsize=size,
-        labelcolor=style.INK,
-        labelspacing=0.32,
-        handlelength=length,
-        handletextpad=pad,
-    )
+    look = {
+        "fontsize": size,
+        "labelcolor": style.INK,
+        "labelspacing": 0.32,
+        "handlelength": length,
+        "handletextpad": pad,
+    }
+    legend = figure.legend(handles=handles, loc="outside right center", frameon=False, **look)
     for place in headings:
         # A heading has no mark of its own, so it begins where the marks do.
-        shift = (length + pad) * size * figure.dpi / 72
-        legend.get_texts()[place].set(fontweight="bold", x=-shift)
+        legend.get_texts()[place].set(fontweight="bold", x=-(length + pad) * size * figure.dpi / 72)
 
 
 PANELS = [*LAYERS, "colours"]

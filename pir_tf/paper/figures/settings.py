@@ -166,17 +166,10 @@ def _label_points(axes: Any, labels: Sequence[Label]) -> None:
         taken.append(best)
         across, up = abs((best[0] + best[2]) / 2 - x) - width / 2 - extra, abs((best[1] + best[3]) / 2 - y) - height / 2
         arrow = {"arrowstyle": "-", "color": style.MUTED, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2}
-        axes.annotate(
-            label.text,
-            (label.x, label.y),
-            xytext=(best[0] - x, (best[1] + best[3]) / 2 - y),
-            textcoords="offset points",
-            va="center",
-            fontsize=size,
-            color=label.color,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},  # lines may run below
-            arrowprops=arrow if max(across, up) > 2 * _POINT else None,
-        )
+        look: dict[str, Any] = {"va": "center", "fontsize": size, "color": label.color, "textcoords": "offset points"}
+        look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85}  # lines may run below
+        look["arrowprops"] = arrow if max(across, up) > 2 * _POINT else None
+        axes.annotate(label.text, (label.x, label.y), (best[0] - x, (best[1] + best[3]) / 2 - y), **look)
 
 
 def _box(
@@ -293,16 +286,8 @@ def _panel(axes: Any, sides: pd.DataFrame) -> None:
     grey, blue = (" / ".join(sides["setting", side].unique()) for side in (PAPER, OTHER))
     room = CHARACTER * style.SMALL * (len(blue) + 3)
     for text, color, shift in ((f"● {grey}", style.BEFORE_TEXT, -room), (f"◆ {blue}", style.AFTER, 0.0)):
-        axes.annotate(
-            text,
-            (1.0, 1.0),
-            xycoords="axes fraction",
-            xytext=(shift, 6),
-            textcoords="offset points",
-            ha="right",
-            fontsize=style.SMALL,
-            color=color,
-        )
+        look = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
+        axes.annotate(text, (1.0, 1.0), (shift, 6), fontsize=style.SMALL, color=color, **look)
 
 
 def _setting(field: str, value: Any) -> str:

@@ -96,17 +96,11 @@ def round_ticks(axes: Any, *, which: str = "y") -> None:
 
 def say(axes: Any, text: str, *, column: float | None = None) -> None:
     """Says in the middle of the axes, or upright in one column, why nothing is there."""
-    axes.text(
-        0.5 if column is None else column,
-        0.5,
-        text,
-        transform=axes.transAxes if column is None else axes.get_xaxis_transform(),
-        ha="center",
-        va="center",
-        rotation=0 if column is None else 90,
-        fontsize=style.SMALL,
-        color=style.MUTED,
-    )
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": style.SMALL, "color": style.MUTED}
+    if column is None:
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, **look)
+    else:
+        axes.text(column, 0.5, text, transform=axes.get_xaxis_transform(), rotation=90, **look)
 
 
 def empty(text: str) -> Any:
@@ -114,7 +108,7 @@ def empty(text: str) -> Any:
     figure = style.new_figure(1.0, width=6.6)
     axes = figure.subplots()
     axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=style.TEXT, color=style.MUTED)
+    say(axes, text)
     return figure
 
 
