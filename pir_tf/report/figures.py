@@ -142,14 +142,7 @@ def _show_all_steps(axes: Any) -> None:
 
 
 def pairs(before: np.ndarray, after: np.ndarray) -> Any:
-    """Pairs of one class: each before tuning at the left and after tuning at the right, two pairs in a row.
-
-    Args:
-        before: Uint8 [n, h, w, 3]; the first eight are shown.
-        after: Uint8 [n, h, w, 3] from the same latents.
-
-    Returns:
-        The figure, or `None` for no images.
+    """Eight pairs, uint8 [n, h, w, 3], of one class, before tuning at the left and after it at the right; `None` for none.
 
     Source: Fig. 3.
     """
@@ -174,15 +167,7 @@ def pairs(before: np.ndarray, after: np.ndarray) -> Any:
 
 
 def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Any:
-    """The first images of each class, in rows under the class's name.
-
-    Args:
-        images: Uint8 [n, h, w, 3], in random order.
-        labels: Integers [n].
-        class_names: Names of the classes; at most ten are shown.
-
-    Returns:
-        The figure, or `None` for no images.
+    """The first images, uint8 [n, h, w, 3], of up to ten classes, in rows under the class's name; `None` for none.
 
     Source: Fig. 3.
     """
@@ -239,14 +224,11 @@ def class_heading(index: int, name: str, most: int = 40) -> str:
 def before_after(
     panels: Sequence[tuple[str, np.ndarray, np.ndarray]], limits: tuple[float, float] | None = None
 ) -> Any:
-    """Histograms of PIR before and after tuning, one panel below the other on a common axis.
+    """Histograms of PIR before and after tuning, one panel below the other on a common axis; `None` without values.
 
     Args:
         panels: For each (title, PIRs before [n0], PIRs after [n1]); a panel with an empty side is left out.
         limits: Ends of the axis, for figures that are to be compared; by default those of the values.
-
-    Returns:
-        The figure, or `None` when no panel has values.
 
     Source: section 4.
     """
@@ -291,11 +273,7 @@ def training_spread(pir: np.ndarray) -> Any:
 def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any:
     """Mean true PIR against mean predicted PIR in groups of equal size, with the diagonal of a perfect estimator.
 
-    Args:
-        panels: For each temperature (title, groups with `mean_predicted` and `mean_true`); empty ones are left out.
-
-    Returns:
-        The figure, or `None` when no panel has groups.
+    For each temperature (title, groups with `mean_predicted` and `mean_true`); `None` without groups.
 
     Source: A.1, Fig. 4.
     """

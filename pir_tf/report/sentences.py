@@ -146,10 +146,6 @@ def scaling_sentence(results: dict[str, Any]) -> str | None:
 def round_sentence(results: dict[str, Any], config: dict[str, Any]) -> str | None:
     """Of which run this is a further round, what that one did, and how far both have come; `None` in a first round.
 
-    Args:
-        results: `evaluation/results.json`, or an empty dict.
-        config: The flat config.
-
     Source: A.3.
     """
     name = config.get("first_round")

@@ -153,25 +153,17 @@ def stage_rows(stages: dict[str, dict[str, Any] | None]) -> list[Row]:
             rows.append((stage, "not finished", "", "", ""))
             continue
         memory = whole(facts.get("peak_memory_mb"), missing="")
-        rows.append(
-            (
-                stage,
-                duration(facts.get("seconds")),
-                f"{memory} MB" if memory else "unknown",
-                _parts(facts.get("parts") or {}),
-                str(facts.get("finished") or "")[:16].replace("T", " "),
-            )
-        )
+        finished = str(facts.get("finished") or "")[:16].replace("T", " ")
+        said = f"{memory} MB" if memory else "unknown"
+        rows.append((stage, duration(facts.get("seconds")), said, _parts(facts.get("parts") or {}), finished))
     return rows
 
 
 def _parts(parts: dict[str, Any]) -> str:
     """Where a stage's time went: its parts of half a second and more, the longest first."""
-    known = {
-        name: seconds for name, value in parts.items() if (seconds := finite(value)) is not None and seconds >= 0.5
-    }
-    longest = sorted(known, key=lambda name: -known[name])
-    return ", ".join(f"{name} {duration(known[name])}" for name in longest)
+    known = [(name, finite(seconds) or 0.0) for name, seconds in parts.items()]
+    longest = sorted((part for part in known if part[1] >= 0.5), key=lambda part: -part[1])
+    return ", ".join(f"{name} {duration(seconds)}" for name, seconds in longest)
 
 
 def config_groups(config: dict[str, Any]) -> list[tuple[str, list[Row]]]:
@@ -184,12 +176,9 @@ def config_groups(config: dict[str, Any]) -> list[tuple[str, list[Row]]]:
 
 
 def _compared(view: dict[str, Any]) -> Row:
-    return (
-        number(view.get("before_mean"), missing=UNDEFINED),
-        number(view.get("after_mean"), missing=UNDEFINED),
-        number(view.get("change"), signed=True, missing=UNDEFINED),
-        number(view.get("cohens_d"), 2, missing=UNDEFINED),
-    )
+    before, after = (number(view.get(name), missing=UNDEFINED) for name in ("before_mean", "after_mean"))
+    change = number(view.get("change"), signed=True, missing=UNDEFINED)
+    return before, after, change, number(view.get("cohens_d"), 2, missing=UNDEFINED)
 
 
 def _images(results: dict[str, Any], when: str) -> str:
