@@ -1,23 +1,37 @@
 """A second round end to end (A.3): what it takes from the first, and that people are asked about new images alone."""
 
 import csv
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
-from commands import command
-from small_runs import UP_TO_EVALUATION, changed, fill, finish, results_of, small_config, small_networks
+from answers import fill
+from commands import SMALL, small_command
 
 from pir_tf.experiments import estimator_stage
-from pir_tf.experiments.people import Waiting
+from pir_tf.experiments.run import parse
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.statistics.effects import cohens_d
 
+STAGES = "--stages gan interactions estimator tuning evaluation".split()
+FEW = "--gan.steps 2 --gan.sample_every 2 --tuning.steps 2 --tuning.true_pir_every 2 --tuning.gradients_every 2".split()
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    with small_networks(monkeypatch):
-        yield
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """The directory of a finished first round."""
+    root = tmp_path_factory.mktemp("rounds")
+    done = small_command(*SMALL, *FEW, *STAGES, "--run-dir", root / "one", cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root / "one"
+
+
+def results_of(path):
+    return json.loads((path / "evaluation" / "results.json").read_text())
 
 
 def trained(path):
@@ -32,11 +46,12 @@ def rows_of(path):
 
 
 @pytest.mark.slow
-def test_it_goes_on_from_the_first_rounds_networks_estimator_and_images(tmp_path):
-    first = finish(tmp_path / "one", small_config())
+def test_it_goes_on_from_the_first_rounds_networks_estimator_and_images(first, tmp_path):
     # At this rate training moves nothing, so what comes out is what it began with.
-    config = small_config(first_round=str(first), estimator__learning_rate=1e-30, evaluation__judge=True)
-    second = finish(tmp_path / "two", config)
+    words = ["--first-round", first, "--estimator.learning-rate", "1e-30", "--evaluation.judge"]
+    second = tmp_path / "two"
+    done = small_command(*SMALL, *FEW, *STAGES, *words, "--run-dir", second, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
     for name in ("generator.keras", "discriminator.keras", "generator.json"):
         assert (second / "gan" / name).read_bytes() == (first / "tuning" / name).read_bytes()
@@ -46,18 +61,18 @@ def test_it_goes_on_from_the_first_rounds_networks_estimator_and_images(tmp_path
         np.testing.assert_allclose(after[name], before[name], rtol=0, atol=1e-20)  # a 0 may become 1e-30
 
     old, both = (np.load(path / "interactions" / "images.npz") for path in (first, second))
-    assert len(both["images"]) == 2 * len(old["images"]) == 48
-    assert np.array_equal(both["images"][:24], old["images"])
-    assert not np.intersect1d(both["z"][24:], old["z"]).size
+    assert len(both["images"]) == 2 * len(old["images"]) == 32
+    assert np.array_equal(both["images"][:16], old["images"])
+    assert not np.intersect1d(both["z"][16:], old["z"]).size
     generator = keras.models.load_model(first / "tuning" / "generator.keras")
-    made = generator([both["z"][24:], np.eye(2)[both["labels"][24:]]])
-    assert np.abs(np.asarray(made) - (both["images"][24:] / 127.5 - 1)).max() <= 0.51 / 127.5
+    made = generator([both["z"][16:], np.eye(2)[both["labels"][16:]]])
+    assert np.abs(np.asarray(made) - (both["images"][16:] / 127.5 - 1)).max() <= 0.51 / 127.5
 
     rows = rows_of(second)
-    assert [row["round"] for row in rows] == ["1"] * 24 + ["2"] * 24
-    assert rows[:24] == rows_of(first)
+    assert [row["round"] for row in rows] == ["1"] * 16 + ["2"] * 16
+    assert rows[:16] == rows_of(first)
     assert [row["image_id"] for row in rows] == both["ids"].tolist()
-    assert rows[24]["image_id"].startswith("r2-0000-")
+    assert rows[16]["image_id"].startswith("r2-0000-")
 
     results, samples = results_of(second), np.load(second / "evaluation" / "samples.npz")
     start = np.load(first / "evaluation" / "samples.npz")
@@ -71,58 +86,44 @@ def test_it_goes_on_from_the_first_rounds_networks_estimator_and_images(tmp_path
     assert results["judged"]["before_mean"] == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_judge_begins_afresh_with_the_steps_of_both_rounds(tmp_path, monkeypatch):
-    first = tmp_path / "one"
-    for stage in ("gan", "interactions", "estimator", "tuning", "evaluation"):
-        (first / stage).mkdir(parents=True)
-        (first / stage / "done.json").write_text("{}")
-    (first / "config.json").write_text("{}")
-    (first / "evaluation" / "results.json").write_text('{"round": 1}')
-    asked = {}
+@pytest.mark.slow
+def test_a_judge_begins_afresh_with_the_steps_of_both_rounds(first, tmp_path, monkeypatch):
+    asked = []
     monkeypatch.setattr(
         estimator_stage,
         "fit_estimator",
-        lambda images, interactions, settings, **more: asked.update({more["seed"]: (settings.steps, more["initial"])}),
+        lambda images, interactions, settings, **more: asked.append((settings.steps, more["initial"], more["seed"])),
     )
-    run = RunDirectory(tmp_path / "two", changed(small_config(), first_round=str(first)))
-    shown = type("Shown", (), {"images": None})
+    config = parse([*SMALL, "--first-round", str(first)]).experiment
+    run, shown = RunDirectory(tmp_path / "two", config), SimpleNamespace(images=None)
     for stage, purpose in (("estimator", "estimator"), ("evaluation", "judge")):
         estimator_stage.train(run, shown, None, stage=stage, purpose=purpose, title="")
-    assert asked == {
-        run.seed_of("estimator"): (2, first / "estimator" / "estimator"),
-        run.seed_of("judge"): (4, None),
-    }
+    saved = first / "estimator" / "estimator.keras"
+    assert asked == [(6, saved, run.seed_of("estimator")), (12, None, run.seed_of("judge"))]
     run.close()
 
 
 @pytest.mark.slow
-def test_another_objective_is_refused_before_anything_is_made(smoke, tmp_path):
-    words = ["smoke", "--first-round", smoke[0], "--interactions.objective", "color:red"]
-    refused = command(*words, "--run-dir", tmp_path / "two", cwd=tmp_path)
+def test_another_objective_is_refused_before_anything_is_made(first, tmp_path):
+    words = ["--first-round", first, "--interactions.objective", "color:red", "--run-dir", tmp_path / "two"]
+    refused = small_command(*SMALL, *words, cwd=tmp_path)
     assert refused.returncode == 2 and "Traceback" not in refused.stderr
     assert "interactions.objective ('color:blue' there, 'color:red' now)" in refused.stderr
     assert not (tmp_path / "two").exists()
 
 
 @pytest.mark.slow
-def test_people_are_asked_about_the_new_images_and_the_old_answers_stay(tmp_path):
-    def config_of(name, **more):
-        return small_config(interactions__source=f"csv:{tmp_path / name}.csv", interactions__images=12, **more)
-
-    def ask_and_fill(directory, config, answers, stages=UP_TO_EVALUATION):
-        with pytest.raises(Waiting, match="Then give the same command again.$"):
-            finish(directory, config, stages)
-        fill(answers)
-
-    first, second = tmp_path / "one", tmp_path / "two"
-    ask_and_fill(first, config_of("one"), tmp_path / "one.csv")
-    ask_and_fill(first, config_of("one"), first / "evaluation" / "answers.csv")
-    finish(first, config_of("one"))
-    assert results_of(first)["cohens_d"] is not None
-    config, stages = config_of("two", first_round=str(first)), ("gan", "interactions")
-    ask_and_fill(second, config, tmp_path / "two.csv", stages)
-    finish(second, config, stages)
+def test_people_are_asked_about_the_new_images_and_the_old_answers_stay(first, tmp_path):
+    one, two = Path(shutil.copytree(first, tmp_path / "one")), tmp_path / "two"
+    about = json.loads((one / "config.json").read_text())
+    about["config"]["interactions.source"] = "csv:one.csv"  # as if the users had been people
+    (one / "config.json").write_text(json.dumps(about))
+    words = ["--first-round", one, "--interactions.source", "csv:two.csv", "--run-dir", two]
+    ask = lambda: small_command(*SMALL, "--stages", "gan", "interactions", *words, cwd=tmp_path)  # noqa: E731
+    assert "Waiting for people" in ask().stdout
+    fill(tmp_path / "two.csv")
+    assert "People rated 32 of the 32 images shown." in ask().stdout
     asked = [path.stem for path in (tmp_path / "two_images").glob("*.png")]
-    assert len(asked) == 12 and all(name.startswith("r2-") for name in asked)
-    rows = rows_of(second)
-    assert rows[:12] == rows_of(first) and [row["round"] for row in rows[12:]] == ["2"] * 12
+    assert len(asked) == 16 and all(name.startswith("r2-") for name in asked)
+    rows = rows_of(two)
+    assert rows[:16] == rows_of(one) and [row["round"] for row in rows[16:]] == ["2"] * 16
