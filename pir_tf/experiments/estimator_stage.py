@@ -12,9 +12,9 @@ from pir_tf.estimator.model import PIREstimator, save_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import fit_estimator
 from pir_tf.experiments.features import feature_maker
-from pir_tf.experiments.interactions_stage import Shown, sample
-from pir_tf.experiments.parts import part
-from pir_tf.experiments.rounds import FirstRound, round_number, seed_of
+from pir_tf.experiments.interactions_stage import FEW, Shown, sample
+from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.truth import true_pir
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
@@ -25,17 +25,17 @@ from pir_tf.training.devices import is_chief, kind, strategy
 
 def run(run: RunDirectory) -> dict[str, Any]:
     """Writes `estimator/estimator.keras` (with a TF-Hub backbone a SavedModel) and `estimator/quality.json`."""
-    shown = Shown.load(run)
+    shown, watch = Shown.load(run), Stopwatch()
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
-    with part(run, "training"):
+    with watch.part("training"):
         title = "Training the estimator"
         estimator = train(run, shown, interactions, stage="estimator", purpose="estimator", title=title)
     if not is_chief(run.config.compute):
         return {}
     save_estimator(estimator, run.file("estimator", "quality.json").parent)
-    with part(run, "quality"):
+    with watch.part("quality"):
         write_json(run.file("estimator", "quality.json"), _quality(run, estimator, shown, interactions))
-    return {}
+    return {"parts": watch.parts}
 
 
 def _quality(run: RunDirectory, estimator: PIREstimator, shown: Shown, interactions: Interactions) -> dict[str, Any]:
@@ -44,14 +44,14 @@ def _quality(run: RunDirectory, estimator: PIREstimator, shown: Shown, interacti
     objective = true_pir(run)
     if objective is not None:
         generator = load_generator(run.file("gan", "generator.keras").parent)
-        seed = seed_of(config, "quality images")
+        seed = run.seed_of("quality images")
         images, _, _ = sample(
             run, generator, config.estimator.quality_images, seed=seed, title="Images for its quality"
         )
         quality = estimator_quality(estimator, images, objective(images), config.estimator)
         quality["measured_on"] = f"{len(images)} new images and their noise-free PIR"
-    elif interactions.rated.sum() >= 10:
-        seed = seed_of(config, "folds")
+    elif interactions.rated.sum() >= FEW:
+        seed = run.seed_of("folds")
         jit_compile = config.compute.jit_compile
         quality = cross_validated_quality(
             shown.images,
@@ -63,7 +63,7 @@ def _quality(run: RunDirectory, estimator: PIREstimator, shown: Shown, interacti
         )
         quality["measured_on"] = "people's answers, each image by an estimator that was trained without it"
     else:
-        quality = {"measured_on": "nothing: fewer than 10 images have answers"}
+        quality = {"measured_on": f"nothing: fewer than {FEW} images have answers"}
     return quality
 
 
@@ -80,14 +80,14 @@ def train(
     config, settings = run.config, run.config.estimator
     first = FirstRound.of(config) if purpose == "estimator" else None
     if first is None:
-        settings = dataclasses.replace(settings, steps=settings.steps * round_number(config))
+        settings = dataclasses.replace(settings, steps=settings.steps * run.round)
     alone = purpose != "estimator" and kind(config.compute) == "multiworker"  # the chief judges by itself
     bar = ProgressBar(title, settings.steps, shown={"loss": "loss"})
     return fit_estimator(
         shown.images,
         interactions,
         settings,
-        seed=seed_of(config, purpose),
+        seed=run.seed_of(purpose),
         initial=_saved_in(first.path / "estimator") if first else None,
         callbacks=[bar] if is_chief(config.compute) else [],
         jit_compile=config.compute.jit_compile,

@@ -13,10 +13,10 @@ from pir_tf.config import DataConfig, derived_seed
 from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
-from pir_tf.experiments.cache import cached_in
+from pir_tf.experiments.cache import cached
 from pir_tf.experiments.imported import write_imported
-from pir_tf.experiments.parts import TimeFirstStep
 from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.stopwatch import Stopwatch, TimeFirstStep
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import build_acgan, train_acgan
@@ -70,7 +70,7 @@ def _rendered(data: DataConfig, seed: int, cache: Path | None) -> ImageSet:
         made = _from_source(data, seed)
         return {"images": made.images, "labels": made.labels, "class_names": np.array(made.class_names)}
 
-    made = cached_in(cache, "landscapes", {**dataclasses.asdict(data), "seed": seed}, render)
+    made = cached(cache, "landscapes", {**dataclasses.asdict(data), "seed": seed}, render)
     return ImageSet(made["images"], made["labels"], tuple(made["class_names"].tolist()))
 
 
@@ -103,7 +103,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     if config.gan.generator == "bundled":
         bundled_networks(dropout=config.gan.dropout).save(directory)
         return {}
-    image_set = load_data(run)
+    image_set, watch = load_data(run), Stopwatch()
     with strategy(config.compute).scope():
         acgan = build_acgan(
             config.gan,
@@ -121,9 +121,9 @@ def run(run: RunDirectory) -> dict[str, Any]:
             directory,
             seed=config.seed,
             jit_compile=config.compute.jit_compile,
-            callbacks=[TimeFirstStep(run), bar] if is_chief(config.compute) else [],
+            callbacks=[TimeFirstStep(watch), bar] if is_chief(config.compute) else [],
         )
     if not is_chief(config.compute):
         return {}
     Networks(acgan.generator, acgan.discriminator, image_set.class_names).save(directory)
-    return {}
+    return {"parts": watch.parts}

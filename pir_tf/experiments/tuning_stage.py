@@ -13,8 +13,7 @@ from pir_tf.experiments.cache import digest
 from pir_tf.experiments.estimator_stage import estimator_path
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import anchored_tuner, imported_in, save_tuned
-from pir_tf.experiments.parts import TimeFirstStep, part
-from pir_tf.experiments.rounds import seed_of
+from pir_tf.experiments.stopwatch import Stopwatch, TimeFirstStep
 from pir_tf.experiments.truth import true_pir
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks
@@ -40,10 +39,10 @@ def run(run: RunDirectory) -> dict[str, Any]:
 
     An imported generator has no discriminator; see `pir_tf.tuning.anchored`.
     """
-    config, settings = run.config, run.config.tuning
+    config, settings, watch = run.config, run.config.tuning, Stopwatch()
     if imported_in(run):
         return _run_anchored(run)
-    with part(run, "networks and real images"):
+    with watch.part("networks and real images"):
         image_set = load_data(run)
         with strategy(config.compute).scope():
             networks = Networks.load(run.file("gan", "generator.keras").parent)
@@ -71,14 +70,14 @@ def run(run: RunDirectory) -> dict[str, Any]:
         tuner,
         image_set,
         batch_size=settings.batch_size,
-        seed=seed_of(config, "real images in tuning"),
+        seed=run.seed_of("real images in tuning"),
         first_step=first,
     )
     with mixed(config.compute.precision, networks.generator, networks.discriminator, *_inside(estimator)):
-        _fit(run, tuner, data, first, log_columns(tuner, COLUMNS), made_by)
+        _fit(run, tuner, data, first, log_columns(tuner, COLUMNS), made_by, watch)
     if is_chief(config.compute):
         networks.save(directory)
-    return {}
+    return {"parts": watch.parts}
 
 
 def _tuner(run: RunDirectory, networks: Networks, estimator: keras.Model) -> Tuner:
@@ -88,7 +87,7 @@ def _tuner(run: RunDirectory, networks: Networks, estimator: keras.Model) -> Tun
         networks.discriminator,
         estimator,
         pir_weight=settings.pir_weight,
-        seed=seed_of(config, "tuning steps"),
+        seed=run.seed_of("tuning steps"),
         fools_weight=settings.fools_weight,
         fake_class_weight=config.gan.fake_class_weight,
         real_class_weight=config.gan.real_class_weight,
@@ -99,10 +98,10 @@ def _tuner(run: RunDirectory, networks: Networks, estimator: keras.Model) -> Tun
 
 def _run_anchored(run: RunDirectory) -> dict[str, Any]:
     """The same for an imported generator, with its anchor in place of the discriminator and the real images."""
-    config, settings = run.config, run.config.tuning
-    with part(run, "networks"), strategy(config.compute).scope():
+    config, settings, watch = run.config, run.config.tuning, Stopwatch()
+    with watch.part("networks"), strategy(config.compute).scope():
         estimator = load_estimator(estimator_path(run))
-        tuner = anchored_tuner(run, estimator, seed=seed_of(config, "tuning steps"))
+        tuner = anchored_tuner(run, estimator, seed=run.seed_of("tuning steps"))
         generator_adam, _ = optimizers(settings.learning_rate, settings.learning_rate, config.gan.adam_beta_1)
         tuner.compile(generator_adam, jit_compile=config.compute.jit_compile)
     made_by = {
@@ -113,10 +112,10 @@ def _run_anchored(run: RunDirectory) -> dict[str, Any]:
     first = checkpoints.restore_latest(run.file("tuning", "checkpoints"), tuner.state(), made_by)
     replicas.require_one_step(tuner.distribute_strategy, first, run.file("tuning", "checkpoints"))
     with mixed(config.compute.precision, tuner.generator, *_inside(estimator)):
-        _fit(run, tuner, steps(tuner, settings.batch_size), first, ANCHORED_COLUMNS, made_by)
+        _fit(run, tuner, steps(tuner, settings.batch_size), first, ANCHORED_COLUMNS, made_by, watch)
     if is_chief(config.compute):
         save_tuned(run, tuner.generator)
-    return {}
+    return {"parts": watch.parts}
 
 
 def _inside(estimator: keras.Model) -> list[keras.Model]:
@@ -131,10 +130,11 @@ def _fit(
     first: int,
     columns: tuple[str, ...],
     made_by: checkpoints.Facts,
+    watch: Stopwatch,
 ) -> None:
     """Tunes from the step `first` on."""
     settings = run.config.tuning
-    writing = _writing(run, tuner, columns, made_by) if is_chief(run.config.compute) else []
+    writing = _writing(run, tuner, columns, made_by, watch) if is_chief(run.config.compute) else []
     tuner.fit(
         data,
         epochs=settings.steps // settings.log_every,
@@ -156,7 +156,11 @@ def _everywhere(run: RunDirectory, tuner: Tuner | AnchoredTuner) -> list[keras.c
 
 
 def _writing(
-    run: RunDirectory, tuner: Tuner | AnchoredTuner, columns: tuple[str, ...], made_by: checkpoints.Facts
+    run: RunDirectory,
+    tuner: Tuner | AnchoredTuner,
+    columns: tuple[str, ...],
+    made_by: checkpoints.Facts,
+    watch: Stopwatch,
 ) -> list[keras.callbacks.Callback]:
     """In this order: measures add columns, then the log is written, then the checkpoint that agrees with it."""
     settings = run.config.tuning
@@ -164,7 +168,7 @@ def _writing(
     done = lambda: int(tuner.step.numpy())  # noqa: E731
     shown = {"L_PIR": "estimated PIR", "true_pir": "true PIR"}
     callbacks: list[keras.callbacks.Callback] = [
-        TimeFirstStep(run),
+        TimeFirstStep(watch),
         *_true_pir(run, tuner),
         ProgressBar("Tuning the generator", settings.steps, done=done, shown=shown),
         HistoryCSV(directory / "history.csv", columns=columns, step=done),
@@ -187,7 +191,7 @@ def _true_pir(run: RunDirectory, tuner: Tuner | AnchoredTuner) -> list[keras.cal
     objective = true_pir(run, reuse=False)
     if objective is None:
         return []
-    seed = seed_of(run.config, "display")
+    seed = run.seed_of("display")
     count = DISPLAY_IMAGES_VGG if is_vgg(run.config.interactions.objective) else DISPLAY_IMAGES
     latents = draw_latents(count, latent_size=tuner.latent_size, class_count=tuner.class_count, seed=seed)
     mean_pir = lambda generator: float(objective(generate(generator, *latents)).mean())  # noqa: E731
