@@ -28,6 +28,7 @@ from pir_tf.images import to_float as images_as_float
 from pir_tf.pretrained import one_line
 from pir_tf.runs.directory import atomic, atomic_folder
 from pir_tf.training import replicas
+from pir_tf.training.checkpoints import state_of
 
 LOGITS = "logits"
 KERAS_NAME = "estimator.keras"
@@ -92,6 +93,15 @@ class PIREstimator(replicas.BuiltModel):
     def _mean_loss(self, share: replicas.Share, loss: tf.Tensor) -> dict[str, tf.Tensor]:
         self.loss_mean.update_state(share.mean({"loss": loss})["loss"])
         return replicas.logs({"loss": self.loss_mean.result()})
+
+    @property
+    def step(self) -> keras.Variable:
+        """How many steps are done."""
+        return self.optimizer.iterations
+
+    def state(self) -> dict[str, keras.Variable]:
+        """Every variable that the next step depends on, by name: what a checkpoint holds."""
+        return state_of({"network": (self.network, self.optimizer)})
 
     def saved_model(self) -> keras.Model:
         """The functional model from images to PIR [b, 1], as it is saved."""
