@@ -101,7 +101,7 @@ class PIREstimator(replicas.BuiltModel):
 
     def state(self) -> dict[str, keras.Variable]:
         """Every variable that the next step depends on, by name: what a checkpoint holds."""
-        return state_of({"network": (self.network, self.optimizer)})
+        return state_of({"network": self.network}, [self.optimizer])
 
     def saved_model(self) -> keras.Model:
         """The functional model from images to PIR [b, 1], as it is saved."""
@@ -278,6 +278,12 @@ def save_estimator(estimator: PIREstimator, folder: str | os.PathLike[str]) -> P
     with atomic_folder(path) as beside:
         model.export(beside, format="tf_saved_model", verbose=False)
     return path
+
+
+def saved_estimator(folder: Path) -> Path:
+    """Where `save_estimator` left an estimator in a folder: a `.keras` file, or with a TF-Hub backbone a SavedModel."""
+    stock, other = folder / KERAS_NAME, folder / SAVED_MODEL_NAME
+    return other if other.is_dir() and not stock.exists() else stock
 
 
 def load_estimator(path: str | os.PathLike[str]) -> keras.Model:

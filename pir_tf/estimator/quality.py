@@ -108,7 +108,7 @@ def cross_validated_quality(
     *,
     seed: int,
     folds: int = 5,
-    compute: ComputeConfig = ComputeConfig(),
+    compute: ComputeConfig | None = None,
     features: FeatureMaker = backbone_features,
 ) -> dict[str, Any]:
     """Quality of estimators that are trained like the real one, each tested on the images that it was not trained on.

@@ -56,7 +56,7 @@ def fit_estimator(
     seed: int,
     initial: str | os.PathLike[str] | None = None,
     features: FeatureMaker = backbone_features,
-    compute: ComputeConfig = ComputeConfig(),
+    compute: ComputeConfig | None = None,
     directory: Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> PIREstimator:
@@ -88,6 +88,7 @@ def fit_estimator(
     Deviation: D6, D21.
     """
     images, counts = _rated(images, interactions)
+    compute = compute or ComputeConfig()
     network = build_network(config, seed=seed, pretrained=initial is None)
     if initial is not None:
         restore(network, initial)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pir_tf.config import ExperimentConfig
-from pir_tf.estimator.model import PIREstimator, save_estimator
+from pir_tf.estimator.model import PIREstimator, save_estimator, saved_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import fit_estimator
 from pir_tf.experiments.features import feature_maker
-from pir_tf.experiments.interactions_stage import Shown, sample
-from pir_tf.experiments.parts import part
-from pir_tf.experiments.rounds import FirstRound, round_number, seed_of
+from pir_tf.experiments.interactions_stage import FEW, Shown, sample
+from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.truth import true_pir
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
@@ -26,14 +25,88 @@ from pir_tf.training.devices import is_chief, kind, strategy
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
-    """Writes `estimator/estimator.keras` (with a TF-Hub backbone a SavedModel) and `estimator/quality.json`."""
-    images = Shown.load(run).images
+    """Writes `estimator/estimator.keras` (with a TF-Hub backbone a SavedModel) and `estimator/quality.json`.
+
+    In a second round the estimator goes on from the first round's weights. Source: A.3.
+    """
+    config, watch, first = run.config, Stopwatch(), FirstRound.of(run.config)
+    answers = Interactions.load(run.file("interactions", "interactions.csv"))
+    images, directory = Shown.load(run).images, run.file("estimator", "quality.json").parent
+    with watch.part("training"):
+        estimator = train(
+            config,
+            images,
+            answers,
+            seed=run.seed_of("estimator"),
+            title="Training the estimator",
+            directory=directory,
+            cache=run.cache,
+            initial=saved_estimator(first.path / "estimator") if first else None,
+        )
+    if not is_chief():
+        return {}
+    save_estimator(estimator, directory)
+    with watch.part("quality"):
+        if truth := true_pir(run):
+            count, seed = config.estimator.quality_images, run.seed_of("quality images")
+            new, _, _ = sample(run, load_generator(run.path / "gan"), count, seed=seed, title="Images for its quality")
+            quality = estimator_quality(estimator, new, truth(new), config.estimator)
+            quality["measured_on"] = f"{count} new images and their noise-free PIR"
+        else:
+            quality = _of_folds(images, answers, config, run.cache, seed=run.seed_of("folds"))
+        write_json(directory / "quality.json", quality)
+    return {"parts": watch.parts}
+
+
+def train(
+    config: ExperimentConfig,
+    images: np.ndarray,
+    answers: Interactions,
+    *,
+    seed: int,
+    title: str,
+    directory: Path,
+    cache: Path | None,
+    initial: Path | None = None,
+    alone: bool = False,
+) -> PIREstimator:
+    """An estimator of the config on these answers; `alone`, by the chief without the other processes of its job."""
+    settings, compute = config.estimator, config.compute
+    one_process = alone and kind(compute) == "multiworker"
+    with contextlib.nullcontext() if one_process else strategy(compute).scope():
+        return fit_estimator(
+            images,
+            answers,
+            settings,
+            seed=seed,
+            initial=initial,
+            features=feature_maker(settings, cache),
+            compute=compute,
+            directory=directory,
+            callbacks=[ProgressBar(title, settings.steps, {"loss": "loss"})],
+        )
+
+
+def _of_folds(
+    images: np.ndarray, answers: Interactions, config: ExperimentConfig, cache: Path | None, *, seed: int
+) -> dict[str, Any]:
+    """How well estimators predict people's answers to images that they weren't trained on. Source: D21."""
+    if answers.rated.sum() < FEW:
+        return {"measured_on": f"nothing: fewer than {FEW} images have answers"}
+    quality = cross_validated_quality(
+        images,
+        answers,
+        config.estimator,
+        seed=seed,
+        compute=config.compute,
+        features=feature_maker(config.estimator, cache),
+    )
+    return {**quality, "measured_on": "people's answers, each image by an estimator that was trained without it"}
+
+
+def training_pir(run: RunDirectory) -> np.ndarray:
+    """PIR of the images that the estimator learned from: noise-free when simulated, else observed (D14)."""
+    if truth := true_pir(run):
+        return truth(Shown.load(run).images)
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
-    directory = run.file("estimator", "quality.json").parent
-    with part(run, "training"), strategy(run.config.compute).scope():
-        estimator = train(run, images, interactions, stage="estimator", purpose="estimator", title="Training the estimator")
-    if is_chief():
-        save_estimator(estimator, directory)
-        with part(run, "quality"):
-            write_json(directory / "quality.json", _quality(run, estimator, images, interactions))
-    return {}
+    return interactions.pir[interactions.rated]

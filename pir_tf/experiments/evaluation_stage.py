@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -9,12 +10,12 @@ import numpy as np
 
 from pir_tf.config import derived_seed
 from pir_tf.data.sources import ImageSet
-from pir_tf.estimator.model import estimate, load_estimator
+from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.diversity import Diversity, DiversityReport
 from pir_tf.evaluation.measure import compare, results
 from pir_tf.experiments.compared import Compared, compared_images
-from pir_tf.experiments.estimator_stage import estimator_path, train, training_pir
+from pir_tf.experiments.estimator_stage import train, training_pir
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import Shown
@@ -50,7 +51,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
         compared = compared_images(run)
         before, after, labels = compared.before, compared.after, compared.labels
     with part(run, "estimates"):
-        estimator = load_estimator(estimator_path(run))
+        estimator = load_estimator(saved_estimator(run.path / "estimator"))
         arrays = {"estimated": (estimate(estimator, before), estimate(estimator, after))}
     if run.config.evaluation.judge:
         with part(run, "second judge"):
@@ -70,7 +71,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     if true is not None:
         arrays["true"] = true
     class_names = read_json(run.file("gan", "generator.json"))["class_names"]
-    image_set = None if imported_in(run) else load_data(run)
+    image_set = None if imported_in(run) else load_data(run.config, run.cache, run.path / "data.json")
     with part(run, "diversity"):
         real, real_labels = _real_images(run, image_set, before)
         diversity = _diversity(run, (before, after), labels, (real, real_labels), len(class_names))
@@ -104,8 +105,17 @@ def run(run: RunDirectory) -> dict[str, Any]:
 def _judged(run: RunDirectory, before: np.ndarray, after: np.ndarray) -> Sides:
     """PIR by an estimator that learned the same answers from another seed and that the tuning never saw."""
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
-    title = "Training a second judge"
-    judge = train(run, Shown.load(run), interactions, stage="evaluation", purpose="judge", title=title)
+    longer = dataclasses.replace(run.config.estimator, steps=run.config.estimator.steps * run.round)
+    judge = train(
+        dataclasses.replace(run.config, estimator=longer),
+        Shown.load(run).images,
+        interactions,
+        seed=run.seed_of("judge"),
+        title="Training a second judge",
+        directory=run.path / "evaluation",
+        cache=run.cache,
+        alone=True,
+    )
     model = judge.saved_model()
     return estimate(model, before), estimate(model, after)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.estimator.train import FeatureMaker, backbone_features
-from pir_tf.experiments.cache import Rows, cached_in, digest
+from pir_tf.experiments.cache import Rows, cached, digest
 
 
 def feature_maker(config: EstimatorConfig, cache: Path | None) -> FeatureMaker:
@@ -31,7 +31,7 @@ def feature_maker(config: EstimatorConfig, cache: Path | None) -> FeatureMaker:
 
         def compute(new: np.ndarray) -> np.ndarray:
             key = {"backbone": name, "images": digest(new)}
-            return cached_in(cache, "features", key, lambda: {"features": backbone_features(backbone, new)})["features"]
+            return cached(cache, "features", key, lambda: {"features": backbone_features(backbone, new)})["features"]
 
         return _remembered(str(name)).of(images, compute)
 

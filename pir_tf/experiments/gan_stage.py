@@ -14,10 +14,10 @@ from pir_tf.config import DataConfig, ExperimentConfig, derived_seed
 from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
-from pir_tf.experiments.cache import cached_in
+from pir_tf.experiments.cache import cached
 from pir_tf.experiments.imported import write_imported
-from pir_tf.experiments.parts import TimeFirstStep
 from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.stopwatch import Stopwatch, TimeFirstStep
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import build_acgan, train_acgan
@@ -47,7 +47,8 @@ def load_data(config: ExperimentConfig, cache: Path | None, noted: Path) -> Imag
     elif (old := read_json(noted)) != facts:
         raise InputError(
             f"data.source holds {count} images of the classes {', '.join(names)} now, while this run began with "
-            f"{old['images']} (other pixels count too) of {', '.join(old['class_names'])}: restore them, or name another --run-dir."
+            f"{old['images']} (other pixels count too) of {', '.join(old['class_names'])}: restore them, or name another "
+            "--run-dir."
         )
     return image_set
 
@@ -70,7 +71,7 @@ def _rendered(data: DataConfig, seed: int, cache: Path | None) -> ImageSet:
         made = _from_source(data, seed)
         return {"images": made.images, "labels": made.labels, "class_names": np.array(made.class_names)}
 
-    made = cached_in(cache, "landscapes", {**dataclasses.asdict(data), "seed": seed}, render)
+    made = cached(cache, "landscapes", {**dataclasses.asdict(data), "seed": seed}, render)
     return ImageSet(made["images"], made["labels"], tuple(made["class_names"].tolist()))
 
 
@@ -102,16 +103,14 @@ def run(run: RunDirectory) -> dict[str, Any]:
     if config.gan.generator == "bundled":
         bundled_networks(dropout=config.gan.dropout).save(directory)
         return {}
-    image_set = load_data(config, run.cache, run.path / "data.json")
-    networks = _train(config, image_set, directory, TimeFirstStep(run))
+    image_set, watch = load_data(config, run.cache, run.path / "data.json"), Stopwatch()
+    networks = _train(config, image_set, directory, TimeFirstStep(watch))
     if is_chief():
         networks.save(directory)
-    return {}
+    return {"parts": watch.parts}
 
 
-def _train(
-    config: ExperimentConfig, image_set: ImageSet, directory: Path, clock: keras.callbacks.Callback
-) -> Networks:
+def _train(config: ExperimentConfig, image_set: ImageSet, directory: Path, clock: keras.callbacks.Callback) -> Networks:
     """The networks that pretraining ends with."""
     compute, names = config.compute, image_set.class_names
     with strategy(compute).scope():

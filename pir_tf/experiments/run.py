@@ -73,7 +73,7 @@ def _run(options: Options, arguments: list[str]) -> int:
         cache=Path(cache) if cache else None,
         chief=devices.is_chief(),
     )
-    from pir_tf.experiments.parts import note_start_up
+    from pir_tf.experiments.stopwatch import note_start_up
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages
 

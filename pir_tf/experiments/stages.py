@@ -85,14 +85,12 @@ def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
         print(f"{stage}: done before, skipped")
         return
     start = time.monotonic()
-    run.parts.clear()
     module = importlib.import_module(f"pir_tf.experiments.{stage}_stage")
     with explain_os_errors(run.path / stage):
         facts = module.run(run)
         seconds = round(time.monotonic() - start, 2)
         if keep:
-            parts = {name: round(took, 2) for name, took in run.parts.items()}
-            run.mark_done(stage, seconds=seconds, parts=parts, peak_memory_mb=_peak_megabytes(), **facts)
+            run.mark_done(stage, seconds=seconds, peak_memory_mb=_peak_megabytes(), **{"parts": {}, **facts})
     print(f"{stage}: {seconds:.0f} s", flush=True)
 
 

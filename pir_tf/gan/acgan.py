@@ -6,9 +6,9 @@ generator is updated through the discriminator just updated. Both updates see th
 The generator's update leaves every variable of the discriminator alone, moving statistics included: its pass uses batch
 statistics and discards the new state (`stateless_call`, deviation D18).
 
-Latents and classes of a step are functions of (seed, step), dropout masks of (their layer's seed, step). Under a strategy of
-`tf.distribute` a step does the same on its replicas together (`pir_tf.training.replicas`): they share one batch of latents and of
-real images, and only dropout masks differ. The tuner (`pir_tf.tuning.tuner`) is this class with one more term in `generator_terms`.
+Dropout masks are functions of (their layer's seed, step), as latents and classes are. Under a strategy of `tf.distribute` a step
+does the same on its replicas together (`pir_tf.training.replicas`): they share one batch of latents and of real images, and only
+dropout masks differ. The tuner (`pir_tf.tuning.tuner`) is this class with one more term in `generator_terms`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ACGAN(GeneratorTrainer):
     Source: C.1. Deviation: D16 (classes uniform).
     """
 
-    log_names = (*TERMS, *LOSSES)
+    log_names: tuple[str, ...] = (*TERMS, *LOSSES)
 
     def __init__(
         self,
@@ -73,21 +73,9 @@ class ACGAN(GeneratorTrainer):
         # At rate 0 a Dropout layer has no seed generator.
         self._dropouts = [d for d in discriminator.layers if isinstance(d, keras.layers.Dropout) and d.rate > 0]
 
-    def networks(self) -> dict[str, tuple[keras.Model, keras.optimizers.Optimizer]]:
-        """The generator first."""
-        return {**super().networks(), "discriminator": (self.discriminator, self.discriminator_optimizer)}
-
-    def compile(
-        self,
-        generator_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
-        *,
-        jit_compile: bool = False,
-        run_eagerly: bool = False,
-    ) -> None:
-        """As `GeneratorTrainer.compile`. Source: C.2 (Adam for the generator, RMSProp for the discriminator)."""
-        self.discriminator_optimizer = discriminator_optimizer
-        super().compile(generator_optimizer, jit_compile=jit_compile, run_eagerly=run_eagerly)
+    def networks(self) -> dict[str, keras.Model]:
+        """Both."""
+        return {**super().networks(), "discriminator": self.discriminator}
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One update of the discriminator, then one of the generator.

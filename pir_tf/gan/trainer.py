@@ -5,6 +5,8 @@ The three are the ACGAN (2.1), the tuner, which is an ACGAN with one more term (
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -59,23 +61,28 @@ class GeneratorTrainer(replicas.BuiltModel):
         self._means = {log: keras.metrics.Mean(name=log) for log in (*self.log_names, *more_logs)}
         self.built = True  # as the networks are
 
-    def networks(self) -> dict[str, tuple[keras.Model, keras.optimizers.Optimizer]]:
-        """The networks in training and their optimizers."""
-        return {"generator": (self.generator, self.generator_optimizer)}
+    def networks(self) -> dict[str, keras.Model]:
+        """The networks in training, the generator first."""
+        return {"generator": self.generator}
 
     def compile(
         self,
         generator_optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: Any = None,
         *,
         jit_compile: bool = False,
         run_eagerly: bool = False,
     ) -> None:
-        """Sets the optimizers and builds their state, so that a checkpoint can be restored before the first step."""
+        """Sets an optimizer for each network and builds its state, so that a checkpoint can be restored before the first step.
+
+        Source: C.2 (Adam for the generator, RMSProp for the discriminator).
+        """
         super().compile(optimizer=None, jit_compile=jit_compile, run_eagerly=run_eagerly)
-        self.generator_optimizer = generator_optimizer
-        for network, optimizer in self.networks().values():
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        optimizers = [one for one in (generator_optimizer, discriminator_optimizer) if one is not None]
+        for network, optimizer in zip(self.networks().values(), optimizers, strict=True):
             optimizer.build(network.trainable_variables)
-        self.optimizer = Optimizers([optimizer for _, optimizer in self.networks().values()])
+        self.optimizer = Optimizers(optimizers)
 
     def call(self, inputs: list[tf.Tensor], training: bool = False) -> tf.Tensor:
         """Images of `[z, class_one_hot]`, in inference mode always."""
@@ -88,7 +95,7 @@ class GeneratorTrainer(replicas.BuiltModel):
 
     def state(self) -> dict[str, keras.Variable]:
         """Every variable that the next step depends on, by name: what a checkpoint holds."""
-        return state_of(self.networks(), step=self.step)
+        return state_of(self.networks(), self.optimizer.optimizers, step=self.step)
 
     def columns(self, *measures: str) -> tuple[str, ...]:
         """The columns of the log: what a step logs, and the measures that callbacks add."""

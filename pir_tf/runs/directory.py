@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pir_tf.config import ExperimentConfig, flatten
+from pir_tf.config import ExperimentConfig, derived_seed, flatten
 from pir_tf.errors import InputError, differences, explain_os_errors
 from pir_tf.runs.provenance import changes, now, provenance
 
@@ -69,7 +69,7 @@ class RunDirectory:
         self.path = Path(path)
         self.config = config
         self.cache = cache
-        self.parts: dict[str, float] = {}  # seconds of the named parts of the stage that is running
+        self.round = _round(config)
         with explain_os_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.path) if chief else None
@@ -104,6 +104,10 @@ class RunDirectory:
         """What `mark_done` was told, or None for an unfinished stage."""
         return read_json(self.path / stage / "done.json") if self.is_done(stage) else None
 
+    def seed_of(self, purpose: str) -> int:
+        """The seed of a purpose in this round: no round repeats another's latents, users or batches."""
+        return derived_seed(self.config.seed, purpose if self.round == 1 else f"{purpose}, round {self.round}")
+
     def close(self) -> None:
         """Lets another process work here."""
         if self._lock:
@@ -133,6 +137,13 @@ class RunDirectory:
         if said := changes(about, made_by):
             write_json(self.path / "config.json", {**about, "continued": [*about.get("continued", []), made_by]})
             print(f"This run goes on with other versions, so that bits may differ: {said}", flush=True)
+
+
+def _round(config: ExperimentConfig) -> int:
+    """Which round a run is: 1, or one more than the run that it goes on from (A.3)."""
+    if not config.first_round:
+        return 1
+    return int(read_json(Path(config.first_round, "evaluation", "results.json")).get("round", 1)) + 1
 
 
 def recorded(about: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,15 +120,15 @@ def restore_latest(directory: Path, state: Mapping[str, Any], made_by: Facts | N
 
 
 def state_of(
-    networks: Mapping[str, tuple[keras.Model, keras.optimizers.Optimizer]], **more: keras.Variable
+    networks: Mapping[str, keras.Model], optimizers: Iterable[keras.optimizers.Optimizer], **more: keras.Variable
 ) -> dict[str, keras.Variable]:
-    """What a model's next step depends on: weights, optimizers, random states inside networks, and what else is given.
+    """What a model's next step depends on: networks, their optimizers, random states inside networks, and what else is given.
 
     All are named by their place, since other people's layers, and Keras's own, are named by how many the process has made
     before. A layer's random state, such as a dropout's, counts as no weight in Keras.
     """
     groups: dict[str, list[keras.Variable]] = {}
-    for name, (network, optimizer) in networks.items():
+    for (name, network), optimizer in zip(networks.items(), optimizers, strict=True):
         weights = {id(weight) for weight in network.weights}
         random = [variable for variable in network.variables if id(variable) not in weights]
         groups |= {name: network.weights, f"{name}_optimizer": optimizer.variables, f"{name}_random": random}

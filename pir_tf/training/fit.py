@@ -18,7 +18,6 @@ from pir_tf.training import checkpoints, replicas
 from pir_tf.training.callbacks import HistoryCSV, StopOnNonFinite
 from pir_tf.training.devices import is_chief
 
-
 Stream = Callable[[replicas.Part, int], tf.data.Dataset]
 """Makes training data: from a part and the number of steps that are done to endless batches of `Part.batch_size` rows."""
 

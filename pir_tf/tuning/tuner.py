@@ -27,7 +27,7 @@ from pir_tf.training.callbacks import Measure
 
 
 class PIRTerm(GeneratorTrainer):
-    """A generator in training whose objective has the term w_PIR L_PIR: what the tuners with and without a discriminator share."""
+    """A generator in training whose objective has the term w_PIR L_PIR: what both tuners share."""
 
     pir_weight: float
     gradient_columns: tuple[str, ...]
@@ -80,7 +80,7 @@ class Tuner(PIRTerm, ACGAN):
     Source: 2.4. Deviation: D19 (both networks go on, with fresh optimizer state).
     """
 
-    log_names = (*TERMS, "L_PIR", *LOSSES)
+    log_names: tuple[str, ...] = (*TERMS, "L_PIR", *LOSSES)
     gradient_columns = ("gradient_fools", "gradient_fake_class", "gradient_pir")
 
     def __init__(
@@ -144,9 +144,14 @@ class LogGradientNorms(Measure):
     @functools.cached_property
     def _traced(self) -> Any:
         """What the first replica measures; all of them measure the same."""
-        strategy, measure = self.model.distribute_strategy, functools.partial(self.model.gradient_norms, self._batch_size)
+        strategy, measure = (
+            self.model.distribute_strategy,
+            functools.partial(self.model.gradient_norms, self._batch_size),
+        )
 
         def first() -> dict[str, tf.Tensor]:
-            return {name: strategy.experimental_local_results(value)[0] for name, value in strategy.run(measure).items()}
+            return {
+                name: strategy.experimental_local_results(value)[0] for name, value in strategy.run(measure).items()
+            }
 
         return tf.function(first, autograph=False, jit_compile=False)
