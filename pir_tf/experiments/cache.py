@@ -1,9 +1,9 @@
 """What runs would compute again, kept in a directory that they share: image sets, VGG16's energies, features.
 
-A run uses it only where it is told of one (`RunDirectory.cache`, from the environment variable `PIR_TF_CACHE`). An entry's name is
-the hash of its key, which holds everything that it was made from. All of it may be deleted at any time, and should be after an
-update of this package or of TensorFlow, which may round otherwise. Unfinished entries of killed processes are removed after a
-day: another process may be writing now.
+A run uses it only where it is told of one (`RunDirectory.cache`, from the environment variable `PIR_TF_CACHE`). An entry's
+name is the hash of its key, which holds everything that it was made from. All of it may be deleted at any time, and should be
+after an update of this package or of TensorFlow, which may round otherwise. Unfinished entries of killed processes are removed
+after a day: another process may be writing now.
 """
 
 from __future__ import annotations
@@ -33,16 +33,13 @@ _DAY = 24 * 60 * 60.0
 def cached(
     cache: Path | None, kind: str, key: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """Arrays by name, read from the cache where they are there and whole, else made and left there.
+    """What `make` returns, read from the cache where it is there and whole, else made and left there: equal to the last bit.
 
     Args:
-        cache: the cache's directory; with None the arrays are just made.
-        kind: what they are, a word that begins the file's name.
+        cache: the cache's directory; with None nothing is read or left.
+        kind: what the arrays are, a word that begins the file's name.
         key: everything that they depend on, as JSON can hold it.
-        make: makes them.
-
-    Returns:
-        What `make` returned, here or in another run: equal to the last bit.
+        make: makes arrays by name.
 
     Raises:
         InputError: the cache can't be written.

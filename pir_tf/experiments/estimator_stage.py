@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,25 @@ def run(run: RunDirectory) -> dict[str, Any]:
             quality = _of_folds(images, answers, config, run.cache, seed=run.seed_of("folds"))
         write_json(directory / "quality.json", quality)
     return {"parts": watch.parts}
+
+
+def second_judge(run: RunDirectory) -> PIREstimator:
+    """An estimator that learned the same answers from another seed, and that tuning never saw.
+
+    It must not know what the tuning's estimator learned in a first round, so it begins afresh, with as many steps as both
+    rounds have (A.3).
+    """
+    config, steps = run.config, run.config.estimator.steps * run.round
+    return train(
+        dataclasses.replace(config, estimator=dataclasses.replace(config.estimator, steps=steps)),
+        Shown.load(run).images,
+        Interactions.load(run.file("interactions", "interactions.csv")),
+        seed=run.seed_of("judge"),
+        title="Training a second judge",
+        directory=run.path / "evaluation",
+        cache=run.cache,
+        alone=True,
+    )
 
 
 def train(

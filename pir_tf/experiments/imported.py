@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -49,8 +48,7 @@ def save_tuned(run: RunDirectory, generator: keras.Model) -> None:
 
     A SavedModel comes back as the SavedModel `tuning/generator`, with its own signatures.
     """
-    directory: Path = run.file("tuning", "generator.json").parent
-    save_imported(generator, Description.of_facts(imported_in(run) or {}), directory, own=True)
+    save_imported(generator, Description.of_facts(imported_in(run) or {}), run.path / "tuning", own=True)
 
 
 def _refuse_colours_of_grey(run: RunDirectory, generator: keras.Model, name: str) -> None:

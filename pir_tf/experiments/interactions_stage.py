@@ -40,14 +40,9 @@ class Shown:
     z: np.ndarray
 
     @classmethod
-    def load(cls, run: RunDirectory) -> Shown:
-        """Reads `interactions/images.npz`."""
-        return cls.read(run.file("interactions", "images.npz"))
-
-    @classmethod
-    def read(cls, path: Path) -> Shown:
-        """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
+    def load(cls, run: RunDirectory | FirstRound) -> Shown:
+        """Reads a run's `interactions/images.npz`."""
+        with np.load(run.file("interactions", "images.npz"), allow_pickle=False) as stored:
             return cls(stored["images"], stored["labels"], stored["ids"].tolist(), stored["z"])
 
     def save(self, path: Path) -> None:
@@ -107,14 +102,21 @@ def _simulated(
     run: RunDirectory, shown: Shown, pir: np.ndarray, first: FirstRound | None
 ) -> tuple[Interactions, dict[str, Any]]:
     """Simulated users' reactions to images of this unscaled PIR, and how much C.5's scaling clips."""
-    users, facts = run.config.interactions, {}
+    users, seed, facts = run.config.interactions, run.seed_of("simulated users"), {}
     if users.scaling == "normalized":
         scaling = Scaling.load(first.file("interactions", "scaling.json")) if first else Scaling.fit(pir)
         facts["percent_clipped"] = scaling.percent_clipped(pir)
         scaling.save(run.file("interactions", "scaling.json"), **facts)
         pir = scaling(pir)
-    seed, common = run.seed_of("simulated users"), {"image_ids": shown.ids, "class_index": shown.labels}
-    return simulate(pir, impressions=users.impressions, seed=seed, round=run.round, **common), facts
+    interactions = simulate(
+        pir,
+        impressions=users.impressions,
+        seed=seed,
+        image_ids=shown.ids,
+        class_index=shown.labels,
+        round=run.round,
+    )
+    return interactions, facts
 
 
 def _of_people(run: RunDirectory, shown: Shown) -> tuple[Interactions, dict[str, Any]]:
@@ -130,15 +132,9 @@ def _of_people(run: RunDirectory, shown: Shown) -> tuple[Interactions, dict[str,
 def sample(
     run: RunDirectory, generator: keras.Model, count: int, *, seed: int, title: str, reuse: bool = True
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images uint8 `[count, h, w, 3]`, latents and classes of one seed, with a progress bar.
+    """Images uint8 `[count, h, w, 3]`, latents and classes of one seed, with a progress bar of that title.
 
-    Args:
-        run: the run, in whose cache the images are kept for others.
-        generator: the generator.
-        count: number of images.
-        seed: seed of latents and classes.
-        title: what the progress bar says.
-        reuse: False for a generator that no other run has, as every one but the stage `gan`'s: its images are not kept.
+    They are kept in the run's cache, but for `reuse` False: no other run has a generator that isn't the stage `gan`'s.
     """
     latent_size, class_count = (tensor.shape[-1] for tensor in generator.inputs)
 
@@ -161,5 +157,5 @@ def _shown(run: RunDirectory, first: FirstRound | None) -> Shown:
         generator, count = load_generator(run.path / "gan"), run.config.interactions.images
         images, z, labels = sample(run, generator, count, seed=run.seed_of("shown images"), title="Images for people")
         shown = Shown(images, labels, image_ids(images, f"r{run.round}"), z)
-        (shown.after(Shown.read(first.file("interactions", "images.npz"))) if first else shown).save(path)
+        (shown.after(Shown.load(first)) if first else shown).save(path)
     return Shown.load(run)

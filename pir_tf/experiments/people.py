@@ -32,13 +32,10 @@ def answers(path: Path, images: np.ndarray, ids: list[str], *, run_directory: Pa
 
     Args:
         path: the CSV file of answers.
-        images: uint8 `[n, height, width, 3]`.
-        ids: their ids.
+        images: uint8 `[n, h, w, 3]`.
+        ids: their ids, in whose order the answers are returned.
         run_directory: noted beside the images, so that the same command finds its run again.
         also: what else people have to know, a sentence.
-
-    Returns:
-        Impressions and positives in the order of `ids`.
 
     Raises:
         Waiting: the file was absent (images and template are written now) or nobody has filled it in.

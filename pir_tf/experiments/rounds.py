@@ -114,7 +114,7 @@ def require_same(config: ExperimentConfig, files: dict[str, str]) -> None:
         files: SHA-256 of the files that it names.
 
     Raises:
-        InputError: A field differs.
+        InputError: A field or a file differs.
     """
     first = FirstRound.of(config)
     if first is None:

@@ -73,9 +73,9 @@ def _run(options: Options, arguments: list[str]) -> int:
         cache=Path(cache) if cache else None,
         chief=devices.is_chief(),
     )
-    from pir_tf.experiments.stopwatch import note_start_up
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages
+    from pir_tf.experiments.stopwatch import note_start_up
 
     if devices.is_chief():
         note_start_up(run)

@@ -26,11 +26,9 @@ Truth = Callable[[np.ndarray], np.ndarray]
 
 
 def true_pir(run: RunDirectory, *, reuse: bool = True) -> Truth | None:
-    """The experiment's objective, scaled where the config says so, or None with real people.
+    """The experiment's objective, scaled as its finished interactions were, or None with real people.
 
-    Args:
-        run: the run; with scaling, its interactions must have been made.
-        reuse: False for images that no other run has: what is computed from them is not left in the cache.
+    What is computed is left in the cache, but for `reuse` False: for images that no other run has.
 
     Source: 3.1 to 3.3, C.4, C.5.
     """

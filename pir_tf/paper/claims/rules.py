@@ -19,7 +19,6 @@ from pir_tf.paper.rows import COLOR_KINDS, Row
 from pir_tf.paper.select import Comparison, by_the_paper, comparisons
 from pir_tf.paper.tasks import group_of, is_significant
 from pir_tf.report.numbers import interval, number
-from pir_tf.statistics.effects import wilson_interval
 
 Verdict = Literal["reproduced", "partly", "not", "not run"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "partly", "not", "not run")
@@ -156,7 +155,7 @@ def improved(rows: Sequence[Row]) -> int:
 
 def share_interval(count: int, n: int) -> Interval:
     """95% interval of a share (Wilson's)."""
-    low, high = wilson_interval(count, n)
+    low, high = stats.binomtest(count, n).proportion_ci(method="wilson")
     return float(low), float(high)
 
 
