@@ -11,10 +11,7 @@ from pir_tf.errors import InputError
 from pir_tf.gan.imported.contract import check_contract
 from pir_tf.gan.imported.description import Description
 from pir_tf.gan.imported.generator import import_generator, imported_facts, save_imported
-from pir_tf.gan.saved import load_generator
 from pir_tf.runs.directory import RunDirectory, write_json
-from pir_tf.training.devices import use_fast_forms
-from pir_tf.tuning.anchored import AnchoredTuner
 
 
 def imported_in(run: RunDirectory) -> dict[str, Any] | None:
@@ -44,20 +41,6 @@ def write_imported(run: RunDirectory) -> dict[str, Any]:
     save_imported(generator, description, directory, own=False)
     write_json(directory / "contract.json", measured)
     return {}
-
-
-def anchored_tuner(run: RunDirectory, estimator: keras.Model, *, seed: int) -> AnchoredTuner:
-    """The run's imported generator beside its own start; not compiled yet."""
-    settings, directory = run.config.tuning, run.path / "gan"
-    return AnchoredTuner(
-        load_generator(directory),
-        load_generator(directory),
-        estimator,
-        seed=seed,
-        pir_weight=settings.pir_weight,
-        anchor_weight=settings.anchor_weight,
-        fast=use_fast_forms(run.config.compute),
-    )
 
 
 def save_tuned(run: RunDirectory, generator: keras.Model) -> None:

@@ -71,20 +71,20 @@ def _run(options: Options, arguments: list[str]) -> int:
         files=files,
         command=public_command(arguments),
         cache=Path(cache) if cache else None,
-        chief=devices.is_chief(config.compute),
+        chief=devices.is_chief(),
     )
     from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.stages import run_stages
     from pir_tf.experiments.stopwatch import note_start_up
 
-    if devices.is_chief(config.compute):
+    if devices.is_chief():
         note_start_up(run)
     try:
         run_stages(run, options.stages)
-        if devices.is_chief(config.compute):
+        if devices.is_chief():
             _show_result(run)
     except Waiting as waiting:
-        if devices.is_chief(config.compute):
+        if devices.is_chief():
             _show_result(run)
         print(f"\nWaiting for people. {waiting}")
     except Exception as error:

@@ -56,7 +56,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
     waiting: Waiting | None = None
     for stage in asked:
         done = _agree(run, run.is_done(stage))
-        if not devices.is_chief(run.config.compute):
+        if not devices.is_chief():
             _follow(run, stage, done)
             continue
         try:

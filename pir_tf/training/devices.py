@@ -115,9 +115,9 @@ def _strategy(kind: str, logical_cpus: int) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def is_chief(config: ComputeConfig) -> bool:
-    """Whether this process writes the run's files: the only one, or the first of a job's."""
-    return kind(config) != "multiworker" or read_cluster().is_chief
+def is_chief() -> bool:
+    """Whether this process writes the job's files: the only one, or the first that `TF_CONFIG` names."""
+    return read_cluster().index == 0
 
 
 def says_that_one_is_gone(config: ComputeConfig, error: Exception) -> bool:
@@ -181,11 +181,6 @@ class Cluster:
     size: int = 1
     index: int = 0
     task: str = ""
-
-    @property
-    def is_chief(self) -> bool:
-        """Whether this process writes the job's files."""
-        return self.index == 0
 
 
 def read_cluster(environment: str | None = None) -> Cluster:
