@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pir_tf.errors import InputError
@@ -44,3 +45,9 @@ def require_pretrained(name: str, weights: str) -> None:
     """Refuses anything but `imagenet`, `file:PATH` or `none`."""
     known = weights in ("imagenet", "none") or (weights.startswith("file:") and len(weights) > 5)
     require(known, name, weights, "imagenet, file:PATH or none")
+
+
+def require_one_line(class_names: Sequence[str]) -> None:
+    """Refuses names of classes that an exported model's file of names, a line each, couldn't hold."""
+    if broken := [name for name in class_names if "\n" in name]:
+        raise InputError(f"The classes {broken} have line breaks in them, expected names of one line: rename them.")

@@ -47,7 +47,9 @@ class _Remembered:
 
         def compute(new: np.ndarray) -> np.ndarray:
             key = {"backbone": name, "images": digest(new)}
-            return cached(run.cache, "features", key, lambda: {"features": backbone_features(backbone, new)})["features"]
+            return cached(run.cache, "features", key, lambda: {"features": backbone_features(backbone, new)})[
+                "features"
+            ]
 
         return self._rows.of(images, compute)
 

@@ -3,8 +3,8 @@
 import time
 
 import pytest
-
 from pir_tf.experiments.parts import START_UP, TimeFirstStep, note_start_up, part
+
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory, read_json
 

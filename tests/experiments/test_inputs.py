@@ -8,7 +8,7 @@ import pytest
 
 from pir_tf.config import EstimatorConfig, EvaluationConfig, ExperimentConfig, InteractionsConfig
 from pir_tf.errors import InputError
-from pir_tf.experiments import weights
+from pir_tf.experiments import inputs
 from pir_tf.runs.directory import STAGES
 
 
@@ -32,14 +32,14 @@ def config(named, **interactions):
 
 def test_every_file_that_is_read_is_named_by_its_content(named):
     expected = {field: hashlib.sha256(field.encode()).hexdigest() for field in named}
-    assert weights.named_files(config(named, objective="vgg:pool1:k=1")) == expected
-    colour = weights.named_files(config(named, objective="color:blue"))
+    assert inputs.named_files(config(named, objective="vgg:pool1:k=1")) == expected
+    colour = inputs.named_files(config(named, objective="color:blue"))
     assert colour == {field: value for field, value in expected.items() if field != "interactions.vgg_weights"}
-    assert weights.named_files(ExperimentConfig()) == {}
+    assert inputs.named_files(ExperimentConfig()) == {}
     named["interactions.vgg_weights"].unlink()
-    weights.named_files(config(named, objective="color:blue"))
+    inputs.named_files(config(named, objective="color:blue"))
     with pytest.raises(InputError, match=r"interactions\.vgg_weights\.h5"):
-        weights.named_files(config(named, objective="vgg:pool1:k=1"))
+        inputs.named_files(config(named, objective="vgg:pool1:k=1"))
 
 
 @pytest.fixture
@@ -80,14 +80,14 @@ def test_weights_are_fetched_before_the_stages_that_read_them(fetched, objective
     asked = ExperimentConfig(
         interactions=InteractionsConfig(objective=objective), evaluation=EvaluationConfig(kid_weights=kid)
     )
-    weights.require_weights(asked, stages)
+    inputs.require_weights(asked, stages)
     assert set(fetched) == expected
 
 
 def test_without_a_judge_evaluation_needs_no_backbone(fetched):
     asked = ExperimentConfig(evaluation=EvaluationConfig(judge=False))
-    weights.require_weights(asked, ("evaluation",))
+    inputs.require_weights(asked, ("evaluation",))
     assert fetched == []
     people = dataclasses.replace(asked, interactions=InteractionsConfig(source="csv:a.csv", objective="vgg:fc8:k=1"))
-    weights.require_weights(people, ("interactions",))
+    inputs.require_weights(people, ("interactions",))
     assert fetched == []
