@@ -1,9 +1,9 @@
 """What runs would compute again, kept in a directory that they share: image sets, VGG16's energies, features.
 
-A run uses it only where it is told of one (`RunDirectory.cache`, from the environment variable `PIR_TF_CACHE`). An entry's name is
-the hash of its key, which holds everything that it was made from. All of it may be deleted at any time, and should be after an
-update of this package or of TensorFlow, which may round otherwise. Unfinished entries of killed processes are removed after a
-day: another process may be writing now.
+A run uses it only where it is told of one (`RunDirectory.cache`, from the environment variable `PIR_TF_CACHE`). An entry's
+name is the hash of its key, which holds everything that it was made from. All of it may be deleted at any time, and should be
+after an update of this package or of TensorFlow, which may round otherwise. Unfinished entries of killed processes are removed
+after a day: another process may be writing now.
 """
 
 from __future__ import annotations

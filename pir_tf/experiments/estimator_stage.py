@@ -12,7 +12,7 @@ from pir_tf.estimator.model import PIREstimator, save_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import fit_estimator
 from pir_tf.experiments.features import feature_maker
-from pir_tf.experiments.interactions_stage import Shown, sample
+from pir_tf.experiments.interactions_stage import FEW, Shown, sample
 from pir_tf.experiments.rounds import FirstRound
 from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.truth import true_pir
@@ -50,7 +50,7 @@ def _quality(run: RunDirectory, estimator: PIREstimator, shown: Shown, interacti
         )
         quality = estimator_quality(estimator, images, objective(images), config.estimator)
         quality["measured_on"] = f"{len(images)} new images and their noise-free PIR"
-    elif interactions.rated.sum() >= 10:
+    elif interactions.rated.sum() >= FEW:
         seed = run.seed_of("folds")
         jit_compile = config.compute.jit_compile
         quality = cross_validated_quality(
@@ -63,7 +63,7 @@ def _quality(run: RunDirectory, estimator: PIREstimator, shown: Shown, interacti
         )
         quality["measured_on"] = "people's answers, each image by an estimator that was trained without it"
     else:
-        quality = {"measured_on": "nothing: fewer than 10 images have answers"}
+        quality = {"measured_on": f"nothing: fewer than {FEW} images have answers"}
     return quality
 
 

@@ -107,14 +107,21 @@ def _simulated(
     run: RunDirectory, shown: Shown, pir: np.ndarray, first: FirstRound | None
 ) -> tuple[Interactions, dict[str, Any]]:
     """Simulated users' reactions to images of this unscaled PIR, and how much C.5's scaling clips."""
-    users, facts = run.config.interactions, {}
+    users, seed, facts = run.config.interactions, run.seed_of("simulated users"), {}
     if users.scaling == "normalized":
         scaling = Scaling.load(first.file("interactions", "scaling.json")) if first else Scaling.fit(pir)
         facts["percent_clipped"] = scaling.percent_clipped(pir)
         scaling.save(run.file("interactions", "scaling.json"), **facts)
         pir = scaling(pir)
-    seed, common = run.seed_of("simulated users"), {"image_ids": shown.ids, "class_index": shown.labels}
-    return simulate(pir, impressions=users.impressions, seed=seed, round=run.round, **common), facts
+    interactions = simulate(
+        pir,
+        impressions=users.impressions,
+        seed=seed,
+        image_ids=shown.ids,
+        class_index=shown.labels,
+        round=run.round,
+    )
+    return interactions, facts
 
 
 def _of_people(run: RunDirectory, shown: Shown) -> tuple[Interactions, dict[str, Any]]:

@@ -149,6 +149,15 @@ def welch_t(before: ArrayLike, after: ArrayLike) -> tuple[float, float, float] |
     return float(result.statistic), float(result.df), float(result.pvalue)
 
 
+def change_interval(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> tuple[float, float] | None:
+    """Welch's interval of the change in the mean; `None` where his t-test is. Arguments as for `cohens_d_interval`."""
+    x, y = _values("before", before), _values("after", after)
+    if _pooled(x, y) is None:
+        return None
+    low, high = stats.ttest_ind(y, x, equal_var=False).confidence_interval(level)
+    return float(low), float(high)
+
+
 @dataclasses.dataclass(frozen=True)
 class PIRSummary:
     """PIR of the images before and after tuning, in numbers that go to JSON as they are.

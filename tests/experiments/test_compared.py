@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from pir_tf.experiments.compared import Compared, compared_images
 from test_people import fill
 
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.experiments import evaluation_stage
-from pir_tf.experiments.compared import Compared, compared_images
 from pir_tf.experiments.people import Waiting
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory
