@@ -4,7 +4,6 @@ import pytest
 import tensorflow as tf
 
 from pir_tf.config import ComputeConfig
-from pir_tf.errors import InputError
 from pir_tf.training.devices import use_fast_forms
 
 
@@ -24,9 +23,3 @@ def test_the_fast_forms_are_taken_when_asked_for_or_without_a_gpu(kernels, gpus,
     every = [device for found in devices.values() for device in found]
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: devices[kind] if kind else every)
     assert use_fast_forms(ComputeConfig(kernels=kernels)) is expected
-
-
-def test_auto_is_the_default_and_another_word_is_refused():
-    assert ComputeConfig().kernels == "auto"
-    with pytest.raises(InputError, match=r"compute.kernels.*'quick'.*auto, stock or fast"):
-        ComputeConfig(kernels="quick")
