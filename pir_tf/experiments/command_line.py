@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import math
 import os
 import re
@@ -74,7 +75,7 @@ def parse(arguments: list[str]) -> Options:
         raise InputError(f"Preset {name!r} is unknown, expected one of {', '.join(PRESETS)}: name it first, or none.")
     words = [_with_home(re.sub(r"^--(distribute|precision)(?==|$)", r"--compute.\1", word)) for word in words]
     given: dict[str, str | None] = {}
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in itertools.zip_longest(words, words[1:]):
         if found := re.fullmatch(r"--([\w.-]+)(=.*)?", word, re.DOTALL):
             given[found[1].replace("-", "_")] = found[2][1:] if found[2] else following
     if "preset" in given:

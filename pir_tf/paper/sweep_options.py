@@ -6,9 +6,8 @@ import argparse
 import hashlib
 import math
 import os
-from pathlib import Path
 
-from pir_tf.commands import Parser
+from pir_tf.commands import Parser, user_path
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.objective_names import VGG_FILTERS
@@ -50,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"one or more of {', '.join(SUITES)} (all of them)",
     )
     add("--size", choices=list(SIZES), default="laptop", help="how long and how many (default: %(default)s)")
-    add("--dir", type=Path, metavar="DIR", help="where everything goes (default: sweeps/SIZE)")
+    add("--dir", type=user_path, metavar="DIR", help="where everything goes (default: sweeps/SIZE)")
     add(
         "--jobs",
         type=int,

@@ -212,9 +212,14 @@ class Cluster:
         return max(1, len(self.addresses))
 
     @property
+    def index(self) -> int:
+        """This one's place, from 0; the process at 0 is the chief, which alone writes."""
+        return list(self.addresses).index(self.task) if self.addresses else 0
+
+    @property
     def is_chief(self) -> bool:
-        """Whether this process, the first, writes the job's files."""
-        return self.task == next(iter(self.addresses), "")
+        """Whether this process writes the job's files."""
+        return self.index == 0
 
 
 def read_cluster(environment: str | None = None) -> Cluster:
@@ -291,7 +296,7 @@ def meet(cluster: Cluster, every: float = 60.0) -> None:
         InputError: this process's own port is in use.
     """
     port = int(_host_and_port(cluster.addresses[cluster.task])[1])
-    said = time.monotonic() - every + 2.0  # who starts with the others needs no line
+    said = time.monotonic() - every + min(2.0, every)  # who starts with the others needs no line
     with _listening(port) as server:
         while missing := _unreachable(cluster):
             if time.monotonic() - said >= every:
