@@ -109,9 +109,14 @@ open(sys.argv[1], "w").write("reached the end")
 """
 
 
-@pytest.mark.parametrize("length", [1, 100_000])
-def test_a_pipe_that_closes_ends_a_command_quietly_and_a_full_disk_in_a_sentence(length):
-    program = [sys.executable, "-c", PRINTS.replace("LENGTH", str(length))]
+@pytest.mark.parametrize(
+    "words",
+    [["-c", PRINTS.replace("LENGTH", length)] for length in ("1", "100_000")]
+    + [["-m", "pir_tf.experiments.run", "--help"]],
+    ids=["little", "much", "help"],
+)
+def test_a_pipe_that_closes_ends_a_command_quietly_and_a_full_disk_in_a_sentence(words):
+    program = [sys.executable, *words]
     read, write = os.pipe()
     os.close(read)
     closed = subprocess.run(program, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
@@ -119,8 +124,8 @@ def test_a_pipe_that_closes_ends_a_command_quietly_and_a_full_disk_in_a_sentence
     assert (closed.returncode, closed.stderr) == (141, "")
     with open("/dev/full", "w") as full:
         done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    said = "Error: The disk can't be used (No space left on device): mend that, or choose another --to.\n"
-    assert (done.returncode, done.stderr) == (2, said)
+    said = "Error: The disk can't be used (No space left on device): mend that, or choose another --"
+    assert done.returncode == 2 and done.stderr.startswith(said) and done.stderr.count("\n") == 1
 
 
 def test_a_long_command_goes_on_when_nobody_reads_it_any_more(tmp_path):
