@@ -105,7 +105,7 @@ def made_by(run: Path) -> dict[str, Any]:
     return {
         "command": config["command"],
         "commit": provenance.commits(config) or "unknown",
-        "hardware": ", ".join(filter(None, (f"{machine['cores']} CPU cores ({machine['machine']})", gpus(machine)))),
+        "hardware": f"{machine['cores']} CPU cores ({machine['machine']}), {gpus(machine) or 'no GPU used'}",
         "seconds": timing_of(run)["seconds"],
         "finished": read_json(last).get("finished") if last.is_file() else None,
     }
@@ -120,7 +120,7 @@ def facts_table(run: Path, more: Mapping[str, str] | None = None) -> str:
         "command": f"`{facts['command']}`",
         "commit": facts["commit"],
         "seed": config["config"]["seed"],
-        "hardware": facts["hardware"] + ("" if gpus(config["hardware"]) else ", no GPU used"),
+        "hardware": facts["hardware"],
         "time": f"{facts['seconds']:.0f} s in its stages: {', '.join(times)}",
         "peak memory": f"{timing['peak_memory_mb']:,} MB",
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions(config).items() if version),
@@ -181,7 +181,7 @@ def _line(row: dict[str, str]) -> tuple[str, ...]:
 def _read(path: Path) -> pd.DataFrame:
     """A table's cells as text, by the experiment's name; empty where there is no table."""
     if not path.is_file():
-        return pd.DataFrame(columns=["name", "status"])
+        return pd.DataFrame(columns=["name"])
     return pd.read_csv(path, dtype=str, keep_default_na=False).set_index("name", drop=False)
 
 
