@@ -22,6 +22,7 @@ from pir_tf.commands import exit_code
 from pir_tf.config import flatten
 from pir_tf.errors import InputError
 from pir_tf.images import grid, save_png
+from pir_tf.paper.figures.page import make
 from pir_tf.paper.jobs import timing_of
 from pir_tf.presets import laptop, paper
 from pir_tf.report.numbers import gpus
@@ -141,8 +142,6 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         InputError: The directory holds no sweep, none of it is finished, or the folder holds something else.
         OSError: The folder can't be written.
     """
-    from pir_tf.paper.figures.command import make
-
     if not (sweep / TABLES[0]).is_file():
         raise InputError(f"{sweep} has no {TABLES[0]}, expected the directory of a sweep: name its --dir.")
     _make_own(folder, TABLES[0])
@@ -157,8 +156,8 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         rows = rows[~rows.index.duplicated()].loc[[*dict.fromkeys([*before.index, *now.index])]]
         with atomic(folder / table) as beside:
             rows.to_csv(beside, index=False, lineterminator="\n")
-    # What stays has no images here: the samples of figure 3 that were drawn before have to be kept.
-    make([folder if stay else sweep], folder / "figures")
+    # A published folder has no images: the samples of figure 3 that were drawn from them stay.
+    make([folder if stay else sweep], folder / "figures", keep_samples=bool(stay))
     rows = _read(folder / TABLES[0])
     counts = ", ".join(f"{count} {status}" for status, count in Counter(rows["status"]).items())
     parts = [f"# Experiments of size {sweep.name}", f"{counts}."]

@@ -131,6 +131,7 @@ def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(t
     texts = [path.read_text() for path in folder.rglob("*") if path.suffix in (".md", ".json", ".csv")]
     assert not any(str(tmp_path) in text for text in texts)
 
+    drawn = (folder / "figures" / "figure-3.csv").read_text()
     shutil.rmtree(first)
     second = swept(tmp_path / "second", "color-red", "color-blue", "Not asked for.")
     assert publish.main(["sweep", str(second), str(folder)]) == 0
@@ -142,6 +143,7 @@ def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(t
     assert "2 done." in overview and "(color-blue/README.md)" in overview and "(color-red/README.md)" in overview
     assert (folder / "timings.csv").read_text() == "name,seconds\ncolor-blue,30\ncolor-red,30\n"
     assert "2 experiments" in (folder / "figures" / "README.md").read_text()
+    assert (folder / "figures" / "figure-3.csv").read_text() == drawn and drawn.count("\n") > 1
 
 
 def test_the_card_is_made_of_the_runs_own_files(tmp_path):
