@@ -170,7 +170,7 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
 def _line(row: dict[str, str]) -> tuple[str, ...]:
     if row["status"] != "done":
         return (row["name"], "", "", "", "", f"{row['status']}: {row.get('reason', '')}")
-    names = ("pir_before", "pir_after", "cohens_d", "d_low", "d_high")
+    names = ("pir_before_mean", "pir_after_mean", "cohens_d", "d_low", "d_high")
     before, after, d, low, high = (f"{float(row[name]):.3g}" if row[name] else "" for name in names)
     effect = f"{d} ({low} to {high})" if d else "undefined"
     significant = {"true": "yes", "false": "no"}.get(row["significant"], "")

@@ -113,10 +113,10 @@ def test_every_experiment_runs_once_in_its_own_directory_and_gets_a_row(swept):
     assert Counter(swept.status().values()) == {"done": 3, "waiting": 9}
     row = swept.rows()["color-red-blue"]
     results = json.loads((swept.root / "color-red-blue/evaluation/results.json").read_text())
-    assert (float(row["pir_before"]), float(row["cohens_d"])) == (results["pir_before_mean"], results["cohens_d"])
+    assert (float(row["pir_before_mean"]), float(row["cohens_d"])) == (results["pir_before_mean"], results["cohens_d"])
     assert (row["suite"], row["objective"], row["kind"], row["seed"]) == ("colors", "color:red-blue", "two colors", "0")
     assert row["significant"] == str(results["significant"]).lower()
-    assert swept.rows()["color-red"]["pir_before"] == ""
+    assert swept.rows()["color-red"]["pir_before_mean"] == ""
     assert swept.rows("timings.csv")["color-red-blue"]["seconds"] == "12.0"
     assert "seconds" not in row and "peak_memory_mb" not in row
     assert "3 of 3 done." in out
