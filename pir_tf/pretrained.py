@@ -17,12 +17,15 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 import numpy as np
 
 from pir_tf.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    import keras
 
 FOLDERS = "PIR_TF_WEIGHTS"
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -82,6 +85,8 @@ def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -
 
     Source: 2.3, 3.1. Deviation: D4, the paper's weights of the estimator are not released.
     """
+    import keras  # not with this module: a sweep only looks for files
+
     for place in (folder / network.name for folder in _folders()):
         if not place.is_file():
             continue
