@@ -26,6 +26,7 @@ from pir_tf.estimator.hub import SavedModelLayer
 from pir_tf.images import require_images, to_float
 from pir_tf.runs.directory import atomic, atomic_folder
 from pir_tf.training import replicas
+from pir_tf.training.checkpoints import state_of
 
 LOGITS = "logits"
 KERAS_NAME = "estimator.keras"
@@ -90,6 +91,15 @@ class PIREstimator(replicas.BuiltModel):
     def _mean_loss(self, share: replicas.Share, loss: tf.Tensor) -> dict[str, tf.Tensor]:
         self.loss_mean.update_state(share.mean({"loss": loss})["loss"])
         return replicas.logs({"loss": self.loss_mean.result()})
+
+    @property
+    def step(self) -> keras.Variable:
+        """How many steps are done."""
+        return self.optimizer.iterations
+
+    def state(self) -> dict[str, keras.Variable]:
+        """Every variable that the next step depends on, by name: what a checkpoint holds."""
+        return state_of({"network": self.network}, [self.optimizer])
 
     def saved_model(self) -> keras.Model:
         """The functional model from images to PIR [b, 1], as it is saved."""
@@ -252,6 +262,12 @@ def save_estimator(estimator: PIREstimator, folder: str | os.PathLike[str]) -> P
     with atomic_folder(path) as beside:
         model.export(beside, format="tf_saved_model", verbose=False)
     return path
+
+
+def saved_estimator(folder: Path) -> Path:
+    """Where `save_estimator` left an estimator in a folder: a `.keras` file, or with a TF-Hub backbone a SavedModel."""
+    stock, other = folder / KERAS_NAME, folder / SAVED_MODEL_NAME
+    return other if other.is_dir() and not stock.exists() else stock
 
 
 def load_estimator(path: str | os.PathLike[str]) -> keras.Model:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from scipy import stats
 
-from pir_tf.config import EstimatorConfig, derived_seed
+from pir_tf.config import ComputeConfig, EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
 from pir_tf.estimator.bins import expected_pir
 from pir_tf.estimator.model import PIREstimator, is_stock, outputs
@@ -109,7 +109,7 @@ def cross_validated_quality(
     *,
     seed: int,
     folds: int = 5,
-    jit_compile: bool = False,
+    compute: ComputeConfig | None = None,
     features: FeatureMaker = backbone_features,
 ) -> dict[str, Any]:
     """Quality of estimators that are trained like the real one, each tested on the images that it was not trained on.
@@ -120,8 +120,7 @@ def cross_validated_quality(
         config: The estimator's configuration.
         seed: Seed of the folds and of the estimators.
         folds: Number of estimators; each image with impressions is left out by one of them.
-        jit_compile: Whether training steps are compiled with XLA.
-        features: As for `fit_estimator`.
+        compute, features: As for `fit_estimator`.
 
     Returns:
         As `estimator_quality`, the folds' estimates taken together against the observed PIR; and `folds`.
@@ -148,7 +147,7 @@ def cross_validated_quality(
             interactions.select(rest),
             config,
             seed=derived_seed(seed, f"fold {number}"),
-            jit_compile=jit_compile,
+            compute=compute,
             features=features,
         )
         estimates[:, left_out] = _estimates(estimator, images[left_out], config)

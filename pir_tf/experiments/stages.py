@@ -14,9 +14,10 @@ import time
 from collections.abc import Sequence
 
 from pir_tf.errors import InputError, explain_os_errors
+from pir_tf.experiments.inputs import require_batches, require_weights
 from pir_tf.experiments.people import Waiting, require_unchanged
-from pir_tf.experiments.weights import require_weights
-from pir_tf.runs.directory import STAGES, RunDirectory
+from pir_tf.report.tables import result_table
+from pir_tf.runs.directory import STAGES, RunDirectory, read_json
 from pir_tf.training import devices, replicas
 
 NEEDS = {
@@ -52,11 +53,16 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: "
                 f"add it to --stages."
             )
-    require_weights(run.config, [stage for stage in asked if not run.is_done(stage)])
+    todo = [stage for stage in asked if not run.is_done(stage)]
+    require_weights(run.config, todo)
+    require_batches(run, todo)
     waiting: Waiting | None = None
+    chief = devices.is_chief()
     for stage in asked:
+        if chief and stage == "report":
+            _print_results(run)  # whatever becomes of the report
         done = _agree(run, run.is_done(stage))
-        if not devices.is_chief(run.config.compute):
+        if not chief:
             _follow(run, stage, done)
             continue
         try:
@@ -71,8 +77,18 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 _tell(run, _STOPPED)
             raise
     _end_with_the_chief(_agree(run, 0))
+    if chief and "report" not in asked:
+        _print_results(run)
+    if chief and (report := run.path / "report" / "index.html").exists():
+        print(f"Report: {report}")
     if waiting:
         raise waiting
+
+
+def _print_results(run: RunDirectory) -> None:
+    """The proof in a table, where it is known."""
+    if (results := run.path / "evaluation" / "results.json").exists():
+        print(f"\n{result_table(read_json(results))}", flush=True)
 
 
 def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
@@ -85,14 +101,12 @@ def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
         print(f"{stage}: done before, skipped")
         return
     start = time.monotonic()
-    run.parts.clear()
     module = importlib.import_module(f"pir_tf.experiments.{stage}_stage")
     with explain_os_errors(run.path / stage):
         facts = module.run(run)
         seconds = round(time.monotonic() - start, 2)
         if keep:
-            parts = {name: round(took, 2) for name, took in run.parts.items()}
-            run.mark_done(stage, seconds=seconds, parts=parts, peak_memory_mb=_peak_megabytes(), **facts)
+            run.mark_done(stage, seconds=seconds, peak_memory_mb=_peak_megabytes(), **{"parts": {}, **facts})
     print(f"{stage}: {seconds:.0f} s", flush=True)
 
 
@@ -105,7 +119,7 @@ def _tell(run: RunDirectory, said: int) -> None:
     try:
         _agree(run, said)
     except Exception as error:
-        if not devices.says_that_one_is_gone(run.config.compute, error):
+        if not devices.is_peer_failure(run.config.compute, error):
             raise
 
 

@@ -141,7 +141,7 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         InputError: The directory holds no sweep, none of it is finished, or the folder holds something else.
         OSError: The folder can't be written.
     """
-    from pir_tf.paper.figures.command import make
+    from pir_tf.paper.figures.page import make
 
     if not (sweep / TABLES[0]).is_file():
         raise InputError(f"{sweep} has no {TABLES[0]}, expected the directory of a sweep: name its --dir.")
@@ -158,7 +158,7 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         with atomic(folder / table) as beside:
             rows.to_csv(beside, index=False, lineterminator="\n")
     # What stays has no images here: the samples of figure 3 that were drawn before have to be kept.
-    make([folder if stay else sweep], folder / "figures")
+    make([folder if stay else sweep], folder / "figures", keep_samples=True)
     rows = _read(folder / TABLES[0])
     counts = ", ".join(f"{count} {status}" for status, count in Counter(rows["status"]).items())
     parts = [f"# Experiments of size {sweep.name}", f"{counts}."]

@@ -16,8 +16,8 @@ from foreign import HEIGHT, LATENT, WIDTH, foreign
 from pir_tf.config import DataConfig, EvaluationConfig, ExperimentConfig, GanConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import public_command
+from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
-from pir_tf.experiments.weights import named_files
 from pir_tf.gan.sampling import generate
 from pir_tf.gan.saved import load_generator
 from pir_tf.paper.publish import publish

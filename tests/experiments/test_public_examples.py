@@ -10,8 +10,8 @@ from public_examples import DIGITS, conditional_gan, dcgan, digits, train
 
 from pir_tf.config import EvaluationConfig, GanConfig
 from pir_tf.data import sources
+from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
-from pir_tf.experiments.weights import named_files
 from pir_tf.gan.imported.generator import import_generator
 from pir_tf.presets import laptop
 from pir_tf.runs.directory import STAGES, RunDirectory
