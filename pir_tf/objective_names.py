@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pir_tf.errors import InputError
 
@@ -22,10 +23,8 @@ VGG_FILTERS = {
 
 TOP_LAYERS = ("fc6", "fc7", "fc8")
 """Layers of the network's top, whose weights fix the size of the image."""
-
 TOP_IMAGE_SIZE = 224
-LEAST_IMAGE_SIZE = 32
-"""VGG16 halves its image five times."""
+LEAST_IMAGE_SIZE = 32  # which VGG16 halves five times
 
 
 @dataclass(frozen=True)
@@ -37,16 +36,12 @@ class Color:
     """
 
     colors: tuple[str, ...]
+    layer: ClassVar[str] = ""
 
     @property
     def kind(self) -> str:
         """One of `COLOR_KINDS`."""
         return COLOR_KINDS[len(self.colors) - 1]
-
-    @property
-    def layer(self) -> str:
-        """Empty: no layer of VGG16."""
-        return ""
 
     def in_words(self, *, short: bool = False) -> str:
         """`blue`, `red left, blue right`, or in short `red-blue`."""
