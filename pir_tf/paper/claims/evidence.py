@@ -7,18 +7,17 @@ published folder has them under their base names. What is absent is NaN, or empt
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pir_tf.errors import InputError
 from pir_tf.paper.collect import Collected
 from pir_tf.paper.linear_models import LinearModel
 from pir_tf.paper.models import fit_models
-from pir_tf.paper.rows import COLOR_KINDS, COLUMNS, VGG_MULTI, VGG_SINGLE
+from pir_tf.paper.rows import COLOR_KINDS, COLUMNS, VGG_MULTI, VGG_SINGLE, read_rows
 from pir_tf.paper.select import by_the_paper, comparisons, trade_offs
 from pir_tf.paper.suites import SIZES, Weights, experiments
 from pir_tf.paper.tasks import ALPHA
@@ -63,32 +62,40 @@ class Evidence:
     """
 
     def __init__(self, rows: Rows, missing: Rows = (), suites: Mapping[str, Sequence[str]] | None = None) -> None:
-        self.rows, self.missing, self.suites = frame(rows), frame(missing), suites or {}
+        self.rows, self._missing, self.suites = frame(rows), missing, suites or {}
 
     @functools.cached_property
     def method(self) -> pd.DataFrame:
         """First rounds with the paper's method and objectives, each objective and seed once."""
-        rows = frame(by_the_paper(_records(self.rows)))
+        rows = self._of(by_the_paper(self._records))
         return rows[rows.kind.isin(KINDS)]
 
     @functools.cached_property
     def models(self) -> dict[str, LinearModel]:
         """The paper's linear models over these."""
-        return fit_models(_records(self.rows))
+        return fit_models(self._records)
 
     @functools.cached_property
     def curves(self) -> list[pd.DataFrame]:
         """Experiments that differ in the weights of the generator's loss alone."""
-        return [frame(curve) for curve in trade_offs(_records(self.rows))]
-
-    @functools.cached_property
-    def _pairs(self) -> list[tuple[Any, Any, Any]]:
-        return comparisons(_records(self.rows))
+        return [self._of(curve) for curve in trade_offs(self._records)]
 
     def compared(self, setting: str) -> pd.DataFrame:
         """Experiments that depart from the paper in one setting alone, with the paper's beside them as `paper_...`."""
         found = [(paper, other) for comparison, paper, other in self._pairs if comparison.field == setting]
-        return paired([paper for paper, _ in found], [other for _, other in found])
+        return paired(self._of([paper for paper, _ in found]), self._of([other for _, other in found]))
+
+    @functools.cached_property
+    def _pairs(self) -> list[tuple[Any, Any, Any]]:
+        return comparisons(self._records)
+
+    @functools.cached_property
+    def _records(self) -> list[dict[str, Any]]:
+        known = self.rows.astype(object).where(self.rows.notna(), None)
+        return known.assign(at=self.rows.index).to_dict("records")
+
+    def _of(self, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+        return self.rows.loc[[record["at"] for record in records]]
 
     def why_not_run(self, what: str, of: str) -> str:
         """Why there are no experiments, as a sweep says it.
@@ -98,7 +105,7 @@ class Evidence:
             of: Which experiments would have spoken, as a query. Where such have results, these lack what was to be measured,
                 and no missing one is the reason.
         """
-        missing = select(self.missing, of)
+        missing = select(frame(self._missing), of)
         return f"no runs {what}" if missing.empty or len(select(self.rows, of)) else _reason(missing.iloc[0])
 
 
@@ -124,10 +131,10 @@ def evidence_of(found: Collected) -> Evidence:
 def frame(rows: Rows) -> pd.DataFrame:
     """A table of experiments with every column, numbers as floats, and what follows from them."""
     types = {**COLUMNS, **FACTS, "status": str, "reason": str}
-    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=list(types))
-    table = table.reindex(columns=list(types)).reset_index(drop=True)
-    table = table.astype({name: float if kind in (int, float) else object for name, kind in types.items()})
-    table = table.copy().fillna({name: "" for name, kind in types.items() if kind is str})
+    table = (rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)).reindex(columns=list(types))
+    numbers, texts = ([name for name, kind in types.items() if kind in own] for own in ((int, float), (str,)))
+    parts = (table[texts].astype(object).fillna(""), table[numbers].astype(float), table.drop(columns=texts + numbers))
+    table = pd.concat(parts, axis=1).reset_index(drop=True)
     return table.assign(
         improved=(table.p_value < ALPHA) & (table.change > 0),  # significantly (4)
         lost=table.collapsed.eq(True),  # more than half of a class's distance (5.1)
@@ -136,14 +143,24 @@ def frame(rows: Rows) -> pd.DataFrame:
     )
 
 
-def paired(paper: Rows, others: Rows) -> pd.DataFrame:
+def paired(paper: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """Experiments with another beside each, whose columns are called `paper_...`."""
-    return frame(others).join(frame(paper).add_prefix("paper_"))
+    return others.reset_index(drop=True).join(paper.reset_index(drop=True).add_prefix("paper_"))
+
+
+def evaluate(rows: pd.DataFrame, expression: str) -> pd.Series:
+    """The values of an expression of columns."""
+    return rows[columns_of(rows, expression)].eval(expression, engine="python")
+
+
+def columns_of(rows: pd.DataFrame, expression: str) -> list[str]:
+    """The columns that an expression names."""
+    return [name for name in dict.fromkeys(re.findall(r"[a-z_]\w*", expression)) if name in rows]
 
 
 def select(rows: pd.DataFrame, query: str) -> pd.DataFrame:
     """The rows that fit a query; all for an empty one."""
-    return rows.query(query, engine="python") if query else rows
+    return rows[evaluate(rows, query)] if query else rows
 
 
 def read_facts(directory: Path) -> dict[str, Any]:
@@ -187,10 +204,6 @@ def _reason(row: pd.Series) -> str:
     return f"{row.status}: {first}" if first else row.status
 
 
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return rows.astype(object).where(rows.notna(), None).to_dict("records")
-
-
 def _first(directory: Path, *names: str) -> Path:
     return next((directory / name for name in names if (directory / name).is_file()), directory / names[0])
 
@@ -214,30 +227,29 @@ def _times(directory: Path) -> dict[str, Any]:
         shared = stages["gan"].get("trained_in")
         times = {"gan": str(shared), "gan_seconds": finite(stages["gan"].get("seconds"))} if shared else {}
         return {"seconds": sum(value or 0.0 for value in own), **times}
-    table = _table(directory.parent / "timings.csv")
-    lines = {str(line["name"]): line for line in table.to_dict("records")}
-    if directory.name in lines:
-        line = lines[directory.name]
-        gan = line.get("gan_trained_in")
-        times = {"gan": gan, "gan_seconds": finite(lines[gan].get("seconds"))} if gan in lines else {}
-        return {"seconds": finite(line.get("seconds")), **times}
+    lines = _table(directory.parent / "timings.csv").to_dict("records")
+    times = {line["name"]: (_number(line["seconds"]), line.get("gan_trained_in")) for line in lines}
+    if directory.name in times:
+        seconds, gan = times[directory.name]
+        return {"seconds": seconds, **({"gan": gan, "gan_seconds": times[gan][0]} if gan in times else {})}
     return {"seconds": finite(_json(directory / "published.json").get("seconds"))}
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """A CSV file of a run; an empty table where there is none."""
-    if not path.is_file() or not path.stat().st_size:
-        return pd.DataFrame()
-    try:
-        return pd.read_csv(path, float_precision="round_trip")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} can't be read ({error}), expected a CSV file: make it again.") from error
+    """A CSV file of a run as text; an empty table where there is none."""
+    return pd.DataFrame(read_rows(path, {}) if path.is_file() and path.stat().st_size else [])
 
 
 def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     """The numbers of one column of a log, in its order."""
-    values = pd.to_numeric(table[name], errors="coerce") if name in table else pd.Series(dtype=float)
-    return values[np.isfinite(values)]
+    return pd.Series(map(_number, table.get(name, ())), dtype=float).dropna()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return finite(float(text))
+    except ValueError:
+        return None
 
 
 def _ratio(above: pd.Series, below: pd.Series) -> float | None:

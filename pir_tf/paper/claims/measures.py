@@ -58,8 +58,8 @@ def mean_d(rows: Frame) -> str:
     rows = rows.dropna(subset="cohens_d")
     if len(rows) != 1:
         return f"mean d {said_mean(rows.cohens_d)}" if len(rows) else ""
-    bounds = tuple(rows.iloc[0][["d_low", "d_high"]])
-    return f"d {said_mean(rows.cohens_d)}{said(bounds) if pd.notna(bounds).all() else ''}"
+    own = rows.iloc[0]
+    return f"d {said_mean(rows.cohens_d)}{said((own.d_low, own.d_high)) if pd.notna(own.d_low) else ''}"
 
 
 def steps(rows: Frame) -> str:
@@ -169,12 +169,14 @@ def extremes(where: str = "") -> Table:
     """Experiments without the generator's loss, with the paper's weights beside them, of each trade-off that has both."""
 
     def rows(evidence: Evidence) -> Frame:
-        found = []
+        paper, alone = [evidence.rows.head(0)], [evidence.rows.head(0)]
         for curve in evidence.curves:
-            paper = curve[(curve.fools_weight != 0) & (curve.pir_weight == METHOD["pir_weight"])]
-            alone = curve[curve.fools_weight == 0]
-            found += [(paper.iloc[0], alone.iloc[0])] if len(paper) and len(alone) else []
-        return paired([paper for paper, _ in found], [alone for _, alone in found])
+            usual = curve[(curve.fools_weight != 0) & (curve.pir_weight == METHOD["pir_weight"])]
+            without_loss = curve[curve.fools_weight == 0]
+            if len(usual) and len(without_loss):
+                paper.append(usual.head(1))
+                alone.append(without_loss.head(1))
+        return paired(pd.concat(paper), pd.concat(alone))
 
     return Table("of tuning without the generator's loss", "fools_weight == 0", where, rows)
 
