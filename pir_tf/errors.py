@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,9 @@ def is_full_disk(error: Exception) -> bool:
         return error.errno in _FULL
     words = [os.strerror(number) for number in _FULL]
     return type(error).__name__ == "ResourceExhaustedError" and any(word in str(error) for word in words)
+
+
+def one_line(error: BaseException) -> str:
+    """The start of an error's text on one line, for use within a sentence."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split())).rstrip(".") or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

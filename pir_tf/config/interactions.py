@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pir_tf.config.checks import require, require_positive, require_pretrained
-from pir_tf.objective_names import require_objective, require_vgg_size
+from pir_tf.objective_names import require_objective
 
 
 @dataclass(frozen=True)
@@ -43,5 +43,4 @@ class InteractionsConfig:
         require(self.scaling in ("none", "normalized"), "interactions.scaling", self.scaling, "none or normalized")
         require_pretrained("interactions.vgg_weights", self.vgg_weights)
         if simulated:
-            require_objective(self.objective)
-            require_vgg_size(self.objective, self.vgg_image_size)
+            require_objective(self.objective, self.vgg_image_size)

@@ -25,12 +25,11 @@ from pir_tf.estimator.model import (
     LOGITS,
     PIREstimator,
     build_network,
-    check_images,
     load_estimator,
     network_of,
     outputs,
-    to_float,
 )
+from pir_tf.images import require_images, tensor_to_float
 from pir_tf.interactions.records import Interactions
 from pir_tf.training import checkpoints, replicas
 from pir_tf.training.precision import mixed
@@ -90,7 +89,7 @@ def fit_estimator(
 
     Deviation: D6, D21.
     """
-    check_images(images)
+    require_images(images, uint8=True)
     if len(images) != len(interactions):
         raise InputError(
             f"There are {len(images)} images and {len(interactions)} rows of interactions; expected one row for each "
@@ -216,7 +215,7 @@ class _Fit:
 
         def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             chosen = tf.gather(all_inputs, rows)
-            return to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
+            return tensor_to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
 
         def stream(part: replicas.Part) -> tf.data.Dataset:
             mine = np.arange(len(inputs), dtype=np.int32)[part.index :: part.count]

@@ -10,7 +10,7 @@ import numpy as np
 from pir_tf.config import InteractionsConfig, derived_seed
 from pir_tf.experiments.cache import Rows, cached, digest
 from pir_tf.images import to_float
-from pir_tf.objective_names import TOP_LAYERS, VGG_FILTERS, is_vgg, parse_vgg
+from pir_tf.objective_names import TOP_LAYERS, VGG, VGG_FILTERS, Color, parse
 from pir_tf.objectives import colors, vgg
 from pir_tf.objectives.scaling import Scaling
 from pir_tf.pretrained import sha256
@@ -48,10 +48,10 @@ def unscaled_pir(run: RunDirectory, *, reuse: bool = True) -> Truth | None:
     config = run.config.interactions
     if config.source != "simulated":
         return None
-    if not is_vgg(config.objective):
-        objective = colors.parse(config.objective.partition(":")[2])
-        return lambda images: objective(to_float(images))
-    filters = target_filters(run) or []
+    objective = parse(config.objective)
+    if isinstance(objective, Color):
+        return lambda images: colors.pir(to_float(images), objective.colors)
+    filters = vgg.target_filters(objective).tolist()
     energies = _energies(config, derived_seed(run.config.seed, "vgg weights"))
     return lambda images: vgg.pir_of_energies(energies(run, images, reuse=reuse), filters)
 
@@ -62,8 +62,8 @@ def target_filters(run: RunDirectory) -> list[int] | None:
     Source: 3.2.
     """
     config = run.config.interactions
-    vgg_objective = config.source == "simulated" and is_vgg(config.objective)
-    return vgg.target_filters(parse_vgg(config.objective)).tolist() if vgg_objective else None
+    objective = parse(config.objective) if config.source == "simulated" else None
+    return vgg.target_filters(objective).tolist() if isinstance(objective, VGG) else None
 
 
 def scaling_of(run: RunDirectory) -> Scaling | None:
@@ -89,7 +89,7 @@ class _Energies:
 
     def __init__(self, config: InteractionsConfig, seed: int) -> None:
         self._config, self._seed = config, seed
-        self._layer = parse_vgg(config.objective).layer
+        self._layer = parse(config.objective).layer
         path = vgg.weights_file((self._layer,), config.vgg_weights)
         self._weights = sha256(path) if path else f"random {seed} {'top' if self._layer in TOP_LAYERS else 'no top'}"
         self._rows = Rows()

@@ -156,7 +156,7 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
         number=numbers.number,
         percent=numbers.percent,
         plain=numbers.plain,
-        initial_spread=numbers.number(results.get("pir_before_sd"), missing=""),
+        initial_spread=numbers.number(results.get("initial_sd"), missing=""),
         has_pairs=any(name.startswith("pairs-") for name in shown),
         hidden_classes=max(0, len(run.class_names) - figures.MOST_CLASSES),
     )

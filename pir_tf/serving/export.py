@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pir_tf.commands import Parser, exit_code
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
 from pir_tf.runs.directory import write_json
 
 if TYPE_CHECKING:
@@ -102,7 +102,6 @@ def write_version(material: Material, folder: Path, name: str, *, half: bool, an
     """
     import tensorflow as tf
 
-    from pir_tf.pretrained import one_line
     from pir_tf.serving.expected import answers_of, halve, requests_of, save_answers
     from pir_tf.serving.signatures import Endpoints
     from pir_tf.serving.warmup import write_warmup

@@ -16,7 +16,7 @@ from commands import ENVIRONMENT, command
 
 TOP = (
     "pir_before_mean pir_after_mean change cohens_d cohens_d_interval welch_t p_value significant verdict estimated_change "
-    "pir_before_sd percent_zero_before"
+    "initial_mean initial_sd initial_percent_zero"
 ).split()
 
 FILES = (
