@@ -30,6 +30,8 @@ SHARE_OUTSIDE = 0.01
 """Share of all values that may."""
 LEAST_SHARE = 0.05
 """Share of the range that the images must take up together."""
+LEAST_WIDTH = 3
+"""Columns of an image, whose left, middle and right thirds are compared (4.2)."""
 
 
 def check_contract(generator: keras.Model, description: Description, name: str, *, seed: int) -> dict[str, Any]:
@@ -53,6 +55,11 @@ def check_contract(generator: keras.Model, description: Description, name: str, 
     z, _ = draw_latents(IMAGES, latent_size=description.latent_size, class_count=classes, seed=seed)
     labels = np.arange(IMAGES) % classes
     images = _images(generator, z, labels, name)
+    if images.shape[2] < LEAST_WIDTH:
+        raise InputError(
+            f"{name} makes images of {images.shape[2]}x{images.shape[1]} pixels, expected {LEAST_WIDTH} columns or more, since "
+            "their thirds are compared: take a generator of larger ones."
+        )
     _check_repeats(generator, z, labels, images, name)
     facts = _check_range(images, description, name)
     latent_change = _change(_images(generator, z, np.zeros(IMAGES, int), name))
