@@ -50,11 +50,7 @@ def _content(path: Path) -> str:
 
 
 def require_weights(config: ExperimentConfig, stages: Sequence[str]) -> None:
-    """Has the weights that some stages read at hand.
-
-    Args:
-        config: the experiment.
-        stages: those that are still to run.
+    """Has the weights at hand that the stages read which are still to run.
 
     Raises:
         InputError: weights are not there and can't be fetched, or they lack a layer.
@@ -82,11 +78,7 @@ def _used(config: ExperimentConfig) -> dict[str, str]:
 
 
 def require_batches(run: RunDirectory, stages: Sequence[str]) -> None:
-    """Compares every batch size with the devices and, where batches are of real images, with their number.
-
-    Args:
-        run: the run.
-        stages: those that are still to run.
+    """Compares the batch sizes of stages that are still to run with the devices, and with the number of real images.
 
     Raises:
         InputError: a batch has more rows than there are images, or fewer than devices; or a class's name isn't one line.
