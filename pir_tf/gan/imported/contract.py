@@ -21,7 +21,6 @@ GREY_LEVEL = 2 / 255  # of a picture, for values in [-1, 1]: what differs by les
 OVERSHOOT = 0.1  # share of the range by which single values may leave it; they are clipped
 SHARE_OUTSIDE = 0.01  # of all values that may
 LEAST_SHARE = 0.05  # of the range that the images must take up together
-LEAST_WIDTH = 3  # columns, whose left, middle and right thirds are compared (4.2)
 SAY_RANGE = "say its range with --gan.import-range LOW HIGH (-1 1, 0 1 or 0 255)"
 
 
@@ -40,11 +39,6 @@ def check_contract(generator: keras.Model, description: Description, name: str, 
         with tf.device("CPU:0"):  # there a class beyond an Embedding's rows is an error, on a GPU it would be zeros
             _images(generator, z[:1], np.array([classes - 1]), name)
     images = _images(generator, z, labels, name)
-    if images.shape[2] < LEAST_WIDTH:
-        raise InputError(
-            f"{name} makes images of {images.shape[2]}x{images.shape[1]} pixels, expected {LEAST_WIDTH} columns or more, since "
-            "their thirds are compared: take a generator of larger ones."
-        )
     _check_repeats(generator, z, labels, images, name)
     facts = _check_range(images, description, name)
     facts["latent_change"], facts["class_change"] = _change(_images(generator, z, np.zeros(IMAGES, int), name)), None

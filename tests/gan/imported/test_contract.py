@@ -49,7 +49,6 @@ BROKEN = {
     "a tanh called 0 1": (lambda: changed(None, activation="tanh"), {}, "of them lie outside"),
     "a sigmoid called -1 1": (lambda: changed(None), {"range": (-1.0, 1.0)}, "--gan.import-range 0 1"),
     "a sigmoid called 0 255": (lambda: changed(None), {"range": (0.0, 255.0)}, "a small part of what it could"),
-    "two columns": (lambda: changed(layers.Cropping2D((0, 3))), {}, "images of 2x8 pixels, expected 3 columns or more"),
     "NaN": (lambda: changed(layers.Rescaling(float("nan"))), {}, "NaN or infinite values"),
     "batch statistics": (lambda: changed(batch_statistics), {"range": (-9.0, 9.0)}, "runs in training mode"),
     "collapsed": (
