@@ -6,7 +6,7 @@ import os
 import time
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
-from pir_tf.objective_names import TOP_LAYERS, is_vgg, parse_vgg
+from pir_tf.objective_names import TOP_LAYERS, parse
 from pir_tf.report.numbers import about_as_long
 
 # Operations of one image through a network; a multiplication and an addition are two.
@@ -95,7 +95,7 @@ def memory_megabytes(config: ExperimentConfig) -> float:
 def _vgg_layer(config: ExperimentConfig) -> str:
     """The layer of VGG16 that simulated users look at, or nothing."""
     users = config.interactions
-    return parse_vgg(users.objective).layer if users.source == "simulated" and is_vgg(users.objective) else ""
+    return parse(users.objective).layer if users.source == "simulated" else ""
 
 
 def _estimator_flops(config: EstimatorConfig) -> float:

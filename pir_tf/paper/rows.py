@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from pir_tf.errors import InputError
-from pir_tf.objective_names import VGG_FILTERS, is_vgg, parse_vgg
+from pir_tf.objective_names import COLOR_KINDS as COLOR_KINDS
+from pir_tf.objective_names import VGG_FILTERS, Color, parse
 from pir_tf.report.numbers import finite
 from pir_tf.runs.directory import atomic
 
@@ -23,7 +24,6 @@ Row = dict[str, Any]
 LAYERS = tuple(VGG_FILTERS)
 """The layers of VGG16 that the paper targets, in their order: the first has index 1."""
 
-COLOR_KINDS = ("single color", "two colors", "three colors")
 VGG_SINGLE = "vgg single"
 VGG_MULTI = "vgg k=20"
 
@@ -99,18 +99,15 @@ def objective_parts(objective: str) -> Row:
     Returns:
         Some of a row's first columns. `kind` is `other` for names of another form.
     """
-    scheme, _, rest = objective.partition(":")
-    count = len(rest.split("-"))
-    if scheme == "color" and count <= len(COLOR_KINDS):
-        return {"kind": COLOR_KINDS[count - 1]}
     try:
-        vgg = parse_vgg(objective)
+        found = parse(objective)
     except InputError:
         return {"kind": "other"}
-    kind = VGG_SINGLE if vgg.k == 1 else f"vgg k={vgg.k}"
-    filters = " ".join(map(str, vgg.filters or ()))
-    place = {"layer": vgg.layer, "layer_index": LAYERS.index(vgg.layer) + 1}
-    return {"kind": kind, **place, "k": vgg.k, "filters": filters, "filter_seed": vgg.seed}
+    if isinstance(found, Color):
+        return {"kind": found.kind}
+    filters = " ".join(map(str, found.filters or ()))
+    place = {"layer": found.layer, "layer_index": LAYERS.index(found.layer) + 1}
+    return {"kind": found.kind, **place, "k": found.k, "filters": filters, "filter_seed": found.seed}
 
 
 def table(rows: pd.DataFrame | Sequence[Row], columns: Mapping[str, type] = COLUMNS) -> pd.DataFrame:
@@ -173,10 +170,11 @@ def _asked(config: Mapping[str, Any]) -> Row:
     simulated = get("interactions.source") == "simulated"
     objective = str(get("interactions.objective") or "") if simulated else ""
     shown = f"{get('estimator.backbone') or ''} {get('estimator.layer') or ''}".strip()
+    parts = objective_parts(objective) if simulated else {"kind": "people"}
     return {
-        **(objective_parts(objective) if simulated else {"kind": "people"}),
+        **parts,
         "objective": objective,
-        "vgg_weights": get("interactions.vgg_weights") if is_vgg(objective) else "",
+        "vgg_weights": get("interactions.vgg_weights") if "layer" in parts else "",
         "estimator": f"{shown}, {get('estimator.trainable')}" if shown else "",
         "estimator_layer": get("estimator.layer"),
         "estimator_size": get("estimator.image_size"),
