@@ -21,15 +21,16 @@ import tensorflow as tf
 from pir_tf.config import EstimatorConfig, decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
+from pir_tf.estimator.heads import head_of
 from pir_tf.estimator.model import (
     LOGITS,
     PIREstimator,
     build_network,
     check_images,
+    floats_of,
     load_estimator,
     network_of,
     outputs,
-    to_float,
 )
 from pir_tf.interactions.records import Interactions
 from pir_tf.training import checkpoints, replicas
@@ -108,7 +109,7 @@ def fit_estimator(
         network = build_network(config, seed=seed, pretrained=initial is None)
         if initial is not None:
             restore(network, initial)
-        estimator = PIREstimator(network, temperature=config.temperature)
+        estimator = PIREstimator(network, head_of(config), temperature=config.temperature)
     data = hashlib.sha256(np.ascontiguousarray(images).data)
     data.update(counts.data)
     facts = {"seed": seed, "images and counts": data.hexdigest(), "first weights": initial is not None}
@@ -216,7 +217,7 @@ class _Fit:
 
         def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             chosen = tf.gather(all_inputs, rows)
-            return to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
+            return floats_of(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
 
         def stream(part: replicas.Part) -> tf.data.Dataset:
             mine = np.arange(len(inputs), dtype=np.int32)[part.index :: part.count]
@@ -282,7 +283,8 @@ def _fit_head(
     with estimator.distribute_strategy.scope():
         inputs = keras.Input(features.shape[1:], name="standardized_features")
         head_layer = keras.layers.Dense(layer.units, dtype="float32", name=LOGITS)
-        head = PIREstimator(keras.Model(inputs, head_layer(inputs)), temperature=run.config.temperature)
+        network = keras.Model(inputs, head_layer(inputs))
+        head = PIREstimator(network, estimator.head, temperature=run.config.temperature)
     head_layer.set_weights([kernel * spread[:, None], bias + mean @ kernel])
     standardized = (features - mean) / spread
     run(head, standardized, counts)

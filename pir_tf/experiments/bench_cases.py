@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.estimator.frozen import fast_frozen
+from pir_tf.estimator.heads import head_of
 from pir_tf.estimator.model import build_network, with_pir
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.fast import FastDiscriminator, fast_generator
@@ -151,7 +152,7 @@ def _frozen_estimator(title: str) -> keras.Model:
     network = build_network(config, seed=0)
     kernel = network.get_layer("logits").kernel
     kernel.assign(tf.random.normal(kernel.shape, stddev=0.01, seed=0))  # it begins at 0, whose gradient is 0
-    estimator = with_pir(network, temperature=config.temperature)
+    estimator = with_pir(network, head_of(config), temperature=config.temperature)
     estimator.trainable = False
     return estimator
 

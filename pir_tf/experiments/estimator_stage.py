@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pir_tf.estimator.model import PIREstimator, save_estimator
+from pir_tf.estimator.model import PIREstimator, save_estimator, saved_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import fit_estimator
 from pir_tf.experiments.features import feature_maker
@@ -88,7 +88,7 @@ def train(
         interactions,
         settings,
         seed=seed_of(config, purpose),
-        initial=_saved_in(first.path / "estimator") if first else None,
+        initial=saved_estimator(first.path / "estimator") if first else None,
         callbacks=[bar] if is_chief(config.compute) else [],
         jit_compile=config.compute.jit_compile,
         precision=config.compute.precision,
@@ -109,9 +109,4 @@ def training_pir(run: RunDirectory) -> np.ndarray:
 
 def estimator_path(run: RunDirectory) -> Path:
     """The saved estimator: a `.keras` file, or with a TF-Hub backbone a SavedModel folder."""
-    return _saved_in(run.file("estimator", "estimator.keras").parent)
-
-
-def _saved_in(directory: Path) -> Path:
-    stock = directory / "estimator.keras"
-    return stock if stock.exists() else stock.with_suffix("")
+    return saved_estimator(run.file("estimator", "estimator.keras").parent)
