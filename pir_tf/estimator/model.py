@@ -22,7 +22,8 @@ from pir_tf.errors import InputError
 from pir_tf.estimator import backbones
 from pir_tf.estimator.heads import Head, head_of
 from pir_tf.estimator.hub import SavedModelLayer
-from pir_tf.images import FLOAT_OF_UINT8, to_float
+from pir_tf.images import FLOAT_OF_UINT8
+from pir_tf.images import to_float as images_as_float
 from pir_tf.runs.directory import atomic, atomic_folder
 from pir_tf.runs.models import load_model, unusable
 from pir_tf.training import replicas
@@ -164,12 +165,12 @@ def outputs(model: keras.Model, images: npt.NDArray[np.uint8], *, batch_size: in
     parts = []
     for start in range(0, len(images), size):
         rows = np.minimum(np.arange(start, start + size), len(images) - 1)
-        parts.append(keras.ops.convert_to_numpy(model(tf.constant(to_float(images[rows])), training=False)))
+        parts.append(keras.ops.convert_to_numpy(model(tf.constant(images_as_float(images[rows])), training=False)))
     return np.concatenate(parts)[: len(images)].astype(np.float32, copy=False)
 
 
-def floats_of(images: tf.Tensor) -> tf.Tensor:
-    """The same bits as `images.to_float`, within TensorFlow's graphs."""
+def to_float(images: tf.Tensor) -> tf.Tensor:
+    """uint8 images as float32 in [-1, 1], the same bits as `images.to_float` within TensorFlow's graphs."""
     return tf.gather(FLOAT_OF_UINT8, tf.cast(images, tf.int32))
 
 

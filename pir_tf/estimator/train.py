@@ -27,10 +27,10 @@ from pir_tf.estimator.model import (
     PIREstimator,
     build_network,
     check_images,
-    floats_of,
     load_estimator,
     network_of,
     outputs,
+    to_float,
 )
 from pir_tf.interactions.records import Interactions
 from pir_tf.training import checkpoints, replicas
@@ -217,7 +217,7 @@ class _Fit:
 
         def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             chosen = tf.gather(all_inputs, rows)
-            return floats_of(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
+            return to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
 
         def stream(part: replicas.Part) -> tf.data.Dataset:
             mine = np.arange(len(inputs), dtype=np.int32)[part.index :: part.count]
