@@ -1,15 +1,26 @@
-"""What has to be set before TensorFlow starts: threads where tests run side by side, and two logical CPU devices for those of
-distribution."""
+"""What has to be set before TensorFlow starts, which tests run, and the one smoke run that end-to-end tests share."""
 
+import fcntl
 import os
+import pickle
+import shutil
+
+import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Two processes with a thread for each core would wait for each other; commands that tests start inherit it.
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
+LONGEST = 3.0
+"""Seconds of computing that a test without a mark may take."""
 
-def pytest_collection_modifyitems(items):
+
+def pytest_collection_modifyitems(config, items):
+    if "nightly" not in config.option.markexpr:
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item not in nightly]
     # Files with slow tests first: the processes then end together.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
@@ -18,3 +29,41 @@ def pytest_collection_modifyitems(items):
 
         (cpu, *_) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """In CI a test that computes for long says so by its mark, or fails. Waiting for a busy machine doesn't count."""
+    start = _computed()
+    result = yield
+    took = _computed() - start
+    marked = item.get_closest_marker("slow") or item.get_closest_marker("nightly")
+    if os.environ.get("CI") and took > LONGEST and not marked:
+        pytest.fail(f"took {took:.1f} s of computing without a mark: make it smaller, or mark it slow", pytrace=False)
+    return result
+
+
+def _computed():
+    """Seconds that this process and those that it has waited for have computed."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """(run directory, finished process) of a smoke run, which is run once for all processes of pytest; each has its copy."""
+    from commands import public_command
+
+    own = tmp_path_factory.mktemp("smoke")
+    golden = (own.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else own.parent) / "golden-smoke"
+    golden.mkdir(exist_ok=True)
+    with open(golden / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (golden / "process.pickle").exists():
+            done = public_command("smoke", "--run-dir", golden / "run", cwd=golden)
+            assert done.returncode == 0, done.stderr
+            (golden / "process.pickle").write_bytes(pickle.dumps(done))
+    shutil.copytree(golden / "run", own / "run")
+    done = pickle.loads((golden / "process.pickle").read_bytes())
+    done.stdout = done.stdout.replace(str(golden), str(own))
+    return own / "run", done

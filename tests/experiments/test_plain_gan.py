@@ -52,19 +52,8 @@ def test_with_one_class_the_class_terms_are_exactly_0():
 
 @pytest.mark.slow
 def test_every_stage_works_without_classes(tmp_path):
-    words = [
-        "smoke",
-        *QUICK,
-        "--gan.sample_every",
-        "4",
-        "--gan.kind",
-        "gan",
-        "--gan.generator",
-        "train",
-        "--run-dir",
-        tmp_path / "run",
-    ]
-    done = command(*words, cwd=tmp_path)
+    words = "--gan.sample_every 4 --gan.kind gan --gan.generator train --interactions.images 24 --evaluation.images 24".split()
+    done = command("smoke", *QUICK, *words, "--run-dir", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     for stage in ("gan", "tuning"):
@@ -77,11 +66,3 @@ def test_every_stage_works_without_classes(tmp_path):
     assert results["class_names"] == ["landscape"]
     assert len(results["diversity"]["before"]["distance"]) == 1
     assert "landscape" in (run / "report" / "index.html").read_text()
-
-
-@pytest.mark.slow
-def test_the_bundled_networks_refuse_it_in_one_sentence(tmp_path):
-    refused = command("smoke", "--gan.kind", "gan", "--run-dir", tmp_path / "run", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "gan.kind is 'gan'" in refused.stderr and "--gan.generator train" in refused.stderr
-    assert "Traceback" not in refused.stderr

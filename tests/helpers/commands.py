@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pir_tf
 
-TESTS = Path(__file__).parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pir_tf.__file__).parents[1])}
 """Processes that start elsewhere find the package under test, installed or not."""
 
@@ -34,7 +33,6 @@ def command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
 
 @functools.cache
 def _server():
-    sys.path.insert(0, str(TESTS))
     from forked import Server
 
     server = Server(ENVIRONMENT)
