@@ -19,7 +19,6 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         self.fake = fake
 
     def Predict(self, request, context):
-        """Answers a PredictRequest."""
         spec = request.model_spec
         try:
             signature, types = self.fake.signature(spec.name, spec.version_label or None, spec.signature_name)
@@ -48,14 +47,8 @@ def parsed(name, inputs, kind):
 @contextlib.contextmanager
 def grpc_server(fake, port=0):
     """The address of a server on a free port; it takes long messages, as the model server does."""
-    server = grpc.server(
-        futures.ThreadPoolExecutor(4),
-        options=[
-            ("grpc.max_receive_message_length", -1),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),
-        ],
-    )
+    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
+    server = grpc.server(futures.ThreadPoolExecutor(4), options=options)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(fake), server)
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()

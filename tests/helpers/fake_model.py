@@ -24,12 +24,7 @@ class Refused(Exception):
 
 
 class FakeModel:
-    """A version of a model. Every picture is noise that PNG can't make smaller, so messages are as long as they get.
-
-    Args:
-        shift: what tells one version's pictures from another's.
-        size: side of the pictures, in pixels.
-    """
+    """A version of a model: `shift` tells its pictures, noise that PNG can't make smaller, from another version's."""
 
     def __init__(self, shift=0, size=64):
         self.shift, self.size = shift, size
@@ -74,10 +69,9 @@ def png(image):
 
 
 class FakeServer:
-    """What a model server holds: versions under labels, and troubles that it was told to have.
+    """What a model server holds: versions under labels, and `troubles`, with which the next requests end (None for none).
 
-    `troubles` are statuses that the next requests end with, one each (None for none); `requests` are the labels and signatures
-    that came; silence lasts until `talk` is set.
+    `requests` are the labels and signatures that came; silence lasts until `talk` is set.
     """
 
     def __init__(self, size=64):

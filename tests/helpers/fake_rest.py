@@ -1,4 +1,4 @@
-"""A REST handler for a fake model: parses the JSON that TensorFlow Serving documents, in row and column form."""
+"""A REST handler for a fake model: parses the JSON that TensorFlow Serving documents, in row and column form; both servers."""
 
 import base64
 import contextlib
@@ -8,10 +8,14 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pytest
 from fake_model import Refused
+
+from pir_tf.serving.protocol import Patience
 
 PREDICT = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:predict")
 STATUS = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?")
+QUICK = Patience(first_wait=0.01, longest_wait=0.02)
 CODES = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "INTERNAL": 500, "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504}
 
 
@@ -39,26 +43,17 @@ def rest_server(fake, port=0):
 
         def trouble(self, refused):
             if refused.status == "silent":
-                fake.talk.wait(20)
-            elif refused.status == "cut":
-                self.send_response(200)
+                return fake.talk.wait(20)
+            if refused.status in CODES:
+                return self.answer(CODES[refused.status], {"error": refused.message})
+            self.send_response(200)
+            if refused.status == "cut":
                 self.send_header("Content-Length", "1000")
-                self.end_headers()
-                self.wfile.write(b"{")
-            elif refused.status == "page":
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(b"<html>Welcome to the hotel's network")
-            elif refused.status == "drip":
-                self.send_response(200)
-                self.end_headers()
-                with contextlib.suppress(OSError):
-                    for _ in range(400):
-                        self.wfile.write(b" ")
-                        if fake.talk.wait(0.05):
-                            break
-            else:
-                self.answer(CODES[refused.status], {"error": refused.message})
+            self.end_headers()
+            self.wfile.write(b"<html>Welcome to the hotel's network" if refused.status == "page" else b"{")
+            with contextlib.suppress(OSError):
+                while refused.status == "drip" and not fake.talk.wait(0.05):
+                    self.wfile.write(b" ")
 
         def answer(self, code, value):
             body = json.dumps(value, indent=4).encode()
@@ -82,6 +77,18 @@ def rest_server(fake, port=0):
         server.server_close()
 
 
+@contextlib.contextmanager
+def serving(kind, fake, port=0):
+    """The address of a server of a kind; gRPC's needs the extra `[serving]`."""
+    if kind == "grpc":
+        pytest.importorskip("tensorflow_serving.apis", reason="needs the extra [serving]: pip install '.[serving]'")
+        from fake_grpc import grpc_server as server
+    else:
+        server = rest_server
+    with server(fake, port) as address:
+        yield address
+
+
 def predict(fake, model, label, body):
     """A request's answer in the form of the request."""
     try:
@@ -90,15 +97,11 @@ def predict(fake, model, label, body):
         raise Refused("INVALID_ARGUMENT", f"JSON Parse error: {error}") from None
     signature, types = fake.signature(model, label, request.get("signature_name", ""))
     if ("instances" in request) == ("inputs" in request):
-        raise Refused(
-            "INVALID_ARGUMENT", "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
-        )
+        raise Refused("INVALID_ARGUMENT", "Not formatted correctly expecting only one of 'inputs' or 'instances' keys")
     row_form = "instances" in request
     columns = from_rows(request["instances"], types) if row_form else from_columns(request["inputs"], types)
-    outputs = fake.versions[label].predict(
-        signature, {name: parsed(name, columns[name], types[name]) for name in types}
-    )
-    outputs = {name: printed(name, values) for name, values in outputs.items()}
+    inputs = {name: parsed(name, columns[name], types[name]) for name in types}
+    outputs = {name: printed(name, values) for name, values in fake.versions[label].predict(signature, inputs).items()}
     only = next(iter(outputs.values())) if len(outputs) == 1 else None
     if not row_form:
         return {"outputs": only or outputs}
@@ -112,10 +115,8 @@ def from_rows(rows, types):
     named = [row if isinstance(row, dict) and "b64" not in row else {next(iter(types)): row} for row in rows]
     for place, row in enumerate(named):
         if row.keys() != types.keys():
-            raise Refused(
-                "INVALID_ARGUMENT",
-                f"Failed to process element: {place} of 'instances' list. keys must be equal to: {','.join(sorted(types))}",
-            )
+            said = f"element: {place} of 'instances' list. keys must be equal to: {','.join(sorted(types))}"
+            raise Refused("INVALID_ARGUMENT", f"Failed to process {said}")
     return {name: [row[name] for row in named] for name in types}
 
 
@@ -136,9 +137,8 @@ def parsed(name, values, kind):
     wanted = (int, float) if np.dtype(kind).kind == "f" else (int,)
     for value in flat:
         if not isinstance(value, wanted) or isinstance(value, bool):
-            raise Refused(
-                "INVALID_ARGUMENT", f"{name}: JSON Value: {value} is not of expected type: {np.dtype(kind).name}"
-            )
+            said = f"{name}: JSON Value: {value} is not of expected type: {np.dtype(kind).name}"
+            raise Refused("INVALID_ARGUMENT", said)
     return np.array(values, kind)
 
 

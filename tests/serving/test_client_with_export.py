@@ -1,16 +1,12 @@
 """The client and the export together: a real version behind the test's servers, by REST and by gRPC."""
 
-import io
-
 import numpy as np
 import pytest
 import tensorflow as tf
-from client_servers import serving
 from fake_model import FakeServer, Refused
-from PIL import Image
+from fake_rest import serving
 
-from pir_tf.serving.client import connect
-from pir_tf.serving.retries import ServingError
+from pir_tf.serving.client import ServingError, connect
 
 
 class ExportedVersion:
@@ -42,24 +38,16 @@ def client(request, endpoints):
             yield client
 
 
-def test_images_of_seeds_are_the_versions_own(client, endpoints):
+def test_what_the_client_gets_is_the_versions_own(client, endpoints):
     answer = client.generate([3, -1, 2**40], [0, 1, 0])
     direct = endpoints["generate"](seed=tf.constant([3, -1, 2**40], tf.int64), class_id=tf.constant([0, 1, 0]))
     assert answer.image_bytes == direct["image_bytes"].numpy().tolist()
     assert [name.encode() for name in answer.class_names] == direct["class_name"].numpy().tolist()
-    assert Image.open(io.BytesIO(answer.image_bytes[0])).format == "PNG"
-
-
-def test_latents_and_scores_are_the_versions_own(client, endpoints):
-    latent = np.random.default_rng(0).standard_normal(
-        (3, endpoints["generate_from_latent"].structured_input_signature[1]["latent"].shape[1])
-    )
-    direct = endpoints["generate_from_latent"](latent=tf.constant(latent, tf.float32), class_id=tf.constant([1, 1, 1]))
+    latent = np.random.default_rng(0).standard_normal((3, 64)).astype(np.float32)
+    direct = endpoints["generate_from_latent"](latent=tf.constant(latent), class_id=tf.constant([1, 1, 1]))
     assert np.array_equal(client.generate_from_latent(latent, 1), direct["image"].numpy())
-    files = client.generate([1, 2], 0).image_bytes
-    np.testing.assert_array_equal(
-        client.score(files), endpoints["score"](image_bytes=tf.constant(files))["pir"].numpy()
-    )
+    direct = endpoints["score"](image_bytes=tf.constant(answer.image_bytes))["pir"].numpy()
+    np.testing.assert_array_equal(client.score(answer.image_bytes), direct)
 
 
 @pytest.mark.parametrize(

@@ -35,19 +35,14 @@ def test_an_image_for_each_seed_is_written(served, tmp_path, capsys):
     assert sorted((tmp_path / "new").iterdir()) == sorted(files)
 
 
-def test_a_user_is_sent_to_a_side(served, tmp_path):
+def test_a_user_is_sent_to_a_side_and_a_class_name_stays_in_the_folder(served, tmp_path, monkeypatch):
     fake, address = served
     fake.requests.clear()
+    monkeypatch.setattr("fake_model.CLASSES", ("../../sea", "mountain"))
     for user in ("user-0", "user-1"):
         assert main(words(address, "--seed", 1, "--to", tmp_path, "--user", user, "--canary-percent", 50)) == 0
     assert [label for label, _ in fake.requests] == ["canary", "stable"]
-
-
-def test_a_class_name_stays_in_the_folder(served, tmp_path, monkeypatch):
-    fake, address = served
-    monkeypatch.setattr("fake_model.CLASSES", ("../../sea", "mountain"))
-    assert main(words(address, "--seed", 1, "--to", tmp_path / "a")) == 0
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["1-______sea.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["1-______sea.png"]
 
 
 @pytest.mark.parametrize(
@@ -67,13 +62,10 @@ def test_mistakes_are_one_sentence(served, tmp_path, capsys, more, said):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_refusal_of_the_server_is_one_sentence(served, tmp_path, capsys):
+def test_refusals_of_the_server_and_of_the_disk_are_one_sentence(served, tmp_path, capsys):
     assert main(words(served[1], "--seed", 1, "--class", 9, "--to", tmp_path)) == 1
     text = capsys.readouterr().err
     assert "INVALID_ARGUMENT (class_id): class_id has 9" in text and text.count("\n") == 1
-
-
-def test_a_place_that_cannot_be_written_is_one_sentence(served, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(words(served[1], "--seed", 1, "--to", tmp_path / "file")) == 2
     text = capsys.readouterr().err
