@@ -105,7 +105,9 @@ def foreign():
     return model
 
 
-@pytest.mark.parametrize("settings", [None, {"leaky_3": {"negative_slope": 0.1}}, {"upsample_4": {"interpolation": "bilinear"}}])
+@pytest.mark.parametrize(
+    "settings", [None, {"leaky_3": {"negative_slope": 0.1}}, {"upsample_4": {"interpolation": "bilinear"}}]
+)
 def test_another_generator_is_called_as_it_is_and_said(generator, settings):
     other = foreign() if settings is None else changed(generator, **settings)
     z, one_hot = latents(1)
