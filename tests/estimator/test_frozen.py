@@ -10,16 +10,8 @@ from estimator_helpers import inception
 from frozen_helpers import assert_equal, images, in_float64, small_inception, stirred, value_and_gradient
 from keras import layers
 
-from pir_tf.estimator import backbones
-from pir_tf.estimator.frozen import (
-    Convolution,
-    Operation,
-    UnknownLayer,
-    _convolve_before_averaging,
-    _join_siblings,
-    fast_frozen,
-    open_network,
-)
+from pir_tf.estimator import backbones, frozen
+from pir_tf.estimator.frozen import Convolution, Operation, UnknownLayer, fast_frozen, open_network
 from pir_tf.estimator.heads import Bins
 from pir_tf.estimator.model import with_pir
 
@@ -77,20 +69,12 @@ def test_all_of_inception_is_folded_and_joined(whole):
         assert known.issuperset(step.inputs)
         known.add(step.out)
     assert steps[-1].out == result
-    steps = _join_siblings(_convolve_before_averaging(steps))
+    steps = frozen._join_siblings(frozen._convolve_before_averaging(steps))
     assert not any(isinstance(step, Operation) and step.averages_3x3 for step in steps)
     groups = [step for step in steps if isinstance(step, list)]
     assert sum(c.averaged is not None for group in groups for c in group) == 9
     # mixed0 to 2, 4 to 7, 9 and 10 have four 1x1 convolutions of their input each; mixed3 one, mixed8 two; one in the stem.
     assert sorted(map(len, groups)) == [1, 1, 2, *[4] * 9]
-
-
-def test_siblings_are_joined_and_the_pooling_moved():
-    steps = _join_siblings(_convolve_before_averaging(open_network(small_inception())[0]))
-    (group,) = [step for step in steps if isinstance(step, list)]
-    found = sorted((c.kernel.shape[-1], c.averaged is not None) for c in group)
-    assert found == [(3, False), (4, False), (5, False), (5, True)]  # three of one map, and the one behind its pooling
-    assert not any(isinstance(step, Operation) and step.averages_3x3 for step in steps)
 
 
 # What must not be
@@ -130,25 +114,20 @@ def test_what_cannot_be_folded_is_computed(out, steps):
 
 
 STAYS = {
-    "a larger kernel": lambda x: layers.Conv2D(2, 3)(x),
-    "two": lambda x: layers.Concatenate()([layers.Conv2D(2, 1)(x), layers.Conv2D(2, 1)(x)]),
-    "the output": lambda x: x,
+    "a larger kernel": ({}, lambda x: layers.Conv2D(2, 3)(x)),
+    "two readers": ({}, lambda x: layers.Concatenate()([layers.Conv2D(2, 1)(x), layers.Conv2D(2, 1)(x)])),
+    "the output": ({}, lambda x: x),
+    "another size": ({"pool_size": 2}, layers.Conv2D(2, 1)),
+    "other strides": ({"strides": 2}, layers.Conv2D(2, 1)),
+    "other padding": ({"padding": "valid"}, layers.Conv2D(2, 1)),
 }
 
 
-@pytest.mark.parametrize("reader", STAYS.values(), ids=STAYS)
-def test_a_pooling_stays_where_it_cannot_move(reader):
-    out = reader(layers.AveragePooling2D(3, strides=1, padding="same")(IMAGE))
-    assert "AveragePooling2D" in check(out)
-    steps = _convolve_before_averaging(open_network(keras.Model(IMAGE, out))[0])
-    assert steps[0].averages_3x3
-
-
-def test_a_pooling_of_another_kind_stays():
-    for options in ({"pool_size": 2}, {"strides": 2}, {"padding": "valid"}):
-        settings = {"pool_size": 3, "strides": 1, "padding": "same", **options}
-        model = keras.Model(IMAGE, layers.Conv2D(2, 1)(layers.AveragePooling2D(**settings)(IMAGE)))
-        assert isinstance(_convolve_before_averaging(open_network(model)[0])[0], Operation)
+@pytest.mark.parametrize("settings, reader", STAYS.values(), ids=STAYS)
+def test_a_pooling_stays_where_it_cannot_move(settings, reader):
+    out = reader(layers.AveragePooling2D(**{"pool_size": 3, "strides": 1, "padding": "same", **settings})(IMAGE))
+    assert check(out)[0] == "AveragePooling2D"
+    assert isinstance(frozen._convolve_before_averaging(open_network(keras.Model(IMAGE, out))[0])[0], Operation)
 
 
 # Models within models
@@ -230,28 +209,31 @@ def test_a_network_that_cannot_be_opened_is_called_as_it_is_and_said(why, monkey
 # Whole networks
 
 
-def network(kind):
-    if kind == "compact":
-        return backbones.compact(64, seed=1), (50, 70)
-    if kind == "small inception":
-        return small_inception(), 13
-    return inception("mixed2" if kind == "mixed2" else ""), 64
+NETWORKS = {
+    "compact": (lambda: backbones.compact(64, seed=1), (50, 70)),
+    "small inception": (small_inception, 13),
+    "mixed2": (lambda: inception("mixed2"), 64),
+    "whole": (inception, 64),
+}
 
 
-@pytest.fixture(
-    scope="module", params=["compact", "small inception", "mixed2", pytest.param("whole", marks=pytest.mark.slow)]
-)
+@pytest.fixture(scope="module", params=[*list(NETWORKS)[:3], pytest.param("whole", marks=pytest.mark.slow)])
 def built(request):
     """A network with random weights in every place, its float64 copy, and a size of images."""
-    model, size = network(request.param)
-    return stirred(model), in_float64(model), size
+    build, size = NETWORKS[request.param]
+    model = stirred(build())
+    return model, in_float64(model), size
 
 
-def test_a_network_equals_its_stock_layers_in_value_and_gradient(built):
-    _, model, size = built
+def test_a_network_equals_its_stock_layers_in_value_and_gradient_and_in_float32(built):
+    model, wide, size = built
     x = images(2, size)
-    expected = value_and_gradient(lambda x: model(x, training=False), x)
-    assert_equal(value_and_gradient(fast_frozen(model), x), expected, 1e-10)
+    expected = value_and_gradient(lambda x: wide(x, training=False), x)
+    assert_equal(value_and_gradient(fast_frozen(wide), x), expected, 1e-10)
+    single = tf.cast(x, "float32")
+    found = fast_frozen(model)(single)
+    assert_equal([found], [model(single, training=False)], 1e-5)
+    assert np.abs(found.numpy() - expected[0]).max() <= 1e-5 * np.abs(expected[0]).max()
 
 
 def test_a_saved_estimator_equals_its_stock_layers(built):
@@ -271,30 +253,16 @@ def test_a_saved_estimator_equals_its_stock_layers(built):
     assert_equal(value_and_gradient(fast_frozen(model), x), (value, gradient), 1e-7)
 
 
-def test_values_in_float32_are_within_1e_5(built):
-    model, wide, size = built
-    x = images(4, size, "float32")
-    found = fast_frozen(model)(x)
-    assert found.dtype == "float32"
-    assert_equal([found], [model(x, training=False)], 1e-5)
-    exact = wide(tf.cast(x, "float64"), training=False).numpy()
-    assert np.abs(found.numpy() - exact).max() <= 1e-5 * np.abs(exact).max()
-
-
-def test_it_is_not_the_model_itself(monkeypatch):
-    """Which would make the tests above say nothing."""
+def test_it_is_not_the_model_itself_and_the_same_when_traced_for_any_batch(monkeypatch):
+    """Without the first, the tests above would say nothing."""
     with warnings.catch_warnings(action="error", category=UserWarning):
         call = fast_frozen(small_inception())
     for kind in (layers.Conv2D, layers.BatchNormalization, keras.Model):
         monkeypatch.setattr(kind, "call", None)
-    assert call(images(2, 13, "float32")).shape == (2, 30)
-
-
-def test_traced_for_any_batch_it_is_the_same():
-    call = fast_frozen(in_float64(stirred(small_inception())))
-    traced = tf.function(call, input_signature=[tf.TensorSpec((None, 13, 13, 3), tf.float64)], autograph=False)
+    traced = tf.function(call, input_signature=[tf.TensorSpec((None, 13, 13, 3))], autograph=False)
     for batch in (1, 5):
-        np.testing.assert_allclose(traced(images(batch, 13)), call(images(batch, 13)), rtol=1e-10)
+        x = images(batch, 13, "float32")
+        assert_equal([traced(x)], [call(x)], 1e-5)
 
 
 def test_weights_that_change_later_are_not_seen_and_the_model_stays_as_it_is():

@@ -89,29 +89,6 @@ def test_is_within_rounding_of_float64():
     assert_equal(network.get_weights(), wide.get_weights())
 
 
-def test_the_dropout_masks_are_the_stock_passes(monkeypatch):
-    stock, network = pair()
-    fast = FastDiscriminator(network)
-    kept = {}
-    call = keras.layers.Dropout.call
-
-    def watched(layer, inputs, training=False):
-        y = call(layer, inputs, training=training)
-        kept.setdefault(layer.name, []).append(np.asarray(y) != 0)
-        return y
-
-    monkeypatch.setattr(keras.layers.Dropout, "call", watched)
-    for update in (False, True, True):
-        fast(images(2), update=update)
-    for _ in range(2):
-        stock(images(2), training=True)
-    assert set(kept) == {"dropout_1", "dropout_3", "dropout_5"}
-    for looked_on, first, second, stock_first, stock_second in kept.values():
-        assert 0.4 < first.mean() < 0.6 and not np.array_equal(first, second)
-        for a, b in ((looked_on, first), (first, stock_first), (second, stock_second)):
-            np.testing.assert_array_equal(a, b)
-
-
 @pytest.mark.parametrize("update", [True, False])
 def test_a_traced_pass_equals_an_eager_one_and_sees_later_weights(update):
     eager, traced = pair()

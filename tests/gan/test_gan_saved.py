@@ -107,7 +107,7 @@ def test_a_missing_or_cut_file_is_named_with_what_to_do(directory, tmp_path, nam
             (tmp_path / path.name).symlink_to(path)
     if done:
         (tmp_path / "done.json").write_text("{}")
-    again = rf"remove \S+done\.json to make it again\." if done else r"run the stage that writes it\."
+    again = r"remove \S+done\.json to make it again\." if done else r"run the stage that writes it\."
     said = rf"{name} is missing or damaged \(no such file\): restore it, or {again}"
     with pytest.raises(InputError, match=said):
         Networks.load(tmp_path)

@@ -4,12 +4,9 @@ import contextlib
 from concurrent import futures
 
 import grpc
-import numpy as np
 import tensorflow as tf
 from fake_model import Refused
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-
-KINDS = {np.int64: "int64", np.int32: "int32", np.float32: "float", bytes: "string"}
 
 
 class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -36,11 +33,8 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 def parsed(name, inputs, kind):
     """An input: the server converts no type."""
-    if name not in inputs:
-        raise Refused("INVALID_ARGUMENT", f"input size does not match signature. Missing but required: {{{name}}}.")
     array = tf.make_ndarray(inputs[name])
-    if array.dtype != (object if kind is bytes else kind):
-        raise Refused("INVALID_ARGUMENT", f"{name}: Expects arg to be {KINDS[kind]} but {array.dtype} is provided")
+    assert array.dtype == (object if kind is bytes else kind)
     return array
 
 

@@ -153,6 +153,7 @@ def test_the_python_example_over_rest_runs_as_it_stands(rest, tmp_path, monkeypa
     assert said.startswith("coast [") and said.endswith("INVALID_ARGUMENT class_id\n")
 
 
+@pytest.mark.slow
 def test_the_python_examples_over_grpc_run_as_they_stand(tmp_path, monkeypatch, capsys):
     fake = FakeServer()
     with serving("grpc", fake) as address:
