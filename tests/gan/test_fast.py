@@ -43,14 +43,6 @@ def test_the_whole_generator_equals_the_stock_one(generator, batch, compiled):
     assert ours[0].shape == (batch, 64, 64, 3)
 
 
-def test_the_whole_generator_is_within_rounding_of_float64(generator):
-    given = latents(3)
-    call, wide = fast_generator(generator), changed(generator, every={"dtype": "float64"})
-    ours = value_and_gradients(lambda: call(*given), [*given, *values_of(generator)])
-    given64 = [tf.cast(x, tf.float64) for x in given]
-    assert_equal(ours, value_and_gradients(lambda: wide(given64), [*given64, *values_of(wide)]))
-
-
 def test_what_is_compiled_is_shared(generator, monkeypatch):
     """By all generators of a process, which would take seconds for each."""
     calls = []

@@ -79,16 +79,6 @@ def test_at_the_real_size_values_and_statistics_are_equal(monkeypatch):
     assert_equal(variables(second), variables(first))
 
 
-def test_is_within_rounding_of_float64():
-    network, _ = pair(0.0)
-    wide, fast = changed(network, every={"dtype": "float64"}), FastDiscriminator(network)
-    x = off_the_kinks(network, 8)
-    x64 = tf.cast(x, tf.float64)
-    ours = value_and_gradients(lambda: fast(x, update=True), [x, *values_of(network)])
-    assert_equal(ours, value_and_gradients(lambda: wide(x64, training=True), [x64, *values_of(wide)]))
-    assert_equal(network.get_weights(), wide.get_weights())
-
-
 @pytest.mark.parametrize("update", [True, False])
 def test_a_traced_pass_equals_an_eager_one_and_sees_later_weights(update):
     eager, traced = pair()

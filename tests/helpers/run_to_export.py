@@ -14,10 +14,7 @@ RESULTS = {
     "change": 0.25,
     "cohens_d": 3.5,
     "p_value": 1e-9,
-    "alpha": 0.001,
-    "significant": True,
     "verdict": "gain",
-    "source": "simulated",
     "objective": "color:blue",
 }
 

@@ -1,13 +1,9 @@
-"""The command: what a version holds, where it comes from, its warm-up, float16, refusals, kills and two at once."""
+"""The command: what a version holds, where it comes from, its warm-up, float16 and refusals."""
 
 import ast
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +11,11 @@ import pytest
 import tensorflow as tf
 from run_to_export import RESULTS
 
-import pir_tf
 from pir_tf import cli
 from pir_tf.serving import check
 from pir_tf.serving.expected import WARM_UP, answers_of, prediction_log
-from pir_tf.serving.export import check_version, export_run, main, write_version
+from pir_tf.serving.export import check_version, main, write_version
 from pir_tf.serving.from_run import Material
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pir_tf.__file__).parents[1])}
 
 
 def provenance(version):
@@ -188,29 +181,3 @@ def test_refusals_are_one_sentence(run, tmp_path, capsys):
 
 def test_the_command_is_known():
     assert cli.COMMANDS["export"][0] == "pir_tf.serving.export"
-
-
-@pytest.mark.slow
-def test_a_killed_export_leaves_no_number_and_two_at_once_get_two(run, tmp_path):
-    model = tmp_path / "m"
-
-    def start():
-        line = [sys.executable, "-m", "pir_tf.cli", "export", str(run), "--to", str(model), "--no-score"]
-        return subprocess.Popen(line, env=ENVIRONMENT, stdout=subprocess.PIPE, start_new_session=True, cwd=tmp_path)
-
-    killed = start()
-    while not any(model.glob(".unfinished-*/saved_model.pb")):
-        assert killed.poll() is None, "it ended before it could be killed"
-        time.sleep(0.02)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
-    assert [path.name.startswith(".unfinished-") for path in model.iterdir()] == [True]
-
-    other = start()
-    ours = export_run(run, model, half=True, score=False)
-    out, _ = other.communicate(timeout=300)
-    assert other.returncode == 0
-    assert sorted(path.name for path in model.iterdir()) == ["1", "2"]
-    theirs = Path(out.decode().splitlines()[-1].removeprefix("Exported: "))
-    assert {ours.name, theirs.name} == {"1", "2"}
-    assert [provenance(folder)["weights"] for folder in (ours, theirs)] == ["float16", "float32"]
