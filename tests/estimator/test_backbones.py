@@ -81,13 +81,6 @@ def test_inceptions_first_weights_are_a_function_of_the_seed(cut):
         seen[kernel.shape].append(kernel)
 
 
-@pytest.mark.slow
-def test_whole_inception_ends_with_its_last_layer():
-    model = backbones.build_backbone(EstimatorConfig(weights="none", image_size=75), seed=0)
-    found = call(model, random_images(2, 64, 48))
-    assert found.shape == (2, 2048) and found.dtype == np.float32 and np.isfinite(found).all()
-
-
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are(cut, monkeypatch):
     monkeypatch.setattr(keras.applications, "InceptionV3", lambda **_: cut.get_layer("inception_v3"))
     with pytest.raises(InputError, match=r"estimator\.layer is 'conv2d_3'; expected one of mixed0, mixed1, mixed2 of"):

@@ -57,6 +57,7 @@ def whole():
 
 
 def test_all_of_inception_is_folded_and_joined(whole):
+    assert whole.output.shape == (None, 2048)
     steps, given, result = open_network(whole)
     found = names(steps)
     # As keras.applications describes it: 94 convolutions, each with a normalization and a ReLU.

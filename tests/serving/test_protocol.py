@@ -63,9 +63,7 @@ def test_the_deadline_holds_for_waits_and_attempts_together(clock):
         clock.ask(["UNAVAILABLE"] * 1000, deadline=10.0, takes=1.0)
     assert 105.0 < clock.now <= 110.0
     assert error.value.attempts == len(clock.timeouts) > 3
-
-
-def test_an_attempt_gets_no_more_time_than_is_left(clock):
+    clock.now, clock.timeouts = 100.0, []
     with pytest.raises(ServingError):
         clock.ask(["DEADLINE_EXCEEDED"] * 1000, deadline=10.0, takes=99.0, attempt_seconds=4.0)
     assert clock.timeouts[:2] == [4.0, 4.0] and clock.timeouts[2] < 2.0 and clock.now <= 110.0
