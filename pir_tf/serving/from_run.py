@@ -18,7 +18,6 @@ from pir_tf.runs.provenance import provenance
 
 STAGES = {"tuned": "tuning", "untuned": "gan"}
 MEASURED = ("cohens_d", "p_value", "alpha", "significant", "verdict", "source", "objective")
-"""Of `results.json`, beside the means and the gain."""
 
 
 @dataclass(frozen=True)

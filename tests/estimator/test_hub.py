@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import sys
 import time
 
 import keras
@@ -10,13 +11,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from equal_passes import assert_equal
-from estimator_helpers import HUB_FEATURES, HUB_SIZE, call, hub_features, run_python, save_hub_module, smooth_images
+from estimator_helpers import HUB_FEATURES, HUB_SIZE, call, hub_features, save_hub_module, smooth_images
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub, model, train
-from pir_tf.estimator.backbones import build_backbone
+from pir_tf.estimator.backbones import build_backbone, hub_module
 from pir_tf.images import to_float
+
+HANDLE = "https://module.invalid/features/1"  # a name that no network resolves
 
 
 def config(folder, **changed):
@@ -111,20 +114,13 @@ def test_trained_saved_and_loaded(large_hub, few, trainable, output, tmp_path, m
         model.load_estimator(path)
 
 
-@pytest.mark.slow
-def test_a_folder_needs_neither_tf_keras_nor_tensorflow_hub(hub_folder):
-    code = """
-        from pir_tf.estimator import backbones
-        built = backbones.hub_module(sys.argv[1], 32, (0.0, 1.0), trainable=True)
-        print(built.count_params(), len(built.trainable_variables))
-        try:
-            backbones.hub_module("https://tfhub.dev/a/b/1", 32, (0.0, 1.0), trainable=True)
-        except ValueError as error:
-            print(type(error).__name__, error)
-    """
-    said = run_python(code, hub_folder, blocked=["tf_keras", "tensorflow_hub"]).splitlines()
-    assert said[0] == "90 3"
-    assert said[1].startswith("InputError The handle 'https://tfhub.dev/a/b/1' needs tensorflow_hub")
+def test_a_folder_needs_neither_tf_keras_nor_tensorflow_hub(hub_folder, monkeypatch):
+    for name in ("tf_keras", "tensorflow_hub"):
+        monkeypatch.setitem(sys.modules, name, None)
+    built = hub_module(str(hub_folder), HUB_SIZE, (0.0, 1.0), trainable=True)
+    assert (built.count_params(), len(built.trainable_variables)) == (90, 3)
+    with pytest.raises(InputError, match=f"The handle '{HANDLE}' needs tensorflow_hub"):
+        hub.resolve(HANDLE)
 
 
 def test_absent_empty_and_broken_folders_are_refused_in_one_sentence(hub_folder, tmp_path):
@@ -146,9 +142,6 @@ def test_absent_empty_and_broken_folders_are_refused_in_one_sentence(hub_folder,
     refused(copy, "copy is broken, it holds .*saved_model.pb")
     refused(hub_folder, r"can't be called on float32 images \[1, 75, 75, 3\].*--estimator.image-size")
     refused(hub_folder, "a TF-Hub module can't be cut", layer="mixed2")
-
-
-HANDLE = "https://module.invalid/features/1"  # a name that no network resolves
 
 
 def test_a_handle_is_looked_for_in_the_cache_and_refused_soon_without_a_network(monkeypatch, tmp_path, hub_folder):

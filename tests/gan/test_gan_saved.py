@@ -14,15 +14,7 @@ from pir_tf.gan.saved import Networks, load_generator
 WITHOUT_THE_PACKAGE = """
 import json, os
 os.chdir(sys.argv[1])
-try:
-    import pir_tf
-except ImportError:
-    pass
-else:
-    raise SystemExit("pir_tf could be imported")
-
 import keras, numpy as np
-
 given = np.load("inputs.npz")
 generator = keras.models.load_model("generator.keras", safe_mode=True)
 discriminator = keras.models.load_model("discriminator.keras", safe_mode=True)

@@ -18,7 +18,7 @@ from pir_tf.interactions.records import Interactions
 
 @functools.cache
 def inception(layer="", seed=1):
-    """InceptionV3 at 75 pixels with random weights, built once for a process: leave its weights as they are."""
+    """InceptionV3 at 75 pixels with random weights, built once for a process: leave its kernels as they are."""
     return backbones.inception_v3(75, layer=layer, seed=seed)
 
 

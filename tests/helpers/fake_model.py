@@ -67,10 +67,8 @@ def png(image):
 
 
 class FakeServer:
-    """What a model server holds: versions under labels, and `troubles`, with which the next requests end (None for none).
-
-    `requests` are the labels and signatures that came; silence lasts until `talk` is set.
-    """
+    """Versions under labels; `troubles`, with which the next requests end (None for none), silence until `talk` is set;
+    and `requests`, the labels and signatures that came."""
 
     def __init__(self, size=64):
         self.versions = {None: FakeModel(2, size), "stable": FakeModel(1, size), "canary": FakeModel(2, size)}
@@ -78,7 +76,7 @@ class FakeServer:
         self.talk = threading.Event()
 
     def signature(self, model, label, signature):
-        """The inputs' types of a signature, after the checks that the server makes first; its messages are the server's."""
+        """The inputs' types of a signature, after the checks that the server makes first, in its own words."""
         self.requests.append((label, signature))
         if self.troubles and (trouble := self.troubles.pop(0)):
             raise Refused(trouble, "told to fail")

@@ -18,14 +18,10 @@ from pir_tf.serving.expected import WARM_UP, answers_of, prediction_log
 SOURCE = Path(__file__).with_name("c_api") / "serve.c"
 LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
 INVALID_ARGUMENT = 3
-ONE, TWO = np.array([0, 1], np.int32), np.array([0, 2], np.int32)
+ONE, TWO, NARROW = np.array([0, 1], np.int32), np.array([0, 2], np.int32), np.zeros((2, 63), np.float32)
 REFUSED = [
     ("generate", {"seed": np.array([1, 2]), "class_id": TWO}, "class_id[1] is 2, expected 0 to 1"),
-    (
-        "generate_from_latent",
-        {"latent": np.zeros((2, 63), np.float32), "class_id": ONE},
-        "latent has rows of 63 numbers, expected 64",
-    ),
+    ("generate_from_latent", {"latent": NARROW, "class_id": ONE}, "latent has rows of 63 numbers, expected 64"),
     ("score", {"image_bytes": np.array([b"no image", b""], object)}, "image_bytes[0], 8 bytes, is no such image"),
 ]
 """Requests that a server would pass on as they are, and what it would answer."""

@@ -62,7 +62,6 @@ def refusal(call, error=ServingError):
     [
         (lambda c: c.generate([], 0), "seeds received"),
         (lambda c: c.generate([1.5], 0), "seeds received"),
-        (lambda c: c.generate(["a"], 0), "seeds received"),
         (lambda c: c.generate(7, 0), "seeds received 7"),
         (lambda c: c.generate([True], 0), "seeds received"),
         (lambda c: c.generate([2**63], 0), "seeds has 9223372036854775808"),
@@ -224,7 +223,7 @@ def test_a_server_that_starts_in_the_meantime_is_found_and_nobody_there_is_one_s
 # REST alone
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def rest():
     fake = FakeServer(size=8)
     with serving("rest", fake) as address:
@@ -243,7 +242,6 @@ def test_a_broken_answer_is_asked_for_again_another_page_shown_and_an_endless_on
         begun = time.monotonic()
         assert refusal(lambda: client.generate([1], 0)).status == "DEADLINE_EXCEEDED"
         assert time.monotonic() - begun < 10
-    fake.troubles.clear()
 
 
 def test_rest_needs_no_tensorflow(rest):

@@ -11,7 +11,6 @@ import pytest
 import tensorflow as tf
 from run_to_export import RESULTS
 
-from pir_tf import cli
 from pir_tf.serving import check
 from pir_tf.serving.expected import WARM_UP, answers_of, prediction_log
 from pir_tf.serving.export import check_version, main, write_version
@@ -70,6 +69,11 @@ def test_provenance_says_where_it_comes_from(version, run):
     assert str(run) not in json.dumps(facts)  # no machine's paths
 
 
+@pytest.fixture(scope="module")
+def apis():
+    return pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="needs tensorflow-serving-api")
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -78,8 +82,7 @@ def test_provenance_says_where_it_comes_from(version, run):
         {"image_bytes": np.array([b"\x89PNG" * 100, b""], object)},
     ],
 )
-def test_the_bytes_of_a_warm_up_request_are_those_of_the_serving_api(fields):
-    apis = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="needs tensorflow-serving-api")
+def test_the_bytes_of_a_warm_up_request_are_those_of_the_serving_api(apis, fields):
     log = apis.PredictionLog()
     request = log.predict_log.request
     request.model_spec.name, request.model_spec.signature_name = "landscapes", "generate"
@@ -90,8 +93,7 @@ def test_the_bytes_of_a_warm_up_request_are_those_of_the_serving_api(fields):
     assert ours == log.SerializeToString(deterministic=True)
 
 
-def test_every_endpoint_is_warmed_up_by_requests_that_it_answers(version, endpoints):
-    apis = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="needs tensorflow-serving-api")
+def test_every_endpoint_is_warmed_up_by_requests_that_it_answers(apis, version, endpoints):
     asked = {}
     for record in tf.data.TFRecordDataset(str(version / WARM_UP)):
         request = apis.PredictionLog.FromString(record.numpy()).predict_log.request
@@ -177,7 +179,3 @@ def test_refusals_are_one_sentence(run, tmp_path, capsys):
         said = refused(part, "--generator", "untuned")
         assert f"{name} is missing or damaged" in said and f"{stage}/done.json to make it again" in said
     assert not (tmp_path / "m").exists()
-
-
-def test_the_command_is_known():
-    assert cli.COMMANDS["export"][0] == "pir_tf.serving.export"

@@ -190,11 +190,8 @@ REFUSED = {
     "grey": encoded(PIXELS[:, :, 0]),
     "transparent": encoded(np.dstack([PIXELS, PIXELS[:, :, 0]])),
 }
-DAMAGED = {
-    "header alone": encoded()[:26],
-    "half": encoded()[: len(encoded()) // 2],
-    "changed": encoded()[:200] + b"\0" * 50 + encoded()[250:],
-}
+GOOD = encoded()
+DAMAGED = {"header alone": GOOD[:26], "half": GOOD[: len(GOOD) // 2], "changed": GOOD[:200] + bytes(50) + GOOD[250:]}
 
 
 @pytest.mark.parametrize("kind", [*REFUSED, *DAMAGED])
@@ -202,4 +199,4 @@ def test_bytes_that_are_no_such_png_are_refused_unread_and_damage_names_the_fiel
     data = {**REFUSED, **DAMAGED}[kind]
     unread = f"image_bytes[1], {len(data)} bytes, is no such image as expected: an 8-bit RGB PNG of 64x64 pixels"
     said = unread if kind in REFUSED else "image_bytes"
-    says(endpoints, "score", said, image_bytes=tf.constant([encoded(), data]))
+    says(endpoints, "score", said, image_bytes=tf.constant([GOOD, data]))

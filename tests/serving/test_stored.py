@@ -46,11 +46,11 @@ def estimator(tmp_path):
 
 @pytest.mark.parametrize("half", [False, True])
 def test_another_generator_and_an_estimator_around_a_savedmodel(estimator, tmp_path, recwarn, half):
-    (tmp_path / "class_names.txt").write_text("a\n")
     generator, names = small_generator(12), tuple(f"class {{{index}}}" for index in range(12))
     if half:
         round_weights([generator, estimator])
     file = tmp_path / "class_names.txt"
+    file.write_text("a\n")
     endpoints = Endpoints(generator, names, names_file=file, estimator=estimator, half=half)
     assert not [warning for warning in recwarn if warning.category is UserWarning]  # no faster form was asked for
     tf.saved_model.save(endpoints, str(tmp_path / "v"), signatures=endpoints.signatures())
