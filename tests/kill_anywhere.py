@@ -32,7 +32,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).with_name("helpers")))
 
-from forked import fork, import_everything
+from forked import fork, import_everything, make_small
 from kill_seams import Seams
 
 JOB = (
@@ -59,18 +59,6 @@ class Life:
     status: int
     seconds: float
     writes: list[str]
-
-
-def make_small() -> None:
-    """Lets the forks of this process have small networks, measure few images and trace nothing."""
-    import tensorflow as tf
-
-    from pir_tf.experiments import tuning_stage
-    from pir_tf.gan import networks, train
-
-    networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (8, 4, 4, 4, 3), (4, 4, 4, 4, 4, 4)
-    train.DISTANCE_IMAGES, tuning_stage.DISPLAY_IMAGES = 16, 8
-    tf.config.run_functions_eagerly(True)
 
 
 def live(job: list[str], directory: Path, *, seconds: float = float("inf"), write: int = 0) -> Life:

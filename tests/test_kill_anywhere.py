@@ -9,15 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import SMALL
 from kill_anywhere import Life, differences, moments
 
 HERE = Path(__file__).parent
-JOB = (
-    "smoke --gan.generator train --data.count 32 --gan.batch_size 4 --gan.sample_every 4 --interactions.images 16 "
-    "--estimator.steps 6 --estimator.batch_size 8 --estimator.checkpoint_every 2 "
-    "--estimator.quality_images 16 --tuning.batch_size 4 --tuning.true_pir_every 6 --tuning.gradients_every 6 "
-    "--stages gan interactions estimator tuning"
-).split()
+JOB = [*SMALL, "--stages", "gan", "interactions", "estimator", "tuning"]
 
 
 @pytest.mark.slow

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from pir_tf.config import EstimatorConfig, derived_seed
+from pir_tf.config import ComputeConfig, EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
-from pir_tf.estimator.model import PIREstimator, check_images, is_stock, outputs
+from pir_tf.estimator.model import PIREstimator, is_stock, outputs
 from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
+from pir_tf.images import require_images
 from pir_tf.interactions.records import Interactions
 
 GROUPS = 10
@@ -93,7 +94,7 @@ def cross_validated_quality(
     *,
     seed: int,
     folds: int = 5,
-    jit_compile: bool = False,
+    compute: ComputeConfig | None = None,
     features: FeatureMaker = backbone_features,
 ) -> dict[str, Any]:
     """Quality of estimators that are trained like the real one, each tested on the images that it was not trained on.
@@ -125,7 +126,7 @@ def cross_validated_quality(
             interactions.select(rest),
             config,
             seed=derived_seed(seed, f"fold {number}"),
-            jit_compile=jit_compile,
+            compute=compute,
             features=features,
         )
         estimates[:, left_out] = _estimates(estimator, images[left_out], config)
@@ -136,7 +137,7 @@ def _estimates(
     estimator: PIREstimator, images: npt.NDArray[np.uint8], config: EstimatorConfig
 ) -> npt.NDArray[np.float32]:
     """[2, n]: at temperature 1 and at the config's, from one pass through the network."""
-    check_images(images)
+    require_images(images, uint8=True)
     logits, temperatures = outputs(estimator.network, images, batch_size=64), (1.0, config.temperature)
     return np.stack([estimator.head.pir(logits, temperature).numpy()[:, 0] for temperature in temperatures])
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pir_tf.errors import InputError
+from pir_tf.images import require_images
 
 THIRDS = 3
 
@@ -19,25 +19,21 @@ def channel_means(images: npt.NDArray[np.uint8]) -> dict[str, Any] | None:
     """Mean of each channel over all images.
 
     Args:
-        images: uint8 [n, h, w, 3], channels red, green, blue; w of 3 or more.
+        images: uint8 [n, h, w, 3], channels red, green, blue.
 
     Returns:
-        `image`: three means in [0, 1]; `thirds`: the same of the left, middle and right third. None without images.
+        `image`: three means in [0, 1]; `thirds`: the same of the left, middle and right third, or None where images are
+        narrower than three pixels. None without images.
 
     Raises:
         InputError: Another shape or type.
 
     Source: 4.2. Deviation: D13 (thirds are cut at i W//3).
     """
-    array = np.asarray(images)
-    if array.ndim != 4 or array.shape[-1] != 3 or array.shape[2] < THIRDS or array.dtype != np.uint8:
-        raise InputError(
-            f"images: received {array.dtype} of shape {array.shape}, expected uint8 [n, h, w, 3], w 3 or more: convert them."
-        )
+    array = require_images(images, uint8=True, width=THIRDS)
     if not array.size:
         return None
     columns = array.mean(axis=(0, 1), dtype=np.float64) / 255  # [w, 3]
-    width = len(columns)
-    cuts = [i * width // THIRDS for i in range(THIRDS + 1)]
-    thirds = [columns[low:high].mean(axis=0).tolist() for low, high in zip(cuts, cuts[1:], strict=False)]
-    return {"image": columns.mean(axis=0).tolist(), "thirds": thirds}
+    cuts = [i * len(columns) // THIRDS for i in range(THIRDS + 1)]
+    thirds = [columns[low:high].mean(axis=0).tolist() for low, high in zip(cuts, cuts[1:], strict=False) if low < high]
+    return {"image": columns.mean(axis=0).tolist(), "thirds": thirds if len(thirds) == THIRDS else None}

@@ -5,49 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 from pir_tf.errors import InputError
-from pir_tf.objective_names import parse_vgg
+from pir_tf.objective_names import VGG, Color, parse
 from pir_tf.report.numbers import UNDEFINED, finite, interval, number, p_value, percent, two_means
 
 MOST_FILTERS = 8
 """Filters of an objective that are named one by one."""
 
-TONES = {
-    "gain": "gain",
-    "gain with collapse": "warning",
-    "loss": "loss",
-    "no significant change": "neutral",
-    "undefined": "neutral",
-    "not measured yet": "open",
+_VERDICTS = {
+    "gain": ("A gain", "gain"),
+    "gain with collapse": ("A gain with collapse", "warning"),
+    "loss": ("A loss", "loss"),
+    "no significant change": ("No significant change", "neutral"),
+    "undefined": ("The outcome is undefined", "neutral"),
+    "not measured yet": ("Not measured yet", "open"),
 }
-"""The colour that each verdict has on the page, by the name of its style class."""
+"""For each verdict its headline, and the style class that gives it its colour on the page."""
 
 
 def verdict(results: dict[str, Any]) -> str:
     """The verdict's word; an evaluation that is not there is not measured yet."""
     word = results.get("verdict")
-    return word if word in TONES else "not measured yet"
+    return word if word in _VERDICTS else "not measured yet"
 
 
 def headline(results: dict[str, Any]) -> str:
     """The outcome in a few words."""
-    return {
-        "gain": "A gain",
-        "gain with collapse": "A gain with collapse",
-        "loss": "A loss",
-        "no significant change": "No significant change",
-        "undefined": "The outcome is undefined",
-        "not measured yet": "Not measured yet",
-    }[verdict(results)]
+    return _VERDICTS[verdict(results)][0]
+
+
+def tone(results: dict[str, Any]) -> str:
+    """The style class of the outcome."""
+    return _VERDICTS[verdict(results)][1]
 
 
 def verdict_sentence(results: dict[str, Any]) -> str:
-    """The outcome in one honest sentence, two where the first would mislead.
-
-    Args:
-        results: `evaluation/results.json`, or an empty dict.
-
-    Returns:
-        Text for a person who knows neither the paper nor statistics.
+    """The outcome of `evaluation/results.json` (or of an empty dict) for a person who knows neither the paper nor statistics.
 
     Source: section 4 (change, d, alpha), 5.1 (collapse).
     """
@@ -79,6 +71,23 @@ def verdict_sentence(results: dict[str, Any]) -> str:
     )
 
 
+def doubt(results: dict[str, Any]) -> str | None:
+    """That a gain or loss can't be put down to the PIR term, where the estimated PIR didn't rise; else `None`.
+
+    Source: 2.4.
+    """
+    if verdict(results) not in ("gain", "gain with collapse", "loss") or results.get("estimate_rose") is not False:
+        return None
+    rise = number(results.get("estimated_change"), signed=True)
+    bounds = results.get("estimated_change_interval")
+    if bounds:
+        rise += f", 95% interval {number(bounds[0], signed=True)} to {number(bounds[1], signed=True)}"
+    return (
+        "This change can't be put down to the PIR term: the estimated PIR, which that term raises, didn't rise beyond chance "
+        f"({rise})."
+    )
+
+
 def audience(results: dict[str, Any]) -> str:
     """Who reacted to the images, in words: simulated users, real people, or first the ones and then the others."""
     objective = results.get("objective")
@@ -88,31 +97,29 @@ def audience(results: dict[str, Any]) -> str:
         return f"{audience({'objective': objective})}, while real people judge the new images"
     if not objective:
         return "people who are not described here"
-    kind, _, rest = str(objective).partition(":")
-    if kind == "vgg":
-        return _vgg_audience(str(objective))
-    colors = rest.split("-")
-    if kind != "color" or not 1 <= len(colors) <= 3:
-        return f"simulated users with the objective {objective}"
-    if len(colors) == 1:
-        return f"simulated users who like {colors[0]}"
-    places = ("left half", "right half") if len(colors) == 2 else ("left third", "middle third", "right third")
-    parts = [f"{color} in the {place}" for color, place in zip(colors, places, strict=True)]
-    return f"simulated users who like {', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _vgg_audience(objective: str) -> str:
     try:
-        name = parse_vgg(objective)
+        return f"simulated users who like {_liked(parse(str(objective)))}"
     except InputError:
         return f"simulated users with the objective {objective}"
-    like = f"simulated users who like what activates {{}} of VGG16's layer {name.layer}"
-    if name.filters is None:
-        return like.format(f"{'1 filter' if name.k == 1 else f'{name.k} filters'} (draw {name.seed})")
-    *most, last = map(str, name.filters[:MOST_FILTERS])
-    more = f" and {name.k - MOST_FILTERS} more" if name.k > MOST_FILTERS else ""
-    named = ", ".join([*most, last]) + more if more or not most else f"{', '.join(most)} and {last}"
-    return like.format(f"filter{'s' if most else ''} {named}")
+
+
+def _liked(objective: Color | VGG) -> str:
+    if isinstance(objective, Color):
+        if len(objective.colors) == 1:
+            return objective.colors[0]
+        places = {2: ("left half", "right half"), 3: ("left third", "middle third", "right third")}[
+            len(objective.colors)
+        ]
+        parts = [f"{color} in the {place}" for color, place in zip(objective.colors, places, strict=True)]
+        return f"{', '.join(parts[:-1])} and {parts[-1]}"
+    if objective.filters is None:
+        filters = f"{'1 filter' if objective.k == 1 else f'{objective.k} filters'} (draw {objective.seed})"
+    else:
+        *most, last = map(str, objective.filters[:MOST_FILTERS])
+        if objective.k > MOST_FILTERS:
+            most, last = [", ".join([*most, last])], f"{objective.k - MOST_FILTERS} more"
+        filters = f"filters {', '.join(most)} and {last}" if most else f"filter {last}"
+    return f"what activates {filters} of VGG16's layer {objective.layer}"
 
 
 def scaling_sentence(results: dict[str, Any]) -> str | None:
@@ -136,10 +143,6 @@ def scaling_sentence(results: dict[str, Any]) -> str | None:
 
 def round_sentence(results: dict[str, Any], config: dict[str, Any]) -> str | None:
     """Of which run this is a further round, what that one did, and how far both have come; `None` in a first round.
-
-    Args:
-        results: `evaluation/results.json`, or an empty dict.
-        config: The flat config.
 
     Source: A.3.
     """

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
 
 if TYPE_CHECKING:
     import keras
@@ -19,8 +19,6 @@ def load_model(path: Path) -> keras.Model:
         InputError: it is missing or damaged.
     """
     import keras
-
-    from pir_tf.pretrained import one_line
 
     try:
         with open(path, "rb") as file:

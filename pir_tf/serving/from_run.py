@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from pir_tf.config.checks import require_one_line
 from pir_tf.errors import InputError
 from pir_tf.estimator.model import load_estimator, saved_estimator
 from pir_tf.gan.saved import load_generator
@@ -48,8 +49,7 @@ class Material:
         if not (folder / "generator.json").is_file():
             raise unusable(folder / "generator.json", "no such file")
         names = tuple(read_json(folder / "generator.json")["class_names"])
-        if any("\n" in name for name in names):
-            raise InputError(f"The classes {names} have line breaks in them, expected names of one line: rename them.")
+        require_one_line(names)
         scored = score and (run / "estimator" / "done.json").exists()
         estimator = saved_estimator(run / "estimator") if scored else None
         about = _provenance(run, which)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pir_tf.commands import Parser, exit_code, fail
+from pir_tf.commands import Parser, exit_code, fail, user_path
 from pir_tf.errors import InputError
 from pir_tf.runs.directory import atomic
 from pir_tf.serving.canary import label_for
@@ -56,7 +56,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     add("--seed", type=int, nargs="+", required=True, metavar="N", help="seeds, an image for each")
     classes = "class of each, or one for all (default: 0)"
     add("--class", type=int, nargs="+", default=[0], metavar="N", dest="classes", help=classes)
-    add("--to", type=Path, default=Path("images"), metavar="DIR", help="where the images go (default: %(default)s)")
+    to = "where the images go (default: %(default)s)"
+    add("--to", type=user_path, default=Path("images"), metavar="DIR", help=to)
     add("--label", metavar="LABEL", help="label of the version to ask (default: the newest version that is loaded)")
     add("--user", metavar="ID", help="instead of --label: stable or canary, chosen by this user's id")
     add("--canary-percent", type=float, default=0.0, metavar="P", help="share of users who see the canary (default: 0)")

@@ -6,7 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from commands import QUICK, command
+from commands import SMALL, small_command
 
 from pir_tf.config import DataConfig
 from pir_tf.data import sources
@@ -52,8 +52,7 @@ def test_with_one_class_the_class_terms_are_exactly_0():
 
 @pytest.mark.slow
 def test_every_stage_works_without_classes(tmp_path):
-    words = "--gan.sample_every 4 --gan.kind gan --gan.generator train --interactions.images 24 --evaluation.images 24".split()
-    done = command("smoke", *QUICK, *words, "--run-dir", tmp_path / "run", cwd=tmp_path)
+    done = small_command(*SMALL, "--gan.kind", "gan", "--run-dir", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     for stage in ("gan", "tuning"):

@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from commands import ENVIRONMENT, QUICK, command
+from commands import ENVIRONMENT, SMALL, small_command
 
 from pir_tf.config import derived_seed
 from pir_tf.evaluation.measure import compare
@@ -13,10 +13,7 @@ from pir_tf.objective_names import parse_vgg
 from pir_tf.objectives import vgg
 from pir_tf.objectives.scaling import Scaling
 
-WORDS = (
-    "smoke --interactions.vgg-weights none --interactions.vgg-image-size 32 --interactions.images 24 --evaluation.images 24 "
-    "--estimator.steps 4 --estimator.checkpoint-every 4 --estimator.quality-images 24 --evaluation.no-judge --data.count 64"
-).split()
+WORDS = [*SMALL, *"--interactions.vgg-weights none --interactions.vgg-image-size 32".split()]
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +22,7 @@ def no_cache(monkeypatch):
 
 
 def run(root, name, *words):
-    done = command(*WORDS, *QUICK, *words, "--run-dir", root / name, cwd=root)
+    done = small_command(*WORDS, *words, "--run-dir", root / name, cwd=root)
     assert done.returncode == 0, done.stderr[-2000:]
     return root / name
 
@@ -85,7 +82,7 @@ def test_a_layer_that_the_weights_lack_is_refused_before_any_stage(tmp_path):
     path = tmp_path / "no_top.weights.h5"
     keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(path)
     words = ["smoke", "--interactions.objective", "vgg:fc6:k=1", "--interactions.vgg-weights", f"file:{path}"]
-    refused = command(*words, "--run-dir", tmp_path / "run", cwd=tmp_path)
+    refused = small_command(*words, "--run-dir", tmp_path / "run", cwd=tmp_path)
     assert refused.returncode == 2 and "Traceback" not in refused.stderr
     assert "holds VGG16 without its top; expected one with it, since fc6 is part of the top" in refused.stderr
     assert not (tmp_path / "run" / "gan").exists()

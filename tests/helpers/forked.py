@@ -1,8 +1,7 @@
 """Commands in forks of a process that has imported everything and computed nothing: each starts at once.
 
-The forks share nothing but that.
 A process that has run a TensorFlow operation can't be forked, so this can't be the process of pytest. As a program (`python
-tests/forked.py`) it answers requests, a line of JSON each on standard input, by the command's exit status on standard output.
+tests/helpers/forked.py`) it answers requests, a line of JSON each on standard input, by the exit status on standard output.
 """
 
 from __future__ import annotations
@@ -29,6 +28,18 @@ def import_everything() -> None:
 
     for name in ("run", *(f"{stage}_stage" for stage in STAGES)):
         import_module(f"pir_tf.experiments.{name}")
+
+
+def make_small() -> None:
+    """Lets this process and its forks have small networks, measure few images and trace nothing."""
+    import tensorflow as tf
+
+    from pir_tf.experiments import tuning_stage
+    from pir_tf.gan import networks, train
+
+    networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (8, 4, 4, 4, 3), (4, 4, 4, 4, 4, 4)
+    train.DISTANCE_IMAGES, tuning_stage.DISPLAY_IMAGES = 16, 8
+    tf.config.run_functions_eagerly(True)
 
 
 def fork(words: list[str], output: Path, error: Path, before: Callable[[], None] = lambda: None) -> int:
@@ -70,10 +81,19 @@ class Server:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def run(self, words: list[str], cwd: Path, environment: Mapping[str, str], output: Path, error: Path) -> int:
-        """The exit status of a command, negative where a signal ended it."""
+    def run(
+        self,
+        words: list[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        output: Path,
+        error: Path,
+        *,
+        small: bool = False,
+    ) -> int:
+        """The exit status of a command, negative where a signal ended it; `small` as in `make_small`."""
         assert self._process.stdin and self._process.stdout
-        request = {"words": words, "cwd": str(cwd), "environment": dict(environment)}
+        request = {"words": words, "cwd": str(cwd), "environment": dict(environment), "small": small}
         print(json.dumps({**request, "output": str(output), "error": str(error)}), file=self._process.stdin, flush=True)
         return int(self._process.stdout.readline())
 
@@ -92,6 +112,8 @@ def _serve() -> None:
             os.environ.clear()
             os.environ.update(request["environment"])
             signal.alarm(SECONDS)
+            if request["small"]:
+                make_small()
 
         child = fork(request["words"], Path(request["output"]), Path(request["error"]), before)
         _, status = os.waitpid(child, 0)
