@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 from pir_tf.estimator.backbones import compact
+from pir_tf.estimator.heads import Bins
 from pir_tf.estimator.model import with_pir
 from pir_tf.gan import fast
 from pir_tf.gan.acgan import ACGAN
@@ -82,7 +83,7 @@ def make(networks):
         generator.set_weights(networks[0])
         discriminator.set_weights(networks[1])
         if kind == "tuner":
-            estimator = with_pir(networks[2], temperature=0.01)
+            estimator = with_pir(networks[2], Bins(100), temperature=0.01)
             model = Tuner(generator, discriminator, estimator, pir_weight=1000.0, seed=seed, fast=fast)
         else:
             model = ACGAN(generator, discriminator, seed=seed, fast=fast)
@@ -187,6 +188,7 @@ import numpy as np
 from pir_tf.training.devices import configure
 from pir_tf.config import ComputeConfig, GanConfig
 from pir_tf.estimator.backbones import compact
+from pir_tf.estimator.heads import Bins
 from pir_tf.estimator.model import with_pir
 from pir_tf.gan.train import build_acgan, optimizers
 from pir_tf.tuning.tuner import Tuner
@@ -199,7 +201,7 @@ def made():
     acgan = build_acgan(GanConfig(), class_count=2, seed=1, fast=True)
     backbone = compact(64, seed=3)
     network = keras.Model(backbone.input, keras.layers.Dense(100, kernel_initializer="ones")(backbone.output))
-    judge = with_pir(network, temperature=0.01)
+    judge = with_pir(network, Bins(100), temperature=0.01)
     tuner = Tuner(acgan.generator, acgan.discriminator, judge, pir_weight=1000.0, seed=2, fast=True)
     tuner.compile(*optimizers(1e-4, 1e-4, 0.5))
     return tuner

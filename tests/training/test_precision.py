@@ -8,6 +8,7 @@ from tensorflow.python.framework.config import disable_op_determinism
 
 from pir_tf.config import ComputeConfig, EstimatorConfig
 from pir_tf.errors import InputError
+from pir_tf.estimator.heads import Bins
 from pir_tf.estimator.model import PIREstimator, build_network, network_of
 from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.training.precision import mixed
@@ -17,7 +18,7 @@ COMPACT = EstimatorConfig(backbone="compact", weights="none", image_size=32, tra
 
 
 def networks():
-    estimator = PIREstimator(build_network(COMPACT, seed=3)).saved_model()
+    estimator = PIREstimator(build_network(COMPACT, seed=3), Bins(100)).saved_model()
     return build_generator(2, seed=1), build_discriminator(2, dropout=0.3, seed=2), estimator
 
 
