@@ -26,7 +26,7 @@ class AnchoredTuner(PIRTerm):
 
     Args:
         generator: `[z, class_one_hot]` to images float32 `[batch, h, w, 3]` in [-1, 1].
-        estimator: A model of such images to PIR `[batch]` or `[batch, 1]` in [0, 1]. It is frozen here.
+        estimator: A `PIREstimator`, or any model of such images to PIR `[batch]` or `[batch, 1]` in [0, 1]. It is frozen here.
         seed: Seed of latents and classes.
         pir_weight: w_PIR.
         anchor_weight: w_anchor.
@@ -64,7 +64,7 @@ class AnchoredTuner(PIRTerm):
         """One update of the generator.
 
         Args:
-            data: Only the number of its rows counts, the images of the step: `blanks` gives it.
+            data: Only the number of its rows counts: an array of zeros will do.
 
         Returns:
             The mean of each term over the steps since the epoch began, and of the loss that was minimised.
@@ -95,8 +95,3 @@ class AnchoredTuner(PIRTerm):
         """Those of the PIR and the anchor, whose gradient is 0 at the start."""
         terms = self.terms(z, labels)
         return self.pir_weight * terms["L_PIR"], self.anchor_weight * terms["L_anchor"]
-
-
-def blanks(batch_size: int) -> tf.data.Dataset:
-    """What `fit` goes through where nothing real is needed: endless batches of nothings, since a step draws its own latents."""
-    return tf.data.Dataset.from_tensors(tf.zeros(batch_size)).repeat()

@@ -10,7 +10,7 @@ from small_networks import arrays, assert_same, init, small_discriminator
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.train import optimizers
 from pir_tf.training import checkpoints
-from pir_tf.tuning.anchored import AnchoredTuner, blanks
+from pir_tf.tuning.anchored import AnchoredTuner
 from pir_tf.tuning.tuner import LogGradientNorms
 
 
@@ -40,8 +40,7 @@ def tuner(pir_weight=10.0, anchor_weight=100.0, *, seed=7, rate=1e-2, **settings
 
 
 def fit(model, count, callbacks=()):
-    options = {"steps_per_epoch": 1, "epochs": count, "verbose": 0, "shuffle": False}
-    return model.fit(blanks(8), callbacks=list(callbacks), **options).history
+    return model.fit(np.zeros(8), batch_size=8, epochs=count, verbose=0, callbacks=list(callbacks)).history
 
 
 # The loss
