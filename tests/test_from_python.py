@@ -1,4 +1,4 @@
-"""The package from Python: one's own generator, answers as arrays, Keras's `compile` and `fit` with callbacks, no run directory."""
+"""The package from Python: one's own generator, answers as arrays, Keras's `compile` and `fit`, and no run directory."""
 
 import keras
 import numpy as np
