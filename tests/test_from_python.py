@@ -1,77 +1,69 @@
-"""The package from Python: one's own generator, answers as arrays, Keras's `compile` and `fit`, and no run directory."""
+"""The README's examples from Python, as they stand there, on small networks: both tuners, with Keras's `fit` and callbacks."""
+
+import csv
+import re
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from small_networks import arrays, images_of, small_discriminator, small_generator
+from keras import layers
 
-from pir_tf.gan.sampling import draw_latents, generate
+from pir_tf.data.sources import ImageSet
 
-ANCHORED = """
-import keras
-import numpy as np
-from pir_tf.config import EstimatorConfig
-from pir_tf.estimator.train import fit_estimator
-from pir_tf.interactions.records import Interactions
-from pir_tf.tuning.anchored import AnchoredTuner
-
-# images: uint8 [n, h, w, 3], made by your generator; shown, liked: how often each was shown to people, and liked
-answers = Interactions([str(i) for i in range(len(images))], np.zeros(len(images), int), shown, liked)
-settings = EstimatorConfig(backbone="compact", weights="none", image_size=64, steps=300)
-estimator = fit_estimator(images, answers, settings, seed=0)
-
-# generator: a Keras model of [latents, one-hot classes] to images in [-1, 1]
-tuner = AnchoredTuner(generator, estimator, pir_weight=1000, anchor_weight=100, seed=0)
-tuner.compile(keras.optimizers.Adam(1e-5))
-# 800 images an epoch, of latents that the tuner draws: of what it is given only the number of rows counts
-tuner.fit(np.zeros(800), batch_size=16, epochs=3, callbacks=[keras.callbacks.CSVLogger("tuning.csv")])
-generator.save("tuned.keras")
-"""
-
-WITH_DISCRIMINATOR = """
-from pir_tf.tuning.tuner import Tuner
-
-# discriminator: a Keras model of images to [u, class logits], P(real) = sigmoid(2u); real: images in [-1, 1] and their classes
-tuner = Tuner(generator, discriminator, estimator, pir_weight=1000, seed=0)
-tuner.compile(keras.optimizers.Adam(1e-5), keras.optimizers.RMSprop(1e-5))
-tuner.fit(*real, batch_size=16, epochs=3, callbacks=[keras.callbacks.CSVLogger("tuning.csv")])
-generator.save("tuned.keras")
-"""
+README = Path(__file__).resolve().parents[1] / "README.md"
+SMALLER = {
+    "image_size=64, steps=300": "image_size=32, steps=4",
+    "epochs=10, steps_per_epoch=15": "epochs=2, steps_per_epoch=2",
+}
 
 
-@pytest.fixture
-def eager():
-    """A few steps aren't worth tracing."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+def examples():
+    section = README.read_text(encoding="utf-8").partition("\n### From Python\n")[2].partition("\n### ")[0]
+    found = re.findall(r"^```python\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    for text, smaller in SMALLER.items():
+        assert any(text in example for example in found)
+        found = [example.replace(text, smaller) for example in found]
+    return found
 
 
-def run(text, names):
-    for long, short in (
-        ("image_size=64, steps=300", "image_size=32, steps=3"),
-        ("zeros(800)", "zeros(32)"),
-        ("=3,", "=2,"),
-    ):
-        text = text.replace(long, short)
-    exec(text, names)
+def networks():
+    z, class_one_hot = keras.Input((5,), name="z"), keras.Input((2,), name="class_one_hot")
+    x = layers.Dense(8 * 8 * 4)(layers.Concatenate()([z, class_one_hot]))
+    x = layers.UpSampling2D(4)(layers.Reshape((8, 8, 4))(x))
+    generator = keras.Model([z, class_one_hot], layers.Conv2D(3, 3, padding="same", activation="tanh")(x))
+    image = keras.Input((32, 32, 3))
+    y = layers.Flatten()(layers.Conv2D(4, 3, strides=4)(image))
+    return generator, keras.Model(image, [layers.Dense(1)(y), layers.Dense(2)(y)])
 
 
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config")  # tf.data's functions stay traced
-def test_the_examples_tune_a_generator_of_ones_own(eager, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_answers_and_a_generator_become_a_tuned_generator(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    generator = small_generator()
-    images = generate(generator, *draw_latents(16, latent_size=5, class_count=2, seed=0))
-    people = {"shown": np.full(16, 10), "liked": np.random.default_rng(0).integers(0, 11, 16)}
-    names = {"generator": generator, "images": images, **people, "discriminator": small_discriminator()}
-    names["real"] = images_of(32)
-    before = arrays(generator)
-    for text, term in ((ANCHORED, "L_anchor"), (WITH_DISCRIMINATOR, "L_fake_image_fools")):
-        run(text, names)
-        tuned, log = keras.models.load_model("tuned.keras"), (tmp_path / "tuning.csv").read_text().splitlines()
-        assert {"L_PIR", "generator_loss", term} < set(log[0].split(",")) and len(log) == 1 + 2
-        after = arrays(tuned)
-        assert all(np.isfinite(after[name]).all() and not np.array_equal(after[name], before[name]) for name in before)
-        before = after
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tuned.keras", "tuning.csv"]
+    keras.utils.set_random_seed(0)
+    rng, (generator, discriminator) = np.random.default_rng(0), networks()
+    classes = np.arange(24) % 2
+    names = {
+        "generator": generator,
+        "discriminator": discriminator,
+        "z": rng.standard_normal((24, 5), dtype=np.float32),
+        "classes": classes,
+        "impressions": np.full(24, 10),
+        "positives": rng.integers(0, 11, 24),
+        "real": ImageSet(
+            rng.integers(0, 256, (32, 32, 32, 3), dtype=np.uint8), np.arange(32) % 2, ("coast", "mountain")
+        ),
+    }
+    anchored, adversarial = examples()
+    assert len(anchored.splitlines()) <= 22
+    before = [weights.copy() for weights in generator.get_weights()]
+    exec(compile(anchored, "README.md", "exec"), names)  # noqa: S102 (the example itself)
+    after = keras.models.load_model("tuned.keras").get_weights()
+    assert all(np.abs(new - old).max() > 0 for new, old in zip(after, before, strict=True))
+    with open("tuning.csv", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == 2 and 0 <= float(rows[0]["L_PIR"]) <= 1
+    frozen = [weights.copy() for weights in names["estimator"].get_weights()]
+    exec(compile(adversarial, "README.md", "exec"), names)  # noqa: S102
+    assert all(np.abs(new - old).max() > 0 for new, old in zip(generator.get_weights(), after, strict=True))
+    assert all(np.array_equal(new, old) for new, old in zip(names["estimator"].get_weights(), frozen, strict=True))

@@ -16,8 +16,9 @@ from scipy import stats
 from pir_tf.config import ComputeConfig, EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
 from pir_tf.estimator.bins import expected_pir
-from pir_tf.estimator.model import PIREstimator, check_images, is_stock, outputs
+from pir_tf.estimator.model import PIREstimator, is_stock, outputs
 from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
+from pir_tf.images import require_images
 from pir_tf.interactions.records import Interactions
 
 GROUPS = 10
@@ -158,7 +159,7 @@ def _estimates(
     estimator: PIREstimator, images: npt.NDArray[np.uint8], config: EstimatorConfig
 ) -> npt.NDArray[np.float32]:
     """[2, n]: at temperature 1 and at the config's, from one pass through the network."""
-    check_images(images)
+    require_images(images, uint8=True)
     logits = tf.constant(outputs(estimator.network, images, batch_size=64))
     return np.stack([expected_pir(logits, temperature).numpy() for temperature in (1.0, config.temperature)])
 

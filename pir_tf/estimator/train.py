@@ -25,12 +25,11 @@ from pir_tf.estimator.model import (
     LOGITS,
     PIREstimator,
     build_network,
-    check_images,
     load_estimator,
     network_of,
     outputs,
-    to_float,
 )
+from pir_tf.images import require_images, tensor_to_float
 from pir_tf.interactions.records import Interactions
 from pir_tf.training import replicas
 from pir_tf.training.fit import Plan, Stream, fit_resumable
@@ -123,7 +122,7 @@ def _rated(
     images: npt.NDArray[np.uint8], interactions: Interactions
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The images with impressions, and impressions and positives of each [n, 2]."""
-    check_images(images)
+    require_images(images, uint8=True)
     if len(images) != len(interactions):
         raise InputError(
             f"There are {len(images)} images and {len(interactions)} rows of interactions; expected one row for each "
@@ -195,7 +194,7 @@ def _stream(inputs: npt.NDArray[Any], counts: npt.NDArray[np.int64], steps: int,
 
     def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         chosen = tf.gather(all_inputs, rows)
-        return to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
+        return tensor_to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
 
     def stream(part: replicas.Part, first_step: int) -> tf.data.Dataset:
         mine = np.arange(len(inputs), dtype=np.int32)[part.index :: part.count]

@@ -64,8 +64,8 @@ def run(run: RunDirectory) -> dict[str, Any]:
 
 def draw(run: RunDirectory, image_set: ImageSet | None) -> Arrays:
     """Images of both generators: of new latents, to compare, and of common ones, to look at; and as many real images."""
-    images, seed = _compared(run), run.config.seed
-    before, after = (load_generator(run.path / stage) for stage in ("gan", "tuning"))
+    before, after = generators = tuple(load_generator(run.path / stage) for stage in ("gan", "tuning"))
+    images, seed = _compared(run, generators), run.config.seed
     z, labels = _pair_latents(before, derived_seed(seed, "pairs"))
     images |= {
         "pair_before": generate(before, z, labels),
@@ -143,26 +143,26 @@ def write(run: RunDirectory, images: Arrays, pir: dict[str, Sides], facts: dict[
     write_json(run.file("evaluation", "results.json"), facts)
 
 
-def _compared(run: RunDirectory) -> Arrays:
+def _compared(run: RunDirectory, generators: tuple[keras.Model, ...]) -> Arrays:
     """The new images; where people judge, for days perhaps, made once and kept in `evaluation/images.npz`.
 
     Made anew by another processor or TensorFlow, an image may differ in a grey level, and no answer would be about it.
     """
     if answers_path(run, "evaluation") is None:
-        return _new_images(run)
+        return _new_images(run, generators)
     path = run.file("evaluation", "images.npz")
     if not path.exists():
         with atomic(path) as beside:
-            np.savez_compressed(beside, **_new_images(run))  # type: ignore[arg-type]
+            np.savez_compressed(beside, **_new_images(run, generators))  # type: ignore[arg-type]
     with np.load(path, allow_pickle=False) as stored:
         return dict(stored)
 
 
-def _new_images(run: RunDirectory) -> Arrays:
+def _new_images(run: RunDirectory, generators: tuple[keras.Model, ...]) -> Arrays:
     """Images from independent new latents, none used in training, and the order in which people see them. Deviation: D15."""
     made: Arrays = {}
-    for stage, when in (("gan", "before"), ("tuning", "after")):
-        generator, count = load_generator(run.path / stage), run.config.evaluation.images
+    count = run.config.evaluation.images
+    for generator, when in zip(generators, WHEN, strict=True):
         seed, title, reuse = run.seed_of(f"evaluation {when}"), f"Images {when} tuning", when == "before"
         images, _, labels = sample(run, generator, count, seed=seed, title=title, reuse=reuse)
         made |= {when: images, f"labels_{when}": labels}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from pir_tf.config import ExperimentConfig, decisive_fields
 from pir_tf.data.sources import ImageSet
@@ -26,7 +25,7 @@ from pir_tf.training.callbacks import Measure, ProgressBar
 from pir_tf.training.devices import is_chief, strategy, use_fast_forms
 from pir_tf.training.fit import Plan, Stream, fit_resumable
 from pir_tf.training.precision import mixed
-from pir_tf.tuning.anchored import AnchoredTuner
+from pir_tf.tuning.anchored import AnchoredTuner, blanks
 from pir_tf.tuning.tuner import LogGradientNorms, Tuner
 
 DISPLAY_IMAGES = 200
@@ -49,7 +48,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
         tuner: AnchoredTuner | Tuner
         if imported:
             tuner = _anchored_tuner(config, load_generator(gan), load_generator(gan), estimator, seed)
-            stream: Stream = lambda part, _: tf.data.Dataset.from_tensors(tf.zeros(part.batch_size)).repeat()  # noqa: E731
+            stream: Stream = lambda part, first: blanks(part.batch_size)  # noqa: E731
         else:
             image_set = load_data(config, run.cache, run.path / "data.json")
             networks = Networks.load(gan)

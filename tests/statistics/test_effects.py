@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from pir_tf.errors import InputError
-from pir_tf.statistics.effects import cohens_d, cohens_d_interval, pir_summary, verdict, welch_t, wilson_interval
+from pir_tf.statistics.effects import cohens_d, cohens_d_interval, pir_summary, verdict, welch_t
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -150,8 +150,6 @@ def test_bad_values_are_refused(bad):
 def test_bad_levels_are_refused(level):
     with pytest.raises(InputError, match="level"):
         cohens_d_interval(BEFORE, AFTER, level)
-    with pytest.raises(InputError, match="level"):
-        wilson_interval(1, 2, level)
 
 
 # Summary
@@ -195,57 +193,6 @@ def test_summary_forgives_rounding_and_refuses_percent():
 
 
 # Rates
-
-
-def test_wilson_by_hand():
-    # z = 1: 1 of 3 gives (1 + 1/2) / 4 -+ sqrt(3 * 2/9 + 1/4) / 4.
-    low, high = wilson_interval(1, 3, 2 * stats.norm.cdf(1) - 1)
-    half = math.sqrt(2 / 3 + 1 / 4) / 4
-    assert (float(low), float(high)) == pytest.approx((0.375 - half, 0.375 + half), rel=1e-10)
-    # 0 of n ends at z^2 / (n + z^2).
-    z2 = 1.959963984540054**2
-    low, high = wilson_interval([0, 0, 3], [1, 3, 3])
-    np.testing.assert_allclose(high, [z2 / (1 + z2), z2 / (3 + z2), 1.0], rtol=1e-12)
-    np.testing.assert_array_equal(low[:2], [0.0, 0.0])
-    assert low[2] == pytest.approx(3 / (3 + z2))
-
-
-def test_wilson_equals_scipys():
-    for k, n in ((0, 1), (1, 3), (1, 1000), (640, 1000), (7, 7)):
-        theirs = stats.binomtest(k, n).proportion_ci(0.9, method="wilson")
-        np.testing.assert_allclose([*wilson_interval(k, n, 0.9)], [theirs.low, theirs.high], rtol=1e-10, atol=1e-15)
-
-
-def test_wilson_none_of_none_is_missing():
-    low, high = wilson_interval([0, 0], [0, 3])
-    assert np.isnan([low[0], high[0]]).all()
-    assert (low[1], high[1]) == (0.0, pytest.approx(0.5615, abs=1e-4))
-
-
-def test_wilson_stays_within_bounds_and_is_exact_at_the_ends():
-    n = np.repeat(np.arange(1, 400), 3)
-    k = np.stack([np.zeros(399), np.arange(1, 400) // 2, np.arange(1, 400)], axis=1).ravel()
-    for level in (0.5, 0.683, 0.95, 0.999999):
-        low, high = wilson_interval(k, n, level)
-        assert (low >= 0).all() and (high <= 1).all()
-        assert (low <= k / n).all() and (k / n <= high).all()
-        assert (low[k == 0] == 0).all() and (high[k == n] == 1).all()
-        assert (high[k == 0] > 0).all() and (low[k == n] < 1).all()
-
-
-def test_wilson_narrows_with_impressions_and_mirrors():
-    low, high = wilson_interval([1, 10, 100], [4, 40, 400])
-    assert (np.diff(high - low) < 0).all()
-    mirrored = wilson_interval([3, 30, 300], [4, 40, 400])
-    np.testing.assert_allclose(mirrored, [1 - high, 1 - low], rtol=1e-12)
-    assert wilson_interval(np.ones((2, 3)), 5)[0].shape == (2, 3)
-    assert wilson_interval(0.75, 1)[0] < 0.75 < wilson_interval(0.75, 1)[1]
-
-
-@pytest.mark.parametrize(("k", "n"), [(4, 3), (-1, 3), (1, -1), (1, 2.5), (math.nan, 3), (1, math.nan), (1, math.inf)])
-def test_wilson_refuses_impossible_counts(k, n):
-    with pytest.raises(InputError, match="positives, impressions: received"):
-        wilson_interval([0, k], [1, n])
 
 
 # Verdict
