@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
 
 if TYPE_CHECKING:
+    import tensorflow as tf
     from PIL import Image
 
 # Every other decoder of Pillow stays shut: these are what people and TFDS hand over, and each open decoder is a risk.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+KINDS = "JPEG, PNG, WebP, BMP or GIF"
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 GRID_BACKGROUND = 240  # light grey, so that white images keep their edge
+RANGE_TOLERANCE = 1e-3  # rounding, as of a resize or of half precision, but not another convention of range
 
 # uint8 value v to v / 127.5 - 1. A table, because a compiler may turn the division into a product with a rounded
 # reciprocal; looked up, the values are the same bits in NumPy, tf.data and XLA.
@@ -37,57 +40,79 @@ class BadImage(InputError):
 
     def __init__(self, name: str, reason: str):
         self.reason = reason
-        super().__init__(
-            f"image {name} can't be used: {reason}; expected a whole JPEG, PNG, WebP, BMP or GIF file, "
-            "so repair or remove it"
+        super().__init__(f"image {name} can't be used: {reason}; expected a whole {KINDS} file, so repair or remove it")
+
+
+def require_images(
+    images: Any, *, uint8: bool = False, floats: bool = False, dimensions: int = 4, width: int = 1
+) -> np.ndarray:
+    """Images as an array, after the check that they are RGB, of a wanted type and in its range.
+
+    Args:
+        images: `[n, h, w, 3]`, or one image `[h, w, 3]` where `dimensions` is 3.
+        uint8: whether bytes are wanted.
+        floats: whether floats in [-1, 1] are, `RANGE_TOLERANCE` aside; both may be.
+        dimensions: 4 or 3.
+        width: the least number of columns.
+
+    Raises:
+        InputError: another type, shape or range, or values that are not finite.
+    """
+    array = np.asarray(images)
+    shape, kind = array.shape, array.dtype
+    wanted = (uint8 and kind == np.uint8) or (floats and kind.kind == "f")
+    if not wanted or len(shape) != dimensions or shape[-1] != 3 or shape[-3] < 1 or shape[-2] < width:
+        expected = " or ".join(["uint8"] * uint8 + ["floats in [-1, 1]"] * floats)
+        form = "[h, w, 3]" if dimensions == 3 else "[n, h, w, 3]"
+        least = f" with at least {width} columns" if width > 1 else ""
+        raise InputError(
+            f"received {kind} images of shape {list(shape)}, expected {expected} {form}{least}; "
+            f"convert them with images.{'to_uint8' if uint8 else 'to_float'}"
         )
+    if kind.kind == "f" and array.size:
+        low, high = float(array.min()), float(array.max())  # a NaN anywhere makes both NaN
+        if not (low >= -1.0 - RANGE_TOLERANCE and high <= 1.0 + RANGE_TOLERANCE):
+            raise InputError(
+                f"received images with values from {low:g} to {high:g}, expected finite ones in [-1, 1]; scale them first"
+            )
+    return array
 
 
 def to_uint8(images: Any) -> np.ndarray:
-    """Quantizes float images to bytes: `round((x + 1) * 127.5)`, clipped.
-
-    Args:
-        images: float array of any shape, in [-1, 1]; values outside are clipped.
-
-    Returns:
-        uint8 array of the same shape, in [0, 255].
+    """Float images of any shape, in [-1, 1], as uint8: `round((x + 1) * 127.5)`, clipped to [0, 255].
 
     Raises:
         InputError: values that are not floats (converted twice?) or not a number (a diverged generator).
     """
     values = np.asarray(images)
     if values.dtype.kind in "biuO":
-        raise InputError(
-            f"to_uint8 received {values.dtype} images, expected floats in [-1, 1]; "
-            "images that are uint8 already need no conversion"
-        )
+        raise InputError(f"received {values.dtype} images, expected floats in [-1, 1]; uint8 images need no conversion")
     values = values.astype(np.float32)
-    if np.isnan(values).any():
+    if wrong := int(np.isnan(values).sum()):
         raise InputError(
-            f"{int(np.isnan(values).sum())} of {values.size} image values are NaN, expected numbers in [-1, 1]; "
-            "training has probably diverged, so go back to an earlier checkpoint or lower the learning rate"
+            f"{wrong} of {values.size} image values are NaN, expected numbers in [-1, 1]; training has probably diverged, so go "
+            "back to an earlier checkpoint or lower the learning rate"
         )
     return np.clip(np.rint((values + np.float32(1.0)) * np.float32(127.5)), 0, 255).astype(np.uint8)
 
 
 def to_float(images: Any) -> np.ndarray:
-    """The values that networks see: `x / 127.5 - 1`; `to_uint8` gives back all 256 bytes exactly.
-
-    Args:
-        images: uint8 array of any shape, in [0, 255].
-
-    Returns:
-        float32 array of the same shape, in [-1, 1].
+    """uint8 images of any shape as networks see them, float32 in [-1, 1]: `x / 127.5 - 1`, which `to_uint8` undoes exactly.
 
     Raises:
         InputError: images that are not uint8 (converted twice?).
     """
     values = np.asarray(images)
     if values.dtype != np.uint8:
-        raise InputError(
-            f"to_float received {values.dtype} images, expected uint8 in [0, 255]; float images need no conversion"
-        )
+        raise InputError(f"received {values.dtype} images, expected uint8 in [0, 255]; floats need no conversion")
     return FLOAT_OF_UINT8[values]
+
+
+def tensor_to_float(images: tf.Tensor) -> tf.Tensor:
+    """The same bits as `to_float`, within TensorFlow's graphs."""
+    import tensorflow as tf
+
+    return tf.gather(FLOAT_OF_UINT8, tf.cast(images, tf.int32))
 
 
 def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -> np.ndarray:
@@ -102,7 +127,7 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
         name: what messages call it; default the path.
 
     Returns:
-        uint8 array [h, w, 3], in [0, 255].
+        uint8 array [h, w, 3].
 
     Raises:
         BadImage: the file is missing, empty, cut off, damaged, of another format, or has more than twice
@@ -118,43 +143,53 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
     if not data:
         raise BadImage(label, "the file is empty (0 bytes)")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            image.load()
-            return _rgb(_upright(image))
+        try:
+            return _decoded(data)
+        except ValueError as error:
+            if "MAX_TEXT" not in str(error):
+                raise
+            return _decoded(_without_text(data))
     except UnidentifiedImageError as error:
-        raise BadImage(
-            label, "its content is no JPEG, PNG, WebP, BMP or GIF image, or cut off in its header"
-        ) from error
+        raise BadImage(label, f"its content is no {KINDS} image, or cut off in its header") from error
     except Image.DecompressionBombError as error:
         raise BadImage(label, f"it has too many pixels to be a photograph ({error})".rstrip(".")) from error
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise almost any type on damaged data
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise BadImage(label, f"it is cut off or damaged ({reason})") from error
+        raise BadImage(label, f"it is cut off or damaged ({one_line(error)})") from error
+
+
+def _decoded(data: bytes) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        image.load()
+        return _rgb(_upright(image))
+
+
+def _without_text(png: bytes) -> bytes:
+    """A PNG file without its texts and colour profile: Pillow refuses large ones, and the pixels need neither."""
+    kept, place = [png[:8]], 8
+    while place < len(png):
+        end = place + 12 + int.from_bytes(png[place : place + 4], "big")
+        if png[place + 4 : place + 8] not in (b"iCCP", b"tEXt", b"zTXt", b"iTXt"):
+            kept.append(png[place:end])
+        place = end
+    return b"".join(kept)
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Applies the EXIF (or XMP) orientation.
-
-    Not by `ImageOps.exif_transpose`: that also rewrites the metadata, and a sound picture with odd metadata fails.
-    """
+    """Applies the EXIF (or XMP) orientation. `ImageOps.exif_transpose` also rewrites odd metadata, and fails at it."""
     from PIL import ExifTags, Image
 
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # unreadable metadata says nothing about the orientation, and the pixels are whole
         return image
-    turn = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(orientation)
-    return image if turn is None else image.transpose(turn)
+    turn = Image.Transpose
+    first = (turn.FLIP_LEFT_RIGHT, turn.ROTATE_180, turn.FLIP_TOP_BOTTOM)
+    turns = (*first, turn.TRANSPOSE, turn.ROTATE_270, turn.TRANSVERSE, turn.ROTATE_90)  # of orientations 2 to 8
+    return image.transpose(turns[orientation - 2]) if orientation in range(2, 9) else image
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
@@ -173,21 +208,10 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def center_crop_resize(image: np.ndarray, size: int) -> np.ndarray:
-    """The largest centred square, resampled to `size` pixels; nothing is stretched, small pictures are enlarged.
-
-    Args:
-        image: uint8 array [h, w, 3].
-        size: side of the result, in pixels.
-
-    Returns:
-        uint8 array [size, size, 3].
-
-    Raises:
-        InputError: `size` below 1, or an array of another kind.
-    """
+    """The largest centred square of a uint8 image [h, w, 3] at [size, size, 3]: small ones are enlarged, none is stretched."""
     from PIL import Image
 
-    _require_rgb(image, dimensions=3)
+    require_images(image, uint8=True, dimensions=3)
     if size < 1:
         raise InputError(f"image size {size} received, expected at least 1 pixel; use for example 64")
     height, width = image.shape[:2]
@@ -201,53 +225,26 @@ def center_crop_resize(image: np.ndarray, size: int) -> np.ndarray:
     return np.array(Image.fromarray(square).resize((size, size), Image.Resampling.LANCZOS), dtype=np.uint8)
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """One uint8 image [h, w, 3] as a PNG file's bytes, lossless.
-
-    Raises:
-        InputError: an array of another shape or type.
-    """
+def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Writes a uint8 image [h, w, 3] without loss; the file appears under its name only when whole."""
     from PIL import Image
 
-    _require_rgb(image, dimensions=3)
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Writes a uint8 image [h, w, 3]; the file appears under its name only when whole."""
     path = Path(path)
-    data = encode_png(image)
+    picture = Image.fromarray(np.ascontiguousarray(require_images(image, uint8=True, dimensions=3)))
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        beside.write_bytes(data)
+        picture.save(beside, format="PNG")
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
 
 
 def grid(images: np.ndarray, columns: int, padding: int = 2) -> np.ndarray:
-    """Lays images out row by row on a light background.
-
-    Args:
-        images: uint8 array [n, h, w, 3].
-        columns: images in a row; with fewer images the row is as long as they are.
-        padding: background between and around the images, in pixels.
-
-    Returns:
-        uint8 array [H, W, 3].
-
-    Raises:
-        InputError: no images, another shape or type, or a number of columns or a padding that can't be.
-    """
-    _require_rgb(images, dimensions=4)
+    """Lays one or more images, uint8 [n, h, w, 3], out row by row, with a padding of light pixels between and around them."""
+    require_images(images, uint8=True)
     count, height, width, _ = images.shape
-    if count < 1 or columns < 1 or padding < 0:
-        raise InputError(
-            f"grid received {count} images, {columns} columns and padding {padding}, "
-            "expected at least one image, at least one column and no negative padding"
-        )
+    if count < 1 or columns < 1:
+        raise InputError(f"grid received {count} images and {columns} columns, expected at least one of each")
     columns = min(columns, count)
     rows = -(-count // columns)
     step_y, step_x = height + padding, width + padding
@@ -256,12 +253,3 @@ def grid(images: np.ndarray, columns: int, padding: int = 2) -> np.ndarray:
         top, left = padding + (i // columns) * step_y, padding + (i % columns) * step_x
         picture[top : top + height, left : left + width] = image
     return picture
-
-
-def _require_rgb(images: np.ndarray, *, dimensions: int) -> None:
-    if images.dtype != np.uint8 or images.ndim != dimensions or images.shape[-1] != 3 or 0 in images.shape[-3:]:
-        shape = "[h, w, 3]" if dimensions == 3 else "[n, h, w, 3]"
-        raise InputError(
-            f"received {images.dtype} images of shape {list(images.shape)}, expected uint8 {shape}; "
-            "convert floats with to_uint8"
-        )

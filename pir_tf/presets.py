@@ -1,6 +1,6 @@
 """The three presets: `paper` as published, `laptop` and `smoke` where a CPU must depart from it.
 
-The README's table of the fields in which `laptop` departs is made from here (`python -m pir_tf.paper.presets`).
+The README's table of the fields in which `laptop` departs is made from here (`python -m pir_tf.paper.publish presets`).
 """
 
 from __future__ import annotations

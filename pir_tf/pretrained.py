@@ -14,14 +14,18 @@ import os
 import socket
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 import numpy as np
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    import keras
 
 FOLDERS = "PIR_TF_WEIGHTS"
 _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -29,19 +33,17 @@ _KERAS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 @dataclasses.dataclass(frozen=True)
 class ImageNetFile:
-    """A file of ImageNet weights that Keras publishes.
+    """A file of ImageNet weights that Keras publishes."""
 
-    Attributes:
-        called: The network, in words.
-        name: The file's name in Keras's cache.
-        folder: The folder at its address.
-        md5: The checksum that Keras publishes with it.
-    """
-
-    called: str
-    name: str
-    folder: str
+    called: str  # the network, in words
+    folder: str  # at Keras's address
+    part: str  # of the file's name
     md5: str
+
+    @property
+    def name(self) -> str:
+        """In Keras's cache."""
+        return f"{self.folder}_weights_tf_dim_ordering_tf_kernels{self.part}.h5"
 
     @property
     def url(self) -> str:
@@ -49,35 +51,14 @@ class ImageNetFile:
         return f"{_KERAS_URL}/{self.folder}/{self.name}"
 
 
-INCEPTION_V3 = ImageNetFile(
-    "InceptionV3",
-    "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "inception_v3",
-    "bcbd6486424b2319ff4ef7d526e38f63",
-)
-"""Without its output layer."""
-VGG16 = ImageNetFile(
-    "VGG16", "vgg16_weights_tf_dim_ordering_tf_kernels.h5", "vgg16", "64373286793e3c8b2b4e3219cbf3544b"
-)
-"""With fc6 to fc8."""
-VGG16_NO_TOP = ImageNetFile(
-    "VGG16", "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "vgg16", "6d6bbae143d832006294945121d1f1fc"
-)
+INCEPTION_V3 = ImageNetFile("InceptionV3", "inception_v3", "_notop", "bcbd6486424b2319ff4ef7d526e38f63")
+VGG16 = ImageNetFile("VGG16", "vgg16", "", "64373286793e3c8b2b4e3219cbf3544b")
+VGG16_NO_TOP = ImageNetFile("VGG16", "vgg16", "_notop", "6d6bbae143d832006294945121d1f1fc")
 """The convolutions alone."""
 
 
 def find_weights(name: str | os.PathLike[str]) -> Path:
-    """The file of that name, as given or in a folder of `PIR_TF_WEIGHTS`, after its checksum.
-
-    Args:
-        name: A path, or a base name.
-
-    Returns:
-        The path of an existing file.
-
-    Raises:
-        InputError: If no such file exists, or a `.sha256` beside it names another checksum.
-    """
+    """The file at that path, or of its base name in a folder of `PIR_TF_WEIGHTS`, after its checksum."""
     given = Path(name).expanduser()
     places = [given, *(folder / given.name for folder in _folders())]
     for place in places:
@@ -92,8 +73,7 @@ def find_weights(name: str | os.PathLike[str]) -> Path:
 
 def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, 64 hexadecimal digits: the name of the weights in a run's records."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return _digest(path, "sha256")
 
 
 def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -> Path:
@@ -103,32 +83,24 @@ def imagenet_file(network: ImageNetFile, *, option: str = "estimator.weights") -
         network: One of this module's constants.
         option: The config's field that asks for them, for messages.
 
-    Raises:
-        InputError: If the file in `PIR_TF_WEIGHTS` is damaged, or there is neither a file nor a network.
-
-    Source: 2.3, 3.1.
-
-    Deviation: D4, the paper's weights of the estimator are not released.
+    Source: 2.3, 3.1. Deviation: D4, the paper's weights of the estimator are not released.
     """
-    for folder in _folders():
-        place = folder / network.name
-        if place.is_file():
-            with open(place, "rb") as file:
-                found = hashlib.file_digest(file, "md5").hexdigest()
-            if found != network.md5:
-                raise InputError(
-                    f"{place} ({place.stat().st_size} bytes) has the MD5 {found}; expected {network.md5}, Keras's "
-                    "own: delete the file and copy or download it again."
-                )
-            return place
+    import keras  # not with this module: a sweep only looks for files
+
+    for place in (folder / network.name for folder in _folders()):
+        if not place.is_file():
+            continue
+        if (found := _digest(place, "md5")) != network.md5:
+            raise InputError(
+                f"{_sized(place)} has the MD5 {found}; expected {network.md5}, Keras's own: delete the file and copy or "
+                "download it again."
+            )
+        return place
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")  # Keras has no public name for it
+    options = {"cache_dir": home, "cache_subdir": "models", "file_hash": network.md5}
     try:
         with _alone_with(network, home), network_timeout():
-            return Path(
-                keras.utils.get_file(
-                    network.name, network.url, cache_dir=home, file_hash=network.md5, cache_subdir="models"
-                )
-            )
+            return Path(keras.utils.get_file(network.name, network.url, **options))
     except Exception as error:  # without a network, get_file raises a bare Exception
         raise InputError(
             f"{network.called}'s ImageNet weights can't be downloaded ({one_line(error)}); expected a network, or the "
@@ -151,13 +123,11 @@ def load_weights(
     Raises:
         InputError: If the file is damaged or holds another network; the model is then not to be used.
     """
-    path = Path(path)
-    size = _size(path)
+    path, advice = Path(path), f"name the file of that network in --{option}."
     found = count_arrays(path, expected)
-    advice = f"name the file of that network in --{option}."
     if found != len(model.weights):
         raise InputError(
-            f"{path} ({size}) holds {found} arrays; expected the {len(model.weights)} of {expected}: {advice}"
+            f"{_sized(path)} holds {found} arrays; expected the {len(model.weights)} of {expected}: {advice}"
         )
     for weight in model.weights:  # Keras only warns of some arrays that it doesn't find: they would stay NaN
         weight.assign(np.full(weight.shape, np.nan))
@@ -166,51 +136,53 @@ def load_weights(
             warnings.simplefilter("ignore", UserWarning)
             model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"{path} ({size}) doesn't fit ({one_line(error)}); expected {expected}: {advice}") from error
-    missing = [weight.path for weight in model.weights if np.isnan(keras.ops.convert_to_numpy(weight)).any()]
+        raise InputError(f"{_sized(path)} doesn't fit ({one_line(error)}); expected {expected}: {advice}") from error
+    arrays = {weight.path: np.asarray(weight) for weight in model.weights}
+    missing = [name for name, array in arrays.items() if np.isnan(array).any() or (array.ndim > 1 and not array.any())]
     if missing:
         raise InputError(
-            f"{path} ({size}) has no finite values for {missing[0]} and {len(missing) - 1} other arrays; expected "
+            f"{_sized(path)} has NaN or zeros alone for {missing[0]} and {len(missing) - 1} other arrays; expected "
             f"{expected}: {advice}"
         )
 
 
 def count_arrays(path: str | os.PathLike[str], expected: str) -> int:
-    """Arrays of weights in an HDF5 file, without those of an optimizer.
-
-    Args:
-        path: The file.
-        expected: What it should hold, in words, for messages.
-
-    Raises:
-        InputError: If it is no whole HDF5 file.
-    """
+    """Arrays of weights in an HDF5 file, without those of an optimizer; `expected` says in words what it should hold."""
     path, names = Path(path), list[str]()
+    if zipfile.is_zipfile(path):
+        raise InputError(
+            f"{_sized(path)} is a zip archive, as of a whole model (.keras); expected the weights of {expected} as HDF5: load "
+            "it where it was made and save them with model.save_weights('NAME.weights.h5')."
+        )
     try:
         with h5py.File(path, "r") as file:
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     except OSError as error:
         raise InputError(
-            f"{path} ({_size(path)}) can't be read as HDF5 ({one_line(error)}); expected {expected}: the file is cut off "
-            "or no weights file, so copy or download it again."
+            f"{_sized(path)} can't be read as HDF5 ({one_line(error)}); expected {expected}: the file is cut off or no "
+            "weights file, so copy or download it again."
         ) from error
     return sum(not name.startswith(("optimizer", "_optimizer")) for name in names)
 
 
-def _size(path: Path) -> str:
-    return f"{path.stat().st_size} bytes" if path.is_file() else "no file"
+def _digest(path: str | os.PathLike[str], kind: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def _sized(path: Path) -> str:
+    return f"{path} ({path.stat().st_size} bytes)" if path.is_file() else f"{path} (no file)"
 
 
 def _check_sha256(path: Path) -> None:
     beside = path.with_name(path.name + ".sha256")
     if not beside.is_file():
         return
-    words = beside.read_text(encoding="utf-8", errors="replace").split()
-    expected, found = (words[0].lower() if words else ""), sha256(path)
-    if found != expected:
+    expected = (beside.read_text(encoding="utf-8", errors="replace").split() or [""])[0].lower()
+    if (found := sha256(path)) != expected:
         raise InputError(
-            f"{path} ({path.stat().st_size} bytes) has the SHA-256 {found}; expected {expected!r}, which {beside.name} "
-            "names: copy or download the file again."
+            f"{_sized(path)} has the SHA-256 {found}; expected {expected!r}, which {beside.name} names: copy or download the "
+            "file again."
         )
 
 
@@ -241,9 +213,3 @@ def network_timeout() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def one_line(error: BaseException) -> str:
-    """The start of an error's text on one line, for use within a sentence."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

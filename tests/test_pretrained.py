@@ -74,6 +74,17 @@ def test_cut_off_and_foreign_files_are_refused_with_their_size(file):
         pretrained.load_weights(network(), file.with_name("absent.h5"), "a small network")
 
 
+def test_a_whole_model_and_weights_that_are_all_zero_are_refused(file):
+    network().save(whole := file.with_name("net.keras"))
+    with pytest.raises(InputError, match=r"net\.keras \(\d+ bytes\) is a zip archive.*model\.save_weights\('NAME"):
+        pretrained.load_weights(network(), whole, "a small network")
+    zeros = network()
+    zeros.set_weights([0 * array for array in zeros.get_weights()])
+    zeros.save_weights(file)
+    with pytest.raises(InputError, match="has NaN or zeros alone for dense.*expected a small network"):
+        pretrained.load_weights(network(), file, "a small network")
+
+
 def test_another_network_is_refused_before_anything_is_loaded(file):
     inputs = keras.Input((4,))
     other = keras.Model(inputs, keras.layers.Dense(3)(inputs))
@@ -83,19 +94,6 @@ def test_another_network_is_refused_before_anything_is_loaded(file):
     assert all(np.array_equal(a, b) for a, b in zip(before, other.get_weights(), strict=True))
     with pytest.raises(InputError, match="doesn't fit"):
         pretrained.load_weights(network(units=5), file, "five units")
-
-
-def test_imagenet_without_a_network_names_the_file_and_the_place(monkeypatch, tmp_path):
-    def get_file(*args, **kwargs):
-        raise Exception("URL fetch failure on https://example.org: None -- Name or service not known")
-
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.delenv(pretrained.FOLDERS, raising=False)
-    monkeypatch.setattr(keras.utils, "get_file", get_file)
-    with pytest.raises(InputError) as error:
-        pretrained.imagenet_file(pretrained.INCEPTION_V3)
-    said = str(error.value)
-    assert pretrained.INCEPTION_V3.name in said and "models" in said and "file:PATH" in said and "\n" not in said
 
 
 def test_damaged_imagenet_file_in_a_folder_is_refused(monkeypatch, tmp_path):
@@ -114,11 +112,17 @@ def test_arrays_that_keras_would_leave_out_with_a_warning_are_missed(file):
         pretrained.load_weights(network(), file, "a small network")
 
 
-def test_keras_folder_is_the_one_that_keras_uses(monkeypatch, tmp_path):
-    """The message names the folder in which a file placed there is found without a network."""
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """Keras's own folder, and none of `PIR_TF_WEIGHTS`."""
     monkeypatch.delenv(pretrained.FOLDERS, raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    place = tmp_path / "models" / pretrained.INCEPTION_V3.name
+    return tmp_path
+
+
+def test_keras_folder_is_the_one_that_keras_uses(monkeypatch, home):
+    """The message names the folder in which a file placed there is found without a network."""
+    place = home / "models" / pretrained.INCEPTION_V3.name
     place.parent.mkdir()
     place.write_bytes(b"stands for the file")
     ours = dataclasses.replace(pretrained.INCEPTION_V3, md5=hashlib.md5(place.read_bytes()).hexdigest())
@@ -128,7 +132,7 @@ def test_keras_folder_is_the_one_that_keras_uses(monkeypatch, tmp_path):
         pretrained.imagenet_file(dataclasses.replace(ours, md5="0" * 32))
 
 
-def test_two_that_need_a_file_at_once_download_it_once_and_whole(monkeypatch, tmp_path):
+def test_two_that_need_a_file_at_once_download_it_once_and_whole(monkeypatch, home):
     """Two open files of a thread each lock each other out as those of two processes do."""
     content, requests = bytes(range(256)) * 100, []
 
@@ -147,8 +151,6 @@ def test_two_that_need_a_file_at_once_download_it_once_and_whole(monkeypatch, tm
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.delenv(pretrained.FOLDERS, raising=False)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(pretrained, "_KERAS_URL", f"http://127.0.0.1:{server.server_port}")
     network = dataclasses.replace(pretrained.INCEPTION_V3, md5=hashlib.md5(content).hexdigest())
@@ -162,11 +164,10 @@ def test_two_that_need_a_file_at_once_download_it_once_and_whole(monkeypatch, tm
     assert requests == [f"/{network.folder}/{network.name}"]
 
 
-def test_without_a_place_for_locks_a_file_is_found_all_the_same(monkeypatch, tmp_path):
+def test_without_a_place_for_locks_a_file_is_found_all_the_same(monkeypatch, home):
     monkeypatch.setattr(keras.utils, "get_file", lambda name, *rest, **options: f"/{name}")
-    monkeypatch.setattr(pretrained.tempfile, "gettempdir", lambda: str(tmp_path / "absent"))
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "none"))
-    monkeypatch.delenv(pretrained.FOLDERS, raising=False)
+    monkeypatch.setattr(pretrained.tempfile, "gettempdir", lambda: str(home / "absent"))
+    monkeypatch.setenv("KERAS_HOME", str(home / "none"))
     assert pretrained.imagenet_file(pretrained.VGG16) == Path("/" + pretrained.VGG16.name)
 
 
@@ -175,10 +176,4 @@ def test_addresses_and_checksums_are_those_of_keras(network):
     """Keras keeps them private, in the source of the network's module."""
     source = Path(keras.src.applications.__file__).with_name(f"{network.folder}.py").read_text()
     assert f'"{network.name}"' in source and network.md5 in source
-    said = "".join(re.findall(r'"([^"]*)"', source))
-    assert network.url in said
-
-
-def test_arrays_are_counted_in_both_of_keras_formats(file):
-    network().save_weights(file.with_name("net.weights.h5"))
-    assert pretrained.count_arrays(file, "a small network") == 6
+    assert network.url in "".join(re.findall(r'"([^"]*)"', source))

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pir_tf.data.reading import Picture, printable, read_images, require_policy, select_classes
+from pir_tf.data.reading import Picture, printable, read_images, select_classes
 from pir_tf.errors import InputError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+KINDS = ", ".join(EXTENSIONS[:-1]) + " or " + EXTENSIONS[-1]
 HIDDEN = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 
 
@@ -36,29 +37,13 @@ def load(
     split: str = "train",
     on_bad_file: str = "stop",
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Reads every picture of the chosen classes.
+    """Reads every picture of the chosen classes: images, labels and class names as of `ImageSet`.
 
-    Args:
-        path: the folder; `~` is the home folder.
-        image_size: side of the centred square, in pixels.
-        classes: names of the classes to keep, in any order; empty keeps all.
-        split: only "train": a folder has no splits.
-        on_bad_file: "stop" raises with the list of all bad files, "skip" warns with it and leaves them out.
-
-    Returns:
-        uint8 images [n, image_size, image_size, 3] in [0, 255], int32 labels [n], and the class names in label order.
-
-    Raises:
-        InputError: a folder that is missing, not readable or not in this layout, an empty class, an unknown class,
-            bad files.
+    The arguments are those of `sources.load`; a folder has only the split "train".
     """
     source = f"folder:{printable(path)}"
-    require_policy(on_bad_file)
     if split != "train":
-        raise InputError(
-            f'split {split!r} received for {source}, but a folder has no splits: leave the split at "train", and put '
-            "the images of another split into a folder of their own"
-        )
+        raise InputError(f"split {split!r} received for {source}, but a folder has no splits: name another folder")
     root = Path(path).expanduser()
     folders, loose = _class_folders(root, source)
     kept = select_classes(list(folders), classes, source)
@@ -75,7 +60,7 @@ def load(
     if empty:
         raise InputError(
             f"class folder {', '.join(map(repr, empty))} of {source} has no images; "
-            f"fill it with {_kinds()} files, remove it, or leave that class out with the class filter"
+            f"fill it with {KINDS} files, remove it, or leave that class out with --data.classes"
         )
     images, labels = read_images(
         pictures, image_size=image_size, on_bad_file=on_bad_file, source=source, problems=problems
@@ -85,10 +70,9 @@ def load(
 
 def _class_folders(root: Path, source: str) -> tuple[dict[str, Path], list[Path]]:
     """The class folders by name, in class order, and the picture files that lie beside them."""
-    if not root.exists():
-        raise InputError(f"{source} does not exist; expected a folder with one subfolder per class")
     if not root.is_dir():
-        raise InputError(f"{source} is a file; expected a folder with one subfolder per class")
+        wrong = "is a file" if root.exists() else "does not exist"
+        raise InputError(f"{source} {wrong}; expected a folder with one subfolder per class")
     folders: dict[str, Path] = {}
     loose = []
     for entry in _visible(root):
@@ -117,7 +101,7 @@ def _class_pictures(folder: Path, label: int) -> tuple[list[Picture], list[str]]
         if entry.is_dir():
             problem = "it is a folder inside a class folder; images lie directly in their class folder"
         elif entry.suffix.lower() not in EXTENSIONS:
-            problem = f"it is no picture by its extension (expected {_kinds()})"
+            problem = f"it is no picture by its extension (expected {KINDS})"
         elif not entry.is_file():  # opening a pipe would wait for ever
             problem = "it is a broken link or not a regular file"
         else:
@@ -135,7 +119,3 @@ def _visible(folder: Path) -> list[Path]:
             f"folder {printable(folder)} can't be read ({error.strerror}); check its permissions"
         ) from error
     return [folder / name for name in sorted(names) if not name.startswith(".") and name.lower() not in HIDDEN]
-
-
-def _kinds() -> str:
-    return ", ".join(EXTENSIONS[:-1]) + " or " + EXTENSIONS[-1]

@@ -59,19 +59,11 @@ SUN_STRENGTH = np.array([0.8, 0.7, 0.8, 1.0, 1.0, 0.9, 0.5, 0.25])
 
 
 def render(count: int, *, seed: int, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Renders landscapes; image i depends on the seed, i and the size alone.
-
-    Args:
-        count: Number of images, at least 0.
-        seed: Seed of the pictures, at least 0.
-        size: Height and width in pixels, at least 16.
+    """Renders landscapes of 16 pixels a side or more; image i depends on the seed, i and the size alone.
 
     Returns:
         Images, uint8 [count, size, size, 3] in 0..255, and labels, int32 [count]: image i has class i % 2 of
         `CLASS_NAMES`.
-
-    Raises:
-        InputError: An argument is below its bound.
     """
     for name, value, least in (("count", count, 0), ("seed", seed, 0), ("size", size, 16)):
         if value < least:

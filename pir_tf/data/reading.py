@@ -1,25 +1,22 @@
-"""What every source of photographs shares: the class filter, and reading pictures with a policy for bad files.
-
-Section C.1 of the paper (training data).
-"""
+"""What every source of photographs shares: the class filter, and reading pictures with a policy for bad files (C.1)."""
 
 from __future__ import annotations
 
 import difflib
 import itertools
+import threading
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pir_tf import images
 from pir_tf.errors import InputError
 
-POLICIES = ("stop", "skip")
 THREADS = 4  # Pillow decodes outside Python's lock; more threads would mostly hold more full-size photographs in memory
 CHUNK = 64  # pictures in flight; a TFDS set is never held encoded as a whole
 SHOWN_NAMES = 30
@@ -39,19 +36,7 @@ def printable(text: object) -> str:
 
 
 def select_classes(available: Sequence[str], wanted: Sequence[str], source: str) -> tuple[str, ...]:
-    """The class filter. The order is always the source's own: the order of `wanted` never permutes labels.
-
-    Args:
-        available: class names of the source, in its order.
-        wanted: the names to keep; empty keeps all.
-        source: what messages call the source.
-
-    Returns:
-        The kept names, in the source's order.
-
-    Raises:
-        InputError: a wanted name that the source does not have.
-    """
+    """The wanted of the available class names, all where none is wanted: the order is always the source's own."""
     names = {unicodedata.normalize("NFC", name) for name in wanted}
     unknown = sorted(names.difference(available))
     if unknown:
@@ -65,12 +50,7 @@ def select_classes(available: Sequence[str], wanted: Sequence[str], source: str)
 
 
 def read_images(
-    pictures: Iterable[Picture],
-    *,
-    image_size: int,
-    on_bad_file: str,
-    source: str,
-    problems: Sequence[str] = (),
+    pictures: Iterable[Picture], *, image_size: int, on_bad_file: str, source: str, problems: Sequence[str] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
     """Decodes every picture, in order, to one centred square; all bad ones are found before anything is trained.
 
@@ -83,50 +63,51 @@ def read_images(
 
     Returns:
         uint8 images [n, image_size, image_size, 3], in [0, 255], and int32 labels [n].
-
-    Raises:
-        InputError: an unknown policy or size, or bad files under "stop".
     """
-    require_policy(on_bad_file)
-    if image_size < 1:
-        raise InputError(f"image size {image_size} received, expected at least 1 pixel; use for example 64")
+    if on_bad_file not in ("stop", "skip"):
+        raise InputError(f'on_bad_file is {on_bad_file!r}, expected "stop" or "skip"')
+    reading, noted = threading.local(), list[str]()
+    show = warnings.showwarning
 
     def prepare(picture: Picture) -> np.ndarray | str:
+        reading.name = printable(picture.name)
         try:
             whole = images.decode(picture.content, name=picture.name)
         except images.BadImage as error:
-            return printable(f"{picture.name}: {error.reason}")
+            return f"{reading.name}: {printable(error.reason)}"
         return images.center_crop_resize(whole, image_size)
 
+    def note(message: Any, *where: Any, **more: Any) -> None:  # Pillow's warnings don't say of which file they are
+        if hasattr(reading, "name"):
+            noted.append(f"{reading.name}: {message}")
+        else:
+            show(message, *where, **more)
+
     kept, labels, bad = [], [], list(problems)
-    with ThreadPoolExecutor(THREADS) as pool:
-        for chunk in _chunks(pictures):
+    with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
+        warnings.filterwarnings("always", module=r"PIL\.")
+        warnings.showwarning = note
+        iterator = iter(pictures)
+        while chunk := list(itertools.islice(iterator, CHUNK)):
             for picture, result in zip(chunk, pool.map(prepare, chunk), strict=True):
                 if isinstance(result, str):
                     bad.append(result)
                 else:
                     kept.append(result)
                     labels.append(picture.label)
+    total = len(kept) + len(bad)
+    if bad and on_bad_file == "stop":
+        raise InputError(
+            f"{len(bad)} of {total} files of {source} can't be used; repair or remove them, or leave them out with "
+            f"--data.on-bad-file skip:{_listed(bad)}"
+        )
     if bad:
-        total = len(kept) + len(bad)
-        listed = "".join(f"\n  {line}" for line in bad)
-        if on_bad_file == "stop":
-            raise InputError(
-                f"{len(bad)} of {total} files of {source} can't be used; repair or remove them, "
-                f'or set on_bad_file to "skip" to leave them out:{listed}'
-            )
-        warnings.warn(f"{len(bad)} of {total} files of {source} are left out:{listed}", stacklevel=2)
+        warnings.warn(f"{len(bad)} of {total} files of {source} are left out:{_listed(bad)}", stacklevel=2)
+    if noted:
+        warnings.warn(f"{len(noted)} of {total} files of {source} are odd, but used:{_listed(noted)}", stacklevel=2)
     shape = (len(kept), image_size, image_size, 3)
     return np.array(kept, dtype=np.uint8).reshape(shape), np.array(labels, dtype=np.int32)
 
 
-def require_policy(on_bad_file: str) -> None:
-    """Raises `InputError` for a policy that is neither "stop" nor "skip"."""
-    if on_bad_file not in POLICIES:
-        raise InputError(f'on_bad_file is {on_bad_file!r}, expected "stop" or "skip"')
-
-
-def _chunks(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
-    iterator = iter(pictures)
-    while chunk := list(itertools.islice(iterator, CHUNK)):
-        yield chunk
+def _listed(lines: Sequence[str]) -> str:
+    return "".join(f"\n  {line}" for line in lines)

@@ -12,13 +12,13 @@ import functools
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pir_tf.data.reading import select_classes
 from pir_tf.errors import InputError
-from pir_tf.images import FLOAT_OF_UINT8
+from pir_tf.images import require_images, tensor_to_float
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -26,56 +26,40 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageSet:
-    """A whole data set in memory. Its arrays are read-only.
+    """A whole data set in memory. Its arrays are read-only."""
 
-    Attributes:
-        images: uint8 [n, s, s, 3], in [0, 255].
-        labels: int32 [n]; label k is the class `class_names[k]`.
-        class_names: the classes in label order; each has at least one image.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
+    images: np.ndarray  # uint8 [n, s, s, 3], in [0, 255]
+    labels: np.ndarray  # int32 [n]; label k is the class `class_names[k]`
+    class_names: tuple[str, ...]  # in label order; each has at least one image
 
     def __post_init__(self) -> None:
-        images, labels, names = np.asarray(self.images), np.asarray(self.labels), tuple(self.class_names)
-        shape = images.shape
-        if images.dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2] or shape[1] < 1 or shape[3] != 3:
-            raise InputError(f"received {images.dtype} images of shape {list(shape)}, expected uint8 [n, s, s, 3]")
-        if labels.dtype.kind not in "iu" or labels.shape != shape[:1]:
+        images, labels = require_images(self.images, uint8=True), np.asarray(self.labels)
+        names = tuple(self.class_names)
+        if images.shape[1] != images.shape[2]:
+            raise InputError(f"received images of shape {list(images.shape)}, expected square ones [n, s, s, 3]")
+        if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+            given = f"{labels.dtype} labels of shape {list(labels.shape)} for {len(images)} images"
+            raise InputError(f"received {given}, expected one integer per image")
+        if not names or len(set(names)) != len(names) or any(name.splitlines() != [name] for name in names):
             raise InputError(
-                f"received {labels.dtype} labels of shape {list(labels.shape)} for {shape[0]} images, "
-                "expected one integer per image"
-            )
-        if not names or len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
-            raise InputError(
-                f"received the class names {list(names)}, expected at least one, each different, none empty"
+                f"received the class names {list(names)}, expected at least one, all different, each of one line"
             )
         if labels.size and (labels.min() < 0 or labels.max() >= len(names)):
+            given = f"labels from {labels.min()} to {labels.max()}"
+            raise InputError(f"received {given}, expected 0 to {len(names) - 1} for the {len(names)} classes")
+        if empty := [name for k, name in enumerate(names) if k not in labels]:
             raise InputError(
-                f"received labels from {labels.min()} to {labels.max()}, expected 0 to {len(names) - 1} for "
-                f"the {len(names)} classes"
+                f"class {', '.join(map(repr, empty))} has no images, expected at least one in each of the {len(names)} classes; "
+                "add images or leave it out with --data.classes"
             )
-        counts = np.bincount(labels, minlength=len(names))
-        empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
-        if empty:
-            raise InputError(
-                f"class {', '.join(map(repr, empty))} has no images, expected at least one in each of "
-                f"the {len(names)} classes; add images or leave it out with the class filter"
-            )
-        for field, value in (("images", images), ("labels", labels.astype(np.int32)), ("class_names", names)):
-            if isinstance(value, np.ndarray):
-                value = value.view()
-                value.setflags(write=False)
-            object.__setattr__(self, field, value)
+        for field, array in (("images", images.view()), ("labels", labels.astype(np.int32))):
+            array.setflags(write=False)
+            object.__setattr__(self, field, array)
+        object.__setattr__(self, "class_names", names)
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of class names, sizes, labels and pixels.
-
-        A resumed run compares it, so that a class folder added or renamed in between is noticed.
-        """
+        """SHA-256 (hex) of class names, sizes, labels and pixels: a resumed run notices other ones by it."""
         head = json.dumps({"class_names": self.class_names, "shape": self.images.shape}).encode()
         total = hashlib.sha256(len(head).to_bytes(8, "little") + head)
         total.update(self.labels.astype("<i4").tobytes())
@@ -83,9 +67,7 @@ class ImageSet:
         return total.hexdigest()
 
     def require_at_least(self, batch_size: int) -> None:
-        """Raises `InputError` when the set has fewer images than one batch, or the batch size is below 1."""
-        if batch_size < 1:
-            raise InputError(f"batch size {batch_size} received, expected at least 1")
+        """Raises `InputError` when the set has fewer images than one batch."""
         if len(self.images) < batch_size:
             raise InputError(
                 f"the data set has {len(self.images)} images, expected at least one batch of {batch_size}; "
@@ -93,11 +75,7 @@ class ImageSet:
             )
 
     def part(self, index: int, count: int) -> ImageSet:
-        """The images index, index + count, index + 2 count, ... of every class: disjoint parts that make up the set.
-
-        Raises:
-            InputError: a class has fewer images than there are parts.
-        """
+        """The images index, index + count, index + 2 count, ... of every class: disjoint parts that make up the set."""
         if count == 1:
             return self
         of_class = [np.flatnonzero(self.labels == k) for k in range(len(self.class_names))]
@@ -130,32 +108,24 @@ def load(
         count: landscapes to render, over all classes, before the filter; the other sources give all that they have.
         seed: of the landscapes; the other sources have no randomness.
         split: for `tfds:NAME`; the other sources have only "train".
-        on_bad_file: "stop" or "skip", for photographs.
+        on_bad_file: "stop" raises with the list of all bad files, "skip" warns with it and leaves them out.
         data_dir: where prepared TFDS sets lie, for `tfds:NAME` alone.
-
-    Returns:
-        The images, labels and class names.
 
     Raises:
         InputError: another form of source, or anything in it that can't be used.
     """
     form, _, rest = source.partition(":")
+    options: dict[str, Any] = {"image_size": image_size, "classes": classes, "split": split}
     if source == "landscapes":
-        return _landscapes(image_size=image_size, classes=classes, count=count, seed=seed, split=split)
+        return _landscapes(count=count, seed=seed, **options)
     if form == "folder" and rest:
         from pir_tf.data import folder
 
-        return ImageSet(
-            *folder.load(rest, image_size=image_size, classes=classes, split=split, on_bad_file=on_bad_file)
-        )
+        return ImageSet(*folder.load(rest, on_bad_file=on_bad_file, **options))
     if form == "tfds" and rest:
         from pir_tf.data import tfds_source
 
-        return ImageSet(
-            *tfds_source.load(
-                rest, image_size=image_size, classes=classes, split=split, on_bad_file=on_bad_file, data_dir=data_dir
-            )
-        )
+        return ImageSet(*tfds_source.load(rest, on_bad_file=on_bad_file, data_dir=data_dir, **options))
     raise InputError(
         f"data source {source!r} received, expected landscapes, folder:PATH (one subfolder per class) or "
         "tfds:NAME (a prepared TensorFlow Datasets set)"
@@ -166,10 +136,7 @@ def _landscapes(*, image_size: int, classes: Sequence[str], count: int, seed: in
     from pir_tf.data import landscapes
 
     if split != "train":
-        raise InputError(
-            f'split {split!r} received for landscapes, which have none: leave the split at "train", and '
-            "choose another seed for other images"
-        )
+        raise InputError(f"split {split!r} received for landscapes, which have none: other seeds give other images")
     kept = select_classes(landscapes.CLASS_NAMES, classes, "landscapes")
     images, labels = landscapes.render(count, seed=seed, size=image_size)
     chosen = [i for i, name in enumerate(landscapes.CLASS_NAMES) if name in kept]
@@ -183,30 +150,19 @@ def batches(image_set: ImageSet, *, batch_size: int, seed: int, first_step: int 
     Each row draws a class uniformly, then one of its images uniformly, with replacement. So a run that resumes at
     `first_step=t` goes on exactly, and no shuffle buffer or iterator has to be saved.
 
-    Args:
-        image_set: the data.
-        batch_size: rows in a batch; over all replicas under a strategy.
-        seed: of the draws.
-        first_step: the step of the first batch.
-
     Returns:
-        A `tf.data.Dataset` of (images float32 [batch_size, s, s, 3] in [-1, 1], labels int32 [batch_size]).
-
-    Raises:
-        InputError: fewer images than a batch, or a negative first step.
+        Batches of (images float32 [batch_size, s, s, 3] in [-1, 1], labels int32 [batch_size]), over all replicas.
 
     Source: section C.1, c ~ C and i ~ I_c. Deviation: D16.
     """
     import tensorflow as tf
 
     image_set.require_at_least(batch_size)
-    if first_step < 0:
-        raise InputError(f"first step {first_step} received, expected 0 or more")
     counts = np.bincount(image_set.labels)
     # The rows of class k are order[starts[k] : starts[k] + counts[k]].
     order, starts = np.argsort(image_set.labels, kind="stable"), np.cumsum(counts) - counts
     with tf.device("CPU:0"):  # tf.data runs there; a GPU would otherwise hold a copy of the data set
-        pixels, values = tf.constant(image_set.images), tf.constant(FLOAT_OF_UINT8)
+        pixels = tf.constant(image_set.images)
         rows, first, size = tf.constant(order), tf.constant(starts), tf.constant(counts)
 
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -217,7 +173,7 @@ def batches(image_set: ImageSet, *, batch_size: int, seed: int, first_step: int 
         labels = tf.cast(draws[0] * len(counts), tf.int32)
         inside = tf.cast(draws[1] * tf.cast(tf.gather(size, labels), tf.float64), tf.int64)
         chosen = tf.gather(pixels, tf.gather(rows, tf.gather(first, labels) + inside))
-        return tf.gather(values, tf.cast(chosen, tf.int32)), labels
+        return tensor_to_float(chosen), labels
 
     options = tf.data.Options()
     options.deterministic = True

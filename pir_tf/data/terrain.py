@@ -14,30 +14,19 @@ import numpy as np
 
 DISTANCE_RATE = 4.2  # distance = exp(DISTANCE_RATE * depth): the far end is 67 times as far as the near one
 
-
-Values = float | np.ndarray
-"""A number, or an array that broadcasts with the others."""
+Values = float | np.ndarray  # that broadcasts with the others
 
 
 @dataclasses.dataclass
 class Ground:
-    """A batch of ground sheets, float32 arrays [batch, depth, column].
+    """A batch of ground sheets, float32 arrays [batch, depth, column]."""
 
-    Attributes:
-        height: Apparent height above the water plane, in fractions of the picture's height.
-        albedo: Colour of the material, [3, batch, depth, column] in 0..1.
-        light: Share of the direct light that arrives, 0..1.
-        haze: Share of the air's colour in front of it, 0..1.
-        water: Share of mirror, 0 on land and foam.
-        wave: Wave height of the water, about -2..2.
-    """
-
-    height: np.ndarray
-    albedo: np.ndarray
-    light: np.ndarray
-    haze: np.ndarray
-    water: np.ndarray
-    wave: np.ndarray
+    height: np.ndarray  # apparent, above the water plane, in fractions of the picture's height
+    albedo: np.ndarray  # colour of the material, [3, batch, depth, column] in 0..1
+    light: np.ndarray  # share of the direct light that arrives, 0..1
+    haze: np.ndarray  # share of the air's colour in front of it, 0..1
+    water: np.ndarray  # share of mirror, 0 on land and foam
+    wave: np.ndarray  # height of the water's waves, about -2..2
 
 
 def smoothstep(low: Values, high: Values, value: Values) -> np.ndarray:
@@ -76,12 +65,7 @@ def smooth_noise(
 ) -> np.ndarray:
     """Returns smooth noise of mean 0 and deviation about 1, [count, rows, columns].
 
-    Args:
-        rng: Source of the grid's values.
-        count: Number of images.
-        rows: Positions 0..1, [R] or one set for each image [count, R].
-        columns: Positions 0..1, [C].
-        cells: Grid cells along rows and along columns.
+    Positions are in 0..1, those of rows [R] or one set for each image [count, R]; cells are of the grid along both.
     """
     grid = rng.standard_normal((count, cells[0] + 3, cells[1] + 3), dtype=np.float32) * 2.1
     return spline_weights(rows, cells[0]) @ (grid @ spline_weights(columns, cells[1]).T)
@@ -147,12 +131,7 @@ LAGOON = np.array([0.25, 0.72, 0.68], dtype=np.float32).reshape(3, 1, 1, 1)
 def mountains(rng: np.random.Generator, count: int, depth: np.ndarray, columns: np.ndarray, side: np.ndarray) -> Ground:
     """Returns ranges of mountains behind a foreground of meadow or forest, some with a lake.
 
-    Args:
-        rng: Source of all randomness.
-        count: Number of images.
-        depth: Depths of the sheet, [D] rising in 0..1.
-        columns: Picture columns, [C] rising in 0..1.
-        side: Side that the light comes from, -1 or 1, [count, 1, 1].
+    The sheet's depths [D] and the picture's columns [C] rise in 0..1; the light comes from the side -1 or 1, [count, 1, 1].
     """
     d, x = depth[None, :, None], columns[None, None, :]
     ridges, weight = 0.0, 1.0

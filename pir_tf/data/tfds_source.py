@@ -10,14 +10,13 @@ step of its own, and the message about an unprepared set gives its command.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from pir_tf.data.reading import Picture, read_images, require_policy, select_classes
-from pir_tf.errors import InputError
+from pir_tf.data.reading import Picture, read_images, select_classes
+from pir_tf.errors import InputError, one_line
 
 
 def load(
@@ -29,26 +28,12 @@ def load(
     on_bad_file: str = "stop",
     data_dir: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Reads every picture of the chosen classes of a split.
+    """Reads every picture of the chosen classes of a split: images, labels and class names as of `ImageSet`.
 
-    Args:
-        name: the TFDS name, with configuration and version if wanted: `NAME/CONFIG:VERSION`.
-        image_size: side of the centred square, in pixels.
-        classes: names of the classes to keep, in any order; empty keeps all.
-        split: a TFDS split such as `train` or `train[:80%]`.
-        on_bad_file: "stop" raises with the list of all bad pictures, "skip" warns with it and leaves them out.
-        data_dir: where the prepared sets lie; default that of TFDS (`TFDS_DATA_DIR` or `~/tensorflow_datasets`).
-
-    Returns:
-        uint8 images [n, image_size, image_size, 3] in [0, 255], int32 labels [n], and the class names in label order
-        (that of the data set's own label feature).
-
-    Raises:
-        InputError: TFDS absent or broken, a set that is unknown, not prepared or not labelled, an unknown class or
-            split, bad pictures.
+    The arguments are those of `sources.load`; a name may have a configuration and a version (`NAME/CONFIG:VERSION`), a split
+    may be a part (`train[:80%]`), and the default data folder is that of TFDS (`TFDS_DATA_DIR` or `~/tensorflow_datasets`).
     """
     source = f"tfds:{name}"
-    require_policy(on_bad_file)
     tfds = _import_tfds(source)
     builder = _prepared_builder(tfds, name, data_dir, source)
     available = _class_names(tfds, builder, source)
@@ -63,14 +48,11 @@ def load(
         )
     except Exception as error:  # the split grammar raises ValueError, AssertionError or KeyError by the kind of mistake
         raise InputError(
-            f"split {split!r} of {source} can't be read ({_first_line(error)}); "
+            f"split {split!r} of {source} can't be read ({one_line(error)}); "
             f"its splits are {', '.join(builder.info.splits)}, and parts of them such as train[:80%]"
         ) from error
-    wanted = [available.index(class_name) for class_name in kept]
-    images, labels = read_images(
-        _pictures(dataset, wanted, source), image_size=image_size, on_bad_file=on_bad_file, source=source
-    )
-    return images, labels, kept
+    pictures = _pictures(dataset, [available.index(class_name) for class_name in kept], source)
+    return *read_images(pictures, image_size=image_size, on_bad_file=on_bad_file, source=source), kept
 
 
 def _import_tfds(source: str) -> Any:
@@ -79,30 +61,27 @@ def _import_tfds(source: str) -> Any:
     except Exception as error:  # a broken protobuf below it raises TypeError or AttributeError, not only ImportError
         raise InputError(
             f"{source} needs the package tensorflow-datasets, which can't be imported "
-            f"({type(error).__name__}: {_first_line(error)}); install it with: pip install tensorflow-datasets"
+            f"({type(error).__name__}: {one_line(error)}); install it with: pip install tensorflow-datasets"
         ) from error
     return tfds
 
 
 def _prepared_builder(tfds: Any, name: str, data_dir: str | None, source: str) -> Any:
+    place = f"the data folder {data_dir}" if data_dir else "the default data folder of TFDS"
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         prepared = builder.is_prepared()
     except tfds.core.DatasetNotFoundError as error:
         raise InputError(
-            f"{source} is no data set that TFDS knows, and {_place(data_dir)} has no prepared one of that name; "
+            f"{source} is no data set that TFDS knows, and {place} has no prepared one of that name; "
             "check the name, or the data folder"
         ) from error
     except Exception as error:  # a damaged folder or an unknown configuration or version, each with its own type
-        raise InputError(f"{source} can't be opened from {_place(data_dir)} ({_first_line(error)})") from error
+        raise InputError(f"{source} can't be opened from {place} ({one_line(error)})") from error
     if not prepared:
         # `tfds build` would be shorter, but needs apache-beam even for sets that don't use it.
         inside = f", data_dir={str(data_dir)!r}" if data_dir else ""
         command = f'python -c "import tensorflow_datasets as t; t.builder({name!r}{inside}).download_and_prepare()"'
-        if (
-            importlib.util.find_spec("importlib_resources") is None
-        ):  # TFDS 4.9.10 prepares with it but doesn't declare it
-            command = f"pip install importlib_resources && {command}"
         raise InputError(
             f"{source} is not prepared: {builder.data_path} holds no data, and training downloads nothing; "
             f"copy a prepared folder there, or prepare it on a machine with a network by: {command}"
@@ -132,12 +111,3 @@ def _pictures(dataset: Any, wanted: list[int], source: str) -> Iterator[Picture]
     place = {label: i for i, label in enumerate(wanted)}
     for example in kept.as_numpy_iterator():
         yield Picture(f"{source} {example['tfds_id'].decode()}", bytes(example["image"]), place[int(example["label"])])
-
-
-def _place(data_dir: str | None) -> str:
-    return f"the data folder {data_dir}" if data_dir else "the default data folder of TFDS"
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__

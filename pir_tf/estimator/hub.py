@@ -15,8 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pir_tf.errors import InputError
-from pir_tf.pretrained import network_timeout, one_line
+from pir_tf.errors import InputError, one_line
+from pir_tf.pretrained import network_timeout
 
 REMOTE = ("http://", "https://", "gs://")
 SIGNATURES = ("serving_default", "default", "image_feature_vector")

@@ -19,15 +19,15 @@ import tensorflow as tf
 from keras import layers
 
 from pir_tf.config import EstimatorConfig
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
 from pir_tf.estimator import backbones
 from pir_tf.estimator.bins import bin_centers, check_temperature, pir_loss
 from pir_tf.estimator.hub import SavedModelLayer
-from pir_tf.images import FLOAT_OF_UINT8
-from pir_tf.images import to_float as images_as_float
-from pir_tf.pretrained import one_line
+from pir_tf.images import require_images, to_float
 from pir_tf.runs.directory import atomic, atomic_folder
 from pir_tf.training import replicas
+from pir_tf.training.checkpoints import state_of
+from pir_tf.training.devices import require_channels_last
 
 LOGITS = "logits"
 KERAS_NAME = "estimator.keras"
@@ -93,6 +93,15 @@ class PIREstimator(replicas.BuiltModel):
         self.loss_mean.update_state(share.mean({"loss": loss})["loss"])
         return replicas.logs({"loss": self.loss_mean.result()})
 
+    @property
+    def step(self) -> keras.Variable:
+        """How many steps are done."""
+        return self.optimizer.iterations
+
+    def state(self) -> dict[str, keras.Variable]:
+        """Every variable that the next step depends on, by name: what a checkpoint holds."""
+        return state_of({"network": self.network}, [self.optimizer])
+
     def saved_model(self) -> keras.Model:
         """The functional model from images to PIR [b, 1], as it is saved."""
         return self.pir_model
@@ -115,6 +124,7 @@ def build_network(config: EstimatorConfig, *, seed: int, pretrained: bool = True
 
     Source: 2.3, C.3.
     """
+    require_channels_last()
     backbone = backbones.build_backbone(config, seed=seed, pretrained=pretrained)
     units = 1 if config.output == "scalar" else config.bins
     logits = layers.Dense(units, kernel_initializer="zeros", dtype="float32", name=LOGITS)(backbone.output)
@@ -198,7 +208,7 @@ def estimate(model: keras.Model, images: npt.NDArray[np.uint8], *, batch_size: i
     Raises:
         InputError: If the images are not uint8 [n, h, w, 3].
     """
-    check_images(images)
+    require_images(images, uint8=True)
     if len(images) == 0:
         return np.zeros(0, np.float32)
     return outputs(model, images, batch_size=batch_size).reshape(len(images))
@@ -222,22 +232,8 @@ def outputs(model: keras.Model, images: npt.NDArray[np.uint8], *, batch_size: in
     parts = []
     for start in range(0, len(images), size):
         rows = np.minimum(np.arange(start, start + size), len(images) - 1)
-        parts.append(keras.ops.convert_to_numpy(model(tf.constant(images_as_float(images[rows])), training=False)))
+        parts.append(keras.ops.convert_to_numpy(model(tf.constant(to_float(images[rows])), training=False)))
     return np.concatenate(parts)[: len(images)].astype(np.float32, copy=False)
-
-
-def to_float(images: tf.Tensor) -> tf.Tensor:
-    """uint8 images as float32 in [-1, 1], the same bits as `images.to_float` within TensorFlow's graphs."""
-    return tf.gather(FLOAT_OF_UINT8, tf.cast(images, tf.int32))
-
-
-def check_images(images: npt.NDArray[Any]) -> None:
-    """Refuses what is not uint8 images [n, h, w, 3]."""
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise InputError(
-            f"The images have shape {images.shape} and type {images.dtype}; expected uint8 [n, height, width, 3]: "
-            "convert them first."
-        )
 
 
 def is_stock(model: keras.Model) -> bool:
@@ -268,6 +264,12 @@ def save_estimator(estimator: PIREstimator, folder: str | os.PathLike[str]) -> P
     with atomic_folder(path) as beside:
         model.export(beside, format="tf_saved_model", verbose=False)
     return path
+
+
+def saved_estimator(folder: Path) -> Path:
+    """Where `save_estimator` left an estimator in a folder: a `.keras` file, or with a TF-Hub backbone a SavedModel."""
+    stock, other = folder / KERAS_NAME, folder / SAVED_MODEL_NAME
+    return other if other.is_dir() and not stock.exists() else stock
 
 
 def load_estimator(path: str | os.PathLike[str]) -> keras.Model:

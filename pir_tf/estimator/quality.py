@@ -13,11 +13,12 @@ import numpy.typing as npt
 import tensorflow as tf
 from scipy import stats
 
-from pir_tf.config import EstimatorConfig, derived_seed
+from pir_tf.config import ComputeConfig, EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
 from pir_tf.estimator.bins import expected_pir
-from pir_tf.estimator.model import PIREstimator, check_images, is_stock, outputs
+from pir_tf.estimator.model import PIREstimator, is_stock, outputs
 from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
+from pir_tf.images import require_images
 from pir_tf.interactions.records import Interactions
 
 GROUPS = 10
@@ -108,7 +109,7 @@ def cross_validated_quality(
     *,
     seed: int,
     folds: int = 5,
-    jit_compile: bool = False,
+    compute: ComputeConfig | None = None,
     features: FeatureMaker = backbone_features,
 ) -> dict[str, Any]:
     """Quality of estimators that are trained like the real one, each tested on the images that it was not trained on.
@@ -119,8 +120,7 @@ def cross_validated_quality(
         config: The estimator's configuration.
         seed: Seed of the folds and of the estimators.
         folds: Number of estimators; each image with impressions is left out by one of them.
-        jit_compile: Whether training steps are compiled with XLA.
-        features: As for `fit_estimator`.
+        compute, features: As for `fit_estimator`.
 
     Returns:
         As `estimator_quality`, the folds' estimates taken together against the observed PIR; and `folds`.
@@ -147,7 +147,7 @@ def cross_validated_quality(
             interactions.select(rest),
             config,
             seed=derived_seed(seed, f"fold {number}"),
-            jit_compile=jit_compile,
+            compute=compute,
             features=features,
         )
         estimates[:, left_out] = _estimates(estimator, images[left_out], config)
@@ -159,7 +159,7 @@ def _estimates(
     estimator: PIREstimator, images: npt.NDArray[np.uint8], config: EstimatorConfig
 ) -> npt.NDArray[np.float32]:
     """[2, n]: at temperature 1 and at the config's, from one pass through the network."""
-    check_images(images)
+    require_images(images, uint8=True)
     logits = tf.constant(outputs(estimator.network, images, batch_size=64))
     return np.stack([expected_pir(logits, temperature).numpy() for temperature in (1.0, config.temperature)])
 

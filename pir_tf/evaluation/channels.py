@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pir_tf.errors import InputError
+from pir_tf.images import require_images
 
 THIRDS = 3
 
@@ -30,11 +30,7 @@ def channel_means(images: npt.NDArray[np.uint8]) -> dict[str, Any] | None:
 
     Source: 4.2. Deviation: D13 (thirds are cut at i W//3).
     """
-    array = np.asarray(images)
-    if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8:
-        raise InputError(
-            f"images: received {array.dtype} of shape {array.shape}, expected uint8 [n, h, w, 3]: convert them."
-        )
+    array = require_images(images, uint8=True, width=THIRDS)
     if not array.size:
         return None
     columns = array.mean(axis=(0, 1), dtype=np.float64) / 255  # [w, 3]

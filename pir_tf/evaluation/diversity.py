@@ -16,11 +16,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pir_tf.errors import InputError
+from pir_tf.images import require_images
 from pir_tf.statistics.effects import COLLAPSE_RATIO
 
 POWER_FACTORS = (0.0448, 0.2856, 0.3001)  # the first three of the five scales of MS-SSIM: 64 pixels hold no more
 FILTER_SIZE = 11
-RANGE_TOLERANCE = 1e-3  # rounding, as of a resize or of half precision, but not another convention of range
 PAIRS_AT_ONCE = 64  # bounds the memory
 
 PerClass = tuple[float | None, ...]
@@ -28,14 +28,7 @@ PerClass = tuple[float | None, ...]
 
 def _by_class(images: npt.ArrayLike, labels: npt.ArrayLike, class_count: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """Checks images and labels; returns the images and, for each class, the indices of its own."""
-    array, classes = np.asarray(images), np.asarray(labels)
-    if array.ndim != 4 or array.shape[-1] != 3 or not np.issubdtype(array.dtype, np.floating):
-        raise InputError(
-            f"images: received {array.dtype} of shape {array.shape}, expected floats [n, h, w, 3]: convert them."
-        )
-    # A comparison with NaN is false, so this refuses it too.
-    if array.size and not (array.min() >= -1 - RANGE_TOLERANCE and array.max() <= 1 + RANGE_TOLERANCE):
-        raise InputError(f"images: received {array.min():g} to {array.max():g}, expected [-1, 1]: rescale them.")
+    array, classes = require_images(images, floats=True), np.asarray(labels)
     if classes.shape != array.shape[:1] or (classes.size and not np.issubdtype(classes.dtype, np.integer)):
         raise InputError(
             f"labels: received {classes.dtype} of shape {classes.shape}, expected integers of shape {array.shape[:1]}: "

@@ -13,13 +13,13 @@ import numpy as np
 
 from pir_tf.config import derived_seed
 from pir_tf.data.sources import ImageSet
-from pir_tf.estimator.model import estimate, load_estimator
+from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.measure import Sides, diversity_report, rated, results, scaling_facts
-from pir_tf.experiments.estimator_stage import estimator_path, train, training_pir
+from pir_tf.experiments.estimator_stage import second_judge, training_pir
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
-from pir_tf.experiments.interactions_stage import Shown, sample
+from pir_tf.experiments.interactions_stage import sample
 from pir_tf.experiments.measured_kid import measured_kid
 from pir_tf.experiments.people import Waiting, answers, answers_digest, answers_path, image_ids
 from pir_tf.experiments.rounds import FirstRound, round_results
@@ -27,7 +27,6 @@ from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.truth import scaling_of, target_filters, true_pir, unscaled_pir
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import load_generator
-from pir_tf.interactions.records import Interactions
 from pir_tf.interactions.simulated import simulate
 from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
 
@@ -46,7 +45,10 @@ def run(run: RunDirectory) -> dict[str, Any]:
     Raises:
         Waiting: people have to judge the images first; everything else is in `results.json` already, the truth null.
     """
-    watch, image_set = Stopwatch(), None if imported_in(run) else load_data(run)
+    watch, image_set = (
+        Stopwatch(),
+        None if imported_in(run) else load_data(run.config, run.cache, run.path / "data.json"),
+    )
     with watch.part("images"):
         images = draw(run, image_set)
     pir, waiting = judge(run, images, watch)
@@ -80,16 +82,10 @@ def draw(run: RunDirectory, image_set: ImageSet | None) -> Arrays:
 def judge(run: RunDirectory, images: Arrays, watch: Stopwatch) -> tuple[dict[str, Sides], Waiting | None]:
     """PIR before and after tuning by everyone who can say it, and the wait for people where they can't yet."""
     with watch.part("estimates"):
-        pir = {"estimated": _estimates(load_estimator(estimator_path(run)), images)}
+        pir = {"estimated": _estimates(load_estimator(saved_estimator(run.path / "estimator")), images)}
     if run.config.evaluation.judge:
         with watch.part("second judge"):
-            # It learned the same answers from another seed, and tuning never saw it.
-            interactions, title = (
-                Interactions.load(run.file("interactions", "interactions.csv")),
-                "Training a second judge",
-            )
-            second = train(run, Shown.load(run), interactions, stage="evaluation", purpose="judge", title=title)
-            pir["judged"] = _estimates(second.saved_model(), images)
+            pir["judged"] = _estimates(second_judge(run).saved_model(), images)
     asked = answers_path(run, "evaluation")
     with watch.part("truth"):
         if asked is None:

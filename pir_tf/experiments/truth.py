@@ -11,7 +11,7 @@ import numpy as np
 from pir_tf.config import ExperimentConfig, InteractionsConfig, derived_seed
 from pir_tf.experiments.cache import Rows, cached, digest
 from pir_tf.images import to_float
-from pir_tf.objective_names import TOP_LAYERS, VGG_FILTERS, is_vgg, parse_vgg
+from pir_tf.objective_names import TOP_LAYERS, VGG, VGG_FILTERS, Color, parse
 from pir_tf.objectives import colors, vgg
 from pir_tf.objectives.scaling import Scaling
 from pir_tf.pretrained import sha256
@@ -47,10 +47,10 @@ def unscaled_pir(config: ExperimentConfig, cache: Path | None) -> Truth | None:
     users = config.interactions
     if users.source != "simulated":
         return None
-    if not is_vgg(users.objective):
-        objective = colors.parse(users.objective.partition(":")[2])
-        return lambda images: objective(to_float(images))
-    filters = target_filters(users) or []
+    objective = parse(users.objective)
+    if isinstance(objective, Color):
+        return lambda images: colors.pir(to_float(images), objective.colors)
+    filters = vgg.target_filters(objective).tolist()
     energies = _energies(users, derived_seed(config.seed, "vgg weights"))
     return lambda images: vgg.pir_of_energies(energies(images, cache), filters)
 
@@ -60,9 +60,8 @@ def target_filters(users: InteractionsConfig) -> list[int] | None:
 
     Source: 3.2.
     """
-    if users.source != "simulated" or not is_vgg(users.objective):
-        return None
-    return vgg.target_filters(parse_vgg(users.objective)).tolist()
+    objective = parse(users.objective) if users.source == "simulated" else None
+    return vgg.target_filters(objective).tolist() if isinstance(objective, VGG) else None
 
 
 def scaling_of(run: RunDirectory) -> Scaling | None:
@@ -88,7 +87,7 @@ class _Energies:
 
     def __init__(self, users: InteractionsConfig, seed: int) -> None:
         self._users, self._seed = users, seed
-        self._layer = parse_vgg(users.objective).layer
+        self._layer = parse(users.objective).layer
         path = vgg.weights_file((self._layer,), users.vgg_weights)
         self._weights = sha256(path) if path else f"random {seed} {'top' if self._layer in TOP_LAYERS else 'no top'}"
         self._rows = Rows()

@@ -5,21 +5,24 @@ not know where the numbers come from, and it never holds the noise-free PIR of a
 """
 
 import csv
+import io
+import numbers
 import os
 import re
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pir_tf.errors import InputError
-from pir_tf.runs.directory import synchronise_directory
+from pir_tf.runs.directory import atomic
 
 COLUMNS = ("image_id", "class_index", "impressions", "positives", "round")
+DELIMITERS = (",", ";", "\t")  # spreadsheets write ';' where the comma is the decimal sign
 LARGEST = 2**53  # the last whole number up to which float64, and so `pir`, is exact
 
 
@@ -36,10 +39,6 @@ class Interactions:
         positives: How many of its impressions led to an interaction, int64 [n], 0 to `impressions`.
         round: Round of collection (A.3), int64 [n]; given as one number, it stands for every row.
 
-    Raises:
-        InputError: If lengths differ, an id repeats, or a number is missing, not whole, negative or above its limit;
-            the sentence names the row (the first is 1) and the image id.
-
     Source: section 2.2.
     """
 
@@ -50,7 +49,6 @@ class Interactions:
     round: npt.NDArray[np.int64] = 1  # type: ignore[assignment]  # becomes an array below
 
     def __post_init__(self) -> None:
-        """Checks the columns and replaces each by a read-only copy."""
         ids = check_image_ids(self.image_id)
         columns: dict[str, npt.NDArray[Any]] = {"image_id": ids}
         for name in COLUMNS[1:]:
@@ -61,10 +59,10 @@ class Interactions:
         above = np.flatnonzero(columns["positives"] > columns["impressions"])
         if above.size:
             row = above[0]
+            most, counted = columns["impressions"][row], columns["positives"][row]
             raise InputError(
-                f"Row {row + 1} (image_id {str(ids[row])!r}) has {columns['positives'][row]} positives in "
-                f"{columns['impressions'][row]} impressions; expected no more positives than impressions: "
-                "correct that row."
+                f"Row {row + 1} (image_id {str(ids[row])!r}) has {counted} positives in {most} impressions; expected no more "
+                "positives than impressions: correct that row."
             )
         for name, array in columns.items():
             array.setflags(write=False)
@@ -96,17 +94,7 @@ class Interactions:
         return pir
 
     def select(self, which: npt.ArrayLike) -> "Interactions":
-        """The rows that a mask or an array of indices chooses.
-
-        Args:
-            which: Booleans [n], or row indices [m] from 0, without repeats.
-
-        Returns:
-            Those rows, in the order of `which`.
-
-        Raises:
-            InputError: If an index repeats, since an image has one row.
-        """
+        """The rows that booleans [n] or indices [m] choose, in the order of `which`; an index twice is refused."""
         index = np.asarray(which)
         if index.size == 0 and index.dtype != np.bool_:
             index = index.astype(np.int64)  # an empty list arrives as float64
@@ -114,138 +102,108 @@ class Interactions:
 
     @staticmethod
     def concatenate(first: "Interactions", second: "Interactions") -> "Interactions":
-        """The rows of `first`, then those of `second`, as for a second round (A.3).
-
-        Raises:
-            InputError: If an image id occurs in both.
+        """The rows of `first`, then those of `second`, as for a second round; no image may be in both.
 
         Source: A.3.
         """
         both = np.intersect1d(first.image_id, second.image_id)
         if both.size:
             raise InputError(
-                f"{both.size} image ids occur in both sets of interactions, the first is {str(both[0])!r}; expected an "
-                "image in one of them only: give the images of each round their own ids, or leave one set's rows out."
+                f"{both.size} image ids occur in both sets of interactions, the first is {str(both[0])!r}; expected an image in "
+                "one of them only: give the images of each round their own ids."
             )
         return Interactions(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in COLUMNS})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a CSV file with the columns `COLUMNS`. It replaces an older file only when it is whole."""
-        path = Path(path)
-        beside = write_beside(path, COLUMNS, zip(*(getattr(self, name).tolist() for name in COLUMNS), strict=True))
-        os.replace(beside, path)
-        synchronise_directory(path.parent)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with atomic(Path(path)) as beside:
+            pd.DataFrame({name: getattr(self, name) for name in COLUMNS}).to_csv(beside, index=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Interactions":
-        """Reads a file that `save` wrote; columns beyond `COLUMNS` are ignored.
-
-        Raises:
-            InputError: If the file can't be read, lacks a column, or holds a row that `Interactions` refuses.
-        """
-        try:
-            with open(path, encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file, strict=True)
-                header = reader.fieldnames or []
-                rows = list(reader)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(
-                f"{path} can't be read ({error}); expected a CSV file in UTF-8: name a file of interactions."
-            ) from None
-        missing = [name for name in COLUMNS if name not in header]
-        if missing:
-            raise InputError(
-                f"{path} has no column {', '.join(missing)}; expected {', '.join(COLUMNS)}: add what is missing."
-            )
-        for number, row in enumerate(rows, start=1):
-            if None in row or None in row.values():  # DictReader's marks for too many and too few cells
-                raise InputError(
-                    f"{path}: row {number} (image_id {row['image_id']!r}) has another number of cells than the header; "
-                    f"expected {len(header)}: correct that row."
-                )
-        columns: dict[str, Any] = {"image_id": [row["image_id"] for row in rows]}
+        """Reads a file that `save` wrote; columns beyond `COLUMNS` are ignored."""
+        columns: dict[str, list[Any]] = read_table(path, COLUMNS).to_dict("list")
         for name in COLUMNS[1:]:
-            parsed = [(row[name], whole_number(row[name])) for row in rows]
-            columns[name] = [text if number is None else number for text, number in parsed]
+            found = [whole_number(text) for text in columns[name]]
+            columns[name] = [text if n is None else n for text, n in zip(columns[name], found, strict=True)]
         try:
-            return cls(**columns)
+            return cls(**columns)  # type: ignore[arg-type]  # lists become arrays
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
 
 def check_image_ids(image_ids: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.str_]:
-    """The image ids as a new array of strings [n], after the check that they can name images in a file.
-
-    Raises:
-        InputError: If the ids are not a list of distinct, printable strings without space around them.
-    """
+    """The image ids as a new array of strings [n], distinct and printable, so that they can name images in a file."""
     ids = np.asarray(image_ids, dtype=object)
     if ids.ndim != 1:
         raise InputError(f"The image ids have shape {ids.shape}; expected one string per image: pass a list of ids.")
     seen: dict[str, int] = {}
     for row, name in enumerate(ids, start=1):
         if not isinstance(name, str) or not name or name != name.strip() or not name.isprintable():
-            raise InputError(
-                f"Row {row} has the image_id {name!r}; expected a string that is not empty, is printable and has no "
-                "space around it: rename that image."
-            )
+            expected = "a string that is not empty, is printable and has no space around it: rename that image"
+            raise InputError(f"Row {row} has the image_id {name!r}; expected {expected}.")
         if name in seen:
-            raise InputError(
-                f"Row {row} repeats the image_id {str(name)!r} of row {seen[name]}; expected one row per image: give "
-                "each image its own id, or merge the two rows."
-            )
+            expected = "one row per image: give each image its own id, or merge the two rows"
+            raise InputError(f"Row {row} repeats the image_id {name!r} of row {seen[name]}; expected {expected}.")
         seen[name] = row
     return np.array(list(seen), dtype=np.str_)
 
 
 def whole_number(text: str) -> int | None:
-    """The number that a cell holds (`12`, ` 12 `, `12.0`), or None if that isn't a whole number of 0 or more."""
+    """The number that a cell holds (`12`, ` 12 `, `12.0`), or None if that isn't a whole number from 0 to `LARGEST`."""
     # int() and float() would also take "1_000", "nan" and digits of other scripts.
     match = re.fullmatch(r"\+?([0-9]{1,16})(?:\.0*)?", text.strip())
-    return int(match[1]) if match else None
+    return int(match[1]) if match and int(match[1]) <= LARGEST else None
 
 
-def write_beside(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    """Writes a whole CSV file beside `path` and returns its name, for the caller to rename to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+def read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> pd.DataFrame:
+    """The columns of a CSV file as text without space around it, by the line as a spreadsheet counts it (the header is 1).
+
+    Comma, semicolon or tab between cells, a byte order mark, any line ending, blank rows and further columns are all accepted,
+    since spreadsheets write them.
+
+    Raises:
+        InputError: If it is no such file, or a row has cells beyond the header's.
+    """
     try:
-        with open(beside, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    return beside
+        text = Path(path).read_bytes().decode("utf-8-sig")
+        first = (text.splitlines() or [""])[0]
+        found = [len({cell.strip(' "') for cell in first.split(d)} & set(columns)) for d in DELIMITERS]
+        delimiter = DELIMITERS[int(np.argmax(found))]
+        # Strict, so that a quote that is never closed is an error instead of swallowing the rows after it.
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+        header, *rows = [[cell.strip() for cell in cells] for cells in lines] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{path} can't be read ({error}); expected a CSV file in UTF-8: save the table anew as 'CSV UTF-8'."
+        ) from None
+    if any(header.count(column) != 1 for column in columns):
+        raise InputError(
+            f"{path} begins with the columns {', '.join(header) or '(none)'}; expected {', '.join(columns)} once each "
+            "in line 1: restore the header."
+        )
+    for line, cells in enumerate(rows, start=2):
+        if any(cells[len(header) :]):  # as from 1,000 with a comma inside: the counts would land in the wrong columns
+            raise InputError(
+                f"{path}, line {line} has {len(cells)} cells under {len(header)} column names; expected one cell per "
+                "column: write numbers without separators, and text that contains a separator in quotes."
+            )
+    filled = [(cells + [""] * len(header))[: len(header)] for cells in rows]
+    table = pd.DataFrame(filled, columns=header, index=range(2, len(rows) + 2), dtype=str)
+    return table.loc[(table != "").any(axis=1), list(columns)]
 
 
 def _whole_numbers(name: str, values: Any, ids: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
     """The column as a new int64 array [n], if it is a whole number from 0 to `LARGEST` in each row."""
-    # A list with one string in it would become an array of strings: as objects, each entry is judged for itself.
-    array = np.asarray(values, dtype=object) if isinstance(values, (list, tuple)) else np.asarray(values)
+    array = np.asarray(values, dtype=object)  # each entry is judged for itself: text stays text, and True no number
     if array.shape != ids.shape:
-        raise InputError(
-            f"{name} has shape {array.shape} beside {len(ids)} image ids; expected one number per image: pass columns "
-            "of equal length."
-        )
-    if array.dtype.kind in "iuf":
-        good = (array >= 0) & (array <= LARGEST) & (array == np.floor(array))  # NaN compares as false
-    else:
-        good = np.array([_is_whole(value) for value in array], dtype=bool)
-    if not good.all():
-        row = int(np.argmin(good))
-        value = array[row].item() if isinstance(array[row], np.generic) else array[row]
-        raise InputError(
-            f"Row {row + 1} (image_id {str(ids[row])!r}) has {name} {value!r}; expected a whole number from 0 to "
-            f"{LARGEST}: correct that row."
-        )
+        raise InputError(f"{name} has shape {array.shape} beside {len(ids)} image ids; expected one number per image.")
+    for row, value in enumerate(array, start=1):
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not number or not (0 <= value <= LARGEST and value == value // 1):  # NaN compares as false
+            raise InputError(
+                f"Row {row} (image_id {str(ids[row - 1])!r}) has {name} {value!r}; expected a whole number from 0 to "
+                f"{LARGEST}: correct that row."
+            )
     return array.astype(np.int64)
-
-
-def _is_whole(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return False
-    return bool(0 <= value <= LARGEST and value == np.floor(value))

@@ -1,6 +1,6 @@
 """Simulated users: positive interactions drawn from a simulated PIR with binomial noise (section 2.2).
 
-Where the noise-free PIR comes from (`colors.py` and the other objectives) is not known here, and it isn't kept.
+Where the noise-free PIR comes from (`objectives/`) is not known here, and it isn't kept.
 """
 
 import numbers
@@ -29,15 +29,10 @@ def simulate(
         pir: True PIR of each image, [n] in [0, 1].
         impressions: How often each image is shown, at least 1 (in the paper 1000).
         seed: Seed of the draws, 0 or more; the same seed gives the same positives.
-        image_ids: Names of the images, n distinct strings.
-        class_index: Class of each image, whole numbers [n].
-        round: Round of collection, one number for all.
+        image_ids, class_index, round: As `Interactions` has them.
 
     Returns:
         One row per image, in the order given; `pir` of the result is the observed, noisy rate.
-
-    Raises:
-        InputError: If a PIR is missing or outside [0, 1], or a number or a column is not as described.
 
     Source: section 2.2.
     """
@@ -50,8 +45,9 @@ def simulate(
         raise InputError(
             f"Row {row + 1} has the PIR {true[row]:g}; expected a rate in [0, 1] for each image: correct the objective."
         )
-    _check_at_least("impressions", impressions, 1, "show each image at least once")
-    _check_at_least("seed", seed, 0, "choose another seed")
+    for name, value, least in (("impressions", impressions, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+            raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}: choose another one.")
     return Interactions(
         image_id=np.asarray(image_ids, dtype=object),
         class_index=np.asarray(class_index),
@@ -59,8 +55,3 @@ def simulate(
         positives=np.random.default_rng(seed).binomial(impressions, true),
         round=np.full(len(true), round),
     )
-
-
-def _check_at_least(name: str, value: object, least: int, advice: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}: {advice}.")

@@ -3,22 +3,19 @@
 Noise-free: the binomial noise of section 2.2 is added in `simulated.py`.
 """
 
-from dataclasses import dataclass
-from itertools import permutations
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from pir_tf.errors import InputError
+from pir_tf.images import require_images
+from pir_tf.objective_names import COLORS
 
-COLORS = ("red", "green", "blue")  # in the order of the image's channels
-RANGE_TOLERANCE = 1e-3  # rounding, as of a resize or of half precision, but not another convention of range
 IMAGES_AT_ONCE = 64  # bounds the memory of the float64 copy
 
 
-@dataclass(frozen=True)
-class ColorObjective:
-    """PIR of an image from k target colours, one in each of k vertical bands of equal width.
+def pir(images: npt.NDArray[np.floating], colors: Sequence[str]) -> npt.NDArray[np.float64]:
+    """The true PIR of each image, for k target colours, one in each of k vertical bands of equal width.
 
     With v the image's values in [0, 1], color_b the target of band b, and |.|_2 the norm over rows and columns
     (and over colours, where all are meant):
@@ -27,104 +24,34 @@ class ColorObjective:
 
     k = 1 is the paper's single colour, k = 2 its two halves, k = 3 its three thirds.
 
-    Attributes:
-        colors: The target colours from left to right, one to three of `COLORS`, each at most once.
+    Args:
+        images: Floats [n, h, w, 3] in [-1, 1], channels red, green, blue; w at least the number of bands.
+        colors: The target colours from left to right, one to three of `COLORS`.
+
+    Returns:
+        PIR, float64 [n] in [0, 1]; 0 for an image that is black throughout.
+
+    Raises:
+        InputError: If the shape, type or range is another, or a value is not finite.
 
     Source: C.4.3.
 
     Deviation: D13, the range of "image value" is not given: values in [0, 1] here, an all-zero image has PIR 0, and
-    bands are cut at b W//k (64 px: 32, 32 and 21, 21, 22).
+    bands are cut at b W//k (64 px: 32, 32 and 21, 21, 22). D11, the two- and three-colour objectives are not listed.
     """
-
-    colors: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        """Checks the colours."""
-        unknown = any(color not in COLORS for color in self.colors)
-        if unknown or not 1 <= len(self.colors) <= len(COLORS) or len(set(self.colors)) < len(self.colors):
-            raise InputError(
-                f"The colour objective is {self.name!r}; expected one to three different colours of "
-                f"{', '.join(COLORS)}, joined by '-': choose for example one of {', '.join(all_objectives())}."
-            )
-
-    @property
-    def name(self) -> str:
-        """The colours from left to right, joined by '-': what `parse` reads."""
-        return "-".join(self.colors)
-
-    def __call__(self, images: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """The true PIR of each image.
-
-        Args:
-            images: Floats [n, h, w, 3] in [-1, 1], channels red, green, blue; w at least the number of bands.
-
-        Returns:
-            PIR, float64 [n] in [0, 1]; 0 for an image that is black throughout.
-
-        Raises:
-            InputError: If the shape, type or range is another, or a value is not finite.
-
-        Source: C.4.3.
-        """
-        images = np.asarray(images)
-        _check_images(images, bands=len(self.colors))
-        pir = np.zeros(len(images))
-        for start in range(0, len(images), IMAGES_AT_ONCE):
-            chunk = slice(start, start + IMAGES_AT_ONCE)
-            pir[chunk] = self._pir(images[chunk])
-        return pir
-
-    def _pir(self, x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        v = np.clip((x.astype(np.float64) + 1.0) / 2.0, 0.0, 1.0)
-        energy = np.square(v).sum(axis=1)  # [n, w, 3], the squared norm of each column in each colour
-        total = energy.sum(axis=(1, 2))
-        width, k = x.shape[2], len(self.colors)
-        target = np.zeros(len(x))
-        for b, color in enumerate(self.colors):
-            band = slice(b * width // k, (b + 1) * width // k)
-            target += energy[:, band, COLORS.index(color)].sum(axis=1)
-        ratio = np.divide(target, total, out=np.zeros(len(x)), where=total > 0)
-        return np.sqrt(np.minimum(ratio, 1.0))  # the two sums round differently, and a rate above 1 is no probability
+    images = require_images(images, floats=True, width=len(colors))
+    rates = [_pir(images[start : start + IMAGES_AT_ONCE], colors) for start in range(0, len(images), IMAGES_AT_ONCE)]
+    return np.concatenate([np.zeros(0), *rates])
 
 
-def parse(text: str) -> ColorObjective:
-    """The objective of a name such as `blue`, `red-blue` or `red-green-blue`, colours from left to right.
-
-    Raises:
-        InputError: If a colour is unknown or repeated, or there are more than three.
-    """
-    return ColorObjective(tuple(text.split("-")))
-
-
-def all_objectives() -> tuple[str, ...]:
-    """Names of the colour objectives of the experiments: 3 single colours, 6 ordered pairs, 3 rotations of all three.
-
-    Source: 3.3, C.4.3.
-
-    Deviation: D11, the paper doesn't list its two- and three-colour objectives: all ordered pairs, and the rotations of
-    red, green, blue.
-    """
-    pairs = [f"{left}-{right}" for left, right in permutations(COLORS, 2)]
-    rotations = ["-".join(COLORS[i:] + COLORS[:i]) for i in range(len(COLORS))]
-    return (*COLORS, *pairs, *rotations)
-
-
-def _check_images(images: npt.NDArray[np.generic], bands: int) -> None:
-    """Refuses what is not float images [n, h, w, 3] in [-1, 1] that can be cut into the bands."""
-    if images.ndim != 4 or images.shape[3] != len(COLORS) or images.dtype.kind != "f":
-        raise InputError(
-            f"The images have shape {images.shape} and type {images.dtype}; expected floats [n, height, width, 3]: "
-            "convert them to the float32 image convention first."
-        )
-    if images.shape[1] < 1 or images.shape[2] < bands:
-        raise InputError(
-            f"The images have {images.shape[1]} rows and {images.shape[2]} columns; expected at least 1 row and "
-            f"{bands} columns, one for each colour of the objective: use larger images."
-        )
-    if images.size == 0:
-        return
-    low, high = float(images.min()), float(images.max())  # a NaN anywhere makes both NaN
-    if not (low >= -1.0 - RANGE_TOLERANCE and high <= 1.0 + RANGE_TOLERANCE):
-        raise InputError(
-            f"The images have values from {low:g} to {high:g}; expected finite values in [-1, 1]: scale them first."
-        )
+def _pir(x: npt.NDArray[np.floating], colors: Sequence[str]) -> npt.NDArray[np.float64]:
+    v = np.clip((x.astype(np.float64) + 1.0) / 2.0, 0.0, 1.0)
+    energy = np.square(v).sum(axis=1)  # [n, w, 3], the squared norm of each column in each colour
+    total = energy.sum(axis=(1, 2))
+    width, k = x.shape[2], len(colors)
+    target = np.zeros(len(x))
+    for b, color in enumerate(colors):
+        band = slice(b * width // k, (b + 1) * width // k)
+        target += energy[:, band, COLORS.index(color)].sum(axis=1)
+    ratio = np.divide(target, total, out=np.zeros(len(x)), where=total > 0)
+    return np.sqrt(np.minimum(ratio, 1.0))  # the two sums round differently, and a rate above 1 is no probability

@@ -24,31 +24,23 @@ TARGET_SD = 0.25
 class Scaling:
     """The map PIR -> clip(0.5 + 0.25 (PIR - mean) / sd, 0, 1).
 
-    Attributes:
-        mean: Mean true PIR of the images that it was fitted on.
-        sd: Their standard deviation (ddof 1), above 0.
-
     Source: C.5.
     """
 
-    mean: float
-    sd: float
+    mean: float  # true PIR of the images that it was fitted on
+    sd: float  # with ddof 1, above 0
 
     @classmethod
     def fit(cls, pir: npt.NDArray[np.float64]) -> Scaling:
-        """The map of these images' true PIR, [n].
-
-        Raises:
-            InputError: If they don't differ, or there are fewer than two.
-        """
-        spread = float(np.std(pir, ddof=1)) if len(pir) > 1 else 0.0
+        """The map of these images' true PIR, [n], refused where they don't differ."""
+        mean, spread = (float(np.mean(pir)), float(np.std(pir, ddof=1))) if len(pir) > 1 else (float(np.sum(pir)), 0.0)
         # Equal values have a mean that is rounded, and so a spread of a few last places.
         if not spread > 1e-12:
             raise InputError(
-                f"The PIR of the {len(pir)} shown images is {float(np.mean(pir)) if len(pir) else 0.0:.6g} throughout; expected "
-                "some spread, which scaling divides by: choose another objective, or --interactions.scaling none."
+                f"The PIR of the {len(pir)} shown images is {mean:.6g} throughout; expected some spread, which scaling divides "
+                "by: choose another objective, or --interactions.scaling none."
             )
-        return cls(float(np.mean(pir)), spread)
+        return cls(mean, spread)
 
     @classmethod
     def load(cls, path: Path) -> Scaling:

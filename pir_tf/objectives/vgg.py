@@ -20,20 +20,14 @@ from keras import layers as keras_layers
 from pir_tf import pretrained
 from pir_tf.config import derived_seed
 from pir_tf.errors import InputError
-from pir_tf.images import to_float
-from pir_tf.objective_names import TOP_IMAGE_SIZE, TOP_LAYERS, VGG_FILTERS, VGGName
+from pir_tf.images import require_images, to_float
+from pir_tf.objective_names import TOP_IMAGE_SIZE, TOP_LAYERS, VGG, VGG_FILTERS
 
-KERAS_NAMES = {
-    **{f"pool{block}": f"block{block}_pool" for block in range(1, 6)},
-    **{"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"},
-}
+KERAS_NAMES = {f"pool{block}": f"block{block}_pool" for block in range(1, 6)}
+KERAS_NAMES |= {"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"}
 """Layers by the names that Keras has for them. Deviation: D9."""
-
-MEANS = (103.939, 116.779, 123.68)
-"""What `vgg16.preprocess_input` takes away from blue, green and red values of 0 to 255."""
-
+MEANS = (103.939, 116.779, 123.68)  # of blue, green and red, which `vgg16.preprocess_input` takes away
 IMAGES_AT_ONCE = 8  # 224 pixels and 64 channels are 13 MB an image
-RANGE_TOLERANCE = 1e-3  # rounding, but not another convention of range
 ARRAYS = {False: 26, True: 32}  # of weights in a file without and with top
 CALLED = {False: "VGG16 without its top", True: "VGG16 with its top"}
 
@@ -52,9 +46,7 @@ def pir_of_energies(energies: npt.NDArray[np.floating], filters: Sequence[int]) 
     Returns:
         PIR, float64 [n] in [0, 1]; exactly 1 if all filters are targets, 0 where the whole layer is silent.
 
-    Source: C.4.1, C.4.2.
-
-    Deviation: D13 (an all-zero layer has PIR 0).
+    Source: C.4.1, C.4.2. Deviation: D13 (an all-zero layer has PIR 0).
     """
     energies = energies.astype(np.float64)
     targets = np.zeros(energies.shape[1], dtype=bool)
@@ -64,15 +56,15 @@ def pir_of_energies(energies: npt.NDArray[np.floating], filters: Sequence[int]) 
     return np.sqrt(np.divide(target, total, out=np.zeros(len(energies)), where=total > 0))
 
 
-def target_filters(name: VGGName) -> npt.NDArray[np.int64]:
+def target_filters(objective: VGG) -> npt.NDArray[np.int64]:
     """The target filters: the named ones, or k drawn without replacement by the name's seed, in rising order.
 
     Source: 3.2, C.4.2.
     """
-    if name.filters is not None:
-        return np.array(name.filters)
-    count = VGG_FILTERS[name.layer]
-    return np.sort(np.random.default_rng(name.seed).choice(count, name.k, replace=False))
+    if objective.filters is not None:
+        return np.array(objective.filters)
+    count = VGG_FILTERS[objective.layer]
+    return np.sort(np.random.default_rng(objective.seed).choice(count, objective.k, replace=False))
 
 
 def filter_energies(activations: keras.KerasTensor) -> keras.KerasTensor:
@@ -99,12 +91,7 @@ class VGGFeatures:
         seed: Seed of random weights.
         option: The config's field that names the weights, for messages.
 
-    Raises:
-        InputError: If the weights are missing, damaged, of another network, or lack a layer.
-
-    Source: 3.1, C.4.1.
-
-    Deviation: D8 (the size), D9 (which layers).
+    Source: 3.1, C.4.1. Deviation: D8 (the size), D9 (which layers).
     """
 
     def __init__(
@@ -118,50 +105,34 @@ class VGGFeatures:
         option: str = "interactions.vgg_weights",
     ) -> None:
         whole = _whole(names, weights, image_size, seed, option)
-        outputs = [whole.get_layer(KERAS_NAMES[name]).output for name in names]
+        outputs = {name: whole.get_layer(KERAS_NAMES[name]).output for name in names}
         body = keras.Model(whole.input, outputs, name="vgg16_cut")
         images = keras.Input((None, None, 3), name="images")
         found = body(_preprocessed(images, image_size))
-        found = found if isinstance(found, list | tuple) else [found]
-        self.network = keras.Model(images, [measure(activations) for activations in found], name="vgg16_features")
+        self.network = keras.Model(images, {name: measure(x) for name, x in found.items()}, name="vgg16_features")
         self._names = tuple(names)
         self._call = tf.function(lambda batch: self.network(batch, training=False))
 
     def __call__(self, images: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float32]]:
-        """What the layers' measures are.
+        """The measure of each layer by its name, float32 [n, filters].
 
         Args:
             images: uint8 [n, h, w, 3], or floats of the same shape in [-1, 1]; channels red, green, blue. Left as they are.
-
-        Returns:
-            float32 [n, filters] for each layer by its name.
-
-        Raises:
-            InputError: If the shape, type or range is another, or a value is not finite.
         """
-        images = np.asarray(images)
-        _check_images(images)
-        if not len(images):
-            return {name: np.zeros((0, VGG_FILTERS[name]), np.float32) for name in self._names}
-        parts: list[list[np.ndarray]] = [[] for _ in self._names]
+        images = require_images(images, uint8=True, floats=True)
+        parts = {name: [np.zeros((0, VGG_FILTERS[name]), np.float32)] for name in self._names}
         for start in range(0, len(images), IMAGES_AT_ONCE):
             # All calls have one size, so that one graph serves them and an image's place doesn't choose the kernels.
             rows = np.minimum(np.arange(start, start + IMAGES_AT_ONCE), len(images) - 1)
             batch = images[rows]
             floats = to_float(batch) if batch.dtype == np.uint8 else batch.astype(np.float32)
-            found = self._call(tf.constant(floats))
-            for part, values in zip(parts, found if isinstance(found, list | tuple) else [found], strict=True):
-                part.append(values.numpy())
-        return {name: np.concatenate(part)[: len(images)] for name, part in zip(self._names, parts, strict=True)}
+            for name, values in self._call(tf.constant(floats)).items():
+                parts[name].append(values.numpy())
+        return {name: np.concatenate(part)[: len(images)] for name, part in parts.items()}
 
 
 def weights_file(names: Sequence[str], weights: str, *, option: str = "interactions.vgg_weights") -> Path | None:
-    """The file of VGG16's weights, None for `none`, after a look at whether it has the layers.
-
-    Args:
-        names: Keys of `VGG_FILTERS` that are needed.
-        weights: `imagenet`, `file:PATH` or `none`.
-        option: The config's field that names the weights, for messages.
+    """The file of VGG16's weights, None for `none`, after a look at whether it has the layers; arguments as of `VGGFeatures`.
 
     Raises:
         InputError: If there is no such file, it is damaged, or it has no top where a layer of the top is needed.
@@ -195,7 +166,8 @@ def _whole(names: Sequence[str], weights: str, image_size: int, seed: int, optio
         return network
     file_top = top or pretrained.count_arrays(path, CALLED[top]) == ARRAYS[True]
     stored = _keras_vgg16(file_top, TOP_IMAGE_SIZE if file_top else image_size)
-    pretrained.load_weights(stored, path, CALLED[file_top], option=option)
+    expected = CALLED[file_top] if file_top == top else "VGG16 with its top or without"
+    pretrained.load_weights(stored, path, expected, option=option)
     if file_top == top:
         return stored
     network = _keras_vgg16(top, image_size)
@@ -214,22 +186,3 @@ def _preprocessed(images: keras.KerasTensor, image_size: int) -> keras.KerasTens
     resize = keras_layers.Resizing(image_size, image_size, interpolation="bilinear", antialias=False)
     values = (resize(images) + 1.0) * 127.5
     return keras.ops.flip(values, axis=-1) - keras.ops.convert_to_tensor(np.array(MEANS, np.float32))
-
-
-def _check_images(images: npt.NDArray[Any]) -> None:
-    """Refuses what is not images [n, h, w, 3], uint8 or floats in [-1, 1]."""
-    if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:3] or images.dtype.kind not in "fu":
-        raise InputError(
-            f"The images have shape {images.shape} and type {images.dtype}; expected uint8, or floats in [-1, 1], of shape "
-            "[n, height, width, 3]: convert them first."
-        )
-    if images.dtype.kind == "u" and images.dtype != np.uint8:
-        raise InputError(
-            f"The images have type {images.dtype}; expected uint8 or floats in [-1, 1]: convert them first."
-        )
-    if images.dtype.kind == "f" and images.size:
-        low, high = float(images.min()), float(images.max())  # a NaN anywhere makes both NaN
-        if not (low >= -1.0 - RANGE_TOLERANCE and high <= 1.0 + RANGE_TOLERANCE):
-            raise InputError(
-                f"The images have values from {low:g} to {high:g}; expected finite values in [-1, 1]: scale them first."
-            )

@@ -1,4 +1,4 @@
-"""Experiments from run directories, sweeps and published folders, as rows, with what was left out in words. No TensorFlow."""
+"""Experiments from run directories, sweeps and published folders, with what was left out in words. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -8,38 +8,41 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pir_tf.errors import InputError
-from pir_tf.paper.rows import COLUMNS, Row, read_rows, row_of
+from pir_tf.paper.rows import COLUMNS, Row, read_rows, records, row_of, table
 from pir_tf.runs.directory import read_json
 
 RESULTS = ("evaluation/results.json", "results.json")
 """Where a run, and a published folder, keep the results."""
 
 SAMPLES = ("evaluation/samples.npz", "samples.npz")
-TABLE = "results.csv"
-"""A sweep's own table."""
-
-FINISHED = ("", "done", "finished", "ok")
-"""What a sweep's `status` says of an experiment with results."""
+TABLE, LISTED = "results.csv", {**COLUMNS, "status": str, "reason": str}
+"""A sweep's own table, and what is read of it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """Experiments that were found.
+    """Experiments that were found."""
 
-    Attributes:
-        rows: A row for each, in the order of their directories' names.
-        samples: `samples.npz` by the experiment's name, where there is one.
-        notes: What was left out and why, a sentence each.
-        places: The directory of each experiment by its name; one that only a sweep's table knows need not be there.
-        missing: The settings of experiments that sweeps list without results, with `status` and `reason`.
-    """
+    rows: pd.DataFrame  # one for each, in the order of their directories' names
+    samples: dict[str, Path]  # `samples.npz` by the experiment's name, where there is one
+    notes: list[str]  # what was left out and why, a sentence each
+    places: dict[str, Path]  # directory by the experiment's name; one that only a sweep's table knows need not be there
+    missing: pd.DataFrame  # settings of experiments that sweeps list without results, with `status` and `reason`
 
-    rows: list[Row]
-    samples: dict[str, Path]
-    notes: list[str]
+
+@dataclasses.dataclass
+class _Found:
+    rows: list[Row] = dataclasses.field(default_factory=list)
     places: dict[str, Path] = dataclasses.field(default_factory=dict)
     missing: list[Row] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, row: Row, name: str, place: Path) -> None:
+        self.rows.append({**row, "experiment": name})
+        self.places[name] = place
 
 
 def collect(paths: Sequence[Path]) -> Collected:
@@ -54,80 +57,59 @@ def collect(paths: Sequence[Path]) -> Collected:
     Raises:
         InputError: A path is absent or holds no experiment with results, or a run that was named itself is damaged.
     """
-    found = Collected([], {}, [])
+    found = _Found()
     for path in paths:
         if not path.is_dir():
             raise InputError(f"{path} is no directory, expected a run, a sweep or a published folder: check the path.")
-        inside = Collected([], {}, [])
+        inside, whole = _Found(), path.resolve()
         alone = (path / "config.json").is_file()
         if alone:
-            _add(inside, path, path.resolve().name)
+            _add(inside, path, whole.name)
         else:
-            _add_all(inside, path)
+            _search(inside, path)
         if not inside.rows and not inside.notes:
             raise InputError(
                 f"{path} holds no config.json with results beside it, at any depth: name a finished run, a sweep or a "
                 "published folder."
             )
-        folder = path.resolve().parent.name if alone else path.resolve().name
         for row in inside.rows:
-            _keep(found, row, inside, folder)
+            _keep(found, row, inside.places[row["experiment"]], whole.parent.name if alone else whole.name)
         found.notes.extend(inside.notes)
         found.missing.extend(inside.missing)
     if not found.rows:
         raise InputError(f"No experiment with results was found ({found.notes[0].rstrip('.')}): finish one first.")
-    return found
+    archives = {name: _first(place, SAMPLES) for name, place in found.places.items()}
+    samples = {name: path for name, path in archives.items() if path}
+    return Collected(table(found.rows), samples, found.notes, found.places, table(found.missing, LISTED))
 
 
-def _add_all(found: Collected, path: Path) -> None:
-    """Adds the runs below a directory, and the rows of a sweep's table whose runs are not there."""
-    table = read_rows(path / TABLE) if (path / TABLE).is_file() else []
-    open_runs = {_name(line): line for line in table if line.get("status", "") not in FINISHED}
+def _search(found: _Found, path: Path, prefix: str = "") -> None:
+    """Adds the runs and sweeps below a directory, and the rows of its own table whose runs are not there."""
+    lines = records(read_rows(path / TABLE, LISTED)[list(LISTED)]) if (path / TABLE).is_file() else []
+    unfinished = {line["experiment"]: line for line in lines if line["status"] != "done"}
     for directory in _below(path):
-        name = directory.relative_to(path).as_posix()
-        if not (directory / "config.json").is_file():
-            _add_sweep(found, directory, name)
-        # The sweep's own table says of these why they have no results.
-        elif name not in open_runs and (not table or _results(directory)):
-            try:
-                _add(found, directory, name)
-            except InputError as error:
-                # Notes are published, directories are not.
-                found.notes.append(f"{name} was left out: {str(error).replace(str(directory), name)}")
-    known = {row["experiment"] for row in found.rows}
-    for line in table:
-        if _name(line) not in known and _name(line) not in open_runs and line.get("change") is not None:
-            found.rows.append(_row_of_line(line))
-            found.places[_name(line)] = path / _name(line)
-    why = ("status", "reason")
-    found.missing.extend(_row_of_line(line) | {name: line.get(name, "") for name in why} for line in open_runs.values())
-    found.notes.extend(_open_notes(list(open_runs.values())))
-
-
-def _add_sweep(found: Collected, directory: Path, name: str) -> None:
-    """Adds a sweep that lies below the named directory, its experiments under its name."""
-    inside = Collected([], {}, [])
-    _add_all(inside, directory)
-    for row in inside.rows:
-        whole = f"{name}/{row['experiment']}"
-        found.rows.append({**row, "experiment": whole})
-        found.places[whole] = inside.places[row["experiment"]]
-        if row["experiment"] in inside.samples:
-            found.samples[whole] = inside.samples[row["experiment"]]
-    found.notes.extend(f"{name}: {note}" for note in inside.notes)
-    found.missing.extend({**row, "experiment": f"{name}/{row['experiment']}"} for row in inside.missing)
-
-
-def _open_notes(lines: Sequence[Row]) -> list[str]:
-    """A sentence for each reason why experiments of a sweep have no results, not for each of them."""
-    names: dict[tuple[str, str], list[str]] = {}
+        inner = directory.relative_to(path).as_posix()
+        try:
+            if not (directory / "config.json").is_file():
+                _search(found, directory, f"{prefix}{inner}/")
+            # The table says of unfinished ones why they have no results.
+            elif inner not in unfinished and (not lines or _first(directory, RESULTS)):
+                _add(found, directory, prefix + inner)
+        except InputError as error:
+            # Notes are published, directories are not.
+            found.notes.append(f"{prefix}{inner} was left out: {str(error).replace(str(directory), inner)}")
+    reasons: dict[tuple[str, str], list[str]] = {}
     for line in lines:
-        names.setdefault((line["status"], line.get("reason", "").rstrip(".")), []).append(_name(line))
-    notes = []
-    for (status, reason), own in names.items():
-        shown = ", ".join(own if len(own) <= 4 else [*own[:2], f"{len(own) - 2} more"])
-        notes.append(f"{shown}: {status}{f' ({reason})' if reason else ''}.")
-    return notes
+        inner = line["experiment"]
+        name = prefix + inner
+        if inner in unfinished:
+            found.missing.append({**line, "experiment": name})
+            reasons.setdefault((line["status"], line["reason"].rstrip(".")), []).append(name)
+        elif name not in found.places and line["change"] is not None:
+            found.add({column: line[column] for column in COLUMNS}, name, path / inner)
+    for (status, reason), names in reasons.items():
+        shown = ", ".join(names if len(names) <= 4 else [*names[:2], f"{len(names) - 2} more"])
+        found.notes.append(f"{shown}: {status}{f' ({reason})' if reason else ''}.")
 
 
 def _below(path: Path) -> list[Path]:
@@ -141,53 +123,34 @@ def _below(path: Path) -> list[Path]:
     return found
 
 
-def _add(found: Collected, directory: Path, name: str) -> None:
-    results = _results(directory)
+def _add(found: _Found, directory: Path, name: str) -> None:
+    results = _first(directory, RESULTS)
     if results is None:
         found.notes.append(f"{name} has no results yet.")
         return
     config = _object(directory / "config.json").get("config")
     if not isinstance(config, dict):
         raise InputError(f"{directory / 'config.json'} has no config in it, expected one of a run: restore it.")
-    found.rows.append(row_of(config, _object(results), experiment=name))
-    found.places[name] = directory
-    samples = next((directory / place for place in SAMPLES if (directory / place).is_file()), None)
-    if samples:
-        found.samples[name] = samples
+    found.add(row_of(config, _object(results)), name, directory)
 
 
-def _row_of_line(line: Row) -> Row:
-    row: Row = {column: line.get(column, "" if kind is str else None) for column, kind in COLUMNS.items()}
-    return {**row, "experiment": _name(line)}
+def _first(directory: Path, names: Sequence[str]) -> Path | None:
+    return next((directory / name for name in names if (directory / name).is_file()), None)
 
 
-def _name(line: Row) -> str:
-    return line.get("experiment") or line.get("name") or ""
-
-
-def _results(directory: Path) -> Path | None:
-    return next((directory / place for place in RESULTS if (directory / place).is_file()), None)
-
-
-def _keep(found: Collected, row: Row, inside: Collected, folder: str) -> None:
+def _keep(found: _Found, row: Row, place: Path, folder: str) -> None:
     """Adds a row under a name of its own, with the folder's before it where another has its name, unless it is there."""
     name = row["experiment"]
-    samples, place = inside.samples.get(name), inside.places[name]
     for other in found.rows:
-        if {**other, "experiment": ""} == {**row, "experiment": ""}:
+        if {**other, "experiment": name} == row:
             if name != other["experiment"]:
                 found.notes.append(f"{name} equals {other['experiment']} in settings and results, so it counts once.")
             return
-    taken = {other["experiment"] for other in found.rows}
-    if name in taken:
-        name = f"{folder}/{name}"
+    name = name if name not in found.places else f"{folder}/{name}"
     base, copy = name, 2
-    while name in taken:
+    while name in found.places:
         name, copy = f"{base} ({copy})", copy + 1
-    found.rows.append({**row, "experiment": name})
-    found.places[name] = place
-    if samples:
-        found.samples[name] = samples
+    found.add(row, name, place)
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -1,18 +1,20 @@
-"""One experiment as one row of plain values, and tables of such rows as CSV (section 4). No TensorFlow.
+"""One experiment as one row: what was asked and what came out (section 4), and tables of such rows as CSV. No TensorFlow.
 
-The row says what was asked (the objective and the settings that the paper varies) and what came out. It decides nothing:
-which rows a figure shows is in `selection.py`. What is undefined or was not measured is None, an empty cell in the CSV.
+A row decides nothing: which rows a figure shows is in `select.py`. What is undefined or was not measured is missing, an empty
+cell in the CSV.
 """
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pir_tf.errors import InputError
-from pir_tf.objective_names import VGG_FILTERS, is_vgg, parse_vgg
+from pir_tf.objective_names import VGG, VGG_FILTERS, parse
 from pir_tf.report.numbers import finite
 from pir_tf.runs.directory import atomic
 
@@ -21,7 +23,6 @@ Row = dict[str, Any]
 LAYERS = tuple(VGG_FILTERS)
 """The layers of VGG16 that the paper targets, in their order: the first has index 1."""
 
-COLOR_KINDS = ("single color", "two colors", "three colors")
 VGG_SINGLE = "vgg single"
 VGG_MULTI = "vgg k=20"
 
@@ -43,12 +44,12 @@ COLUMNS: dict[str, type] = {
     **dict.fromkeys(("round", "tuning_steps", "estimator_steps", "gan_steps"), int),
     **dict.fromkeys(("tuning_learning_rate", "estimator_learning_rate"), float),
     **dict.fromkeys(("gan_loss", "gan_kind", "generator", "data"), str),
-    **dict.fromkeys(("pir_before", "pir_before_sd", "pir_after", "pir_after_sd", "change"), float),
+    **dict.fromkeys(("pir_before_mean", "pir_before_sd", "pir_after_mean", "pir_after_sd", "change"), float),
     **dict.fromkeys(("cohens_d", "d_low", "d_high", "welch_t", "p_value"), float),
     "significant": bool,
     "verdict": str,
     **dict.fromkeys(("estimated_before", "estimated_change", "estimator_bias", "judged_change"), float),
-    **dict.fromkeys(("initial_mean", "initial_sd", "percent_zero", "percent_nonzero"), float),
+    **dict.fromkeys(("initial_mean", "initial_sd", "initial_percent_zero", "initial_percent_nonzero"), float),
     **dict.fromkeys(("unscaled_change", "unscaled_cohens_d", "unscaled_d_low", "unscaled_d_high"), float),
     "percent_clipped": float,
     **{f"{name}_{when}": float for name in CHANNELS for when in ("before", "after")},
@@ -59,6 +60,9 @@ COLUMNS: dict[str, type] = {
     **dict.fromkeys(("first_round_d", "d_from_start", "d_from_start_low", "d_from_start_high"), float),
 }
 """The columns of a row, in their order, with the type of their values."""
+
+_DTYPES = {str: str, int: "Int64", float: "float64", bool: "boolean"}
+_EXPECTED = {int: "a whole number", float: "a finite number", bool: "true or false"}
 
 
 def row_of(config: Mapping[str, Any], results: Mapping[str, Any], *, experiment: str = "") -> Row:
@@ -76,214 +80,173 @@ def row_of(config: Mapping[str, Any], results: Mapping[str, Any], *, experiment:
 
     Source: 4, A.1, A.2, 5.1. Deviation: D14 (initial values are those of the estimator's training images).
     """
-    row: Row = dict.fromkeys(COLUMNS)
-    row.update({name: "" for name, kind in COLUMNS.items() if kind is str})
-    row["experiment"] = experiment
-    row.update(_asked(config))
-    row.update(_came_out(results))
+    # What `results.json` has under a column's own name comes as it is.
+    found = {**results, "experiment": experiment, **_asked(config), **_came_out(results)}
     # A third round names a second one as its first: only its results know that.
-    row["round"] = results.get("round") or row["round"]
-    return row
+    found["round"] = results.get("round") or (2 if config.get("first_round") else 1)
+    row = {name: found.get(name) for name in COLUMNS}
+    kept = {str: lambda value: str(value or ""), float: finite}
+    return {name: kept[kind](row[name]) if kind in kept else row[name] for name, kind in COLUMNS.items()}
 
 
-def objective_parts(objective: str) -> Row:
-    """What an objective's name says: kind, layer, its index, k, named filters, and the seed of drawn ones.
-
-    Args:
-        objective: `color:red-blue`, `vgg:pool3:k=20:seed=1` or `vgg:pool3:filters=12,40`.
-
-    Returns:
-        The row's first columns. `kind` is `other` for names of another form.
-    """
-    parts: Row = {"kind": "other", "layer": "", "layer_index": None, "k": None, "filters": "", "filter_seed": None}
-    scheme, _, rest = objective.partition(":")
-    count = len(rest.split("-"))
-    if scheme == "color" and count <= len(COLOR_KINDS):
-        return {**parts, "kind": COLOR_KINDS[count - 1]}
-    try:
-        vgg = parse_vgg(objective) if is_vgg(objective) else None
-    except InputError:
-        vgg = None
-    if vgg:
-        filters = " ".join(map(str, vgg.filters or ()))
-        kind = VGG_SINGLE if vgg.k == 1 else f"vgg k={vgg.k}"
-        parts.update(kind=kind, layer=vgg.layer, layer_index=LAYERS.index(vgg.layer) + 1, k=vgg.k)
-        parts.update(filters=filters, filter_seed=vgg.seed)
-    return parts
+def table(rows: pd.DataFrame | Sequence[Row], columns: Mapping[str, type] = COLUMNS) -> pd.DataFrame:
+    """Rows as a DataFrame of these columns; what they lack is empty text, or a missing number."""
+    frame = _frame(rows, columns).fillna({name: "" for name, kind in columns.items() if kind is str})
+    return frame.astype({name: _DTYPES[kind] for name, kind in columns.items()})
 
 
-def channel_columns(means: Mapping[str, Any]) -> Row:
-    """The columns of `CHANNELS`, from `evaluation.channels.channel_means` under `before` and `after`; None where absent."""
-    found: Row = {}
-    for when in ("before", "after"):
-        side = means.get(when) or {}
-        whole, thirds = side.get("image") or (None,) * 3, side.get("thirds")
-        left, middle, right = (finite(third[2]) for third in thirds) if thirds else (None,) * 3
-        blue = None if left is None or middle is None or right is None else middle - (left + right) / 2
-        found |= {f"{name}_{when}": finite(value) for name, value in zip(CHANNELS, (*whole, blue), strict=True)}
-    return found
+def records(rows: pd.DataFrame) -> list[Row]:
+    """A dictionary for each row; what is missing is None."""
+    return rows.astype(object).where(rows.notna(), None).to_dict("records")
 
 
-def write_rows(path: Path, rows: Sequence[Row], columns: Sequence[str] = tuple(COLUMNS)) -> None:
-    """Writes rows as CSV, atomically; equal rows give equal bytes."""
-    with atomic(path) as beside, open(beside, "w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+def write_rows(path: Path, rows: pd.DataFrame | Sequence[Row], columns: Iterable[str] = COLUMNS) -> None:
+    """Writes these columns as CSV, atomically; equal rows give equal bytes."""
+    shown = _frame(rows, columns)
+    for name in shown:
+        if COLUMNS.get(name) is bool:
+            shown[name] = shown[name].map({True: "true", False: "false"})
+    with atomic(path) as beside:
+        shown.to_csv(beside, index=False, lineterminator="\n")
 
 
-def read_rows(path: Path, types: Mapping[str, type] = COLUMNS) -> list[Row]:
-    """Reads what `write_rows` wrote.
+def read_rows(path: Path, columns: Mapping[str, type] = COLUMNS) -> pd.DataFrame:
+    """Reads a CSV file; what `write_rows` wrote comes back equal.
 
     Args:
-        path: The CSV file.
-        types: Types of columns, `str` for those that it doesn't name; an empty cell is None in a column of another type.
-
-    Returns:
-        A dict for each line.
+        path: The file.
+        columns: Columns that it must have, with their types; others are text.
 
     Raises:
         InputError: The file is no such table.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as handle:
-            table = list(csv.reader(handle))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} can't be read ({error}), expected a CSV file: make it again.") from error
-    if not table or len(set(table[0])) != len(table[0]):
-        raise InputError(f"{path} has no header with a name for each column, expected a CSV file: make it again.")
-    header, *lines = table
-    for number, cells in enumerate(lines, 2):
-        if len(cells) != len(header):
-            raise InputError(
-                f"{path}, line {number}, has {len(cells)} cells, expected {len(header)}: mend it or make it again."
-            )
-    return [
-        {name: _value(path, name, cell, types.get(name, str)) for name, cell in zip(header, cells, strict=True)}
-        for cells in lines
-    ]
+        cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, engine="python")
+    except (OSError, ValueError) as error:  # pandas' own are ValueErrors
+        raise InputError(f"{path} can't be read as a table ({error}): restore it or make it again.") from error
+    names = list(cells.iloc[0])
+    if cells.isna().any(axis=None) or len(set(names)) < len(names):
+        raise InputError(f"{path} has a line that is too short, or two columns of one name: mend it or make it again.")
+    lacking = [name for name in columns if name not in names]
+    if lacking:
+        raise InputError(f"{path} has no column {lacking[0]}, expected a table of this version: make it again.")
+    found = cells.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
+    for name, kind in columns.items():
+        if kind is not str:
+            values = [_value(path, name, cell, kind) for cell in found[name]]
+            found[name] = pd.Series(values, dtype=_DTYPES[kind])
+    return found
+
+
+def _frame(rows: pd.DataFrame | Sequence[Row], columns: Iterable[str]) -> pd.DataFrame:
+    if isinstance(rows, pd.DataFrame):
+        return rows.reindex(columns=list(columns))
+    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=object) for name in columns})
 
 
 def _asked(config: Mapping[str, Any]) -> Row:
     get = config.get
-    simulated = get("interactions.source", "simulated") == "simulated"
-    objective = str(get("interactions.objective", "")) if simulated else ""
-    backbone, layer = str(get("estimator.backbone", "")), str(get("estimator.layer", "") or "")
-    trainable = str(get("estimator.trainable", ""))
-    shown = f"{backbone} {layer}".strip()
+    simulated = get("interactions.source") == "simulated"
+    objective = str(get("interactions.objective") or "") if simulated else ""
+    shown = f"{get('estimator.backbone') or ''} {get('estimator.layer') or ''}".strip()
     return {
-        **objective_parts(objective),
-        **({} if simulated else {"kind": "people"}),
+        **(_objective(objective) if simulated else {"kind": "people"}),
         "objective": objective,
-        "vgg_weights": str(get("interactions.vgg_weights", "")) if is_vgg(objective) else "",
-        "seed": get("seed"),
-        "preset": str(get("preset", "")),
-        "estimator": f"{shown}, {trainable}" if shown else "",
-        "backbone": backbone,
-        "estimator_layer": layer,
+        "vgg_weights": get("interactions.vgg_weights") if objective.startswith("vgg:") else "",
+        "estimator": f"{shown}, {get('estimator.trainable')}" if shown else "",
+        "estimator_layer": get("estimator.layer"),
         "estimator_size": get("estimator.image_size"),
-        "trainable": trainable,
-        "output": str(get("estimator.output", "")),
-        "scaling": str(get("interactions.scaling", "none")),
-        "images": get("interactions.images"),
-        "impressions": get("interactions.impressions"),
-        "temperature": finite(get("estimator.temperature")),
-        "pir_weight": finite(get("tuning.pir_weight")),
-        "fools_weight": finite(get("tuning.fools_weight")),
-        "fake_class_weight": finite(get("gan.fake_class_weight")),
-        "round": 2 if get("first_round") else 1,
-        "tuning_steps": get("tuning.steps"),
-        "estimator_steps": get("estimator.steps"),
-        "gan_steps": get("gan.steps"),
-        "tuning_learning_rate": finite(get("tuning.learning_rate")),
-        "estimator_learning_rate": finite(get("estimator.learning_rate")),
-        "gan_loss": str(get("gan.loss", "non_saturating")),
-        "gan_kind": str(get("gan.kind", "acgan")),
-        "generator": str(get("gan.generator", "")),
-        "data": str(get("data.source", "")),
+        "data": get("data.source"),
+        **{name: get(field) for name, field in _FIELDS.items()},
     }
 
 
+def _objective(name: str) -> Row:
+    """What an objective's name says, the seed of drawn filters among it; its kind is `other` where we don't know it."""
+    try:
+        objective = parse(name)
+    except InputError:
+        return {"kind": "other"}
+    if not isinstance(objective, VGG):
+        return {"kind": objective.kind}
+    filters = " ".join(map(str, objective.filters or ()))
+    place = {"layer": objective.layer, "layer_index": LAYERS.index(objective.layer) + 1}
+    return {"kind": objective.kind, **place, "k": objective.k, "filters": filters, "filter_seed": objective.seed}
+
+
+_FIELDS = {
+    **{name: name for name in ("seed", "preset")},
+    **{name: f"interactions.{name}" for name in ("scaling", "images", "impressions")},
+    **{name: f"estimator.{name}" for name in ("backbone", "trainable", "output", "temperature")},
+    **{name: f"tuning.{name}" for name in ("pir_weight", "fools_weight")},
+    "fake_class_weight": "gan.fake_class_weight",
+    **{f"{stage}_steps": f"{stage}.steps" for stage in ("tuning", "estimator", "gan")},
+    **{f"{stage}_learning_rate": f"{stage}.learning_rate" for stage in ("tuning", "estimator")},
+    **{"gan_loss": "gan.loss", "gan_kind": "gan.kind", "generator": "gan.generator"},
+}
+"""Columns that are a field of the config as it stands."""
+
+
 def _came_out(results: Mapping[str, Any]) -> Row:
-    true, estimated = results.get("true") or {}, results.get("estimated") or {}
-    unscaled, first = results.get("unscaled") or {}, results.get("first_round") or {}
-    diversity = results.get("diversity") or {}
-    kid = results.get("kid") or {}
-    zero = finite(results.get("percent_zero_before"))
+    parts = ("true", "estimated", "judged", "unscaled", "scaling", "first_round", "diversity", "kid")
+    true, estimated, judged, unscaled, scaling, first, diversity, kid = (results.get(name) or {} for name in parts)
     believed, known = finite(estimated.get("before_mean")), finite(true.get("before_mean"))
-    significant, flags = results.get("significant"), diversity.get("collapsed")
-    # Where only the judged images' mean is known: they come from the same generator as the estimator's training images.
-    initial_mean = finite(results.get("initial_mean", results.get("pir_before_mean")))
+    zero, flags = finite(results.get("initial_percent_zero")), diversity.get("collapsed")
     return {
-        "pir_before": finite(results.get("pir_before_mean")),
-        "pir_before_sd": finite(true.get("before_sd")),
-        "pir_after": finite(results.get("pir_after_mean")),
-        "pir_after_sd": finite(true.get("after_sd")),
-        "change": finite(results.get("change")),
-        "cohens_d": finite(results.get("cohens_d")),
+        "pir_before_sd": true.get("before_sd"),
+        "pir_after_sd": true.get("after_sd"),
         **_bounds("d", results.get("cohens_d_interval")),
-        "welch_t": finite(results.get("welch_t")),
-        "p_value": finite(results.get("p_value")),
-        "significant": significant if isinstance(significant, bool) else None,
-        "verdict": str(results.get("verdict") or ""),
         "estimated_before": believed,
-        "estimated_change": finite(results.get("estimated_change")),
         "estimator_bias": None if believed is None or known is None else believed - known,
-        "judged_change": finite((results.get("judged") or {}).get("change")),
-        "initial_mean": initial_mean,
-        "initial_sd": finite(results.get("pir_before_sd")),
-        "percent_zero": zero,
-        "percent_nonzero": None if zero is None else 100.0 - zero,
-        "unscaled_change": finite(unscaled.get("change")),
-        "unscaled_cohens_d": finite(unscaled.get("cohens_d")),
+        "judged_change": judged.get("change"),
+        "initial_percent_nonzero": None if zero is None else 100.0 - zero,
+        "unscaled_change": unscaled.get("change"),
+        "unscaled_cohens_d": unscaled.get("cohens_d"),
         **_bounds("unscaled_d", unscaled.get("cohens_d_interval")),
-        "percent_clipped": finite((results.get("scaling") or {}).get("percent_clipped_shown")),
-        **channel_columns(results.get("channel_means") or {}),
+        "percent_clipped": scaling.get("percent_clipped_shown"),
+        **_channels(results.get("channel_means") or {}),
         **{
             f"{measure}_{side}": _mean((diversity.get(side) or {}).get(measure))
             for measure in ("distance", "ms_ssim")
             for side in ("before", "after", "real")
         },
         "collapsed": any(flag is True for flag in flags) if isinstance(flags, list) else None,
-        **{f"kid_{name}": finite(kid.get(name)) for name in ("before", "after", "before_se", "after_se")},
-        "first_round_d": finite(first.get("cohens_d_from_start", first.get("cohens_d"))),
-        "d_from_start": finite(results.get("cohens_d_from_start")),
+        **{f"kid_{name}": kid.get(name) for name in ("before", "after", "before_se", "after_se")},
+        "first_round_d": first.get("cohens_d_from_start"),
+        "d_from_start": results.get("cohens_d_from_start"),
         **_bounds("d_from_start", results.get("cohens_d_from_start_interval")),
     }
 
 
 def _bounds(name: str, interval: Any) -> Row:
-    low, high = interval if isinstance(interval, list | tuple) and len(interval) == 2 else (None, None)
-    return {f"{name}_low": finite(low), f"{name}_high": finite(high)}
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _mean(values: Any) -> float | None:
+def _channels(means: Mapping[str, Any]) -> Row:
+    found: Row = {}
+    for when, side in means.items():
+        if side:
+            left, middle, right = (third[2] for third in side["thirds"])
+            values = (*side["image"], middle - (left + right) / 2)
+            found |= {f"{name}_{when}": value for name, value in zip(CHANNELS, values, strict=True)}
+    return found
+
+
+def _mean(values: Sequence[Any] | None) -> float | None:
     """Mean over classes; None where a class has no number, since the others would speak for it."""
-    numbers = [finite(value) for value in values] if isinstance(values, list | tuple) else []
+    numbers = [finite(value) for value in values or ()]
     known = [value for value in numbers if value is not None]
     return sum(known) / len(known) if known and len(known) == len(numbers) else None
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value) if isinstance(value, float) else str(value)
-
-
 def _value(path: Path, name: str, cell: str, kind: type) -> Any:
-    if kind is str:
-        return cell
-    if cell == "":
-        return None
     try:
-        if kind is bool:
-            return {"true": True, "false": False}[cell]
-        number = kind(cell)
-    except (ValueError, KeyError) as error:
-        wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-        raise InputError(f"{path}: {name} is {cell!r}, expected {wanted}: mend it or make it again.") from error
-    if finite(number) is None:
-        raise InputError(f"{path}: {name} is {cell}, expected a finite number or nothing: mend it or make it again.")
-    return number
+        value = {"true": True, "false": False, "": None}[cell] if kind is bool or not cell else kind(cell)
+        if value is not None and not math.isfinite(value):
+            raise ValueError
+    except (ValueError, KeyError):
+        raise InputError(
+            f"{path}: {name} is {cell!r}, expected {_EXPECTED[kind]} or nothing: mend it or make it again."
+        ) from None
+    return value

@@ -1,17 +1,30 @@
-"""Which experiments a figure shows: the paper's own method, and the others beside it (sections 4, 5.1, A.3, C.3, C.5).
+"""Which experiments a figure or a claim is about: the paper's own method, and the others beside it (4, 5.1, A.3, C.3, C.5).
 
-A collection may hold one objective many times: with other weights, a second round, an estimator with one output. Figures
-about objectives take each once, with the paper's method; the rest is for the figures that compare settings.
+A collection may hold one objective many times: with other weights, a second round, an estimator with one output. Statements
+about objectives take each once, with the paper's method; the rest is for those that compare settings.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from pir_tf.paper.rows import COLOR_KINDS, Row
+import pandas as pd
+
+from pir_tf.objective_names import COLOR_KINDS
+from pir_tf.paper.rows import LAYERS, VGG_MULTI, VGG_SINGLE
+
+ALPHA = 0.001
+"""The paper's threshold of significance, in all of its figures."""
+
+TASKS = pd.DataFrame(
+    [
+        *(("VGG16, single filters", layer, VGG_SINGLE, layer) for layer in LAYERS),
+        *(("VGG16, 20 filters at once", layer, VGG_MULTI, layer) for layer in LAYERS),
+        *(("Colours", kind.split()[0], kind, "") for kind in COLOR_KINDS),
+    ],
+    columns=["panel", "column", "kind", "layer"],
+)
+"""The paper's objectives by kind and layer, as the panels and columns of Fig. 2."""
 
 METHOD: dict[str, Any] = {
     "round": 1,
@@ -27,21 +40,16 @@ METHOD: dict[str, Any] = {
 """The settings that the paper compares with others, at their values of the paper."""
 
 _WEIGHTS = ("pir_weight", "fools_weight", "fake_class_weight")
-_SIZE = ("preset", "data", "generator", "gan_steps", "tuning_learning_rate")
 _TRAINING = ("estimator_size", "estimator_steps", "estimator_learning_rate")
-_ESTIMATOR = ("backbone", "estimator_layer", "trainable", *_TRAINING)
-_SETTINGS = ("objective", "vgg_weights", "seed", *METHOD, *_SIZE, *_ESTIMATOR, "tuning_steps")
+_SIZE = (
+    *("preset", "data", "generator", "gan_steps", "tuning_learning_rate"),
+    *("backbone", "estimator_layer", "trainable", *_TRAINING),
+)
+_SETTINGS = ("objective", "vgg_weights", "seed", *METHOD, *_SIZE, "tuning_steps")
 
 
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """One setting that is compared with the paper's.
-
-    Attributes:
-        name: The comparison, in words.
-        field: The column that differs.
-        free: Other columns that may differ with it.
-    """
+class Comparison(NamedTuple):
+    """One setting that is compared with the paper's: in words, the column that differs, others that may differ with it."""
 
     name: str
     field: str
@@ -59,112 +67,109 @@ COMPARISONS = (
 )
 
 
-def by_the_paper(rows: Sequence[Row]) -> list[Row]:
-    """Experiments with the paper's method, each objective and seed once.
+def by_the_paper(rows: pd.DataFrame) -> pd.DataFrame:
+    """Experiments with the paper's method and one of its objectives, each objective and seed once.
 
     Where one was run at several sizes (another estimator, generator or length) the setting that most experiments of its
     kind have is taken; three colours count after their longest tuning, as in the paper.
 
+    Returns:
+        The rows, with the `panel` and the `column` of Fig. 2 that they belong to.
+
     Source: 4, 4.2 (three colours).
     """
-    method = [row for row in rows if not departures(row)]
-    common = Counter((row["kind"], _size(row)) for row in method)
-    lengths = Counter((row["kind"], row["tuning_steps"]) for row in method)
-    best: dict[tuple[Any, ...], Row] = {}
-    for row in method:
-        key = (row["objective"], row["seed"])
-        if key not in best or _rank(row, common, lengths) > _rank(best[key], common, lengths):
-            best[key] = row
-    return list(best.values())
+    method = rows[departures(rows) == ""].merge(TASKS, on=["kind", "layer"])
+    longest = method["tuning_steps"].where(method["kind"] == COLOR_KINDS[2], _count(method, ["kind", "tuning_steps"]))
+    one = method.groupby(["objective", "seed"], dropna=False, sort=False).ngroup()
+    rank = pd.DataFrame({"one": one, "size": -_count(_settings(method), ["kind", *_SIZE]), "length": -longest})
+    best = rank.sort_values(["one", "size", "length"], kind="stable").drop_duplicates("one")
+    return method.loc[best.index].reset_index(drop=True)
 
 
-def departures(row: Row) -> list[str]:
-    """The columns in which an experiment departs from the paper's method; none where nothing is known."""
-    fields = [name for name, value in METHOD.items() if row.get(name) not in (None, "", value)]
-    # Random filters are only to try out; the paper's are ImageNet's.
-    fields += ["vgg_weights"] if row.get("vgg_weights") == "none" else []
+def departures(rows: pd.DataFrame) -> pd.Series:
+    """The columns in which each experiment departs from the paper's method, in words; empty where in none that is known."""
+    away = pd.DataFrame({name: rows[name].notna() & ~rows[name].isin(["", value]) for name, value in METHOD.items()})
     # One scalar output has no softmax, so no temperature.
-    return [name for name in fields if name != "temperature" or row.get("output") != "scalar"]
+    away["temperature"] &= rows["output"] != "scalar"
+    # Random filters are only to try out; the paper's are ImageNet's.
+    away["vgg_weights"] = rows["vgg_weights"] == "none"
+    words = [" and ".join(away.columns[flags]) for flags in away.to_numpy(bool)]
+    return pd.Series(words, index=rows.index, dtype=str)
 
 
-def comparisons(rows: Sequence[Row]) -> list[tuple[Comparison, Row, Row]]:
-    """Pairs of experiments that differ in one compared setting alone: (comparison, the paper's, the other).
+def comparisons(rows: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of experiments that differ in one compared setting alone.
+
+    Returns:
+        Two rows for each pair, the paper's and then the other, with its number as `pair`, the setting as `field` and its
+        `comparison` in words.
 
     Source: 2.1, 4.2, C.3, C.5.
     """
-    found = []
+    found: list[pd.DataFrame] = []
     for comparison in COMPARISONS:
-        groups: dict[tuple[Any, ...], list[Row]] = {}
-        for row in rows:
-            key = _same(row, without={comparison.field, *comparison.free})
-            groups.setdefault(key, []).append(row)
-        for group in groups.values():
-            base = _base(comparison, group)
-            if base is not None:
-                others = [row for row in group if row[comparison.field] != base[comparison.field]]
-                found += [(comparison, base, row) for row in others]
-    return found
+        field = comparison.field
+        for group in _alike(rows, {field, *comparison.free}):
+            base = _base(group, field)
+            others = [] if base is None else group.index[group[field] != group.loc[base, field]]
+            for other in others:
+                about = {"comparison": comparison.name, "field": field, "pair": len(found) + 1}
+                found.append(group.loc[[base, other]].assign(**about))
+    nothing = rows.iloc[:0].assign(comparison="", field="", pair=0)
+    return pd.concat(found, ignore_index=True) if found else nothing
 
 
-def trade_offs(rows: Sequence[Row]) -> list[list[Row]]:
-    """Sets of experiments that differ in the weights of the generator's loss alone, by rising weight of PIR.
+def trade_offs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Experiments that differ in the weights of the generator's loss alone, each setting of them once.
+
+    Returns:
+        The rows by rising weight of PIR, with the number of their set as `curve`.
 
     Source: 5.1.
     """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(_same(row, without=set(_WEIGHTS)), []).append(row)
-    curves = [curve for group in groups.values() if len(curve := _once(group)) > 1]
-    # Without a generator loss the weight of PIR is no longer relative to anything: the extreme comes last.
-    return [sorted(group, key=lambda row: (row["fools_weight"] == 0.0, row["pir_weight"] or 0.0)) for group in curves]
+    found: list[pd.DataFrame] = []
+    for group in _alike(rows, set(_WEIGHTS)):
+        # Of equal ones that which measured more.
+        curve = group.sort_values("kid_after", key=pd.isna, kind="stable").drop_duplicates(list(_WEIGHTS)).sort_index()
+        if len(curve) > 1:
+            # Without a generator loss the weight of PIR is no longer relative to anything: the extreme comes last.
+            curve = curve.assign(extreme=curve["fools_weight"] == 0.0).sort_values(["extreme", "pir_weight"])
+            found.append(curve.drop(columns="extreme").assign(curve=len(found) + 1))
+    return pd.concat(found, ignore_index=True) if found else rows.iloc[:0].assign(curve=0)
 
 
-def second_rounds(rows: Sequence[Row]) -> list[Row]:
+def second_rounds(rows: pd.DataFrame) -> pd.DataFrame:
     """Second rounds whose effect sizes of both rounds are known.
 
     Source: A.3.
     """
-    return [row for row in rows if row["round"] == 2 and None not in (row["first_round_d"], row["d_from_start"])]
+    return rows[rows["round"] == 2].dropna(subset=["first_round_d", "d_from_start"])
 
 
-def _base(comparison: Comparison, group: Sequence[Row]) -> Row | None:
-    """The experiment that the others of a group are compared with."""
-    values = [row[comparison.field] for row in group]
-    if len(set(values)) < 2 or None in values:
+def _settings(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows, without the length of a training that no experiment chose."""
+    return rows.assign(gan_steps=rows["gan_steps"].mask(rows["generator"] == "bundled"))
+
+
+def _alike(rows: pd.DataFrame, without: set[str]) -> list[pd.DataFrame]:
+    """Groups of two experiments or more with the same settings, but for some of these."""
+    same = [name for name in _SETTINGS if name not in without]
+    number = _settings(rows).groupby(same, dropna=False, sort=False).ngroup()
+    return [group for _, group in rows[number.duplicated(keep=False)].groupby(number)]
+
+
+def _count(rows: pd.DataFrame, same: list[str]) -> pd.Series:
+    """How many rows have each row's values of some columns."""
+    return rows.groupby(same, dropna=False)["experiment"].transform("size")
+
+
+def _base(group: pd.DataFrame, field: str) -> Any:
+    """The index of the experiment that the others of a group are compared with; None where nothing is to compare."""
+    values = group[field]
+    if values.nunique() < 2 or values.isna().any():
         return None
-    if comparison.field == "tuning_steps":
-        return min(group, key=lambda row: row["tuning_steps"])
+    if field == "tuning_steps":
+        return values.idxmin()
     # Most experiments here read features out, so the head alone is what whole fine-tuning is compared with.
-    paper = "head" if comparison.field == "trainable" else METHOD[comparison.field]
-    return next((row for row in group if row[comparison.field] == paper), None)
-
-
-def _same(row: Row, *, without: set[str]) -> tuple[Any, ...]:
-    values = {name: row.get(name) for name in _SETTINGS if name not in without}
-    if row.get("generator") == "bundled":
-        values["gan_steps"] = None
-    return tuple(values.values())
-
-
-def _size(row: Row) -> tuple[Any, ...]:
-    return _same(row, without={"objective", "vgg_weights", "seed", "tuning_steps", *METHOD})
-
-
-def _once(group: Sequence[Row]) -> list[Row]:
-    """Each setting of the weights once, by the run that measured more."""
-    best: dict[tuple[Any, ...], Row] = {}
-    for row in group:
-        other = best.setdefault(_weights(row), row)
-        if other["kid_after"] is None and row["kid_after"] is not None:
-            best[_weights(row)] = row
-    return list(best.values())
-
-
-def _weights(row: Row) -> tuple[Any, ...]:
-    return tuple(row[name] for name in _WEIGHTS)
-
-
-def _rank(row: Row, common: Counter[Any], lengths: Counter[Any]) -> tuple[int, int]:
-    steps = row["tuning_steps"] or 0
-    longest = row["kind"] == COLOR_KINDS[2]
-    return common[row["kind"], _size(row)], steps if longest else lengths[row["kind"], row["tuning_steps"]]
+    paper = values.index[values == ("head" if field == "trainable" else METHOD[field])]
+    return paper[0] if len(paper) else None

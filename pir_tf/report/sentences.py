@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pir_tf.errors import InputError
-from pir_tf.objective_names import parse_vgg
+from pir_tf.objective_names import VGG, Color, parse
 from pir_tf.report.numbers import UNDEFINED, finite, interval, number, p_value, percent, two_means
 
 MOST_FILTERS = 8
@@ -97,31 +97,29 @@ def audience(results: dict[str, Any]) -> str:
         return f"{audience({'objective': objective})}, while real people judge the new images"
     if not objective:
         return "people who are not described here"
-    kind, _, rest = str(objective).partition(":")
-    if kind == "vgg":
-        return _vgg_audience(str(objective))
-    colors = rest.split("-")
-    if kind != "color" or not 1 <= len(colors) <= 3:
-        return f"simulated users with the objective {objective}"
-    if len(colors) == 1:
-        return f"simulated users who like {colors[0]}"
-    places = ("left half", "right half") if len(colors) == 2 else ("left third", "middle third", "right third")
-    parts = [f"{color} in the {place}" for color, place in zip(colors, places, strict=True)]
-    return f"simulated users who like {', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _vgg_audience(objective: str) -> str:
     try:
-        name = parse_vgg(objective)
+        return f"simulated users who like {_liked(parse(str(objective)))}"
     except InputError:
         return f"simulated users with the objective {objective}"
-    like = f"simulated users who like what activates {{}} of VGG16's layer {name.layer}"
-    if name.filters is None:
-        return like.format(f"{'1 filter' if name.k == 1 else f'{name.k} filters'} (draw {name.seed})")
-    *most, last = map(str, name.filters[:MOST_FILTERS])
-    more = f" and {name.k - MOST_FILTERS} more" if name.k > MOST_FILTERS else ""
-    named = ", ".join([*most, last]) + more if more or not most else f"{', '.join(most)} and {last}"
-    return like.format(f"filter{'s' if most else ''} {named}")
+
+
+def _liked(objective: Color | VGG) -> str:
+    if isinstance(objective, Color):
+        if len(objective.colors) == 1:
+            return objective.colors[0]
+        places = {2: ("left half", "right half"), 3: ("left third", "middle third", "right third")}[
+            len(objective.colors)
+        ]
+        parts = [f"{color} in the {place}" for color, place in zip(objective.colors, places, strict=True)]
+        return f"{', '.join(parts[:-1])} and {parts[-1]}"
+    if objective.filters is None:
+        filters = f"{'1 filter' if objective.k == 1 else f'{objective.k} filters'} (draw {objective.seed})"
+    else:
+        *most, last = map(str, objective.filters[:MOST_FILTERS])
+        if objective.k > MOST_FILTERS:
+            most, last = [", ".join([*most, last])], f"{objective.k - MOST_FILTERS} more"
+        filters = f"filters {', '.join(most)} and {last}" if most else f"filter {last}"
+    return f"what activates {filters} of VGG16's layer {objective.layer}"
 
 
 def scaling_sentence(results: dict[str, Any]) -> str | None:

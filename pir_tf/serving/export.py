@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pir_tf.commands import Parser, exit_code
-from pir_tf.errors import InputError
+from pir_tf.commands import Parser, exit_code, user_path
+from pir_tf.errors import InputError, one_line
 from pir_tf.runs.directory import write_json
 
 if TYPE_CHECKING:
@@ -102,7 +102,6 @@ def write_version(material: Material, folder: Path, name: str, *, half: bool, an
     """
     import tensorflow as tf
 
-    from pir_tf.pretrained import one_line
     from pir_tf.serving.expected import answers_of, halve, requests_of, save_answers
     from pir_tf.serving.signatures import Endpoints
     from pir_tf.serving.warmup import write_warmup
@@ -152,8 +151,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="pir-tf export", description=DESCRIPTION, formatter_class=raw)
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="the directory of a run with a finished tuning")
-    add("--to", type=Path, metavar="MODELS/NAME", required=True, help="the model's folder, made when absent")
+    add("run", type=user_path, metavar="RUN", help="the directory of a run with a finished tuning")
+    add("--to", type=user_path, metavar="MODELS/NAME", required=True, help="the model's folder, made when absent")
     add("--generator", choices=("tuned", "untuned"), default="tuned", help="which of the run's two (default: tuned)")
     add("--float16", action="store_true", help="store weights as float16: half the size; says what it changes")
     add("--no-score", dest="score", action="store_false", help="leave out the estimator and its endpoint score")

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from pir_tf.config.checks import require_one_line
 from pir_tf.errors import InputError
 from pir_tf.estimator.model import KERAS_NAME, SAVED_MODEL_NAME, load_estimator
 from pir_tf.gan.saved import load_generator
@@ -54,8 +55,7 @@ class Material:
         if not (folder / "generator.json").is_file():
             raise InputError(f"{folder / 'generator.json'} is missing, expected what the stage wrote: restore it.")
         names = tuple(read_json(folder / "generator.json")["class_names"])
-        if any("\n" in name for name in names):
-            raise InputError(f"The classes {names} have line breaks in them, expected names of one line: rename them.")
+        require_one_line(names)
         estimator = _estimator_of(run) if score else None
         about = _provenance(run, which)
         about["estimator_sha256"] = _digest(estimator) if estimator else None

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pir_tf.commands import Parser, exit_code, fail
+from pir_tf.commands import Parser, exit_code, fail, user_path
 from pir_tf.errors import InputError
 from pir_tf.runs.directory import atomic
 from pir_tf.serving.canary import label_for
@@ -71,7 +71,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         dest="classes",
         help="class of each, or one for all (default: 0)",
     )
-    add("--to", type=Path, default=Path("images"), metavar="DIR", help="where the images go (default: %(default)s)")
+    add(
+        "--to", type=user_path, default=Path("images"), metavar="DIR", help="where the images go (default: %(default)s)"
+    )
     add("--label", metavar="LABEL", help="label of the version to ask (default: the newest version that is loaded)")
     add("--user", metavar="ID", help="instead of --label: stable or canary, chosen by this user's id")
     add("--canary-percent", type=float, default=0.0, metavar="P", help="share of users who see the canary (default: 0)")

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pir_tf.estimator.model import to_float
 from pir_tf.gan.fast import fast_generator
+from pir_tf.images import tensor_to_float
 from pir_tf.serving.frozen_weights import Stored
 
 STREAM = 0
@@ -170,7 +170,7 @@ class Endpoints(tf.Module):
         decode = lambda data: tf.io.decode_png(data, channels=3)  # noqa: E731
         with tf.name_scope("image_bytes"):  # a decoder's refusal says the scope: the field
             images = tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec(self._image_shape, tf.uint8))
-        return {"pir": tf.reshape(self.estimator(to_float(images)), (-1,))}
+        return {"pir": tf.reshape(self.estimator(tensor_to_float(images)), (-1,))}
 
     def _images(self, latent: tf.Tensor, class_id: tf.Tensor) -> tf.Tensor:
         one_hot = tf.one_hot(class_id, len(self._class_names))

@@ -1,6 +1,5 @@
 """`folder:PATH`: the layout, the class order, and every kind of bad file found before training."""
 
-import io
 import os
 import warnings
 from pathlib import Path
@@ -77,9 +76,8 @@ def make_bad_files(root):
     good = (root / "coast" / "00.png").read_bytes()
     (root / "coast" / "zero.jpg").write_bytes(b"")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).save(buffer, "JPEG")
-    (root / "coast" / "half.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    Image.fromarray(noise).save(half := root / "coast" / "half.jpg")
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     (root / "mountain" / "text.jpg").write_text("no picture")
     (root / "mountain" / "notes.txt").write_text("no picture either")
     (root / "mountain" / "deep.tif").write_bytes(b"II*\0")
@@ -101,11 +99,9 @@ def make_bad_files(root):
 
 def make_good_oddities(root):
     """Five more good pictures, and what is never looked at."""
-    write(root / "coast" / "X.JPG", (250, 250, 250), "JPEG")
-    write(root / "coast" / "really a webp.jpg", (251, 251, 251), "WEBP")
-    write(root / "coast" / "sea side é 海.jpeg", (252, 252, 252), "JPEG")
-    write(root / "mountain" / "y.Bmp", (253, 253, 253), "BMP")
-    write(root / "mountain" / "z.GIF", (254, 254, 254), "GIF")
+    names = ("coast/X.JPG", "coast/really a webp.jpg", "coast/sea side é 海.jpeg", "mountain/y.Bmp", "mountain/z.GIF")
+    for level, (name, kind) in enumerate(zip(names, ("JPEG", "WEBP", "JPEG", "BMP", "GIF"), strict=True), start=250):
+        write(root / name, (level,) * 3, kind)
     for name in ("._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini"):
         (root / "coast" / name).write_bytes(b"\0\5\x16\7")
         (root / name).write_bytes(b"\0\5\x16\7")
@@ -133,7 +129,8 @@ def test_stop_lists_every_bad_file_with_its_reason(two_classes):
     with pytest.raises(InputError) as caught:
         load(two_classes)
     first, *lines = str(caught.value).split("\n")
-    assert first.startswith(f"8 of 33 files of folder:{two_classes} can't be used") and "skip" in first
+    assert first.startswith(f"8 of 33 files of folder:{two_classes} can't be used")
+    assert first.endswith("leave them out with --data.on-bad-file skip:")
     assert len(lines) == len(bad)
     for name, reason in bad.items():
         assert [line for line in lines if line.startswith(f"  {two_classes / name}: ") and reason in line], name
@@ -150,52 +147,45 @@ def test_skip_uses_all_good_files_and_warns_with_the_count(two_classes):
     np.testing.assert_array_equal(labels, good[1])
 
 
-def test_a_class_whose_files_are_all_bad_is_refused_by_name_even_when_skipped(two_classes):
+def test_what_pillow_warns_of_names_the_file(two_classes, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    large = write(two_classes / "coast" / "large.png", size=(30, 20))
+    with pytest.warns(UserWarning, match="1 of 21 files of folder:.* are odd, but used:") as caught:
+        assert len(load(two_classes)[0]) == 21
+    (said,) = caught
+    assert f"\n  {large}: Image size (600 pixels) exceeds limit" in str(said.message)
+
+
+def test_an_empty_class_folder_is_refused_by_name_unless_filtered_out(two_classes):
     (two_classes / "desert").mkdir()
+    (two_classes / "desert" / ".DS_Store").write_bytes(b"x")
+    for policy in ("stop", "skip"):
+        with pytest.raises(InputError, match=r"class folder 'desert' .* has no images"):
+            load(two_classes, on_bad_file=policy)
+        assert load(two_classes, on_bad_file=policy, classes=("coast",))[2] == ("coast",)
     (two_classes / "desert" / "x.jpg").write_text("no picture")
     with pytest.warns(UserWarning, match="1 of 21"), pytest.raises(InputError, match="class 'desert' has no images"):
         sources.load(f"folder:{two_classes}", image_size=8, count=0, seed=0, on_bad_file="skip")
 
 
-@pytest.mark.parametrize("policy", ["stop", "skip"])
-def test_an_empty_class_folder_is_refused_by_name_unless_filtered_out(two_classes, policy):
-    (two_classes / "desert").mkdir()
-    (two_classes / "desert" / ".DS_Store").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"class folder 'desert' .* has no images"):
-        load(two_classes, on_bad_file=policy)
-    assert load(two_classes, on_bad_file=policy, classes=("coast",))[2] == ("coast",)
-
-
-def test_train_and_test_folders_are_not_taken_for_classes(two_classes):
-    nested = two_classes / "data"
-    for split in ("train", "test"):
-        write(nested / split / "coast" / "a.png")
-    with pytest.raises(InputError, match="folder inside a class folder"):
-        load(nested)
-
-
-def test_wrong_paths_are_one_sentence(tmp_path):
-    file = write(tmp_path / "a.png")
-    with pytest.raises(InputError, match="does not exist; expected a folder with one subfolder per class"):
-        load(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="is a file; expected a folder"):
-        load(file)
-    with pytest.raises(InputError, match="1 images directly in it; expected one subfolder per class"):
-        load(tmp_path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="has no subfolders; expected one subfolder per class"):
-        load(tmp_path / "empty")
-
-
-def test_wrong_options_are_one_sentence(two_classes):
-    with pytest.raises(InputError, match=r"no class 'desert'; its 2 classes are coast, mountain"):
-        load(two_classes, classes=("coast", "desert"))
-    with pytest.raises(InputError, match=r"split 'train\[:80%\]' received .* a folder has no splits"):
-        load(two_classes, split="train[:80%]")
-    with pytest.raises(InputError, match='on_bad_file is \'ignore\', expected "stop" or "skip"'):
-        load(two_classes, on_bad_file="ignore")
-    with pytest.raises(InputError, match="image size 0"):
-        folder.load(two_classes, image_size=0)
+@pytest.mark.parametrize(
+    "path, options, words",
+    [
+        ("nowhere", {}, "does not exist; expected a folder with one subfolder per class"),
+        ("a.png", {}, "is a file; expected a folder"),
+        ("loose", {}, "1 images directly in it; expected one subfolder per class"),
+        ("empty", {}, "has no subfolders; expected one subfolder per class"),
+        ("", {"classes": ("coast", "desert")}, r"no class 'desert'; its 2 classes are coast, mountain"),
+        ("", {"split": "train[:80%]"}, r"split 'train\[:80%\]' received .* a folder has no splits"),
+        ("", {"classes": ("coast", "mountain"), "on_bad_file": "ignore"}, "on_bad_file is 'ignore', expected"),
+    ],
+)
+def test_wrong_paths_and_options_are_one_sentence(two_classes, path, options, words):
+    if path:
+        write(two_classes / "a.png"), write(two_classes / "loose" / "a.png")
+        (two_classes / "empty").mkdir()
+    with pytest.raises(InputError, match=words):
+        load(two_classes / path, **options)
 
 
 def test_names_with_accents_are_the_same_in_both_unicode_forms(tmp_path):
@@ -218,17 +208,6 @@ def test_names_that_are_not_utf8_are_shown_and_never_crash_the_message(tmp_path)
     os.mkdir(os.fsencode(tmp_path) + b"/\xfe")
     with pytest.raises(InputError, match="not UTF-8"):
         load(tmp_path)
-
-
-def test_counts_equal_those_of_the_tfds_folder_loader(tmp_path):
-    tfds = pytest.importorskip("tensorflow_datasets")
-    for name in ("coast", "mountain"):
-        for file in ("a.jpg", "b.jpeg", "c.png"):
-            write(tmp_path / "train" / name / file, (9, 9, 9), size=(16, 16))
-    other = tfds.ImageFolder(str(tmp_path))
-    _, labels, names = load(tmp_path / "train")
-    assert other.info.splits["train"].num_examples == len(labels) == 6
-    assert tuple(other.info.features["label"].names) == names
 
 
 def test_real_photographs_are_cropped_not_distorted():

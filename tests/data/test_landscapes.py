@@ -21,12 +21,9 @@ def test_shapes_types_and_alternating_classes():
     assert landscapes.CLASS_NAMES == ("coast", "mountain")
 
 
-@pytest.mark.parametrize("size", [16, 33])
-def test_other_sizes(size):
-    assert landscapes.render(2, seed=0, size=size)[0].shape == (2, size, size, 3)
-
-
-def test_no_images():
+def test_other_sizes_and_no_images():
+    for size in (16, 33):
+        assert landscapes.render(2, seed=0, size=size)[0].shape == (2, size, size, 3)
     images, labels = landscapes.render(0, seed=0)
     assert images.shape == (0, 64, 64, 3) and labels.shape == (0,)
 
@@ -100,14 +97,7 @@ def test_spline_weights_sum_to_one_and_reproduce_a_line():
     np.testing.assert_allclose(weights @ (np.arange(7) - 1) / 4, position, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "received"),
-    [
-        ({"count": -1, "seed": 0}, "count -1"),
-        ({"count": 1, "seed": -2}, "seed -2"),
-        ({"count": 1, "seed": 0, "size": 15}, "size 15"),
-    ],
-)
-def test_arguments_below_their_bounds_are_refused(arguments, received):
-    with pytest.raises(InputError, match=received):
-        landscapes.render(**arguments)
+@pytest.mark.parametrize(("name", "value"), [("count", -1), ("seed", -2), ("size", 15)])
+def test_arguments_below_their_bounds_are_refused(name, value):
+    with pytest.raises(InputError, match=f"{name} {value}"):
+        landscapes.render(**{"count": 1, "seed": 0, name: value})

@@ -1,5 +1,6 @@
 """The data set as a value, the three forms of a source, and batches that are a function of (seed, step)."""
 
+import functools
 import subprocess
 import sys
 import types
@@ -22,9 +23,6 @@ def image_set(counts=(3, 9), size=4):
     return ImageSet(pixels, labels, tuple("abcdefgh"[: len(counts)]))
 
 
-# ImageSet
-
-
 def test_an_image_set_is_read_only_and_leaves_the_callers_arrays_alone():
     pixels, labels = np.zeros((2, 4, 4, 3), np.uint8), np.array([0, 1])
     made = ImageSet(pixels, labels, ["a", "b"])
@@ -38,13 +36,15 @@ def test_an_image_set_is_read_only_and_leaves_the_callers_arrays_alone():
 @pytest.mark.parametrize(
     "pixels, labels, names, message",
     [
-        (np.zeros((2, 4, 5, 3), np.uint8), [0, 1], ("a", "b"), r"shape \[2, 4, 5, 3\], expected uint8 \[n, s, s, 3\]"),
+        (np.zeros((2, 4, 5, 3), np.uint8), [0, 1], ("a", "b"), r"shape \[2, 4, 5, 3\], expected square ones"),
         (np.zeros((2, 4, 4, 3), np.float32), [0, 1], ("a", "b"), "float32 images"),
         (np.zeros((2, 4, 4, 3), np.uint8), [0, 1, 1], ("a", "b"), r"labels of shape \[3\] for 2 images"),
         (np.zeros((2, 4, 4, 3), np.uint8), [0.0, 1.0], ("a", "b"), "float64 labels"),
         (np.zeros((2, 4, 4, 3), np.uint8), [0, 2], ("a", "b"), "labels from 0 to 2, expected 0 to 1"),
         (np.zeros((2, 4, 4, 3), np.uint8), [-1, 0], ("a", "b"), "labels from -1 to 0"),
-        (np.zeros((2, 4, 4, 3), np.uint8), [0, 1], ("a", "a"), "each different"),
+        (np.zeros((2, 4, 4, 3), np.uint8), [0, 1], ("a", "a"), "all different"),
+        (np.zeros((2, 4, 4, 3), np.uint8), [0, 1], ("a", "b\nc"), "each of one line"),
+        (np.zeros((2, 4, 4, 3), np.uint8), [0, 1], ("a", ""), "each of one line"),
         (np.zeros((2, 4, 4, 3), np.uint8), [0, 0], (), "at least one"),
         (np.zeros((2, 4, 4, 3), np.uint8), [0, 0], ("a", "b", "c"), "class 'b', 'c' has no images"),
         (np.zeros((0, 4, 4, 3), np.uint8), np.zeros(0, int), ("a",), "class 'a' has no images"),
@@ -75,11 +75,8 @@ def test_fewer_images_than_a_batch_are_refused():
     image_set((2, 3)).require_at_least(5)
     with pytest.raises(InputError, match="has 5 images, expected at least one batch of 6"):
         image_set((2, 3)).require_at_least(6)
-    with pytest.raises(InputError, match="batch size 0"):
-        image_set().require_at_least(0)
-
-
-# load
+    with pytest.raises(InputError, match="has 12 images, expected at least one batch of 13"):
+        sources.batches(image_set(), batch_size=13, seed=0)
 
 
 @pytest.fixture
@@ -100,19 +97,19 @@ def test_landscapes_with_and_without_filter(landscapes):
     both = sources.load("landscapes", image_size=8, count=6, seed=5)
     assert both.class_names == ("coast", "mountain") and both.images.shape == (6, 8, 8, 3)
     np.testing.assert_array_equal(both.labels, [0, 1, 0, 1, 0, 1])
-    assert (
-        sources.load("landscapes", image_size=8, classes=("mountain", "coast"), count=6, seed=5).digest == both.digest
-    )
-    one = sources.load("landscapes", image_size=8, classes=("mountain",), count=6, seed=5)
+    some = functools.partial(sources.load, "landscapes", image_size=8, count=6, seed=5)
+    assert some(classes=("mountain", "coast")).digest == both.digest
+    one = some(classes=("mountain",))
     assert one.class_names == ("mountain",)
     np.testing.assert_array_equal(one.images[:, 0, 0, 0], [1, 3, 5])
     np.testing.assert_array_equal(one.labels, [0, 0, 0])
-    with pytest.raises(InputError, match="no class 'desert'; its 2 classes are coast, mountain"):
-        sources.load("landscapes", image_size=8, classes=("desert",), count=6, seed=5)
-    with pytest.raises(InputError, match="split 'test' received for landscapes, which have none"):
-        sources.load("landscapes", image_size=8, count=6, seed=5, split="test")
-    with pytest.raises(InputError, match="class 'mountain' has no images"):
-        sources.load("landscapes", image_size=8, count=1, seed=5)
+    for options, words in (
+        ({"classes": ("desert",)}, "no class 'desert'; its 2 classes are coast, mountain"),
+        ({"split": "test"}, "split 'test' received for landscapes, which have none"),
+        ({"count": 1}, "class 'mountain' has no images"),
+    ):
+        with pytest.raises(InputError, match=words):
+            some(**options)
 
 
 def test_the_real_landscapes_load():
@@ -127,8 +124,6 @@ def test_folder_loads(tmp_path):
         Image.new("RGB", (20, 10), (1, 2, 3)).save(tmp_path / name / "x.png")
     made = sources.load(f"folder:{tmp_path}", image_size=4, count=0, seed=0)
     assert made.class_names == ("a", "b b") and made.images.tolist() == np.tile([1, 2, 3], (2, 4, 4, 1)).tolist()
-    with pytest.raises(InputError, match="a folder has no splits"):
-        sources.load(f"folder:{tmp_path}", image_size=4, count=0, seed=0, split="test")
 
 
 @pytest.mark.parametrize("source", ["", "landscape", "folder", "folder:", "tfds:", "landscapes:x", "https://x", "/a/b"])
@@ -141,9 +136,6 @@ def test_importing_the_module_is_light():
     code = "import sys, pir_tf.data.sources, pir_tf.data.folder, pir_tf.data.tfds_source; "
     code += "print([m for m in ('tensorflow', 'tensorflow_datasets', 'PIL') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-# batches
 
 
 def take(dataset, count):
@@ -185,10 +177,8 @@ def test_the_batch_of_a_step_depends_on_seed_and_step_alone():
 
 def test_the_batches_of_a_seed_are_fixed_for_good():
     """Frozen values, so equal in every process: a change here changes every published run."""
-    found = [
-        images.to_uint8(x)[:, 0, 0, 0].tolist() for x, _ in take(sources.batches(image_set(), batch_size=6, seed=0), 2)
-    ]
-    assert found == [[11, 2, 1, 2, 5, 0], [4, 2, 4, 5, 1, 2]]
+    found = take(sources.batches(image_set(), batch_size=6, seed=0), 2)
+    assert [images.to_uint8(x)[:, 0, 0, 0].tolist() for x, _ in found] == [[11, 2, 1, 2, 5, 0], [4, 2, 4, 5, 1, 2]]
 
 
 @pytest.mark.parametrize("seed", [-1, 2**62])
@@ -198,9 +188,8 @@ def test_large_and_negative_seeds_work(seed):
 
 def test_classes_are_uniform_and_images_uniform_within_their_class():
     data = image_set((2, 30, 8), size=1)
-    rows = np.concatenate(
-        [images.to_uint8(x)[:, 0, 0, 0] for x, _ in take(sources.batches(data, batch_size=40, seed=0), 600)]
-    )
+    drawn = take(sources.batches(data, batch_size=40, seed=0), 600)
+    rows = np.concatenate([images.to_uint8(x)[:, 0, 0, 0] for x, _ in drawn])
     counts = np.bincount(rows, minlength=40)
     assert (counts > 0).all()
     total = len(rows)  # 24,000 draws: bounds of five standard deviations
@@ -208,10 +197,3 @@ def test_classes_are_uniform_and_images_uniform_within_their_class():
         mine = counts[data.labels == label]
         assert abs(mine.sum() - total / 3) < 5 * np.sqrt(total * 2 / 9)
         assert np.abs(mine - total / 3 / size).max() < 5 * np.sqrt(total / 3 / size)
-
-
-def test_batches_refuse_what_can_not_be():
-    with pytest.raises(InputError, match="has 12 images, expected at least one batch of 13"):
-        sources.batches(image_set(), batch_size=13, seed=0)
-    with pytest.raises(InputError, match="first step -1"):
-        sources.batches(image_set(), batch_size=4, seed=0, first_step=-1)

@@ -3,7 +3,6 @@
 import builtins
 import io
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -19,8 +18,7 @@ NAMES = ("mountain", "desert", "coast")  # not in alphabetical order: the set's 
 
 
 def encoded(image, kind="PNG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
+    image.save(buffer := io.BytesIO(), kind, **options)
     return buffer.getvalue()
 
 
@@ -67,29 +65,24 @@ def test_images_labels_and_names_in_the_sets_own_order(data_dir):
 
 
 def test_the_class_filter_does_not_permute(data_dir):
-    made = sources.load(
-        "tfds:tiny_scenes", image_size=8, classes=("coast", "mountain"), count=0, seed=0, data_dir=str(data_dir)
-    )
+    options = {"image_size": 8, "count": 0, "seed": 0, "data_dir": str(data_dir)}
+    made = sources.load("tfds:tiny_scenes", classes=("coast", "mountain"), **options)
     assert made.class_names == ("mountain", "coast")
     np.testing.assert_array_equal(made.images[:, 0, 0, 0], [0, 20, 30, 50, 60, 80, 90])
     np.testing.assert_array_equal(made.labels, [0, 1, 0, 1, 0, 1, 0])
     with pytest.raises(InputError, match="no class 'lake'; its 3 classes are mountain, desert, coast"):
         load(data_dir, classes=("lake",))
+    with pytest.raises(InputError, match="class 'desert', 'coast' has no images"):
+        sources.load("tfds:tiny_scenes", split="train[:1]", **options)
 
 
 def test_parts_of_a_split_work_and_others_are_refused(data_dir):
     np.testing.assert_array_equal(load(data_dir, split="train[:80%]")[0][:, 0, 0, 0], 10 * np.arange(8))
     for split in ("test", "train[:80", "train[50:]", ""):
-        with pytest.raises(
-            InputError, match=r"split .* of tfds:tiny_scenes can't be read .* its splits are train"
-        ) as caught:
+        expected = r"split .* of tfds:tiny_scenes can't be read .* its splits are train"
+        with pytest.raises(InputError, match=expected) as caught:
             load(data_dir, split=split)
         assert "\n" not in str(caught.value)
-
-
-def test_a_class_without_images_in_the_split_is_refused_by_name(data_dir):
-    with pytest.raises(InputError, match="class 'desert', 'coast' has no images"):
-        sources.load("tfds:tiny_scenes", image_size=8, count=0, seed=0, split="train[:1]", data_dir=str(data_dir))
 
 
 def odd_files():
@@ -157,14 +150,9 @@ def test_a_set_without_image_and_label_is_refused_with_what_it_has(tmp_path):
         load(tmp_path, "words")
 
 
-# What is missing
-
-
 def test_an_unprepared_set_fails_at_once_and_says_how_to_prepare_it(tmp_path):
-    start = time.monotonic()
     with pytest.raises(InputError) as caught:
         load(tmp_path / "none", "places365_small", classes=("coast", "mountain"))
-    assert time.monotonic() - start < 5
     message = str(caught.value)
     assert "\n" not in message and message.startswith("tfds:places365_small is not prepared")
     assert f"{tmp_path}/none/places365_small" in message
@@ -172,19 +160,13 @@ def test_an_unprepared_set_fails_at_once_and_says_how_to_prepare_it(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("name", ["no_such_set_at_all", "places365_small:9.9.9", "places365_small/nothing", "a b c"])
-def test_an_unknown_set_version_or_configuration_is_one_sentence(tmp_path, name):
-    with pytest.raises(InputError) as caught:
-        load(tmp_path, name)
-    assert name in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 600
-
-
-def test_a_damaged_data_folder_is_one_sentence(tmp_path):
+def test_an_unknown_set_version_or_configuration_or_a_damaged_folder_is_one_sentence(tmp_path):
     write_set(tmp_path, "cut_scenes", [(0, grey(0))])
     (tmp_path / "cut_scenes" / "1.0.0" / "features.json").write_text("{")
-    with pytest.raises(InputError, match="tfds:cut_scenes") as caught:
-        load(tmp_path, "cut_scenes")
-    assert "\n" not in str(caught.value)
+    for name in ("no_such_set_at_all", "places365_small:9.9.9", "places365_small/nothing", "a b c", "cut_scenes"):
+        with pytest.raises(InputError, match=f"tfds:{name}") as caught:
+            load(tmp_path, name)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize("error", [ImportError("no module"), TypeError("Descriptors cannot be created\ndirectly")])

@@ -190,10 +190,10 @@ def test_sets_that_cannot_be_compared_are_refused():
 @pytest.mark.parametrize(
     ("images", "labels", "classes", "message"),
     [
-        (np.zeros((2, 8, 8, 3), np.uint8), [0, 0], 1, "images: received uint8"),
-        (np.zeros((2, 8, 8), np.float32), [0, 0], 1, "images: received float32 of shape"),
-        (np.full((2, 8, 8, 3), 255.0), [0, 0], 1, r"images: received 255 to 255, expected \[-1, 1\]"),
-        (np.full((2, 8, 8, 3), np.nan), [0, 0], 1, "images: received nan"),
+        (np.zeros((2, 8, 8, 3), np.uint8), [0, 0], 1, "received uint8 images"),
+        (np.zeros((2, 8, 8), np.float32), [0, 0], 1, "received float32 images of shape"),
+        (np.full((2, 8, 8, 3), 255.0), [0, 0], 1, r"values from 255 to 255, expected finite ones in \[-1, 1\]"),
+        (np.full((2, 8, 8, 3), np.nan), [0, 0], 1, "values from nan"),
         (np.zeros((2, 8, 8, 3)), [[1, 0], [1, 0]], 2, "labels: received int64 of shape"),
         (np.zeros((2, 8, 8, 3)), [0, 0, 0], 1, "labels: received int64 of shape"),
         (np.zeros((2, 8, 8, 3)), [0.0, 0.5], 1, "labels: received float64"),

@@ -32,7 +32,7 @@ def test_only_the_truth_makes_a_gain():
     waiting = measured(up)
     assert waiting["verdict"] == "not measured yet"
     assert waiting["true"] is waiting["observed"] is waiting["change"] is waiting["significant"] is None
-    assert waiting["pir_before_sd"] == pytest.approx(np.std(pirs(0.5), ddof=1))
+    assert waiting["initial_sd"] == pytest.approx(np.std(pirs(0.5), ddof=1))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pir_tf.experiments.command_line import parse
+from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
-from pir_tf.experiments.weights import named_files
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.serving.export import main as export
 
@@ -24,50 +24,61 @@ def blocks(kind):
     return re.findall(rf"^```{kind}\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
 
 
-def smaller(config):
+def smaller(config, *, images, steps, tuning_steps, evaluated):
     """The same experiment with fewer images and steps."""
+    often = dict.fromkeys(("steps", "true_pir_every", "gradients_every", "checkpoint_every"), tuning_steps)
     return dataclasses.replace(
         config,
-        interactions=dataclasses.replace(config.interactions, images=300),
-        estimator=dataclasses.replace(config.estimator, steps=120, quality_images=32, image_size=48),
-        tuning=dataclasses.replace(
-            config.tuning, steps=100, true_pir_every=100, gradients_every=100, checkpoint_every=100, tensorboard=False
-        ),
-        evaluation=dataclasses.replace(config.evaluation, images=150, judge=False),
+        interactions=dataclasses.replace(config.interactions, images=images),
+        estimator=dataclasses.replace(config.estimator, steps=steps, quality_images=32, image_size=48),
+        tuning=dataclasses.replace(config.tuning, **often, tensorboard=False),
+        evaluation=dataclasses.replace(config.evaluation, images=evaluated, judge=False),
     )
 
 
-def test_it_is_short():
-    make, load = blocks("python")
-    assert len(make.splitlines()) + len(load.splitlines()) <= 30
-
-
-@pytest.mark.slow
-def test_it_is_imported_tuned_on_a_colour_exported_and_loaded_again(tmp_path, monkeypatch):
+def follow(tmp_path, monkeypatch, *, trained=2000, stages=(), **sizes):
+    """Does what the example says; gives its names and the words of its last command."""
     monkeypatch.chdir(tmp_path)
     make, load = blocks("python")
+    assert len(make.splitlines()) + len(load.splitlines()) <= 30
     names = {}
-    exec(compile(make, "README.md", "exec"), names)  # noqa: S102 (the example itself)
-    command, *_ = blocks("sh")
-    run_it, export_it = command.replace("\\\n", " ").splitlines()
+    exec(compile(make.replace("2000", str(trained)), "README.md", "exec"), names)  # noqa: S102 (the example itself)
+    names["before"] = names["generator"].predict([names["z"][:16], names["classes"][:16]], verbose=0)
+    run_it, export_it = blocks("sh")[0].replace("\\\n", " ").splitlines()
     words, exporting = shlex.split(run_it), shlex.split(export_it, comments=True)
     assert words[:2] == ["pir-tf", "run"] and exporting[:2] == ["pir-tf", "export"]
     options = parse(words[2:])
-    config = smaller(options.experiment)
+    config = smaller(options.experiment, **sizes)
     run = RunDirectory(options.run_dir, config, files=named_files(config))
-    run_stages(run, options.stages)
+    run_stages(run, stages or options.stages)
     run.close()
+    exec(compile(load, "README.md", "exec"), names)  # noqa: S102
+    images = names["images"]
+    assert images.shape == names["before"].shape == (16, 48, 48, 3) and 0 <= images.min() <= images.max() <= 1
+    assert np.abs(images - names["before"]).max() > 1e-4
+    return names, exporting[2:]
+
+
+@pytest.mark.slow
+def test_it_is_imported_tuned_and_loaded_again(tmp_path, monkeypatch):
+    stages = ("gan", "interactions", "estimator", "tuning")
+    sizes = {"trained": 120, "images": 16, "steps": 4, "tuning_steps": 5, "evaluated": 16}
+    follow(tmp_path, monkeypatch, stages=stages, **sizes)
+    facts = json.loads((tmp_path / "runs" / "mine" / "tuning" / "generator.json").read_text())
+    assert facts["class_names"] == ["day", "night"] and facts["imported"]["class_input"] == "label"
+
+
+@pytest.mark.nightly
+def test_red_rises_and_it_is_exported(tmp_path, monkeypatch):
+    names, exporting = follow(tmp_path, monkeypatch, images=300, steps=120, tuning_steps=100, evaluated=150)
     results = json.loads((tmp_path / "runs" / "mine" / "evaluation" / "results.json").read_text())
     assert results["verdict"] == "gain" and results["p_value"] < 0.001
     assert results["cohens_d_interval"][0] > 0.3
     assert results["class_names"] == ["day", "night"]
-    assert export(exporting[2:]) == 0
+    assert export(exporting) == 0
     assert (tmp_path / "models" / "mine" / "1" / "assets" / "class_names.txt").read_text().split() == ["day", "night"]
-    before = names["generator"].predict([names["z"][:16], names["classes"][:16]], verbose=0)
-    exec(compile(load, "README.md", "exec"), names)  # noqa: S102
     images = names["images"]
-    assert images.shape == before.shape == (16, 48, 48, 3) and 0 <= images.min() <= images.max() <= 1
-    red = [np.mean(made[..., 0]) / np.mean(made) for made in (before, images)]
+    red = [np.mean(made[..., 0]) / np.mean(made) for made in (names["before"], images)]
     assert red[1] > 1.05 * red[0]
     day, night = (images[names["classes"][:16, 0] == label].mean() for label in (0, 1))
     assert day > 1.5 * night

@@ -43,14 +43,7 @@ def pooled(x):
 
 
 def pools(images, weights, size, last):
-    """Activations of pool1 to pool`last`, [n, h, w, filters] each.
-
-    Args:
-        images: uint8 [n, h, w, 3].
-        weights: kernels and biases in turn, from the first convolution on.
-        size: side that images are resized to.
-        last: number of blocks.
-    """
+    """Activations of pool1 to pool`last` at the size, [n, h, w, filters] each, by kernels and biases in turn."""
     x, rest, found = preprocessed(images, size), list(weights), []
     for block in range(1, last + 1):
         for _ in range(BLOCKS[block]):

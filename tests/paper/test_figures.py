@@ -6,57 +6,42 @@ import sys
 
 import numpy as np
 import pytest
+from many_rows import experiment, whole, write_run
 
-from pir_tf.config import flatten
 from pir_tf.paper.figures.command import main
-from pir_tf.paper.figures.list import ORDER
-from pir_tf.paper.rows import read_rows
-from pir_tf.presets import laptop
+from pir_tf.paper.figures.page import ORDER, redraw, write_tables
+from pir_tf.paper.rows import read_rows, table
 
 FILES = {f"{name}.{kind}" for name in ORDER for kind in ("csv", "png")} | {
     *("figure-3.npz", "experiments.csv", "collected.json", "models.json", "models.md", "README.md")
 }
 
 
-def write_run(path, objective, d):
-    (path / "evaluation").mkdir(parents=True)
-    config = {**flatten(laptop()), "interactions.objective": objective}
-    (path / "config.json").write_text(json.dumps({"config": config}))
-    side = {"before_mean": 0.5, "before_sd": 0.05, "after_sd": 0.05}
-    results = {"pir_before_mean": 0.5, "pir_after_mean": 0.5 + d / 20, "change": d / 20, "cohens_d": d, "p_value": 1e-9}
-    results |= {"cohens_d_interval": [d - 0.1, d + 0.1], "estimated_change": d / 30, "pir_before_sd": 0.05 + d / 100}
-    results |= {"percent_zero_before": 5.0 - d, "significant": True, "true": side, "estimated": side}
-    (path / "evaluation" / "results.json").write_text(json.dumps(results))
-    images = np.random.default_rng(0).integers(0, 256, (15, 64, 64, 3), np.uint8)
-    np.savez(path / "evaluation" / "samples.npz", before=images, after=255 - images)
-    return path
+def contents(directory):
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A sweep of three runs and one that isn't finished, with its figures."""
     root = tmp_path_factory.mktemp("made")
+    images = np.random.default_rng(0).integers(0, 256, (15, 64, 64, 3), np.uint8)
     for i, name in enumerate(("blue", "red", "red-blue")):
-        write_run(root / "sweep" / f"color-{name}", f"color:{name}", 1.0 + 0.5 * i**2)
-    (root / "sweep" / "open").mkdir()
-    (root / "sweep" / "open" / "config.json").write_text("{}")
+        d = 1.0 + 0.5 * i**2
+        known = {"estimated": d / 30, "initial_sd": 0.05 + d / 100}
+        run = write_run(root / "sweep" / f"color-{name}", d, objective=f"color:{name}", measured=known)
+        np.savez(run / "evaluation" / "samples.npz", before=images, after=255 - images)
+    write_run(root / "sweep" / "open", None)
     assert main([str(root / "sweep"), "--to", str(root / "out"), "--seed", "3"]) == 0
     return root / "out"
 
 
 def test_everything_is_written_and_nothing_else(made):
-    assert {path.name for path in made.iterdir()} == FILES
-    assert [row["experiment"] for row in read_rows(made / "experiments.csv")] == [
-        "color-blue",
-        "color-red",
-        "color-red-blue",
-    ]
+    assert set(contents(made)) == FILES
+    assert list(read_rows(made / "experiments.csv")["experiment"]) == ["color-blue", "color-red", "color-red-blue"]
     models = json.loads((made / "models.json").read_text())
     assert models["change_on_estimated"]["beta"] == pytest.approx(1.5)
     assert len((made / "figure-3.csv").read_text().splitlines()) == 1 + 4 * 12
-
-
-def test_the_page_holds_no_directory_of_this_machine(made):
     text = (made / "README.md").read_text()
     assert "`pir-tf figures sweep --seed 3`" in text and "- open has no results yet." in text
     for path in made.iterdir():
@@ -64,10 +49,8 @@ def test_the_page_holds_no_directory_of_this_machine(made):
             assert str(made.parent) not in path.read_text(), path.name
 
 
-BLOCKED = """
-import sys
-for name in ("tensorflow", "keras", "tensorflow_hub", "tensorflow_datasets"):
-    sys.modules[name] = None  # importing it fails
+BLOCKED = """import sys
+sys.modules |= dict.fromkeys(("tensorflow", "keras", "tensorflow_hub", "tensorflow_datasets"))  # importing them fails
 from pir_tf.paper.figures.command import main
 sys.exit(main(["--redraw", sys.argv[1]]))
 """
@@ -75,29 +58,20 @@ sys.exit(main(["--redraw", sys.argv[1]]))
 
 @pytest.mark.slow
 def test_figures_are_drawn_again_alike_without_tensorflow_and_without_the_runs(made, tmp_path):
-    copy = tmp_path / "copy"
-    copy.mkdir()
     for path in made.iterdir():
         if path.suffix != ".png" and path.name not in ("README.md", "models.json", "models.md"):
-            (copy / path.name).write_bytes(path.read_bytes())
-    done = subprocess.run([sys.executable, "-c", BLOCKED, str(copy)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert {path.name: path.read_bytes() for path in copy.iterdir()} == {
-        path.name: path.read_bytes() for path in made.iterdir()
-    }
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    done = subprocess.run([sys.executable, "-c", BLOCKED, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0 and "9 figures" in done.stdout, done.stderr
+    assert contents(tmp_path) == contents(made)
 
 
-def test_making_them_again_changes_nothing(made):
-    before = {path.name: path.read_bytes() for path in made.iterdir()}
-    assert main([str(made.parent / "sweep"), "--to", str(made), "--seed", "3"]) == 0
-    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
-
-
-def test_one_run_alone(made, tmp_path, capsys):
-    assert main([str(made.parent / "sweep" / "color-red"), "--to", str(tmp_path / "out")]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
-    assert "9 figures" in capsys.readouterr().out
-    assert json.loads((tmp_path / "out" / "models.json").read_text())["change_on_estimated"]["beta"] is None
+def test_pictures_that_were_published_stay_until_there_are_new_ones(made, tmp_path):
+    archives, drawn = {"color-blue": made.parent / "sweep/color-blue/evaluation/samples.npz"}, []
+    for own, keep in ((archives, True), ({}, True), ({}, False)):
+        write_tables(tmp_path, table([experiment()]), own, seed=0, keep_samples=keep)
+        drawn.append(contents(tmp_path))
+    assert drawn[0] == drawn[1] and [one["figure-3.csv"].count(b"\n") for one in drawn] == [25, 25, 1]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +83,6 @@ def test_one_run_alone(made, tmp_path, capsys):
         (["--redraw", "{here}"], "has no experiments.csv"),
         (["{here}", "--redraw", "{here}"], "--redraw was given with RUNS"),
         (["{here}", "--seed", "-1"], "--seed is -1, expected 0 or more"),
-        (["{here}", "--seed", "x"], "see pir-tf figures --help"),
         (["{here}", "--tp", "x"], "see pir-tf figures --help"),
     ],
 )
@@ -119,17 +92,63 @@ def test_mistakes_are_one_sentence(tmp_path, capsys, words, said):
     assert error.startswith("Error: ") and said in error and error.count("\n") == 1
 
 
-def test_a_place_that_can_t_be_written_and_a_damaged_table_are_one_sentence(made, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    assert main([str(made.parent / "sweep"), "--to", str(tmp_path / "file")]) == 2
-    assert "file can't be used" in capsys.readouterr().err
-    (tmp_path / "experiments.csv").write_text("experiment\nx\n")
-    assert main(["--redraw", str(tmp_path)]) == 2
-    assert "has no column objective" in capsys.readouterr().err
+def test_a_place_that_isn_t_ours_and_a_damaged_table_are_one_sentence(made, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("My own words.")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "experiments.csv").write_text("experiment\nx\n")
+    sweep = str(made.parent / "sweep")
+    for words, said in (
+        ([sweep, "--to", str(tmp_path / "README.md")], "README.md can't be used"),
+        ([sweep, "--to", str(tmp_path)], "has a README.md that pir-tf figures did not write"),
+        (["--redraw", str(tmp_path / "old")], "has no column objective"),
+    ):
+        assert main(words) == 2 and said in capsys.readouterr().err
+    assert (tmp_path / "README.md").read_text() == "My own words." and len(list(tmp_path.iterdir())) == 2
 
 
 def test_help_is_answered_at_once():
-    code = "import sys; from pir_tf.paper.figures.command import main; main(['--help'])"
-    watched = "import sys, atexit; atexit.register(lambda: print(sorted({'numpy','matplotlib','pandas'} & set(sys.modules))));"
-    done = subprocess.run([sys.executable, "-c", watched + code], capture_output=True, text=True)
+    code = "import sys, atexit; atexit.register(lambda: print(sorted({'numpy','matplotlib','pandas'} & set(sys.modules))))\n"
+    code += "from pir_tf.paper.figures.command import main; main(['--help'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and "published folders" in done.stdout and done.stdout.strip().endswith("[]")
+
+
+def page(tmp_path, rows, notes=()):
+    """The page over some experiments, drawn with figure 2 alone."""
+    write_tables(tmp_path, table(rows), {}, seed=0)
+    for name in ORDER[1:]:
+        (tmp_path / f"{name}.csv").unlink()
+    (tmp_path / "collected.json").write_text(json.dumps({"runs": ["runs"], "notes": notes}))
+    assert redraw(tmp_path) == 1
+    return (tmp_path / "README.md").read_text()
+
+
+def test_the_page_counts_tasks_and_names_what_is_missing(tmp_path):
+    text = page(tmp_path, whole(), notes=["x has no results yet."])
+    assert text.startswith("# Figures and models over 62 experiments\n") and "`pir-tf figures runs`" in text
+    assert "| Colours: single | 3 | 3 | 0 | 0 | +3.01 |" in text
+    assert "| Colours: three | 3 | 0 | 0 | 3 | +0.13 |" in text
+    assert "No runs of VGG16, single filters (fc6, fc7, fc8); VGG16, 20 filters at once (fc6, fc7, fc8)." in text
+    assert "- x has no results yet." in text and "Preset: laptop." in text
+    assert "(figure-2.png)" in text and "[figure-2.csv](figure-2.csv)" in text
+    assert "nan" not in text.lower().split() and "None" not in text
+    # A changed table changes the figure.
+    lines = (tmp_path / "figure-2.csv").read_text().splitlines()
+    (tmp_path / "figure-2.csv").write_text("\n".join(lines[:-1]) + "\n")
+    assert redraw(tmp_path) == 1 and "(n = 61)" in (tmp_path / "README.md").read_text()
+
+
+def test_the_page_says_which_experiments_are_not_in_the_figures(tmp_path):
+    hot = {"estimator__temperature": 1.0}
+    rows = [experiment(), experiment(name="w", tuning__pir_weight=30.0), experiment(name="again", preset="smoke")]
+    rows += [experiment(name="t", **hot), experiment(name="t2", seed=2, **hot), experiment("vgg:pool1:k=5")]
+    text = page(tmp_path, rows)
+    assert "of several presets, so not all alike: laptop 5, smoke 1." in text
+    assert [line.partition(":")[0] for line in text.splitlines() if line.startswith("- ") and "experiment" in line] == [
+        "- 1 experiment with another pir_weight than the paper's",
+        "- 1 experiment with an objective and seed that another run stands for",
+        "- 2 experiments with another temperature than the paper's",
+        "- 1 experiment with objectives that the paper has not",
+    ]
+    alone = page(tmp_path, [experiment()])
+    assert "over 1 experiment\n" in alone and "Not in these figures" not in alone

@@ -1,20 +1,27 @@
-"""The sweep's command with stand-ins for the experiments: failures, kills, resumption, limits, the lock, the tables."""
+"""The sweep's command with stand-ins for the experiments: options, failures, kills, resumption, limits, the lock, the tables."""
 
 import hashlib
+import io
 import json
 import os
 import signal
-import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from commands import ENVIRONMENT
-from sweeping import FAKE_RUN, Sweep, wait_for
+from sweeping import InProcess, Sweep, leave, wait_for
 
-from pir_tf.paper.jobs import is_held
+from pir_tf.paper import sweep
+from pir_tf.paper.jobs import DONE, RUNNING, WAITING, is_held, jobs_of
+from pir_tf.paper.schedule import Progress
 from pir_tf.paper.suites import SUITES, Weights
+from pir_tf.runs.directory import RunDirectory, write_json
+
+PAIRS = ("--only", "color-red-*")
+"""Red-green, red-blue and red-green-blue."""
+ONE = ("colors", "--only", "color-red")
 
 
 @pytest.fixture
@@ -22,20 +29,84 @@ def swept(tmp_path):
     return Sweep(tmp_path / "sweep")
 
 
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as handle:
-        return handle.read().rsplit(")", 1)[1].split()[0] != "Z"
+# Options
 
 
-PAIRS = ("--only", "color-red-*")
-"""Red-green, red-blue and red-green-blue."""
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["colours"], ["'colours'", "colors"]),
+        ([], ["SUITE"]),
+        (["colors", "--size", "huge"], ["'huge'", "laptop"]),
+        (["colors", "--jobs", "0"], ["--jobs is 0", "1 or more"]),
+        (["colors", "--time-limit", "nan"], ["--time-limit is nan"]),
+        (["colors", "--only", "vgg-*"], ["--only vgg-*", "color-red"]),
+        (["colors", "--vgg-weights", "web"], ["'web'"]),
+        (["colors", "--vgg-weights", "hub:x"], ["'hub:x'"]),
+        (["colors", "--inception-range", "1", "0"], ["--inception-range is 1.0 0.0"]),
+        (["colors", "--cpus", "0"], ["--cpus"]),
+        (["colors", "--nonsense"], ["--nonsense"]),
+        (["colors", "--dir", ""], ["--dir"]),
+        (["vgg-single", "--vgg-weights", "file:somewhere/vgg.h5"], ["somewhere/vgg.h5", "PIR_TF_WEIGHTS"]),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_nothing_is_written(words, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sweep.main([*words, *([] if "--size" in words else ["--size", "paper"])]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("Error: ") and captured.err.count("\n") == 1
+    assert all(part in captured.err for part in said)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_every_experiment_runs_in_its_own_directory_and_gets_a_row(swept):
+def test_help_explains_every_option(capsys):
+    with pytest.raises(SystemExit):
+        sweep.main(["--help"])
+    text, options = capsys.readouterr().out, "size dir jobs only limit time-limit keep-checkpoints dry-run vgg-weights"
+    assert all(f"  --{option}" in text for option in f"{options} vgg-layers inception-weights ray cpus gpus".split())
+
+
+def test_the_dry_run_lists_commands_and_runs_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["vgg-single", "iteration", "--vgg-weights", "file:there/vgg.h5", "--dry-run", "--only", "vgg-*-34*"]
+    assert sweep.main(words) == 0
+    lines, command = capsys.readouterr().out.splitlines(), "  python -m pir_tf.experiments.run laptop"
+    assert lines[0] == "vgg-pool2-filter-34 (vgg-single, iteration)"
+    assert lines[1].startswith(f"{command} --interactions.objective vgg:pool2:filters=34 ")
+    assert "--first-round vgg-pool2-filter-34 " in lines[3]
+    assert lines[-1] == "2 experiments. Nothing was run."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_weights_and_the_directory_are_found_as_the_shell_would(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PIR_TF_WEIGHTS", str(tmp_path / "weights"))
+    (tmp_path / "weights").mkdir()
+    for name in ("vgg.h5", "weights/inception.h5"):
+        (tmp_path / name).touch()
+    words = ["vgg-single", "--inception-weights", "file:inception.h5", "--dir=~/sweep", "--time-limit", "0"]
+    for vgg in ("file:vgg.h5", "file:~/vgg.h5"):
+        weights = sweep.weights_of(sweep.parse([*words, "--vgg-weights", vgg]))
+        assert (weights.vgg, weights.inception) == (f"file:{tmp_path / 'vgg.h5'}", "file:inception.h5")
+        assert sweep.main([*words, "--vgg-weights", vgg]) == 0, capsys.readouterr().err
+    assert (tmp_path / "sweep" / "results.csv").exists() and not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("name", ["results.csv", "sub/.backup"])
+def test_a_folder_of_somebody_else_s_is_refused_untouched(swept, name):
+    (swept.root / name).parent.mkdir(parents=True)
+    (swept.root / name).write_text("mine")
+    said = swept.run("colors", code=2)
+    assert "holds other things than a sweep" in said and said.count("\n") == 1
+    assert [path for path in swept.root.rglob("*") if path.is_file()] == [swept.root / name]
+    assert "can't be used" in Sweep(swept.root / name).run("colors", code=2)
+
+
+# Sweeps
+
+
+def test_every_experiment_runs_once_in_its_own_directory_and_gets_a_row(swept):
     out = swept.run("colors", *PAIRS, "--jobs", 2)
     assert list(swept.rows()) == [one.name for one in SUITES["colors"]("smoke", Weights())]
     done = [name for name, status in swept.status().items() if status == "done"]
@@ -43,180 +114,133 @@ def test_every_experiment_runs_in_its_own_directory_and_gets_a_row(swept):
     assert Counter(swept.status().values()) == {"done": 3, "waiting": 9}
     row = swept.rows()["color-red-blue"]
     results = json.loads((swept.root / "color-red-blue/evaluation/results.json").read_text())
-    assert float(row["pir_before"]) == results["pir_before_mean"]
-    assert float(row["results.cohens_d"]) == results["cohens_d"]
+    assert (float(row["pir_before_mean"]), float(row["cohens_d"])) == (results["pir_before_mean"], results["cohens_d"])
     assert (row["suite"], row["objective"], row["kind"], row["seed"]) == ("colors", "color:red-blue", "two colors", "0")
-    assert (row["results.diversity.after.distance.1"], row["significant"]) == (
-        "0.5",
-        str(results["significant"]).lower(),
-    )
-    assert swept.rows()["color-red"]["pir_before"] == ""
+    assert row["significant"] == str(results["significant"]).lower()
+    assert swept.rows()["color-red"]["pir_before_mean"] == ""
     assert swept.rows("timings.csv")["color-red-blue"]["seconds"] == "12.0"
     assert "seconds" not in row and "peak_memory_mb" not in row
-    assert "Resume" not in out and "3 of 3 done." in out
-    assert "45%" in (swept.root / "color-red-blue/log.txt").read_text()
-
-
-def test_a_failure_stops_nothing_else_and_stays_in_the_table_with_its_reason(swept):
-    out = swept.run("colors", *PAIRS, code=1, FAKE_FAIL="color-red-green")
-    status = swept.status()
-    assert (status["color-red-green"], status["color-red-blue"], status["color-red-green-blue"]) == (
-        "failed",
-        "done",
-        "done",
-    )
-    row = swept.rows()["color-red-green"]
-    assert row["reason"] == "estimator is broken: mend it."
-    assert row["cohens_d"] == ""
-    assert "failed: color-red-green: estimator is broken" in out
-    swept.run("colors", "--only", "color-red", code=0)
-    assert swept.rows()["color-red-green"]["reason"] == "estimator is broken: mend it."
-    swept.run("colors", *PAIRS)
-    assert swept.status()["color-red-green"] == "done"
-    assert swept.rows()["color-red-green"]["reason"] == ""
-    stages = swept.notes("stage")
-    assert stages["color-red-green", "interactions"] == 1
-    assert stages["color-red-green", "estimator"] == 2
-
-
-def test_a_failure_after_another_has_its_own_reason(swept):
-    swept.run("colors", "--only", "color-red", code=1, FAKE_FAIL="color-red")
-    out = swept.run("colors", "--only", "color-red", code=1, FAKE_SECONDS="soon")
-    reason = "ValueError: could not convert string to float: 'soon'"
-    assert swept.rows()["color-red"]["reason"] == reason
-    assert f"failed: color-red: {reason}" in out
-
-
-def test_another_config_in_a_directory_is_not_taken_for_done_and_a_newer_version_is(swept):
-    swept.run("colors", "--only", "color-red", "--only", "color-blue")
-    for name, change in (("color-red", {"tuning.steps": 8}), ("color-blue", {"a.field": "of later"})):
-        path = swept.root / name / "config.json"
-        stored = json.loads(path.read_text())
-        stored["config"] |= change
-        path.write_text(json.dumps(stored))
-    out = swept.run("colors", "--only", "color-red", "--only", "color-blue", code=1)
-    assert "failed: color-red: " in out and "tuning.steps (8 there, 6 now)" in out
-    assert swept.status()["color-blue"] == "done"
-    assert swept.notes("start")["color-blue",] == 1
-
-
-def test_checkpoints_of_what_is_done_are_dropped_and_others_kept(swept):
-    for name in ("color-red", "color-blue"):
-        (swept.root / name / "tuning" / "checkpoints").mkdir(parents=True)
-        (swept.root / name / "tuning" / "checkpoints" / "step-6.npz").touch()
-    swept.run("colors", "--only", "color-red", "--only", "color-blue", code=1, FAKE_FAIL="color-blue")
-    assert not (swept.root / "color-red" / "tuning" / "checkpoints").exists()
-    assert (swept.root / "color-blue" / "tuning" / "checkpoints" / "step-6.npz").exists()
-    swept.run("colors", "--only", "color-blue", "--keep-checkpoints")
-    assert (swept.root / "color-blue" / "tuning" / "checkpoints" / "step-6.npz").exists()
-
-
-def test_what_is_done_is_skipped(swept):
-    swept.run("colors", *PAIRS)
+    assert "3 of 3 done." in out
     before = (swept.root / "results.csv").read_bytes()
     swept.run("colors", *PAIRS)
     assert set(swept.notes("start").values()) == {1}
     assert (swept.root / "results.csv").read_bytes() == before
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_kill_9_in_the_middle_and_a_rerun_give_the_bytes_of_an_unbroken_sweep(swept, tmp_path, jobs):
+def test_a_failure_stops_nothing_else_and_stays_in_the_table_with_its_reason(swept):
+    out = swept.run("colors", *PAIRS, code=1, FAKE_FAIL="color-red-green")
+    assert Counter(swept.status().values()) == {"failed": 1, "done": 2, "waiting": 9}
+    row, reason = swept.rows()["color-red-green"], "estimator is broken: mend it."
+    assert (row["reason"], row["cohens_d"]) == (reason, "")
+    log = swept.root / "color-red-green" / "log.txt"
+    assert f"failed: color-red-green: {reason} (log: {log})" in out
+    swept.run(*ONE)
+    assert swept.rows()["color-red-green"]["reason"] == reason
+    swept.run("colors", *PAIRS, code=1, FAKE_KILLED="color-red-green")
+    assert swept.rows()["color-red-green"]["reason"] == "the process was killed by signal 9 (often: memory ran out)"
+    swept.run("colors", *PAIRS)
+    assert (swept.status()["color-red-green"], swept.rows()["color-red-green"]["reason"]) == ("done", "")
+    stages = swept.notes("stage")
+    assert (stages["color-red-green", "interactions"], stages["color-red-green", "estimator"]) == (1, 3)
+
+
+def test_another_config_in_a_directory_is_not_taken_for_done_and_a_newer_version_is(swept):
+    both = ("colors", "--only", "color-red", "--only", "color-blue")
+    swept.run(*both)
+    for name, change in (("color-red", {"tuning.steps": 8}), ("color-blue", {"a.field": "of later"})):
+        path = swept.root / name / "config.json"
+        stored = json.loads(path.read_text())
+        path.write_text(json.dumps({**stored, "config": {**stored["config"], **change}}))
+    out = swept.run(*both, code=1)
+    assert "failed: color-red: " in out and "tuning.steps (8 there, 6 now)" in out
+    assert swept.status()["color-blue"] == "done"
+    assert swept.notes("start")["color-blue",] == 1
+
+
+def test_checkpoints_of_what_is_done_are_dropped_and_others_kept(swept):
+    both = ("colors", "--only", "color-red", "--only", "color-blue")
+    swept.run(*both, code=1, FAKE_FAIL="color-red color-blue")
+    kept = {name: swept.root / name / "tuning" / "checkpoints" / "step-6.npz" for name in ("color-red", "color-blue")}
+    mine = swept.root / "color-red" / "notes" / "checkpoints" / "mine.txt"
+    for path in (*kept.values(), mine):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    swept.run(*both, code=1, FAKE_FAIL="color-blue")
+    assert not kept["color-red"].parent.exists() and kept["color-blue"].exists() and mine.exists()
+    swept.run(*both, "--keep-checkpoints")
+    assert kept["color-blue"].exists()
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_kill_9_leaves_no_process_and_a_rerun_gives_the_bytes_of_an_unbroken_sweep(swept, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     unbroken = Sweep(tmp_path / "elsewhere" / "unbroken")
     unbroken.run("colors", *PAIRS, code=1, FAKE_FAIL="color-red-green-blue")
-    process = swept.start(
-        "colors", *PAIRS, "--jobs", jobs, FAKE_HANG="color-red-blue", FAKE_FAIL="color-red-green-blue"
-    )
+    process = swept.start("colors", *PAIRS, "--jobs", 2, FAKE_HANG="color-red-blue", FAKE_FAIL="color-red-green-blue")
     wait_for(lambda: (swept.root / "color-red-green/report/done.json").exists())
     wait_for(lambda: (swept.root / "color-red-blue/interactions/done.json").exists())
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.kill()
     process.communicate()
+    wait_for(lambda: children and not any(map(is_alive, children)), seconds=10)
     assert not (swept.root / "color-red-blue/report/done.json").exists()
-    out = swept.run("colors", *PAIRS, "--jobs", jobs, code=1, FAKE_FAIL="color-red-green-blue")
+    out = swept.run("colors", *PAIRS, code=1, FAKE_FAIL="color-red-green-blue")
     assert (swept.root / "results.csv").read_bytes() == (unbroken.root / "results.csv").read_bytes()
-    starts, stages = swept.notes("start"), swept.notes("stage")
-    assert starts["color-red-green",] == 1
-    assert starts["color-red-blue",] == 2
-    assert stages["color-red-blue", "gan"] == 1
+    starts = swept.notes("start")
+    assert (starts["color-red-green",], starts["color-red-blue",]) == (1, 2)
+    assert swept.notes("stage")["color-red-blue", "gan"] == 1
     assert "2 of 3 done." in out
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_kill_9_leaves_no_process_behind(swept):
-    process = swept.start("colors", "--only", "color-red", FAKE_HANG="color-red")
-    wait_for(lambda: (swept.root / "color-red/interactions/done.json").exists())
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(children) == 1
-    process.kill()
-    process.communicate()
-    wait_for(lambda: not is_alive(int(children[0])), seconds=10)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_end_the_processes_and_keep_what_is_done(swept, number):
+def test_ctrl_c_and_sigterm_end_the_processes_that_run_side_by_side_and_keep_what_is_done(swept, number):
     process = swept.start("colors", "--only", "color-red*", "--jobs", 2, FAKE_HANG="color-red-green color-red-blue")
     wait_for(lambda: (swept.root / "color-red/report/done.json").exists())
     wait_for(lambda: (swept.root / "color-red-blue/interactions/done.json").exists())
-    assert is_held(swept.root / "color-red-green") and is_held(swept.root / "color-red-blue")
+    both = [swept.root / "color-red-green", swept.root / "color-red-blue"]
+    wait_for(lambda: all(map(is_held, both)))
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Interrupted" in error and "Traceback" not in error
-    assert not is_held(swept.root / "color-red-green") and not is_held(swept.root / "color-red-blue")
-    assert swept.status()["color-red"] == "done"
-    assert swept.status()["color-red-blue"] == "waiting"
-
-
-def test_a_killed_experiment_is_said_and_resumed_by_the_next_call(swept):
-    process = swept.start("colors", "--only", "color-red", "--only", "color-blue", FAKE_HANG="color-red")
-    wait_for(lambda: (swept.root / "color-red/interactions/done.json").exists())
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert swept.rows()["color-red"]["reason"] == "the process was killed by signal 9 (often: memory ran out)"
-    assert swept.status()["color-blue"] == "done"
-    swept.run("colors", "--only", "color-red")
-    assert swept.notes("stage")["color-red", "gan"] == 1
-
-
-def test_two_jobs_run_at_once(swept):
-    process = swept.start(
-        "colors", "--jobs", 2, "--only", "color-red", "--only", "color-blue", FAKE_HANG="color-red color-blue"
-    )
-    wait_for(lambda: swept.root.exists() and is_held(swept.root / "color-red") and is_held(swept.root / "color-blue"))
-    process.terminate()
-    process.communicate(timeout=60)
+    assert not any(map(is_held, both))
+    assert (swept.status()["color-red"], swept.status()["color-red-blue"]) == ("done", "waiting")
 
 
 def test_a_second_sweep_in_the_same_place_is_refused_in_one_sentence(swept):
-    process = swept.start("colors", "--only", "color-red", FAKE_HANG="color-red")
-    wait_for(lambda: (swept.root / "color-red/interactions/done.json").exists())
-    said = swept.run("colors", code=2)
+    with sweep._hold(swept.root):
+        said = swept.run("colors", code=2)
     assert said.startswith("Error: Another sweep is working in") and said.count("\n") == 1 and "--dir" in said
-    process.terminate()
-    process.communicate(timeout=60)
 
 
-def test_a_directory_in_which_somebody_works_is_waited_for(swept):
-    line = [sys.executable, FAKE_RUN, "smoke", "--interactions.objective", "color:red"]
-    environment = {**ENVIRONMENT, "FAKE_JOURNAL": str(swept.journal), "FAKE_SECONDS": "0.5"}
-    other = subprocess.Popen([*line, "--run-dir", str(swept.root / "color-red")], env=environment)
-    wait_for(lambda: (swept.root / "color-red/gan/done.json").exists())
-    out = swept.run("colors", "--only", "color-red", "--only", "color-blue")
-    assert other.wait(timeout=60) == 0
+def test_a_directory_in_which_somebody_works_is_waited_for(swept, monkeypatch):
+    swept.run("colors", "--time-limit", 0)
+    red = next(one for one in SUITES["colors"]("smoke", Weights()) if one.name == "color-red")
+    other, start = RunDirectory(swept.root / "color-red", red.config), InProcess.start
+
+    def start_and_let_the_other_end(self, job):
+        start(self, job)
+        for stage in ("gan", "evaluation", "report"):
+            leave(other, stage)
+        other.close()
+
+    monkeypatch.setattr(InProcess, "start", start_and_let_the_other_end)
+    out = swept.run(*ONE, "--only", "color-blue")
     assert "color-red waiting: another process works in its directory" in out
-    assert set(swept.notes("start").values()) == {1}
+    assert swept.notes("start") == {("color-blue",): 1}
     assert swept.status()["color-red"] == "done"
 
 
-def test_another_size_or_other_weights_in_the_same_place_are_refused(swept):
-    swept.run("colors", "--only", "color-red")
-    said = swept.run("colors", "--vgg-weights", "imagenet", code=2)
-    assert "--vgg-weights 'none' there, 'imagenet' now" in said and said.count("\n") == 1
-
-
-def test_a_file_of_the_same_name_and_another_content_is_refused_and_an_equal_one_taken(swept, tmp_path):
+def test_other_weights_in_the_same_place_are_refused_by_their_content_too(swept, tmp_path):
     for place, content in (("a", "one"), ("b", "two"), ("c", "one")):
         (tmp_path / place).mkdir()
         (tmp_path / place / "vgg.h5").write_text(content)
@@ -226,6 +250,8 @@ def test_a_file_of_the_same_name_and_another_content_is_refused_and_an_equal_one
     said = swept.run("colors", *words, f"file:{tmp_path / 'b' / 'vgg.h5'}", "--only", "color-red", code=2)
     digests = [hashlib.sha256(content).hexdigest() for content in (b"one", b"two")]
     assert f"interactions.vgg_weights ('{digests[0]}' there, '{digests[1]}' now)" in said and said.count("\n") == 1
+    said = swept.run("colors", "--vgg-weights", "imagenet", code=2)
+    assert "--vgg-weights 'file:vgg.h5' there, 'imagenet' now" in said and said.count("\n") == 1
     assert [(swept.root / name).read_bytes() for name in ("sweep.json", "results.csv")] == [before, table]
     swept.run(*words, f"file:{tmp_path / 'c' / 'vgg.h5'}")
     assert set(swept.notes("start").values()) == {1}
@@ -239,25 +265,13 @@ def test_several_suites_share_a_directory_and_what_they_have_in_common(swept):
     rows = swept.rows()
     assert rows["color-blue"]["suite"] == "colors ablations"
     assert list(rows)[:3] == ["color-red", "color-green", "color-blue"]
-    assert rows["color-blue-scalar"]["output"] == "scalar"
-
-
-def test_limit_and_time_limit_leave_the_rest_and_say_it(swept):
-    out = swept.run("colors", *PAIRS, "--limit", 1)
-    assert "left by --limit: color-red-blue, color-red-green-blue;" in out
-    assert Counter(swept.status().values())["done"] == 1
-    out = swept.run("colors", *PAIRS, "--time-limit", 0)
-    assert "left by --time-limit: color-red-blue, color-red-green-blue;" in out
-    assert Counter(swept.status().values())["done"] == 1
+    assert rows["color-blue-scalar"]["suite"] == "ablations"
 
 
 def test_a_second_round_waits_for_its_first_and_fails_with_it(swept):
     swept.run("iteration", "--only", "vgg-pool2-*-round-2")
     first, second = "vgg-pool2-filter-34", "vgg-pool2-filter-34-round-2"
-    assert [line for line in swept.journal.read_text().splitlines() if line.startswith("start")] == [
-        f"start {first}",
-        f"start {second}",
-    ]
+    assert list(swept.notes("start")) == [(first,), (second,)]
     assert (swept.rows()[second]["round"], swept.rows()[first]["round"]) == ("2", "1")
     assert json.loads((swept.root / second / "config.json").read_text())["config"]["first_round"] == first
     other = Sweep(swept.root.with_name("other"))
@@ -276,8 +290,7 @@ def test_layers_that_the_weights_lack_are_not_run_with_the_reason(swept):
 
 def test_a_gan_that_several_experiments_train_is_trained_once(swept):
     swept.run("ablations", "--only", "color-blue-trained-gan*")
-    starts = swept.notes("start")
-    trained = [name for (name,) in starts if not name.startswith("color")]
+    trained = [name for (name,) in swept.notes("start") if not name.startswith("color")]
     assert len(trained) == 3  # the losses and kinds differ, so do their GANs
     assert swept.notes("stage")["color-blue-trained-gan", "gan"] == 0
     text = (swept.root / "color-blue-trained-gan-saturating/gan/generator.keras").read_text()
@@ -289,8 +302,75 @@ def test_a_gan_that_several_experiments_train_is_trained_once(swept):
     assert not {"gan/" + name for name in trained} & swept.rows().keys()
 
 
-def test_the_log_shows_counts_and_the_time_left(swept):
-    out = swept.run("colors", *PAIRS)
+# What is shown
+
+
+def test_limits_leave_the_rest_and_say_it(swept):
+    out = swept.run("colors", *PAIRS, "--limit", 1)
+    assert "color-red-green started; 0 done, 1 running, 0 waiting, 2 left by --limit, time left unknown" in out
+    assert ", 12 seconds; 1 done, 0 waiting, 2 left by --limit\n" in out
+    assert "left by --limit: color-red-blue, color-red-green-blue;" in out
+    assert Counter(swept.status().values())["done"] == 1
+    out = swept.run("colors", *PAIRS, "--time-limit", 0)
+    assert "left by --time-limit: color-red-blue, color-red-green-blue;" in out
+    assert Counter(swept.status().values())["done"] == 1
+
+
+def test_lines_have_counts_and_the_time_left_and_a_terminal_a_bar_with_what_is_running(swept):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    out = swept.run("colors", *PAIRS, stderr=terminal)
     assert "color-red-green started; 0 done, 1 running, 2 waiting, time left unknown until one is done" in out
     assert "2 done, 1 waiting, about 12 seconds left" in out
-    assert "\x1b" not in out
+    assert ", 12 seconds; 3 done, 0 waiting\n" in out
+    assert out.count("\n") == 9 and "\r" not in out
+    assert "1/3 |###3      | color-red-blue report\r" in terminal.getvalue()
+
+
+@pytest.fixture
+def progress(tmp_path, monkeypatch):
+    """Of twelve colours two are done in 100 and 200 s, two run since 30 and 400 s, the rest waits."""
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    jobs = jobs_of(SUITES["colors"]("smoke", Weights()), tmp_path)
+    names = list(jobs)
+    done_in(jobs[names[0]], 100)
+    done_in(jobs[names[1]], 200)
+    state = dict.fromkeys(names, (WAITING, ""))
+    state |= dict.fromkeys(names[:2], (DONE, "")) | dict.fromkeys(names[2:4], (RUNNING, ""))
+    return Progress(jobs, names, states=state, started={names[2]: 970.0, names[3]: 600.0})
+
+
+def done_in(job, seconds):
+    """Leaves what a finished job leaves, two stages of half the time each."""
+    for stage in ("gan", "report"):
+        (job.directory / stage).mkdir(parents=True)
+        write_json(job.directory / stage / "done.json", {"seconds": seconds / 2, "peak_memory_mb": 7})
+
+
+def test_time_left_is_the_mean_of_the_done_less_what_has_passed(progress):
+    # A mean of 150 s: 120 s for the one that runs since 30 s, none for the other, 8 x 150 s that wait.
+    assert progress.seconds_left() == pytest.approx(120 + 8 * 150)
+    progress.at_once = 4
+    assert progress.seconds_left() == pytest.approx((120 + 8 * 150) / 4)
+    progress.limit, progress.log_starts = 5, dict.fromkeys(list(progress.jobs)[:4], 0)
+    assert progress.seconds_left() == pytest.approx(150)  # the longer of the two that will run
+    progress.stopped_by = "--limit"
+    assert progress.seconds_left() == pytest.approx(120)
+    progress.states = dict.fromkeys(progress.jobs, (WAITING, ""))
+    assert progress.seconds_left() is None
+
+
+def test_time_left_takes_experiments_of_the_same_kind_where_there_are_some(progress, tmp_path):
+    found = [one for one in SUITES["ablations"]("smoke", Weights()) if one.name.endswith("12-steps")][:2]
+    longer, other = jobs_of(found, tmp_path).values()
+    progress.jobs.update({longer.name: longer, other.name: other})
+    progress.asked, progress.states[longer.name] = [longer.name], (WAITING, "")
+    assert progress.seconds_left() == pytest.approx(150)
+    done_in(other, 1000)
+    progress.states[other.name] = (DONE, "")
+    assert progress.seconds_left() == pytest.approx(1000)
+
+
+def test_importing_the_sweep_loads_nothing_heavy():
+    program = "import sys, pir_tf.paper.sweep\nprint(*{'numpy', 'tensorflow', 'pandas', 'matplotlib', 'ray'} & set(sys.modules))"
+    assert os.popen(f'{sys.executable} -c "{program}"').read() == "\n"

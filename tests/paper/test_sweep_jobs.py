@@ -1,12 +1,15 @@
-"""A sweep's jobs: what they need, what is run for them, and what their directories and logs say of them."""
+"""A sweep's jobs: what they need, the GANs that they share, and what their directories and logs say of them."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from pir_tf.experiments.command_line import parse
-from pir_tf.paper.jobs import Job, is_finished, is_held, jobs_of, reason_of, states, with_needs
-from pir_tf.paper.suites import SUITES, Experiment, Weights, changed
+from pir_tf.config import flatten
+from pir_tf.errors import InputError
+from pir_tf.paper import jobs
+from pir_tf.paper.jobs import GAN_FILES, Job, gan_config, gan_key, is_finished, jobs_of, put_gan, reason_of
+from pir_tf.paper.suites import Experiment, changed
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory, write_json
 
@@ -27,108 +30,112 @@ TRAINED = changed(smoke(), gan={"generator": "train"})
         ("x\na.b.ResourceExhaustedError: OOM\n    at the node\n", 1, "a.b.ResourceExhaustedError: OOM"),
         ("KeyboardInterrupt\n", 130, "KeyboardInterrupt"),
         ("See https://www.example.org/a/b for more\n", 3, "See https://www.example.org/a/b for more"),
-        ("", 3, "the process ended with exit code 3 and said nothing"),
+        ("\n", 3, "the process ended with exit code 3 and said nothing"),
         ("Error: never read.\n", -9, "the process was killed by signal 9 (often: memory ran out)"),
         ("", -15, "the process was killed by signal 15"),
     ],
 )  # fmt: skip
 def test_the_reason_of_a_failure_is_the_last_word_of_its_log_without_paths(tmp_path, log, code, reason):
-    (tmp_path / "log.txt").write_text(log)
-    assert reason_of(tmp_path / "log.txt", code) == reason
-
-
-def test_the_reason_is_not_of_an_earlier_process(tmp_path):
-    log, old = tmp_path / "log.txt", "Resume with: python\nError: é is not there: name it.\n"
-    log.write_text(old + "Traceback (most recent call last):\nValueError: bad shape\n")
-    assert reason_of(log, 1, len(old.encode())) == "ValueError: bad shape"
-    assert reason_of(log, 3, log.stat().st_size) == "the process ended with exit code 3 and said nothing"
-
-
-def test_a_job_runs_exactly_its_config(tmp_path):
-    for job in jobs_of(SUITES["paper"]("smoke", Weights()), tmp_path).values():
-        options = parse(job.words)
-        assert (options.experiment, options.run_dir) == (job.config, job.directory)
-        assert options.stages == (job.stages or options.stages)
-
-
-def test_first_rounds_are_named_by_their_directories(tmp_path):
-    jobs = jobs_of(SUITES["iteration"]("smoke", Weights()), tmp_path)
-    second = jobs["vgg-pool2-filter-34-round-2"]
-    assert second.config.first_round == str(tmp_path / "vgg-pool2-filter-34")
-    assert second.needs == ("vgg-pool2-filter-34",)
+    earlier = "Resume with: python\nError: é is not there: name it.\n".encode()
+    (tmp_path / "log.txt").write_bytes(earlier + log.encode())
+    assert reason_of(tmp_path / "log.txt", code, len(earlier)) == reason
 
 
 def test_equal_gans_are_one_job_and_what_is_needed_comes_first(tmp_path):
     ones = [Experiment("a", TRAINED), Experiment("b", changed(TRAINED, tuning={"steps": 12}))]
     other = Experiment("c", changed(TRAINED, gan={"loss": "saturating"}))
-    jobs = jobs_of([*ones, other, Experiment("d", smoke())], tmp_path)
-    assert jobs["a"].needs == jobs["b"].needs != jobs["c"].needs
-    assert jobs["d"].needs == () and jobs["d"].gan is None
-    names = list(jobs)
-    assert [name for name in names if name.startswith("gan/")] == [*jobs["a"].needs, *jobs["c"].needs]
-    assert all(names.index(need) < names.index(name) for name, job in jobs.items() for need in job.needs)
-    assert with_needs(["c", "d"], jobs) == [*jobs["c"].needs, "c", "d"]
-    gan = jobs[jobs["a"].needs[0]]
-    assert (gan.stages, gan.directory) == (("gan",), jobs["a"].gan)
-
-
-def test_a_run_that_has_its_gan_needs_none(tmp_path):
+    second = Experiment("e", replace(TRAINED, first_round="a"))  # goes on from the first's
+    found = jobs_of([*ones, other, Experiment("d", smoke()), second], tmp_path)
+    assert found["a"].needs == found["b"].needs != found["c"].needs
+    assert found["d"].needs == () and found["d"].gan is found["e"].gan is None
+    names = list(found)
+    assert [name for name in names if name.startswith("gan/")] == [*found["a"].needs, *found["c"].needs]
+    assert all(names.index(need) < names.index(name) for name, job in found.items() for need in job.needs)
+    assert jobs.with_needs(["c", "d"], found) == [*found["c"].needs, "c", "d"]
+    gan = found[found["a"].needs[0]]
+    assert (gan.stages, gan.directory) == (("gan",), found["a"].gan)
     (tmp_path / "a" / "gan").mkdir(parents=True)
     write_json(tmp_path / "a" / "gan" / "done.json", {})
-    assert jobs_of([Experiment("a", TRAINED)], tmp_path)["a"].needs == ()
+    assert jobs_of(ones, tmp_path)["a"].needs == ()
+    assert (found["e"].needs, found["e"].config.first_round) == (("a",), str(tmp_path / "a"))
+    assert gan.words[-4:] == ["--stages", "gan", "--run-dir", str(gan.directory)]
 
 
-def finish(job, config=None, files=None):
-    run = RunDirectory(job.directory, config or job.config, files=files)
-    for stage in job.stages or ("report",):
-        run.mark_done(stage)
+@pytest.mark.parametrize(
+    ("sections", "same"),
+    [
+        ({"interactions": {"objective": "color:red"}, "tuning": {"steps": 60}, "estimator": {"steps": 7}}, True),
+        ({"evaluation": {"judge": True}, "gan": {"tensorboard": False}}, True),
+        ({"gan": {"loss": "saturating"}}, False),
+        ({"gan": {"fake_class_weight": 0.0}}, False),
+        ({"data": {"count": 129}}, False),
+        ({"compute": {"deterministic": False}}, False),
+    ],
+)
+def test_runs_share_a_gan_when_all_that_decides_it_is_equal(sections, same):
+    varied = changed(TRAINED, **sections)
+    assert (gan_key(varied) == gan_key(TRAINED)) is same
+    assert gan_key(gan_config(varied)) == gan_key(varied) != gan_key(replace(varied, seed=1))
+    kept = {name: fields for name, fields in sections.items() if name in ("gan", "data", "compute")}
+    assert gan_config(varied) == changed(TRAINED, **kept)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A run directory in which stage `gan` is done."""
+    run = RunDirectory(tmp_path / "gan" / "0123", gan_config(TRAINED))
+    for name in GAN_FILES:
+        run.file("gan", name).write_text(name)
+    (run.path / "gan" / "checkpoints").mkdir()
+    (run.path / "gan" / "checkpoints" / "step-4.npz").write_text("large")
+    write_json(run.path / "data.json", {"sha256": "5e"})
+    run.mark_done("gan", seconds=3.5, peak_memory_mb=900)
+    run.close()
+    return run.path
+
+
+def test_a_run_gets_the_gan_whole_and_finds_the_stage_done(trained, tmp_path):
+    config = changed(TRAINED, interactions={"objective": "color:red"})
+    (tmp_path / "run" / "gan").mkdir(parents=True)
+    (tmp_path / "run" / "gan" / GAN_FILES[0]).write_text("of a copy that was killed")
+    put_gan(trained, config, tmp_path / "run")
+    run = RunDirectory(tmp_path / "run", config)
+    assert {path.name for path in (run.path / "gan").iterdir()} == {*GAN_FILES, "done.json"}
+    assert all((run.path / "gan" / name).read_text() == name for name in GAN_FILES)
+    assert json.loads((run.path / "data.json").read_text()) == {"sha256": "5e"}
+    facts = run.facts("gan")
+    assert (facts["seconds"], facts["trained_in"]) == (3.5, "gan/0123")
+    (trained / "gan" / GAN_FILES[0]).write_text("of a later training")
+    put_gan(trained, config, tmp_path / "run")  # what a run has is left alone
+    assert (run.path / "gan" / GAN_FILES[0]).read_text() == GAN_FILES[0]
+
+
+def test_another_or_an_unfinished_gan_is_refused(trained, tmp_path):
+    other = replace(changed(TRAINED, gan={"loss": "saturating"}), seed=2)
+    with pytest.raises(InputError, match=r"another seed, gan\.loss than this run's"):
+        put_gan(trained, other, tmp_path / "run")
+    (trained / "gan" / "done.json").unlink()
+    with pytest.raises(InputError, match="no finished stage gan"):
+        put_gan(trained, TRAINED, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def finish(job, files=None):
+    run = RunDirectory(job.directory, job.config, files=files)
+    run.mark_done("report")
     run.close()
 
 
-def test_done_means_the_last_stage_of_the_same_config(tmp_path):
-    one = Job("one", tmp_path / "one", smoke())
-    assert not is_finished(one)
-    finish(one)
-    assert is_finished(one)
-    assert not is_finished(replace(one, config=changed(smoke(), tuning={"steps": 12})))
-    assert is_finished(replace(one, config=changed(smoke(), tuning={"tensorboard": not smoke().tuning.tensorboard})))
-
-
-def test_done_means_files_of_the_same_content_too(tmp_path):
+def test_done_means_the_last_stage_of_the_same_config_and_of_files_of_the_same_content(tmp_path):
     config = changed(smoke(), evaluation={"kid_weights": "file:/a/vgg.h5"})
     one = Job("one", tmp_path / "one", config, files={"file:/a/vgg.h5": "1" * 64})
+    assert not is_finished(one)
     finish(one, files={"evaluation.kid_weights": "1" * 64, "first_round": "3" * 64})
     assert is_finished(one)
+    assert not is_finished(replace(one, config=changed(config, tuning={"steps": 12})))
+    tensorboard = not flatten(config)["tuning.tensorboard"]
+    assert is_finished(replace(one, config=changed(config, tuning={"tensorboard": tensorboard})))
     moved = changed(smoke(), evaluation={"kid_weights": "file:/b/vgg.h5"})
     assert is_finished(replace(one, config=moved, files={"file:/b/vgg.h5": "1" * 64}))
     assert not is_finished(replace(one, config=moved, files={"file:/b/vgg.h5": "2" * 64}))
     assert is_finished(replace(one, files={}))
-
-
-def test_states_come_from_the_directories_and_pass_on_to_what_needs_them(tmp_path):
-    suite = [
-        Experiment("lacking", smoke(), "no weights"),
-        Experiment("lacking-2", replace(smoke(), first_round="lacking")),
-        Experiment("broken", smoke()),
-        Experiment("broken-2", replace(smoke(), first_round="broken")),
-        Experiment("fine", replace(smoke(), seed=3)),
-    ]
-    jobs = jobs_of(suite, tmp_path)
-    finish(jobs["fine"])
-    (tmp_path / "broken").mkdir()
-    write_json(tmp_path / "broken" / "failed.json", {"reason": "a leak."})
-    assert states(jobs) == {
-        "lacking": ("not run", "no weights"),
-        "lacking-2": ("not run", "it needs lacking, which was not run: no weights"),
-        "broken": ("failed", "a leak."),
-        "broken-2": ("failed", "it needs broken, which failed: a leak."),
-        "fine": ("done", ""),
-    }
-
-
-def test_a_directory_is_held_while_a_process_works_in_it(tmp_path):
-    assert not is_held(tmp_path / "run")
-    run = RunDirectory(tmp_path / "run", smoke())
-    assert is_held(tmp_path / "run")
-    run.close()
-    assert not is_held(tmp_path / "run")

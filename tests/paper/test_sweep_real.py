@@ -1,114 +1,68 @@
-"""Sweeps of real smoke experiments. The long ones run where PIR_TF_LONG is set: they take many minutes."""
+"""Sweeps of real experiments, which are tiny."""
 
-import csv
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
+from unittest import mock
 
+import commands
+import keras
 import numpy as np
 import pytest
-from commands import ENVIRONMENT, command
-from sweeping import wait_for
+from sweeping import Sweep, tiny_suite, wait_for
 
-from pir_tf.paper.sweep_command import command_of
-
-long = pytest.mark.skipif("PIR_TF_LONG" not in os.environ, reason="takes many minutes: set PIR_TF_LONG=1 to run it")
+from pir_tf.paper import sweep
+from pir_tf.paper.workers import Workers
 
 
-def start(root, *words):
-    line = [sys.executable, "-m", "pir_tf.cli", "sweep", *words, "--size", "smoke", "--dir", str(root)]
-    return subprocess.Popen(
-        line, cwd=root.parent, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+class Forked(Workers):
+    """Runs each experiment in a fork of a process that has imported everything already, with small networks."""
 
+    def start(self, job):
+        with mock.patch.dict(commands.ENVIRONMENT, self._environment):
+            done = commands.small_command(*job.words, cwd=job.directory)
+        (job.directory / "log.txt").write_text(done.stdout + done.stderr)
+        self._running[job.name] = mock.Mock(poll=lambda: done.returncode)
 
-def run(root, *words):
-    process = start(root, *words)
-    out, _ = process.communicate(timeout=3000)
-    assert process.returncode == 0, out
-    return out
-
-
-def rows(root, name="results.csv"):
-    with open(root / name, newline="") as handle:
-        return {row["name"]: row for row in csv.DictReader(handle)}
-
-
-def weights(path):
-    import keras
-
-    return [np.asarray(variable) for variable in keras.models.load_model(path).weights]
+    def stop(self):
+        self._running.clear()
 
 
 @pytest.mark.slow
-def test_a_real_experiment_takes_the_shared_gan_and_equals_a_single_run(tmp_path):
-    root = tmp_path / "sweep"
-    name = "color-blue-trained-gan"
-    run(root, "ablations", "--only", name)
-    results = json.loads((root / name / "evaluation" / "results.json").read_text())
-    row = rows(root)[name]
+def test_a_real_experiment_takes_the_shared_gan_and_equals_a_single_run(tmp_path, monkeypatch):
+    swept, name = Sweep(tmp_path / "sweep"), "trained-longer"
+    monkeypatch.setattr(sweep, "Workers", Forked)
+    monkeypatch.setitem(sweep.SUITES, "colors", tiny_suite)
+    assert sweep.main(["colors", "--only", name, "--size", "smoke", "--dir", str(swept.root)]) == 0
+    run, row = swept.root / name, swept.rows()[name]
+    results = json.loads((run / "evaluation" / "results.json").read_text())
     assert row["status"] == "done"
-    for column, key in (("pir_before", "pir_before_mean"), ("cohens_d", "cohens_d"), ("p_value", "p_value")):
-        assert float(row[column]) == results[key]
-    assert float(row["results.true.degrees_of_freedom"]) == results["true"]["degrees_of_freedom"]
-    assert float(rows(root, "timings.csv")[name]["seconds"]) > 0
-    assert "gan: done before, skipped" in (root / name / "log.txt").read_text()
-    assert any((root / "cache").iterdir())
+    for column in ("pir_before_mean", "cohens_d", "p_value"):
+        assert float(row[column]) == results[column]
+    assert float(swept.rows("timings.csv")[name]["seconds"]) > 0
+    assert "gan: done before, skipped" in (run / "log.txt").read_text()
+    assert any((swept.root / "cache").iterdir())
     # The recorded command makes the same run alone, GAN and all.
-    config = json.loads((root / "color-blue-trained-gan" / "config.json").read_text())
-    words = config["command"].removeprefix("python -m pir_tf.experiments.run ").split()
-    alone = command(*words, "--run-dir", tmp_path / "alone", cwd=tmp_path)
+    command = json.loads((run / "config.json").read_text())["command"]
+    words = command.removeprefix("python -m pir_tf.experiments.run ").split()
+    stages = ("--stages", "gan", "interactions", "estimator", "tuning", "evaluation")
+    alone = commands.small_command(*words, *stages, "--run-dir", tmp_path / "alone", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr
-    for name in ("gan/generator.keras", "tuning/generator.keras"):
-        pairs = zip(weights(tmp_path / "alone" / name), weights(root / "color-blue-trained-gan" / name), strict=True)
-        assert all(np.array_equal(a, b) for a, b in pairs), name
-    texts = {
-        (place / "evaluation/results.json").read_text()
-        for place in (tmp_path / "alone", root / "color-blue-trained-gan")
-    }
-    assert len(texts) == 1
+    for file in ("gan/generator.keras", "tuning/generator.keras"):
+        ours, theirs = (keras.models.load_model(place / file).weights for place in (run, tmp_path / "alone"))
+        assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)), file
+    texts = [(place / "evaluation" / "results.json").read_text() for place in (run, tmp_path / "alone")]
+    assert texts[0] == texts[1]
 
 
-@long
-def test_kill_9_in_the_middle_of_real_experiments_changes_no_byte(tmp_path):
-    words = ("colors", "--only", "color-red", "--only", "color-green", "--only", "color-blue")
-    run(tmp_path / "unbroken", *words)
-    root = tmp_path / "broken"
-    process = start(root, *words)
-    wait_for(lambda: list((root / "color-green" / "tuning").glob("checkpoints/step-*.npz")), seconds=600)
-    process.kill()
-    process.communicate()
-    finished = (root / "color-red" / "report" / "done.json").stat().st_mtime_ns
-    run(root, *words)
-    assert (root / "color-red" / "report" / "done.json").stat().st_mtime_ns == finished
-    assert (root / "results.csv").read_bytes() == (tmp_path / "unbroken" / "results.csv").read_bytes()
-
-
-@long
-def test_memory_stays_flat_over_fifteen_experiments(tmp_path):
-    root = tmp_path / "sweep"
-    words = ["colors", "ablations", "--only", "color-*"]
-    process = start(root, *words, "--limit", "15")
-    ended, resident = 0, []
-    while process.poll() is None:
-        now = len(list(root.glob("color-*/report/done.json")))
-        if now > ended:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            resident.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
-            ended = now
-        time.sleep(0.5)
-    assert process.returncode == 0, process.stdout.read()
-    assert [row["status"] for row in rows(root).values()].count("done") == 15
-    peaks = [float(row["peak_memory_mb"]) for row in rows(root, "timings.csv").values() if row["report_seconds"]]
-    print(f"sweep: {resident} MB; experiments: {peaks} MB")
-    assert resident[-1] - resident[2] < 5
-    assert max(peaks) <= 1.1 * peaks[0]
-
-
-def test_the_recorded_command_is_that_of_the_config():
-    from pir_tf.presets import smoke
-
-    assert command_of(smoke()) == "python -m pir_tf.experiments.run smoke"
+@pytest.mark.nightly
+def test_memory_stays_flat_over_seven_experiments(tmp_path):
+    swept, resident = Sweep(tmp_path / "sweep"), []
+    process = swept.start("colors", "--only", "seed-*", program="tiny")
+    for seed in range(7):
+        wait_for(lambda seed=seed: (swept.root / f"seed-{seed}" / "report" / "done.json").exists(), seconds=120)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        resident.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
+    assert process.wait(timeout=60) == 0
+    peaks = [float(row["peak_memory_mb"]) for row in swept.rows("timings.csv").values() if row["report_seconds"]]
+    assert len(peaks) == 7 and max(peaks) <= 1.1 * peaks[0], peaks
+    assert resident[-1] - resident[2] < 5, resident

@@ -31,7 +31,7 @@ def undefined(tmp_path_factory):
     path = write_run(
         tmp_path_factory.mktemp("undefined"),
         **dict.fromkeys(("cohens_d", "cohens_d_interval", "welch_t", "p_value", "significant")),
-        **dict.fromkeys(("pir_before_sd", "percent_zero_before")),
+        **dict.fromkeys(("initial_sd", "initial_percent_zero")),
         verdict="undefined",
         true=true,
         diversity=diversity,

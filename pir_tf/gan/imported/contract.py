@@ -1,6 +1,6 @@
 """What a generator must do to be tuned here, tried on a few of its images before anything long begins.
 
-Each breach is one sentence that says what was seen and what to do. Shapes are looked at before, in `gan.description`.
+Each breach is one sentence that says what was seen and what to do. Shapes are looked at before, in `description`.
 """
 
 from __future__ import annotations
@@ -11,99 +11,91 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
 from pir_tf.gan.imported.description import Description
 from pir_tf.gan.sampling import draw_latents
-from pir_tf.pretrained import one_line
 
-IMAGES = 16
-"""Images that are looked at."""
-LATENTS = 4
-"""Latents whose images of different classes are compared."""
-MOST_CLASSES = 10
-"""Classes that are compared."""
-GREY_LEVEL = 2 / 255
-"""One grey level of a picture, of values in [-1, 1]: what differs by less is one picture."""
-OVERSHOOT = 0.1
-"""Share of the range by which single values may leave it; they are clipped."""
-SHARE_OUTSIDE = 0.01
-"""Share of all values that may."""
-LEAST_SHARE = 0.05
-"""Share of the range that the images must take up together."""
+IMAGES = 16  # looked at
+LATENTS, MOST_CLASSES = 4, 10  # whose images of different classes are compared
+GREY_LEVEL = 2 / 255  # of a picture, for values in [-1, 1]: what differs by less is one picture
+OVERSHOOT = 0.1  # share of the range by which single values may leave it; they are clipped
+SHARE_OUTSIDE = 0.01  # of all values that may
+LEAST_SHARE = 0.05  # of the range that the images must take up together
+SAY_RANGE = "say its range with --gan.import-range LOW HIGH (-1 1, 0 1 or 0 255)"
 
 
 def check_contract(generator: keras.Model, description: Description, name: str, *, seed: int) -> dict[str, Any]:
-    """Tries a wrapped generator.
-
-    Args:
-        generator: From `gan.imported.wrap`.
-        description: How the one inside is called.
-        name: What messages call it.
-        seed: Seed of the latents.
+    """Tries a wrapped generator, which messages call by the name, on latents of the seed.
 
     Returns:
         What was measured: `values` (lowest and highest, in the generator's own range), `share_outside`, `latent_change` and
         `class_change` (mean difference between images of other latents, and of other classes, in grey levels; the latter
         None without classes), `trainable_weights` and `weights_without_gradient`.
-
-    Raises:
-        InputError: It breaks the contract.
     """
     classes = len(description.class_names)
     z, _ = draw_latents(IMAGES, latent_size=description.latent_size, class_count=classes, seed=seed)
     labels = np.arange(IMAGES) % classes
+    if classes > 1:
+        with tf.device("CPU:0"):  # there a class beyond an Embedding's rows is an error, on a GPU it would be zeros
+            _images(generator, z[:1], np.array([classes - 1]), name)
     images = _images(generator, z, labels, name)
     _check_repeats(generator, z, labels, images, name)
     facts = _check_range(images, description, name)
-    latent_change = _change(_images(generator, z, np.zeros(IMAGES, int), name))
-    if latent_change is None:
+    facts["latent_change"], facts["class_change"] = _change(_images(generator, z, np.zeros(IMAGES, int), name)), None
+    if facts["latent_change"] is None:
         raise InputError(
-            f"{name} gives one picture whatever its latent vector is, expected other images for other latents: it has collapsed, "
-            "or its latent vector is not what gan.import_class_input leaves over."
+            f"{name} gives one picture whatever its latent vector is, expected others: it has collapsed, or its latent vector "
+            "is not what gan.import_class_input leaves over."
         )
-    facts["latent_change"], facts["class_change"] = latent_change, None
     if classes > 1:
-        shown = np.arange(min(classes, MOST_CLASSES))
-        facts["class_change"] = _class_change(generator, z, shown, name)
+        facts["class_change"] = _class_change(generator, z, np.arange(min(classes, MOST_CLASSES)), name)
         if facts["class_change"] is None:
             raise InputError(
-                f"{name} gives one picture whatever its class is, expected other images for other classes: leave the classes out "
-                "with --gan.import-class none, or see whether --gan.import-class and --gan.import-class-input are right."
+                f"{name} gives one picture whatever its class is, expected others: leave the classes out with "
+                "--gan.import-class none, or see whether --gan.import-class and --gan.import-class-input are right."
             )
     return {**facts, **_check_gradient(generator, z, labels, name)}
 
 
 def _images(generator: keras.Model, z: np.ndarray, labels: np.ndarray, name: str) -> np.ndarray:
     """Images float32 `[n, h, w, 3]` as the generator gives them."""
-    one_hot = np.eye(generator.inputs[1].shape[-1], dtype=np.float32)[labels]
+    count = generator.inputs[1].shape[-1]
     try:
+        one_hot = np.eye(count, dtype=np.float32)[labels]
         images = np.asarray(generator([tf.constant(z), tf.constant(one_hot)], training=False))
     except Exception as error:  # whatever a foreign graph raises
+        rows = [layer.input_dim for layer in _layers(generator) if isinstance(layer, keras.layers.Embedding)]
+        known = f", while its Embedding has {min(rows)} rows" if rows else ""
         raise InputError(
-            f"{name} fails on {len(z)} latents of {z.shape[1]} entries ({one_line(error)}), expected images: see whether "
-            "gan.import_class and gan.import_latent_size are right."
+            f"{name} fails on latents of {z.shape[1]} entries and {count} classes{known} ({one_line(error)}): correct "
+            "--gan.import-class, --gan.import-class-count (or --data.classes) or --gan.import-latent-size."
         ) from error
-    if not np.isfinite(images).all():
+    wrong = np.mean(~np.isfinite(images))
+    if wrong:
         raise InputError(
-            f"{name} gives {np.mean(~np.isfinite(images)):.0%} NaN or infinite values, expected numbers: go back to weights from "
-            "before its training diverged."
+            f"{name} gives {wrong:.0%} NaN or infinite values: take weights from before training diverged."
         )
     return images
 
 
+def _layers(model: keras.Model) -> list[keras.Layer]:
+    """Those of the models inside too."""
+    return [x for layer in model.layers for x in (_layers(layer) if isinstance(layer, keras.Model) else [layer])]
+
+
 def _check_repeats(generator: keras.Model, z: np.ndarray, labels: np.ndarray, images: np.ndarray, name: str) -> None:
     """An image is a function of its latent and class: not of chance, nor of the images made with it."""
-    again = np.abs(_images(generator, z, labels, name) - images).max()
-    if again > GREY_LEVEL:
+    again = np.abs(_images(generator, z, labels, name) - images).max() / GREY_LEVEL
+    if again > 1:
         raise InputError(
-            f"{name} gives other images for the same latents, by up to {again / GREY_LEVEL:.0f} grey levels, expected the same: "
-            "it draws noise when it is called, so save it without, or with the noise as part of its latent vector."
+            f"{name} gives other images for the same latents, by up to {again:.0f} grey levels: it draws noise when it is "
+            "called, so save it without, or with the noise as part of its latent vector."
         )
-    alone = np.abs(_images(generator, z[:1], labels[:1], name) - images[:1]).max()
-    if alone > GREY_LEVEL:
+    alone = np.abs(_images(generator, z[:1], labels[:1], name) - images[:1]).max() / GREY_LEVEL
+    if alone > 1:
         raise InputError(
-            f"{name} gives another image alone than among others, by up to {alone / GREY_LEVEL:.0f} grey levels, expected the "
-            "same: its batch normalization runs in training mode, so save it without training=True."
+            f"{name} gives another image alone than among others, by up to {alone:.0f} grey levels: its batch normalization "
+            "runs in training mode, so save it without training=True."
         )
 
 
@@ -112,24 +104,15 @@ def _check_range(images: np.ndarray, description: Description, name: str) -> dic
     low, high = description.value_range
     values = low + (images.astype(np.float64) + 1) * (high - low) / 2
     least, most = float(values.min()), float(values.max())
-    seen, stated = f"from {least:.3g} to {most:.3g}", f"gan.import_range says {low:g} to {high:g}"
+    seen = f"{name} gives values from {least:.3g} to {most:.3g}, while gan.import_range says {low:g} to {high:g}"
     outside = float(np.mean((values < low - 1e-6 * (high - low)) | (values > high + 1e-6 * (high - low))))
     beyond = max(low - least, most - high) / (high - low)
     if beyond > OVERSHOOT or outside > SHARE_OUTSIDE:
-        raise InputError(
-            f"{name} gives values {seen}, while {stated}, and {outside:.0%} of them lie outside: say its range with "
-            "--gan.import-range LOW HIGH (-1 1, 0 1 or 0 255)."
-        )
+        raise InputError(f"{seen}: {outside:.0%} of them lie outside; {SAY_RANGE}.")
     if (most - least) / (high - low) < LEAST_SHARE:
-        raise InputError(
-            f"{name} gives values {seen} in {IMAGES} images, a small part of what it could: {stated}; say its range with "
-            "--gan.import-range LOW HIGH (-1 1, 0 1 or 0 255), or train it further."
-        )
+        raise InputError(f"{seen}: a small part of what it could; {SAY_RANGE}, or train it further.")
     if (low, high) == (-1.0, 1.0) and least >= 0:
-        raise InputError(
-            f"{name} gives values {seen} in {IMAGES} images, none below 0, while {stated}: if it ends in a sigmoid, say so with "
-            "--gan.import-range 0 1."
-        )
+        raise InputError(f"{seen}: none is below 0; if it ends in a sigmoid, say so with --gan.import-range 0 1.")
     return {"values": [least, most], "share_outside": outside}
 
 
@@ -151,8 +134,8 @@ def _check_gradient(generator: keras.Model, z: np.ndarray, labels: np.ndarray, n
     variables = generator.trainable_variables
     if not variables:
         raise InputError(
-            f"{name} has {len(generator.weights)} weights and none that can be trained (frozen), expected some: set its layers' "
-            "trainable to True before saving it; a graph with constants in place of weights can't be tuned."
+            f"{name} has {len(generator.weights)} weights and none that can be trained (frozen): set its layers' trainable to "
+            "True before saving it; constants in place of weights can't be tuned."
         )
     one_hot = tf.one_hot(labels, generator.inputs[1].shape[-1])
     with tf.GradientTape() as tape:
@@ -164,12 +147,11 @@ def _check_gradient(generator: keras.Model, z: np.ndarray, labels: np.ndarray, n
     without = sum(gradient is None or not np.any(gradient) for gradient in gradients)
     if without == len(variables):
         raise InputError(
-            f"{name} has {len(variables)} trainable weights, but no gradient from its images reaches any of them, expected one: "
-            "save it without rounding, whole numbers or stop_gradient after its layers."
+            f"{name} has {len(variables)} trainable weights, but no gradient from its images reaches any of them: save it "
+            "without rounding, whole numbers or stop_gradient after its layers."
         )
     if not all(gradient is None or np.isfinite(gradient).all() for gradient in gradients):
         raise InputError(
-            f"{name} gives images whose gradient is NaN or infinite, expected numbers: look for a square root, a logarithm or a "
-            "division at 0 in it."
+            f"{name} has a gradient that is NaN or infinite: look for a root, logarithm or division at 0 in it."
         )
     return {"trainable_weights": len(variables), "weights_without_gradient": without}

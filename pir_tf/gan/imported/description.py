@@ -1,6 +1,6 @@
 """How somebody else's generator is called: what its config says of it and its shapes confirm, with nothing left open.
 
-Only shapes and names are looked at here. What its images are like is the business of `gan.contract`.
+Only shapes and names are looked at here. What its images are like is the business of `contract`.
 """
 
 from __future__ import annotations
@@ -13,51 +13,39 @@ import keras
 
 from pir_tf.config import GanConfig
 from pir_tf.errors import InputError
+from pir_tf.gan.imported.signature import valid_name
 
-CLASS_WORDS = ("class", "label", "one_hot", "onehot")
-"""What the name of a class's input holds, where shapes alone don't tell it from the latent vector's."""
+CLASS_WORDS = ("class", "label", "one_hot", "onehot")  # what tells an input's name where shapes alone don't
+LEAST_SIDE = 3  # pixels: the evaluation measures images by thirds
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """How an imported generator is called.
+    """How an imported generator is called."""
 
-    Attributes:
-        class_as: How the class enters: `one-hot`, `integer`, `joined` (one-hot behind the latent vector) or `none`.
-        class_names: Names of the classes in their order.
-        latent_size: Entries of the latent vector.
-        value_range: Lowest and highest pixel value of its images.
-        class_input: Name of the class's own input, empty where it has none.
-        signature: The SavedModel's signature, empty for a Keras model.
-    """
-
-    class_as: str
-    class_names: tuple[str, ...]
+    class_as: str  # how the class enters: `one-hot`, `integer`, `joined` (one-hot behind the latent vector) or `none`
+    class_names: tuple[str, ...]  # in their order
     latent_size: int
-    value_range: tuple[float, float]
-    class_input: str
-    signature: str
-
-    def facts(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return dataclasses.asdict(self)
+    value_range: tuple[float, float]  # lowest and highest pixel value of its images
+    class_input: str  # name of the class's own input, empty where it has none
+    signature: str  # of a SavedModel, empty for a Keras model
 
     @classmethod
     def of_facts(cls, facts: dict[str, Any]) -> Description:
-        """The inverse of `facts`, for what JSON gave back; more entries than those are left alone."""
+        """The description from what JSON gave back of its fields; other entries are left alone."""
         known = {field.name: facts[field.name] for field in dataclasses.fields(cls)}
         low, high = known["value_range"]
         return cls(**{**known, "class_names": tuple(known["class_names"]), "value_range": (low, high)})
 
 
 def describe(core: keras.Model, config: GanConfig, class_names: tuple[str, ...], *, signature: str = "") -> Description:
-    """The description of a generator.
+    """The description of a generator with its own inputs and output.
 
     Args:
-        core: The generator with its own inputs and output.
+        core: The generator.
         config: Its fields `import_*`, and `generator`, which messages name.
         class_names: `data.classes`; empty for numbered classes.
-        signature: Name of the SavedModel's signature.
+        signature: The SavedModel's.
 
     Raises:
         InputError: Inputs or output are not as the config says, or leave something open.
@@ -68,56 +56,58 @@ def describe(core: keras.Model, config: GanConfig, class_names: tuple[str, ...],
         ways = "--gan.import-class none or joined" if len(core.inputs) == 1 else "--gan.import-class one-hot or integer"
         raise InputError(
             f"{config.generator} takes {_said(core.inputs)}, expected {'two inputs' if separate else 'one input'} with "
-            f"gan.import_class {config.import_class!r}: say how its class enters with {ways}, or save a generator of a "
-            "latent vector and a class alone."
+            f"gan.import_class {config.import_class!r}: say how its class enters with {ways}."
         )
-    class_input = _class_input(core, config, len(class_names) or config.import_class_count) if separate else None
+    count = len(class_names) or config.import_class_count
+    class_input = _class_input(core, config, count) if separate else None
     latent = next(tensor for tensor in core.inputs if tensor is not class_input)
-    count = _class_count(class_input, config, class_names)
     if config.import_class == "joined":
         latent_size, count = _split(latent, config, count)
     else:
-        latent_size = _size(latent, config.import_latent_size, "latent-size", config)
+        latent_size = _size(latent, config.import_latent_size, "--gan.import-latent-size", config)
+        if config.import_class == "none":
+            count = 1
+        elif config.import_class == "one-hot":
+            count = _size(class_input, count, "--gan.import-class-count or --data.classes", config)
+        elif not count:
+            raise InputError(
+                f"{config.generator} takes its class as a whole number, expected to know of how many: name them with "
+                "--data.classes, or count them with --gan.import-class-count N."
+            )
     if class_names and len(class_names) != count:
         raise InputError(
             f"data.classes names {len(class_names)} classes ({', '.join(class_names)}) while {config.generator} has "
             f"{count}, expected a name for each in their order: change --data.classes."
         )
     numbered = ("images",) if config.import_class == "none" else tuple(f"class {index}" for index in range(count))
-    return Description(
-        class_as=config.import_class,
-        class_names=class_names or numbered,
-        latent_size=latent_size,
-        value_range=config.import_range,
-        class_input="" if class_input is None else class_input.name,
-        signature=signature,
-    )
+    class_name = "" if class_input is None else class_input.name
+    names = class_names or numbered
+    return Description(config.import_class, names, latent_size, config.import_range, class_name, signature)
 
 
 def _check_output(core: keras.Model, config: GanConfig) -> None:
     """Refuses what is not one batch of grey or RGB images."""
-    expected = "one output of images [batch, height, width, 1 or 3] as floating-point numbers, channels last"
-    if len(core.outputs) != 1:
-        raise InputError(f"{config.generator} gives {_said(core.outputs)}, expected {expected}: save its image alone.")
-    (image,) = core.outputs
-    known = len(image.shape) == 4 and None not in image.shape[1:] and image.shape[-1] in (1, 3)
-    if not known or "float" not in image.dtype:
+    image = core.outputs[0]
+    known = len(core.outputs) == 1 and len(image.shape) == 4 and None not in image.shape[1:]
+    if not known or min(image.shape[1:3]) < LEAST_SIDE or image.shape[3] not in (1, 3) or "float" not in image.dtype:
         raise InputError(
-            f"{config.generator} gives {_said([image])} of type {image.dtype}, expected {expected}: save it without what "
-            "comes after its image (whole numbers, flattening, another order of axes)."
+            f"{config.generator} gives {_said(core.outputs)} of type {image.dtype}, expected one output of images [batch, "
+            f"height, width, 1 or 3], {LEAST_SIDE} pixels a side or more, as floating-point numbers: save it with its image "
+            "alone, channels last, without what comes after it."
         )
 
 
 def _class_input(core: keras.Model, config: GanConfig, count: int) -> Any:
     """The input that takes the class, of two."""
-    names = [tensor.name for tensor in core.inputs]
-    if config.import_class_input:
-        if config.import_class_input not in names:
-            raise InputError(
-                f"gan.import_class_input is {config.import_class_input!r}, expected one of {', '.join(names)}: change it with "
-                "--gan.import-class-input NAME."
-            )
-        return core.inputs[names.index(config.import_class_input)]
+    inputs = {tensor.name: tensor for tensor in core.inputs}
+    if named := config.import_class_input:
+        for known in (named, valid_name(named)):
+            if known in inputs:
+                return inputs[known]
+        raise InputError(
+            f"gan.import_class_input is {named!r}, expected one of {', '.join(inputs)}: change it with "
+            "--gan.import-class-input NAME."
+        )
     if config.import_class == "integer":
         fits = [t for t in core.inputs if "int" in t.dtype] or [t for t in core.inputs if t.shape[1:] in ((), (1,))]
     else:
@@ -133,21 +123,6 @@ def _class_input(core: keras.Model, config: GanConfig, count: int) -> Any:
             "told: name it with --gan.import-class-input NAME."
         )
     return fits[0]
-
-
-def _class_count(class_input: Any, config: GanConfig, class_names: tuple[str, ...]) -> int:
-    """Number of classes; 0 where `joined` leaves it open."""
-    stated = len(class_names) or config.import_class_count
-    if config.import_class == "none":
-        return 1
-    if config.import_class == "one-hot":
-        return _size(class_input, stated, "class-count", config)
-    if not stated and config.import_class == "integer":
-        raise InputError(
-            f"{config.generator} takes its class as a whole number, which doesn't say how many there are: name them with "
-            "--data.classes, or count them with --gan.import-class-count N."
-        )
-    return stated
 
 
 def _split(joined: Any, config: GanConfig, count: int) -> tuple[int, int]:
@@ -167,22 +142,14 @@ def _split(joined: Any, config: GanConfig, count: int) -> tuple[int, int]:
 def _size(tensor: Any, stated: int, option: str, config: GanConfig) -> int:
     """Entries of an input, as its shape or the config says; both must agree."""
     shape = tensor.shape[1:]
-    if None in shape and not (stated and len(shape) == 1):
-        raise InputError(
-            f"{config.generator} takes {_said([tensor])}, which leaves its size open: say it with --gan.import-{option} N."
-        )
-    size = stated if None in shape else math.prod(shape)
-    if stated and size != stated:
-        raise InputError(
-            f"{config.generator} takes {_said([tensor])}, expected {stated} entries: change --gan.import-{option}"
-            f"{' or --data.classes' if option == 'class-count' else ''}."
-        )
-    return size
+    if None in shape and stated and len(shape) == 1:
+        return stated
+    if None in shape or (stated and math.prod(shape) != stated):
+        expected = f"{stated} entries" if stated else "a known size"
+        raise InputError(f"{config.generator} takes {_said([tensor])}, expected {expected}: change {option}.")
+    return math.prod(shape)
 
 
 def _said(tensors: Any) -> str:
     """Names and shapes, for messages."""
-    return " and ".join(
-        f"{tensor.name} [{', '.join('any' if size is None else str(size) for size in tensor.shape[1:])}]"
-        for tensor in tensors
-    )
+    return " and ".join(f"{tensor.name} {list(tensor.shape[1:])}".replace("None", "any") for tensor in tensors)

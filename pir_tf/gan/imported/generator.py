@@ -10,9 +10,13 @@ It is called in inference mode always, in tuning too: its batch statistics stay 
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
+import json
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,46 +24,33 @@ import keras
 from keras import layers
 
 from pir_tf.config import GanConfig
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, one_line
 from pir_tf.gan.imported.description import Description, describe
 from pir_tf.gan.imported.signature import open_signature, signature_layer, write_saved_model
-from pir_tf.pretrained import one_line
 from pir_tf.runs.directory import atomic, atomic_folder, read_json, write_json
 
-OWN_NAME = "imported.keras"
-"""A tuned Keras generator in its own form, with the inputs and the range that it came with."""
+# Of the layers around a generator, which can't have the same name.
+OUR_NAMES = ("z", "class_one_hot", "z_and_class", "z_reshaped", "float32", "rescale", "grey_as_rgb")
+AS_FOLDER = "export it where it was made with model.export(FOLDER), in Keras 2 model.save(FOLDER), and name FOLDER"
+OWN_NAME = "imported.keras"  # a tuned Keras generator in its own form, with the inputs and the range that it came with
 
 
 def import_generator(config: GanConfig, class_names: tuple[str, ...]) -> tuple[keras.Model, Description]:
-    """The generator that a config names, behind our contract, and its description.
-
-    Args:
-        config: `generator` (`import:PATH`) and the fields `import_*`.
-        class_names: `data.classes`; empty for numbered classes.
-
-    Raises:
-        InputError: There is no such generator, it can't be loaded, or it is not as described.
-    """
+    """The generator that a config names by `import:PATH`, behind our contract, and its description."""
     path = Path(config.generator.removeprefix("import:")).expanduser()
-    if path.is_dir():
-        core, signature = open_signature(path, config.import_signature)
-    else:
-        core, signature = _load_keras(path), ""
+    core, signature = open_signature(path, config.import_signature) if path.is_dir() else (_load_keras(path), "")
     description = describe(core, config, class_names, signature=signature)
     return wrap(core, description), description
 
 
 def wrap(core: keras.Model, description: Description) -> keras.Model:
-    """A generator of our contract that shares the weights of `core`.
+    """A functional model of our contract that shares the weights of `core`, the generator with its own inputs and output.
 
-    Args:
-        core: The generator with its own inputs and output.
-        description: How it is called.
-
-    Returns:
-        A functional model from `[z, class_one_hot]`, float32 `[batch, latent]` (standard normal) and `[batch, classes]`,
-        to images float32 `[batch, h, w, 3]`, in [-1, 1] if `core` keeps to its range.
+    It is from `[z, class_one_hot]`, float32 `[batch, latent]` (standard normal) and `[batch, classes]`, to images float32
+    `[batch, h, w, 3]`, in [-1, 1] if `core` keeps to its range.
     """
+    if core.name in OUR_NAMES:
+        core.name = f"imported_{core.name}"
     z = keras.Input((description.latent_size,), name="z")
     class_one_hot = keras.Input((len(description.class_names),), name="class_one_hot")
     given = []
@@ -71,9 +62,11 @@ def wrap(core: keras.Model, description: Description) -> keras.Model:
         else:
             flat = len(tensor.shape) == 2
             given.append(z if flat else layers.Reshape(tensor.shape[1:], name="z_reshaped")(z))
-    # A model may have been made of one tensor, a list or a dictionary, and says so under no public name.
-    structure = getattr(core, "_inputs_struct", given if len(given) > 1 else given[0])
-    x = core(keras.tree.pack_sequence_as(structure, given))
+    # A functional model takes its inputs as it was made of them: one tensor, a list or a dictionary.
+    structure = core.inputs[0] if isinstance(core, keras.Sequential) else core.input
+    (x,) = keras.tree.flatten(
+        core(keras.tree.pack_sequence_as(structure, given))
+    )  # an output in a list or dictionary too
     if x.dtype != "float32":
         x = layers.Activation("linear", dtype="float32", name="float32")(x)
     low, high = description.value_range
@@ -90,7 +83,7 @@ def core_of(generator: keras.Model) -> keras.Model:
 
 
 def save_imported(generator: keras.Model, description: Description, directory: Path, *, own: bool) -> None:
-    """Writes `generator.keras`, or the SavedModel folder `generator`, and `generator.json`.
+    """Writes a wrapped generator: `generator.keras`, or the SavedModel folder `generator`, and `generator.json`.
 
     Args:
         generator: A wrapped generator.
@@ -102,15 +95,14 @@ def save_imported(generator: keras.Model, description: Description, directory: P
     core = core_of(generator)
     inner = signature_layer(core)
     if inner is None:
-        with atomic(directory / "generator.keras") as beside:
-            generator.save(beside)
-        if own:
-            with atomic(directory / OWN_NAME) as beside:
-                core.save(beside)
+        for model, name in [(generator, "generator.keras"), (core, OWN_NAME)][: 1 + own]:
+            with atomic(directory / name) as beside:
+                model.save(beside)
     else:
         with atomic_folder(directory / "generator") as beside:
             write_saved_model(inner, beside)
     height, width = generator.output_shape[1:3]
+    form, channels = "keras" if inner is None else "saved_model", core.outputs[0].shape[-1]
     facts = {
         "class_names": list(description.class_names),
         "latent_size": description.latent_size,
@@ -118,28 +110,25 @@ def save_imported(generator: keras.Model, description: Description, directory: P
         "image_shape": [height, width, 3],
         "image_range": [-1, 1],
         "inputs": [tensor.name for tensor in generator.inputs],
-        "imported": {
-            "form": "keras" if inner is None else "saved_model",
-            "channels": core.outputs[0].shape[-1],
-            **description.facts(),
-        },
+        "imported": {"form": form, "channels": channels, **dataclasses.asdict(description)},
     }
     write_json(directory / "generator.json", facts)
 
 
 def load_imported(directory: Path) -> keras.Model:
-    """A wrapped generator from what `save_imported` wrote.
-
-    Raises:
-        InputError: A file is missing or damaged.
-    """
-    stock, folder = directory / "generator.keras", directory / "generator"
-    if stock.exists():
-        return keras.models.load_model(stock, compile=False)
-    if not folder.is_dir():
-        raise InputError(f"{stock} is missing: run the stage that writes it first.")
-    description = Description.of_facts(read_json(directory / "generator.json")["imported"])
-    return wrap(open_signature(folder, description.signature)[0], description)
+    """A wrapped generator from what `save_imported` wrote."""
+    facts = read_json(directory / "generator.json")["imported"]
+    if facts["form"] == "keras":
+        path = directory / "generator.keras"
+        try:
+            return keras.models.load_model(path, compile=False)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{path} is missing or damaged ({one_line(error)}): restore it, or remove {directory / 'done.json'} to make it "
+                "again."
+            ) from error
+    description = Description.of_facts(facts)
+    return wrap(open_signature(directory / "generator", description.signature)[0], description)
 
 
 def imported_facts(directory: Path) -> dict[str, Any] | None:
@@ -177,19 +166,40 @@ def _load_keras(path: Path) -> keras.Model:
         raise InputError(f"gan.generator names {path}, which is not there, expected {expected}: correct import:PATH.")
     if path.suffix != ".keras":
         raise InputError(
-            f"gan.generator names {path}, expected {expected}: load it where it was made and save it with "
-            "model.save('generator.keras')."
+            f"gan.generator names {path}, expected {expected}: save it with model.save('generator.keras') of Keras 3, or "
+            f"{AS_FOLDER}."
         )
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # what a foreign file raises is of many types
-        raise InputError(
-            f"The generator {path} can't be loaded ({one_line(error)}); expected a Keras model of stock layers alone: mend "
-            "the file, or with layers of your own export it with model.export(FOLDER) and name that folder."
-        ) from error
+        raise InputError(f"The generator {path} {_why_not(path, error)}, or {AS_FOLDER}.") from error
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise InputError(
             f"The generator {path} holds a {type(model).__name__} without known inputs, expected a functional or sequential "
-            "Keras model: build it on keras.Input, or export it with model.export(FOLDER) and name that folder."
+            f"Keras model: build it on keras.Input, or {AS_FOLDER}."
         )
     return model
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    """Why a file can't be loaded, by what it says of itself, and what to do."""
+    with contextlib.suppress(Exception), zipfile.ZipFile(path) as whole:
+        version = json.loads(whole.read("metadata.json"))["keras_version"]
+        if version.startswith("2."):
+            return f"was saved by Keras 2 ({version}), expected Keras 3: build and save it there"
+        if own := list(_own_layers(json.loads(whole.read("config.json")))):
+            more = f" and {len(own) - 3} more" if len(own) > 3 else ""
+            return f"has layers that are no stock layers of Keras ({', '.join(own[:3])}{more}): replace them"
+    return f"can't be loaded ({one_line(error)}), expected a Keras model of stock layers alone: mend the file"
+
+
+def _own_layers(config: Any) -> Iterator[str]:
+    """Names and classes of layers whose code lies elsewhere than in Keras."""
+    if isinstance(config, dict):
+        name = config["config"].get("name") if isinstance(config.get("config"), dict) else None
+        stock = str(config.get("module")).split(".")[0] == "keras" and config.get("class_name") != "Lambda"
+        if name and not stock:
+            yield f"{name} of class {config.get('class_name')}"
+    values = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    for value in values:
+        yield from _own_layers(value)

@@ -11,14 +11,10 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pir_tf.commands import Parser, exit_code
+from pir_tf.commands import Parser, exit_code, user_path
 from pir_tf.errors import InputError
 from pir_tf.runs.directory import atomic, write_json
-
-if TYPE_CHECKING:
-    from pir_tf.paper.rows import Row
 
 DESCRIPTION = """Judges every claim of the paper by the experiments in RUNS: its number, ours with the interval, a verdict.
 
@@ -52,7 +48,7 @@ def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = 
     Args:
         runs: Run directories, sweeps or published folders.
         to: Where `claims.csv`, `claims.json` and `claims.md` go; made when absent, its files of these names replaced.
-        readme: A file with the marks of `claims_table` in it, between which the table goes.
+        readme: A file with the table's marks in it, between which it goes.
 
     Returns:
         The table for the terminal.
@@ -61,13 +57,13 @@ def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = 
         InputError: A path holds no experiment, or the readme lacks the marks.
         OSError: A place can't be written.
     """
-    from pir_tf.paper.claims.judge import COLUMNS, counted, evidence_of, judge
-    from pir_tf.paper.claims.table import as_text, block, page, write_into
+    from pir_tf.paper.claims.evidence import evidence_of
+    from pir_tf.paper.claims.table import COLUMNS, as_text, block, counted, judge, page, write_into
     from pir_tf.paper.collect import collect
     from pir_tf.paper.rows import write_rows
 
     found = collect(runs)
-    rows = judge(evidence_of(found, _suites(found.rows)))
+    rows = judge(evidence_of(found))
     # Directories are no part of a published result.
     names = [run.resolve().name for run in runs]
     command = " ".join(["pir-tf claims", *names])
@@ -83,21 +79,13 @@ def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = 
     return as_text(rows, shutil.get_terminal_size().columns)
 
 
-def _suites(rows: Sequence[Row]) -> dict[str, tuple[str, ...]]:
-    """The suites that have an experiment of a name, at the sizes of these."""
-    from pir_tf.paper.suites import SIZES, Weights, experiments
-
-    sizes = sorted({row["preset"] for row in rows} & SIZES.keys())
-    return {one.name: own for size in sizes for one, own in experiments(["paper"], size, Weights()).items()}
-
-
 def _parse(arguments: list[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="pir-tf claims", description=DESCRIPTION, formatter_class=raw)
     add = parser.add_argument
-    add("runs", nargs="*", type=Path, metavar="RUNS", help="run directories, sweeps or published folders")
-    add("--to", type=Path, metavar="DIR", help=f"also write {TABLE}, {NUMBERS} and {PAGE} there")
-    add("--readme", type=Path, metavar="FILE", help="also write the table between the marks in FILE")
+    add("runs", nargs="*", type=user_path, metavar="RUNS", help="run directories, sweeps or published folders")
+    add("--to", type=user_path, metavar="DIR", help=f"also write {TABLE}, {NUMBERS} and {PAGE} there")
+    add("--readme", type=user_path, metavar="FILE", help="also write the table between the marks in FILE")
     options = parser.parse_args(arguments)
     if not options.runs:
         raise InputError("No runs were given, expected run directories, sweeps or published folders: name one or more.")

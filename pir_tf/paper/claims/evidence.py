@@ -1,68 +1,168 @@
-"""What a run's files say beside its results: who made it, how long, its tuning log and its estimator's errors. No TensorFlow.
+"""The experiments that speak for claims, as a table, with what their files say beside the results. No TensorFlow.
 
-Claims of 2.4, 5.1, A.1 and C.3 rest on files that a row of `tidy` doesn't hold. A published folder has them under their base
-names; what is absent is None.
+Claims of 2.4, 5.1, A.1 and C.3 rest on files that a row doesn't hold: the tuning log, the estimator's errors, the times. A
+published folder has them under their base names. What is absent is NaN, or empty text.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import re
-import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
-from pir_tf.evaluation.channels import channel_means
-from pir_tf.paper.rows import channel_columns, read_rows
+from pir_tf.paper.collect import Collected
+from pir_tf.paper.models import LinearModel, fit_models
+from pir_tf.paper.rows import COLUMNS, read_rows, table
+from pir_tf.paper.select import ALPHA, by_the_paper, comparisons, trade_offs
+from pir_tf.paper.suites import SIZES, Weights, experiments
 from pir_tf.report.numbers import finite, gpus
 from pir_tf.runs.directory import STAGES, read_json
 from pir_tf.runs.provenance import commits
 
-TIMINGS = "timings.csv"
-"""A sweep's table of seconds, beside its `results.csv`."""
+FACTS: dict[str, type] = {
+    **dict.fromkeys(("commit", "hardware"), str),
+    **dict.fromkeys(("inception", "inception_range", "vgg"), str),  # weights that a command has to name
+    "seconds": float,  # of its own stages
+    "gan": str,  # a GAN that was trained for several runs
+    "gan_seconds": float,
+    "gradient_ratio": float,  # median norm of the weighted PIR term's gradient over that of L_fake_image_fools (2.4)
+    "loss_ratio": float,  # median size of the weighted PIR term over that of L_fake_image_fools (2.4)
+    "pir_rise": float,  # mean L_PIR at the end of tuning minus at its start
+    "generator_loss_rise": float,  # the same of the loss that the pretrained generator had, -L_fake_image_fools (5.1)
+    "bias": float,  # mean estimated minus mean true PIR of new images, at the temperature of use (A.1)
+    "bias_at_1": float,  # the same at temperature 1
+    "error": float,  # mean absolute error on new images, as trained (C.3)
+    "swd": float,  # sliced Wasserstein distance of the pretrained generator's images to real ones
+}
+"""Columns beside those of a row: what an experiment's files say."""
 
-PART = 0.2
-"""Share of the tuning log that is its start, and as much its end."""
+LEFT_OUT = "left out"  # the `status` of experiments with results that prove nothing
+PART = 0.2  # share of the tuning log that is its start, and as much its end
+
+Rows = Any  # a table of experiments, or a dictionary for each
 
 
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """Facts of one experiment.
+class Evidence:
+    """Everything that was collected.
 
     Attributes:
-        config: The flat config; empty where unknown.
-        commit: Of the package that ran it, the first letters, and of others that it went on with; empty where unknown.
-        hardware: In words; empty where unknown.
-        seconds: Of its own stages.
-        gan: Name of a GAN that was trained for several runs, with its seconds.
-        gradient_ratio: Median norm of the weighted PIR term's gradient over that of L_fake_image_fools's. Source: 2.4.
-        loss_ratio: Median size of the weighted PIR term over that of L_fake_image_fools. Source: 2.4.
-        pir_rise: Mean L_PIR at the end of tuning minus at its start.
-        generator_loss_rise: The same of the loss that the pretrained generator had, -L_fake_image_fools. Source: 5.1.
-        bias, bias_at_1: Mean estimated minus mean true PIR of new images, at the temperature of use and at 1. Source: A.1.
-        error: Mean absolute error on new images, as trained (temperature 1). Source: C.3.
-        swd: Sliced Wasserstein distance of the pretrained generator's images to real ones.
+        rows: All experiments with results: the columns of a row, those of `FACTS`, and a few that follow from them.
+        suites: By an experiment's name the suites that have it.
     """
 
-    config: dict[str, Any] = dataclasses.field(default_factory=dict)
-    commit: str = ""
-    hardware: str = ""
-    seconds: float | None = None
-    gan: tuple[str, float] | None = None
-    gradient_ratio: float | None = None
-    loss_ratio: float | None = None
-    pir_rise: float | None = None
-    generator_loss_rise: float | None = None
-    bias: float | None = None
-    bias_at_1: float | None = None
-    error: float | None = None
-    swd: float | None = None
+    def __init__(self, rows: Rows, missing: Rows = (), suites: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Takes experiments with results, and those that a sweep lists without, with `status` and `reason`."""
+        self.rows, self.suites, self._listed = frame(rows), suites or {}, missing
+
+    @functools.cached_property
+    def method(self) -> pd.DataFrame:
+        """First rounds with the paper's method and objectives, each objective and seed once."""
+        return by_the_paper(self.rows)
+
+    @functools.cached_property
+    def models(self) -> dict[str, LinearModel]:
+        """The paper's linear models over these."""
+        return fit_models(self.rows)
+
+    @functools.cached_property
+    def curves(self) -> list[pd.DataFrame]:
+        """Experiments that differ in the weights of the generator's loss alone."""
+        return [curve for _, curve in trade_offs(self.rows).groupby("curve")]
+
+    @functools.cached_property
+    def _missing(self) -> pd.DataFrame:
+        return frame(self._listed)
+
+    @functools.cached_property
+    def _pairs(self) -> pd.DataFrame:
+        return comparisons(self.rows)
+
+    def compared(self, setting: str) -> pd.DataFrame:
+        """Experiments that depart from the paper in one setting alone, with the paper's beside them as `paper_...`."""
+        found = self._pairs[self._pairs.field == setting]
+        return paired(found[::2], found[1::2])
+
+    def why_not_run(self, what: str, of: str) -> str:
+        """Why there are no experiments, as a sweep says it.
+
+        Args:
+            what: What there are no runs of, or with: `of fc6`.
+            of: Which experiments would have spoken, as a query. Where such have results, these lack what was to be measured,
+                and no missing one is the reason.
+        """
+        missing = select(self._missing, of)
+        if missing.empty or len(select(self.rows, of)):
+            return f"no runs {what}"
+        status, reason = missing.iloc[0][["status", "reason"]]
+        first = reason.partition(": ")[0].rstrip(
+            "."
+        )  # what to do comes after it; the table has room for the reason alone
+        if status == "not run" and "weights" in first:
+            return f"weights not available offline ({first})"
+        if status in ("not run", LEFT_OUT):
+            return first or "left out of the sweep"
+        return "not run yet" if status == "waiting" else f"{status}: {first}" if first else status
 
 
-def read_facts(directory: Path) -> Facts:
+def evidence_of(found: Collected) -> Evidence:
+    """Collected experiments with the facts of their directories.
+
+    Raises:
+        InputError: A file in a directory is damaged.
+    """
+    rows = frame(found.rows)
+    why = pd.Series("", index=rows.index)
+    why[rows.vgg_weights == "none"] = "random VGG16 weights prove nothing"
+    why[rows.preset == "smoke"] = "runs of size smoke prove nothing"
+    left_out, rows = rows.assign(status=LEFT_OUT, reason=why)[why != ""], rows[why == ""]
+    facts = pd.DataFrame(
+        [read_facts(found.places[name]) for name in rows.experiment], index=rows.index, columns=list(FACTS)
+    )
+    sizes = sorted(SIZES.keys() & set(rows.preset))
+    suites = {one.name: own for size in sizes for one, own in experiments(["paper"], size, Weights()).items()}
+    return Evidence(rows.assign(**facts), pd.concat([found.missing, left_out]), suites)
+
+
+def frame(rows: Rows) -> pd.DataFrame:
+    """A table of experiments with every column, numbers as floats, and what follows from them."""
+    types = {
+        name: float if kind is int else kind
+        for name, kind in {**COLUMNS, **FACTS, "status": str, "reason": str}.items()
+    }
+    found = table(rows, types).reset_index(drop=True).copy()  # a copy is in one piece, and quicker
+    return found.assign(
+        improved=(found.p_value < ALPHA) & (found.change > 0),  # significantly (4)
+        lost=found.collapsed.fillna(False).astype(bool),  # more than half of a class's distance (5.1)
+        excess=found.estimated_change - found.change,
+        gain=found.d_from_start - found.first_round_d,  # the second round's own part of the effect size (A.3)
+    )
+
+
+def paired(paper: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Experiments with another beside each, whose columns are called `paper_...`."""
+    return others.reset_index(drop=True).join(paper.reset_index(drop=True).add_prefix("paper_"))
+
+
+def evaluate(rows: pd.DataFrame, expression: str) -> pd.Series:
+    """The values of an expression of columns."""
+    return rows[columns_of(rows, expression)].eval(expression, engine="python")
+
+
+def columns_of(rows: pd.DataFrame, expression: str) -> list[str]:
+    """The columns that an expression names."""
+    return [name for name in dict.fromkeys(re.findall(r"[a-z_]\w*", expression)) if name in rows]
+
+
+def select(rows: pd.DataFrame, query: str) -> pd.DataFrame:
+    """The rows that fit a query; all for an empty one."""
+    return rows[evaluate(rows, query)] if query else rows
+
+
+def read_facts(directory: Path) -> dict[str, Any]:
     """The facts of a run directory or published folder; of one that isn't there its seconds alone, from the sweep's table.
 
     Raises:
@@ -72,29 +172,25 @@ def read_facts(directory: Path) -> Facts:
     config = about.get("config") or {}
     quality = _json(_first(directory, "estimator/quality.json", "quality.json"))
     at_1, used = quality.get("at_temperature_1") or {}, quality.get("at_temperature") or {}
-    seconds, gan = _times(directory)
-    return Facts(
-        config=config,
-        commit=commits(about, 7),
-        hardware=_hardware(about.get("hardware") or {}),
-        seconds=seconds,
-        gan=gan,
-        **_tuning(_first(directory, "tuning/history.csv", "history.csv"), finite(config.get("tuning.pir_weight"))),
-        bias=finite(used.get("bias")),
-        bias_at_1=finite(at_1.get("bias")),
-        error=finite(at_1.get("mean_absolute_error")),
-        swd=next(reversed(_column(directory / "gan" / "history.csv", "swd")), None),
-    )
-
-
-def channels_of(samples: Path) -> dict[str, float | None]:
-    """The channel columns of `tidy`, from the images of a run whose results don't have them; empty without images."""
-    if not samples.is_file():
-        return {}
-    with np.load(samples, allow_pickle=False) as arrays:
-        if not {"before", "after"} <= set(arrays.files):
-            return {}
-        return channel_columns({when: channel_means(arrays[when]) for when in ("before", "after")})
+    swd = _numbers(_table(directory / "gan" / "history.csv"), "swd")
+    log = _table(_first(directory, "tuning/history.csv", "history.csv"))
+    pir, fools = _numbers(log, "L_PIR"), _numbers(log, "L_fake_image_fools")
+    weight = finite(config.get("tuning.pir_weight"))
+    facts = {
+        "commit": commits(about, 7),
+        "hardware": _hardware(about.get("hardware") or {}),
+        **_weights(config),
+        **_times(directory),
+        "gradient_ratio": _ratio(_numbers(log, "gradient_pir"), _numbers(log, "gradient_fools")),
+        "loss_ratio": None if weight is None else _ratio(weight * pir.abs(), fools.abs()),
+        "pir_rise": _rise(pir),
+        "generator_loss_rise": _rise(-fools),
+        "bias": finite(used.get("bias")),
+        "bias_at_1": finite(at_1.get("bias")),
+        "error": finite(at_1.get("mean_absolute_error")),
+        "swd": None if swd.empty else float(swd.iloc[-1]),
+    }
+    return {name: facts.get(name) for name in FACTS}
 
 
 def _first(directory: Path, *names: str) -> Path:
@@ -112,70 +208,57 @@ def _hardware(machine: dict[str, Any]) -> str:
     return ", ".join(part for part in known if part)
 
 
-def _times(directory: Path) -> tuple[float | None, tuple[str, float] | None]:
-    """Seconds of the run's own stages, and the shared GAN: from its stages, the sweep's table, or its published page."""
+def _weights(config: dict[str, Any]) -> dict[str, str]:
+    """Pretrained weights other than the defaults; a colour's config has the default of what it doesn't use."""
+    named = [
+        str(config.get(name) or "")
+        for name in ("estimator.weights", "interactions.vgg_weights", "evaluation.kid_weights")
+    ]
+    inception, *vgg = ("" if name in ("none", "imagenet") else name for name in named)
+    if config.get("estimator.backbone") != "inception_v3" or not inception:
+        return {"vgg": next(filter(None, vgg), "")}
+    low, high = config.get("estimator.input_range") or (-1, 1)
+    return {"vgg": next(filter(None, vgg), ""), "inception": inception, "inception_range": f"{low:g} {high:g}"}
+
+
+def _times(directory: Path) -> dict[str, Any]:
+    """Seconds of the run's own stages, and the shared GAN: from its stages, the sweep's table, or `published.json`."""
     stages = {name: _json(directory / name / "done.json") for name in STAGES}
-    own = [finite(facts.get("seconds")) for facts in stages.values() if facts and "trained_in" not in facts]
-    shared = stages["gan"].get("trained_in")
+    own = [finite(facts.get("seconds")) or 0.0 for facts in stages.values() if facts and "trained_in" not in facts]
     if own:
-        seconds = finite(stages["gan"].get("seconds")) if shared else None
-        return sum(value or 0.0 for value in own), None if seconds is None else (str(shared), seconds)
-    table = directory.parent / TIMINGS
-    lines = {line.get("name"): line for line in read_rows(table)} if table.is_file() else {}
-    if directory.name in lines:
-        name = lines[directory.name].get("gan_trained_in", "")
-        gan = _number(lines[name].get("seconds")) if name in lines else None
-        return _number(lines[directory.name].get("seconds")), None if gan is None else (name, gan)
-    page = directory / "README.md"
-    said = (
-        re.search(r"^\| time \| ([\d.]+) s\b", page.read_text(encoding="utf-8"), re.MULTILINE)
-        if page.is_file()
-        else None
-    )
-    return (float(said[1]) if said else None), None
+        gan, gan_seconds = stages["gan"].get("trained_in"), finite(stages["gan"].get("seconds"))
+        return {"seconds": sum(own), **({"gan": gan, "gan_seconds": gan_seconds} if gan else {})}
+    lines = {line["name"]: line for line in _table(directory.parent / "timings.csv").to_dict("records")}
+    if line := lines.get(directory.name):
+        gan = lines.get(line.get("gan_trained_in"))
+        shared = {"gan": gan["name"], "gan_seconds": _number(gan["seconds"])} if gan else {}
+        return {"seconds": _number(line["seconds"]), **shared}
+    return {"seconds": finite(_json(directory / "published.json").get("seconds"))}
 
 
-def _tuning(path: Path, weight: float | None) -> dict[str, float | None]:
-    """Ratios and rises from a log of tuning; None where it lacks a column or is absent."""
-    fools, pir = _column(path, "L_fake_image_fools"), _column(path, "L_PIR")
-    pulls = [_middle(_column(path, name)) for name in ("gradient_pir", "gradient_fools")]
-    weighted = [] if weight is None else [weight * abs(value) for value in pir]
-    sizes = [_middle(values) for values in (weighted, [abs(value) for value in fools])]
-    fall = _rise(fools)
-    return {
-        "gradient_ratio": _ratio(*pulls),
-        "loss_ratio": _ratio(*sizes),
-        "pir_rise": _rise(pir),
-        "generator_loss_rise": None if fall is None else -fall,
-    }
+def _table(path: Path) -> pd.DataFrame:
+    """A CSV file of a run as text; an empty table where there is none."""
+    return pd.DataFrame(read_rows(path, {}) if path.is_file() and path.stat().st_size else [])
 
 
-def _column(path: Path, name: str) -> list[float]:
-    """The numbers of one column of a training log, in its order."""
-    if not path.is_file() or not path.stat().st_size:
-        return []
-    known = (_number(line.get(name)) for line in read_rows(path))
-    return [value for value in known if value is not None]
+def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
+    """The numbers of one column of a log, in its order."""
+    return pd.Series(map(_number, table.get(name, ())), dtype=float).dropna()
 
 
-def _number(text: str | None) -> float | None:
+def _number(text: str) -> float | None:
     try:
-        return finite(float(text or ""))
+        return finite(float(text))
     except ValueError:
         return None
 
 
-def _middle(values: Sequence[float]) -> float | None:
-    return statistics.median(values) if values else None
+def _ratio(above: pd.Series, below: pd.Series) -> float | None:
+    """Median over median; None where one is undefined."""
+    return float(above.median() / below.median()) if len(above) and len(below) and below.median() else None
 
 
-def _ratio(above: float | None, below: float | None) -> float | None:
-    return above / below if above is not None and below else None
-
-
-def _rise(values: Sequence[float]) -> float | None:
+def _rise(values: pd.Series) -> float | None:
     """Mean of the last part minus mean of the first."""
-    if len(values) < 2:
-        return None
     count = max(1, int(PART * len(values)))
-    return statistics.fmean(values[-count:]) - statistics.fmean(values[:count])
+    return float(values.tail(count).mean() - values.head(count).mean()) if len(values) > 1 else None

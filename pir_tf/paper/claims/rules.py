@@ -1,182 +1,126 @@
-"""What a claim of the paper is, what speaks for it, and how a verdict comes about. No TensorFlow.
+"""What a claim of the paper is, how our number for it comes about, and how the verdict follows. No TensorFlow.
 
-A claim holds the paper's words and number, and beside them one function from evidence to a finding and the same rule in words.
-Thresholds are ours: where the paper says "most" or "roughly" somebody has to choose a number, and does it here, once, for all.
+A measure takes the evidence and gives a finding. Most count rows of which something is so, or average a difference, by
+expressions over the columns of a table in which every row is an experiment, a pair of them, or a curve.
+
+The words of a rule are the rule: in "d rises in {share: at least half} of the pairs" the bound is compared as it reads, so what
+`claims.md` says is what was decided. Where the paper says "most" or "roughly" somebody has to choose a number: these are ours.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
+import operator
+import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
+import pandas as pd
+from pandas import DataFrame as Frame
 from scipy import stats
 
-from pir_tf.paper.claims.evidence import Facts
-from pir_tf.paper.rows import COLOR_KINDS, Row
-from pir_tf.paper.select import Comparison, by_the_paper, comparisons
-from pir_tf.paper.tasks import group_of, is_significant
+from pir_tf.paper.claims.evidence import Evidence, columns_of, evaluate, select
 from pir_tf.report.numbers import interval, number
 
 Verdict = Literal["reproduced", "partly", "not", "not run"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "partly", "not", "not run")
 
-LEFT_OUT = "left out"
-"""The `status` of experiments with results that prove nothing."""
-
-MOST, HALF = 0.75, 0.5
-"""Shares of experiments: `most` of the paper's words, and what is left of it in `partly`."""
-MOST_WORDS = "at least three quarters"
-VARIED = 12
-"""Objectives that are enough for a statement over many of them."""
-
-KINDS = dict(zip(COLOR_KINDS, ("single colours", "two colours", "three colours"), strict=True))
-"""What the kinds of colour objectives are called."""
+BOUND = re.compile(r"\{(\w+): ([^}]+)\}")
+SIGNS = {"at least": operator.ge, "more than": operator.gt, "at most": operator.le, "less than": operator.lt}
+SHARES = {"three quarters": 3 / 4, "two thirds": 2 / 3, "half": 1 / 2, "a third": 1 / 3, "a quarter": 1 / 4}
+WHOLE = {"all": "at least 1", "at least one": "more than 0"}  # shares that are said without a number
 
 Interval = tuple[float, float]
+Words = (
+    str | Callable[[Frame], str]
+)  # said of a table: a text in which a column's name stands for its mean, or a function
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Finding:
-    """What the evidence says of a claim.
+    """What the evidence says of a claim, before its verdict."""
 
-    Attributes:
-        verdict: The one word.
-        ours: Our numbers in words, with the interval.
-        value: Our number; None where it is none.
-        interval: 95% interval of the value.
-        n: How many experiments, or pairs of them, the number is of.
-        remark: Why, in a few words; empty where nothing need be said.
-        experiments: Names of the experiments behind it.
-    """
-
-    verdict: Verdict
-    ours: str = ""
+    experiments: tuple[str, ...]  # names of those behind it
+    ours: str  # our numbers in words, with the interval
+    n: int  # how many experiments, pairs or curves the number is of
     value: float | None = None
-    interval: Interval | None = None
-    n: int = 0
-    remark: str = ""
-    experiments: tuple[str, ...] = ()
+    interval: Interval | None = None  # of 95%
+    remark: str = ""  # why, in a few words
+    numbers: Mapping[str, float | None] = field(default_factory=dict)  # for the rule, beside value, low and high
 
 
-@dataclasses.dataclass(frozen=True)
-class Evidence:
-    """Everything that was collected.
-
-    Attributes:
-        rows: All experiments with results.
-        missing: Experiments that a sweep lists without results, with `status` and `reason`.
-        facts: By the experiment's name.
-        suites: The suites that have an experiment of that name.
-    """
-
-    rows: Sequence[Row]
-    missing: Sequence[Row] = ()
-    facts: Mapping[str, Facts] = dataclasses.field(default_factory=dict)
-    suites: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
-
-    @functools.cached_property
-    def method(self) -> list[Row]:
-        """First rounds with the paper's method and objectives, each objective and seed once."""
-        return [row for row in by_the_paper(self.rows) if group_of(row)]
-
-    @functools.cached_property
-    def pairs(self) -> list[tuple[Comparison, Row, Row]]:
-        """Experiments that differ in one setting alone: the paper's, then the other."""
-        return comparisons(self.rows)
-
-    def kind(self, *kinds: str, layers: Sequence[str] = ()) -> list[Row]:
-        """Those with the paper's method of some kinds of objectives, and of some layers where they are named."""
-        return [row for row in self.method if row["kind"] in kinds and (not layers or row["layer"] in layers)]
-
-    def compared(self, field: str) -> list[tuple[Row, Row]]:
-        """Pairs that differ in one field alone: the paper's, then the other."""
-        return [(paper, other) for comparison, paper, other in self.pairs if comparison.field == field]
-
-    def of(self, row: Row) -> Facts:
-        """The facts of an experiment; empty ones where nothing is known."""
-        return self.facts.get(row["experiment"], Facts())
-
-    def not_run(self, what: str, wanted: Callable[[Row], bool]) -> Finding:
-        """The finding without experiments, with the reason that a sweep gives.
-
-        Args:
-            what: What there are no runs of, or with: `of fc6`.
-            wanted: Which experiments would have spoken. Where there are such with results, they lack what was to be measured,
-                and no missing one is the reason.
-        """
-        missing = [] if any(wanted(row) for row in self.rows) else [row for row in self.missing if wanted(row)]
-        return Finding("not run", remark=_reason(missing[0]) if missing else f"no runs {what}")
+Measure = Callable[[Evidence], Finding]
 
 
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """One claim of the paper.
+class NotRun(Exception):
+    """There is nothing to judge: what there are no runs of, which would have spoken (a query), or another reason."""
 
-    Attributes:
-        key: A short name.
-        section: Where the paper makes it.
-        text: The claim in words.
-        paper: The paper's number.
-        reproduced: From where on the verdict is `reproduced`, in words; without experiments it is always `not run`.
-        partly: From where on it is `partly`; below that it is `not`.
-        suite: The suite whose experiments speak for it, several where it needs them.
-        judge: The rule.
-    """
+    def __init__(self, what: str = "", of: str = "", reason: str = "") -> None:
+        super().__init__(what, of, reason)
+        self.what, self.of, self.reason = what, of, reason
+
+
+class Said(NamedTuple):
+    """What the paper says."""
 
     key: str
     section: str
+    number: str
+    suite: str = "colors vgg-single vgg-multi"  # whose experiments speak for it here
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim in words, our number, and from where on its verdict is `reproduced` or `partly`; below that it is `not`."""
+
     text: str
-    paper: str
-    reproduced: str
-    partly: str
-    suite: str
-    judge: Callable[[Evidence], Finding]
+    measure: Measure
+    reproduced: str  # words with bounds, which all hold
+    partly: str = ""  # the same; where it is empty, one of the others holds
+    enough: int = 0  # with a smaller `n` nothing is more than partly reproduced
+
+    def judge(self, evidence: Evidence) -> tuple[Verdict, Finding]:
+        """The verdict, and what it comes from."""
+        try:
+            found = self.measure(evidence)
+        except NotRun as none:
+            why = none.reason or evidence.why_not_run(none.what, none.of)
+            return "not run", Finding((), "", 0, remark=why)
+        low, high = found.interval or (None, None)
+        numbers = {"value": found.value, "low": low, "high": high, **found.numbers}
+        rules = (self.reproduced, self.partly)
+        held, also = ([holds(numbers[name], bound) for name, bound in BOUND.findall(words)] for words in rules)
+        few = f"only {found.n} of {self.enough} run" if found.n < self.enough else ""
+        partly = all(held) or (all(also) if also else any(held))
+        verdict: Verdict = "reproduced" if all(held) and not few else "partly" if partly else "not"
+        return verdict, replace(found, remark=joined(few, found.remark))
+
+    def in_words(self) -> tuple[str, str]:
+        """From where on it is `reproduced`, and `partly`."""
+        reproduced, partly = (BOUND.sub(r"\2", words) for words in (self.reproduced, self.partly or "one of the two"))
+        return reproduced, partly + (f", or fewer than {self.enough} run" if self.enough else "")
 
 
-def decide(reproduced: bool, partly: bool, *, enough: bool = True) -> Verdict:
-    """The word; with too few experiments nothing is more than partly reproduced."""
-    if reproduced and enough:
-        return "reproduced"
-    return "partly" if reproduced or partly else "not"
+def holds(number: float | None, bound: str) -> bool:
+    """Whether a number is known and within a bound: `at least half`, `less than 0.001`, `all`."""
+    first, second, value = WHOLE.get(bound, bound).split(" ", 2)
+    limit = SHARES[value] if value in SHARES else float(value)
+    return number is not None and bool(SIGNS[f"{first} {second}"](number, limit))
 
 
-def names(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The experiments' names, each once."""
-    return tuple(dict.fromkeys(row["experiment"] for row in rows))
+def share(words: str, reproduced: str, partly: str, enough: int = 0) -> tuple[str, str, int]:
+    """The rule about the share of cases in which something is so: `PIR rises in {} of the objectives`, with two bounds."""
+    return words.replace("{}", f"{{share: {reproduced}}}"), f"in {{share: {partly}}}", enough
 
 
-def improved(rows: Sequence[Row]) -> int:
-    """How many raised PIR significantly. Source: 4."""
-    return sum(is_significant(row) and (row["change"] or 0.0) > 0 for row in rows)
-
-
-def share_interval(count: int, n: int) -> Interval:
-    """95% interval of a share (Wilson's)."""
-    low, high = stats.binomtest(count, n).proportion_ci(method="wilson")
-    return float(low), float(high)
-
-
-def mean(values: Sequence[float]) -> float | None:
-    """Their mean; None of none."""
-    return statistics.fmean(values) if values else None
-
-
-def mean_interval(values: Sequence[float]) -> Interval | None:
+def mean_interval(values: pd.Series) -> Interval | None:
     """95% interval of a mean (Student's t); None for fewer than two values."""
-    if len(values) < 2:
+    numbers = list(map(float, values))
+    if len(numbers) < 2:
         return None
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    return statistics.fmean(values) - half, statistics.fmean(values) + half
-
-
-def median_interval(values: Sequence[float]) -> Interval | None:
-    """95% interval of a median, from order statistics; None for fewer than six values, of which there is none."""
-    rank = int(stats.binom.ppf(0.025, len(values), 0.5)) if values else 0
-    ordered = sorted(values)
-    return (ordered[rank - 1], ordered[-rank]) if rank else None
+    half = float(stats.t.ppf(0.975, len(numbers) - 1)) * statistics.stdev(numbers) / len(numbers) ** 0.5
+    return statistics.fmean(numbers) - half, statistics.fmean(numbers) + half
 
 
 def said(bounds: Interval | None, digits: int = 2) -> str:
@@ -184,63 +128,80 @@ def said(bounds: Interval | None, digits: int = 2) -> str:
     return f" ({interval(list(bounds), digits)})" if bounds else ""
 
 
-def said_share(bounds: Interval) -> str:
-    """The same of a share, in percent."""
-    return f" ({100 * bounds[0]:.0f}% to {100 * bounds[1]:.0f}%)"
-
-
-def known(rows: Sequence[Row], *fields: str) -> list[Row]:
-    """The rows in which all of the fields were measured."""
-    return [row for row in rows if None not in (row[field] for field in fields)]
-
-
-def share_finding(
-    verdict: Verdict, count: int, rows: Sequence[Row], did: str, *, more: str = "", remark: str = ""
-) -> Finding:
-    """A finding whose number is the share of experiments that did something.
-
-    Args:
-        verdict: The word.
-        count: How many did.
-        rows: All of them, at least one.
-        did: What they did, in a word or two.
-        more: Another number in words.
-        remark: Why.
-    """
-    n = len(rows)
-    bounds = share_interval(count, n)
-    ours = f"{count} of {n} {did}{said_share(bounds)}" + (f"; {more}" if more else "")
-    return Finding(verdict, ours, count / n, bounds, n, remark, names(rows))
-
-
-def mean_d(rows: Sequence[Row]) -> str:
-    """The mean effect size in words with its interval over objectives, of one its own; empty where undefined."""
-    found = known(rows, "cohens_d")
-    value = mean([row["cohens_d"] for row in found])
-    if value is None:
-        return ""
-    if len(found) == 1:
-        bounds = interval([found[0]["d_low"], found[0]["d_high"]], missing="")
-        return f"d {number(value, 2, signed=True)}" + (f" ({bounds})" if bounds else "")
-    return f"mean d {number(value, 2, signed=True)}{said(mean_interval([row['cohens_d'] for row in found]))}"
-
-
-def few(n: int, wanted: int) -> str:
-    """The remark of too few experiments; empty where there are enough."""
-    return f"only {n} of {wanted} run" if n < wanted else ""
+def said_mean(values: pd.Series, digits: int = 2) -> str:
+    """A mean with its interval."""
+    return f"{number(statistics.fmean(values), digits, signed=True)}{said(mean_interval(values), digits)}"
 
 
 def joined(*remarks: str) -> str:
     """Remarks in one line."""
-    return "; ".join(remark for remark in remarks if remark)
+    return "; ".join(filter(None, remarks))
 
 
-def _reason(row: Row) -> str:
-    status = row["status"]
-    # What to do comes after a colon; the table has room for the reason alone.
-    first = row["reason"].partition(": ")[0].rstrip(".")
-    if status == "not run":
-        return f"weights not available offline ({first})" if "weights" in first else first or "left out of the sweep"
-    if status == LEFT_OUT:
-        return first
-    return {"waiting": "not run yet"}.get(status, f"{status}: {first}" if first else status)
+def say(words: Words, rows: Frame, **more: Any) -> str:
+    """Something said of a table."""
+    if callable(words):
+        return words(rows)
+    return words.format(**rows[columns_of(rows, words)].mean(numeric_only=True), **more)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that a claim is about; by default of experiments with the paper's method."""
+
+    what: str  # there are no runs of, or with, where it is empty
+    of: str = ""  # which experiments, as a query
+    where: str = ""  # which of their results
+    rows: Callable[[Evidence], Frame] = lambda evidence: evidence.method
+
+    def read(self, evidence: Evidence, expression: str) -> Frame:
+        """The rows that have every number of an expression; `NotRun` where there are none."""
+        rows = select(select(self.rows(evidence), self.of), self.where)
+        rows = rows.dropna(subset=columns_of(rows, expression))
+        if rows.empty:
+            raise NotRun(self.what, self.of)
+        return rows
+
+
+def names(rows: Frame) -> tuple[str, ...]:
+    """The experiments behind a table, each once."""
+    columns = [rows[name].explode() for name in ("experiment", "paper_experiment") if name in rows]
+    return tuple(dict.fromkeys(pd.concat(columns)))
+
+
+def shared(rows: Frame, cases: pd.Series, did: str, more: str = "", remark: str = "", **numbers: float) -> Finding:
+    """A finding whose number is the share of cases."""
+    count, n = int(cases.sum()), len(cases)
+    low, high = stats.binomtest(count, n).proportion_ci(method="wilson")
+    words = joined(f"{count} of {n} {did} ({100 * low:.0f}% to {100 * high:.0f}%)", more)
+    return Finding(names(rows), words, n, count / n, (low, high), remark, {"share": count / n, **numbers})
+
+
+def count(case: str, did: str, table: Table, more: Words = "", remark: Words = "", **numbers: str) -> Measure:
+    """Of how many rows an expression is true, with another number in words, a remark, and means of other expressions."""
+
+    def measure(evidence: Evidence) -> Finding:
+        rows = table.read(evidence, case)
+        others = {name: float(evaluate(rows, expression).mean()) for name, expression in numbers.items()}
+        return shared(rows, evaluate(rows, case), did, say(more, rows), say(remark, rows), **others)
+
+    return measure
+
+
+def average(value: str, words: str, table: Table, remark: Words = "", **numbers: str) -> Measure:
+    """The mean of an expression, which goes into the words as `{value}`, its interval as `{interval}` with as many decimals.
+
+    `{above}`, like the rule's `share`, and `{below}` are of values above and below 0, `{n}` of all. The rest is as in `count`.
+    """
+    digits = int(re.findall(r"\{value:\+?\.(\d)f\}", words)[0])
+
+    def measure(evidence: Evidence) -> Finding:
+        rows = table.read(evidence, value)
+        values = evaluate(rows, value)
+        n, mean, bounds, above = len(rows), statistics.fmean(values), mean_interval(values), int((values > 0).sum())
+        more = {"above": above, "below": (values < 0).sum(), "least": values.min(), "most": values.max()}
+        ours = say(words, rows, value=mean, interval=said(bounds, digits), n=n, **more)
+        others = {name: float(evaluate(rows, expression).mean()) for name, expression in numbers.items()}
+        return Finding(names(rows), ours, n, mean, bounds, say(remark, rows), {"share": above / n, **others})
+
+    return measure

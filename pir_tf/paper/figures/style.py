@@ -1,59 +1,99 @@
-"""What the figures over many experiments share: round ticks, words in empty places, legends by task, labels apart.
+"""What the figures over many experiments share: how objectives look and are named, ticks, words in empty places.
+
+Layers run from dark to light, since they have an order; tasks differ by shape, so that no figure needs colour alone.
 
 Source: Figs. 2 to 8, whose points and groups look alike.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
-from pir_tf.paper.rows import Row
-from pir_tf.paper.tasks import GROUPS, PALE, Group, is_significant, style_of
+import pandas as pd
+
+from pir_tf.objective_names import COLOR_KINDS, parse
+from pir_tf.paper.rows import COLUMNS, LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.paper.select import ALPHA
 from pir_tf.report import style
+
+PALE = 0.28
+"""Opacity of points that are not significant."""
 
 CHARACTER = 0.62
 """Width of a character as a share of the font's size."""
 
-_AROUND = ((1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
-Box = tuple[float, float, float, float]
-"""Left, bottom, right and top, in typographic points."""
+_LAYER_COLORS = ("#2b0f54", "#443983", "#31688e", "#21808d", "#1f9e89", "#44b574", "#7fc444", "#b5a500")
+_TASK_LOOKS = (("#c44e00", "D"), ("#cc79a7", "^"), ("#8c1d40", "v"))
+LOOKS = {
+    **{(VGG_SINGLE, layer): (color, "o") for layer, color in zip(LAYERS, _LAYER_COLORS, strict=True)},
+    **{(VGG_MULTI, layer): (color, "s") for layer, color in zip(LAYERS, _LAYER_COLORS, strict=True)},
+    **{(kind, ""): look for kind, look in zip(COLOR_KINDS, _TASK_LOOKS, strict=True)},
+}
+"""Colour and shape (matplotlib's name) of each task, by kind and layer."""
 
-_POINT = 4.0  # half the size of a mark, in typographic points
+
+def columns(*names: str, **own: type) -> dict[str, type]:
+    """Columns of a table, with the types of those that experiments have; others are text, or of the type that is given."""
+    return {name: own.get(name, COLUMNS.get(name, str)) for name in names}
 
 
-def round_ticks(axes: Any, *, ticks: int = 6, which: str = "y") -> None:
-    """At most so many intervals between ticks at round numbers (1, 2, 5), on `x`, `y` or `xy`."""
+def mark(kind: str, layer: str, size: float, *, pale: bool = False) -> dict[str, Any]:
+    """How matplotlib draws an experiment's point: its task's colour and shape, pale where not significant."""
+    color, shape = LOOKS.get((kind, layer), ("#5c6370", "X"))
+    # So that all shapes look equally large.
+    scale = {"D": 0.93, "s": 0.93, "^": 1.15, "v": 1.15}.get(shape, 1.0)
+    return {
+        "color": color,
+        "marker": shape,
+        "markersize": size * scale,
+        "markeredgewidth": 0.5,
+        "markeredgecolor": "white",
+        "linestyle": "none",
+        "alpha": PALE if pale else 1.0,
+    }
+
+
+def significance_in_words(table: pd.DataFrame) -> str:
+    """How many changes are pale, for a caption; an undefined test is not significant."""
+    pale = len(table) - int((table["p_value"] < ALPHA).sum())
+    test = f"Welch's t-test, α = {ALPHA:g}"
+    if not pale:
+        return f"all changes are significant ({test})"
+    if pale == len(table):
+        return f"all are pale, since no change is significant ({test})"
+    return f"{pale} {'is' if pale == 1 else 'are'} pale, since the change is not significant ({test})"
+
+
+def objective_in_words(objective: str, *, short: bool = False) -> str:
+    """An objective's name as people say it: `red left, blue right`, or `pool3 filters 12 and 40`."""
+    return parse(objective).in_words(short=short) if objective else "people's answers"
+
+
+def round_ticks(axes: Any, *, which: str = "y") -> None:
+    """Few ticks at round numbers (1, 2, 5), on `x`, `y` or `xy`."""
     from matplotlib.ticker import MaxNLocator
 
     for name in which:
         axis = axes.xaxis if name == "x" else axes.yaxis
-        axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axis.get_major_formatter().set_useOffset(False)
 
 
 def say(axes: Any, text: str, *, column: float | None = None) -> None:
     """Says in the middle of the axes, or upright in one column, why nothing is there."""
-    axes.text(
-        0.5 if column is None else column,
-        0.5,
-        text,
-        transform=axes.transAxes if column is None else axes.get_xaxis_transform(),
-        ha="center",
-        va="center",
-        rotation=0 if column is None else 90,
-        fontsize=style.SMALL,
-        color=style.MUTED,
-    )
+    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": style.SMALL, "color": style.MUTED}
+    if column is None:
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, **look)
+    else:
+        axes.text(column, 0.5, text, transform=axes.get_xaxis_transform(), rotation=90, **look)
 
 
-def empty(text: str, *, width: float = 6.6, height: float = 1.0) -> Any:
+def empty(text: str) -> Any:
     """A figure that says why it shows nothing."""
-    figure = style.new_figure(height, width=width)
+    figure = style.new_figure(1.0, width=6.6)
     axes = figure.subplots()
     axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=style.TEXT, color=style.MUTED)
+    say(axes, text)
     return figure
 
 
@@ -64,126 +104,3 @@ def zero_lines(axes: Any, which: str = "y") -> None:
         if low <= 0.0 <= high:
             draw = axes.axvline if name == "x" else axes.axhline
             draw(0.0, color=style.RULE, linewidth=0.9, zorder=0)
-
-
-def task_legend(figure: Any, rows: Sequence[Row], lines: Sequence[Any]) -> None:
-    """The groups that are there under the names of their panels, then the lines, at the right of the axes."""
-    from matplotlib.lines import Line2D
-
-    present = {(row["panel"], row["column"]) for row in rows}
-    groups = [group for group in GROUPS if (group.panel, group.column) in present]
-    handles: list[Any] = []
-    headings: list[int] = []
-
-    def heading(text: str) -> None:
-        headings.append(len(handles))
-        handles.append(Line2D([], [], linestyle="none", label=text))
-
-    for i, group in enumerate(groups):
-        if i == 0 or group.panel != groups[i - 1].panel:
-            heading(group.panel)
-        handles.append(Line2D([], [], label=group.column, **_full(group)))
-    if any(not is_significant(row) for row in rows):
-        grey: dict[str, Any] = {"color": style.INK, "marker": "o", "alpha": PALE, "markersize": 6, "linestyle": "none"}
-        handles.append(Line2D([], [], label="pale: not significant", **grey))
-    if lines:
-        heading("Lines")
-        handles += lines
-    size, length, pad = style.SMALL, 1.8, 0.7
-    legend = figure.legend(
-        handles=handles,
-        loc="outside right center",
-        frameon=False,
-        fontsize=size,
-        labelcolor=style.INK,
-        labelspacing=0.32,
-        handlelength=length,
-        handletextpad=pad,
-    )
-    for place in headings:
-        # A heading has no mark of its own, so it begins where the marks do.
-        shift = (length + pad) * size * figure.dpi / 72
-        legend.get_texts()[place].set(fontweight="bold", x=-shift)
-
-
-@dataclasses.dataclass(frozen=True)
-class Label:
-    """A point's label.
-
-    Attributes:
-        x, y: The point, in data units.
-        text: What is written.
-        color: Its colour.
-        reach: Half the length of the point's horizontal error bar, in data units.
-    """
-
-    x: float
-    y: float
-    text: str
-    color: str
-    reach: float = 0.0
-
-
-def label_points(axes: Any, labels: Sequence[Label], *, size: float = style.SMALL) -> None:
-    """Writes beside each point its label where it hides neither a mark nor another label; call it at the very end.
-
-    Args:
-        axes: The axes, with final limits.
-        labels: The labels.
-        size: Size of the text in typographic points.
-    """
-    figure = axes.figure
-    figure.draw_without_rendering()  # the layout decides where points lie
-    unit = figure.dpi / 72
-    frame = axes.get_window_extent()
-    places = [axes.transData.transform((label.x, label.y)) / unit for label in labels]
-    ends = [axes.transData.transform((label.x + label.reach, label.y))[0] / unit for label in labels]
-    halves = [max(_POINT, end - x) for end, (x, _) in zip(ends, places, strict=True)]
-    taken: list[Box] = [
-        (x - half, y - _POINT, x + half, y + _POINT) for half, (x, y) in zip(halves, places, strict=True)
-    ]
-    bounds = (frame.x0 / unit, frame.y0 / unit, frame.x1 / unit, frame.y1 / unit)
-    for (x, y), half, label in zip(places, halves, labels, strict=True):
-        width, height = CHARACTER * size * len(label.text), 1.1 * size
-        extra = half - _POINT
-        boxes = [_box(x, y, way, far, width, height, extra) for far in (1.0, 2.2, 3.6) for way in _AROUND]
-        best = min(boxes, key=lambda box: sum(_shared(box, other) for other in taken) + _outside(box, bounds))
-        taken.append(best)
-        across, up = abs((best[0] + best[2]) / 2 - x) - width / 2 - extra, abs((best[1] + best[3]) / 2 - y) - height / 2
-        arrow = {"arrowstyle": "-", "color": style.MUTED, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2}
-        axes.annotate(
-            label.text,
-            (label.x, label.y),
-            xytext=(best[0] - x, (best[1] + best[3]) / 2 - y),
-            textcoords="offset points",
-            va="center",
-            fontsize=size,
-            color=label.color,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},  # lines may run below
-            arrowprops=arrow if max(across, up) > 2 * _POINT else None,
-        )
-
-
-def _full(group: Group) -> dict[str, Any]:
-    return style_of({"kind": group.kind, "layer": group.layer, "p_value": 0.0}, size=6)
-
-
-def _box(x: float, y: float, way: tuple[int, int], far: float, width: float, height: float, extra: float) -> Box:
-    """A label's place beside a point; `extra` is what an error bar adds to the point's sides."""
-    gap = (_POINT + 1.5) * far
-    side = gap + (extra if way[1] == 0 else 0.0)
-    left = {1: x + side, -1: x - side - width, 0: x - width / 2}[way[0]]
-    bottom = y - height / 2 + way[1] * (gap if way[0] else gap + height / 2)
-    return left, bottom, left + width, bottom + height
-
-
-def _shared(one: Box, other: Box) -> float:
-    """Area that two boxes share."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return max(0.0, width) * max(0.0, height)
-
-
-def _outside(box: Box, frame: Box) -> float:
-    """Area of a box that lies outside the frame."""
-    return (box[2] - box[0]) * (box[3] - box[1]) - _shared(box, frame)

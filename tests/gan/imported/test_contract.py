@@ -50,21 +50,13 @@ BROKEN = {
     "a sigmoid called -1 1": (lambda: changed(None), {"range": (-1.0, 1.0)}, "--gan.import-range 0 1"),
     "a sigmoid called 0 255": (lambda: changed(None), {"range": (0.0, 255.0)}, "a small part of what it could"),
     "NaN": (lambda: changed(layers.Rescaling(float("nan"))), {}, "NaN or infinite values"),
-    "batch statistics": (
-        lambda: changed(batch_statistics),
-        {"range": (-9.0, 9.0)},
-        "batch normalization runs in training mode",
-    ),
+    "batch statistics": (lambda: changed(batch_statistics), {"range": (-9.0, 9.0)}, "runs in training mode"),
     "collapsed": (
         lambda: changed(None, first=lambda z: layers.Dense(4, bias_initializer=wide(3))(layers.Rescaling(0.0)(z))),
         {},
         "one picture whatever its latent vector is",
     ),
-    "no gradient": (
-        lambda: changed(lambda x: keras.ops.stop_gradient(x)),
-        {},
-        "no gradient from its images reaches any",
-    ),
+    "no gradient": (lambda: changed(keras.ops.stop_gradient), {}, "no gradient from its images reaches any"),
     "rounded": (
         lambda: changed(lambda x: keras.ops.round(x * 255) / 255),
         {},
@@ -112,10 +104,18 @@ def test_classes_that_change_nothing_are_refused():
         check(core, "integer")
 
 
-def test_a_graph_that_fails_is_said():
+@pytest.mark.parametrize("said", [CLASSES + 1, 30])
+@pytest.mark.parametrize("nested", [False, True])
+def test_more_classes_than_the_generator_knows_are_refused_with_its_own_count(said, nested):
+    """Not only those of the images that are looked at: also the last of 30."""
     core = foreign("integer")
-    with pytest.raises(InputError, match="fails on 16 latents"):
-        check(core, "integer", class_count=CLASSES + 1)
+    if nested:
+        inputs = [keras.Input(t.shape[1:], dtype=t.dtype, name=t.name) for t in core.inputs]
+        core = keras.Model(inputs, core(inputs))
+    with pytest.raises(
+        InputError, match=f"and {said} classes, while its Embedding has 3 rows .*--gan.import-class-count"
+    ):
+        check(core, "integer", class_count=said)
 
 
 def test_few_values_a_little_outside_are_counted_and_no_breach():

@@ -1,5 +1,7 @@
 """Somebody else's Keras generator behind our contract, and back in its own form."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -36,12 +38,11 @@ def test_images_are_the_generators_own_in_our_range(way):
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 1.0), (-3.0, 5.0)])
 def test_the_ends_of_the_range_become_ours(low, high):
-    z = keras.Input((1,))
-    core = keras.Model(z, layers.Reshape((1, 1, 1))(z))
+    z = keras.Input((9,))
+    core = keras.Model(z, layers.Reshape((3, 3, 1))(z))
     generator = wrap(core, describe(core, config("none", range=(low, high)), ()))
-    ends = np.asarray(
-        generator([np.array([[low], [(low + high) / 2], [high]], np.float32), np.ones((3, 1), np.float32)])
-    )
+    flat = np.repeat([[low], [(low + high) / 2], [high]], 9, axis=1).astype(np.float32)
+    ends = np.asarray(generator([flat, np.ones((3, 1), np.float32)]))
     np.testing.assert_allclose(ends[:, 0, 0], [[-1] * 3, [0] * 3, [1] * 3], atol=1e-6)
 
 
@@ -50,8 +51,8 @@ def test_a_model_may_take_a_tensor_a_list_or_a_dictionary():
     z, one_hot = latents()
     for structure in (lambda x: x, lambda x: [x], lambda x: {"noise": x}):
         tensor = keras.Input((LATENT,), name="noise")
-        image = layers.Dense(12, activation="sigmoid", kernel_initializer=wide(2))(tensor)
-        core = keras.Model(structure(tensor), layers.Reshape((2, 2, 3))(image))
+        image = layers.Dense(27, activation="sigmoid", kernel_initializer=wide(2))(tensor)
+        core = keras.Model(structure(tensor), layers.Reshape((3, 3, 3))(image))
         generator = wrap(core, describe(core, config("none"), ()))
         images = np.asarray(generator([z, one_hot[:, :1]]))
         np.testing.assert_allclose(images, np.asarray(core(structure(z))) * 2 - 1, atol=1e-6)
@@ -118,31 +119,66 @@ def test_the_weights_are_shared_with_the_generator_inside():
     assert [id(v) for v in generator.trainable_variables] == [id(v) for v in core.trainable_variables]
 
 
-def test_what_cannot_be_opened_is_explain_os_errors(tmp_path):
+@pytest.mark.parametrize("name", ["z", "class_one_hot", "rescale", "generator", "imported_z"])
+def test_a_generator_may_have_any_name(name, tmp_path):
+    core = foreign("joined")
+    core = keras.Model(core.inputs, core.outputs, name=name)
+    core.save(tmp_path / "mine.keras")
+    fields = {"class_count": CLASSES, "latent_size": LATENT}
+    generator, description = import_generator(config("joined", tmp_path / "mine.keras", **fields), ())
+    save_imported(generator, description, tmp_path, own=True)
+    z, one_hot = latents()
+    own = np.asarray(core(own_inputs("joined", z, one_hot)[0]))
+    np.testing.assert_allclose(np.asarray(load_imported(tmp_path)([z, one_hot])), own * 2 - 1, atol=1e-6)
+    assert keras.models.load_model(tmp_path / "imported.keras").count_params() == core.count_params()
+
+
+def test_what_cannot_be_opened_is_one_sentence_with_the_way_out(tmp_path):
     @keras.saving.register_keras_serializable("somebody")
     class Own(layers.Layer):
         def call(self, x):
             return x
 
-    def path(name, layer):
+    def save(name, *more):
         z = keras.Input((LATENT,))
-        keras.Model(z, layers.Reshape((1, 2, 3))(layer(z))).save(tmp_path / name)
-        return name
+        core = keras.Sequential([layers.Dense(27), *more, layers.Reshape((3, 3, 3))])
+        keras.Model(z, core(z)).save(tmp_path / name)
 
-    path("lambda.keras", layers.Lambda(lambda x: x))
-    path("own.keras", Own())
+    save("lambda.keras", layers.Lambda(lambda x: x, name="twice"))
+    save("own.keras", *(Own(name=f"style_{i}") for i in range(4)))
     keras.saving.get_custom_objects().clear()
+    with zipfile.ZipFile(tmp_path / "k2.keras", "w") as whole:
+        whole.writestr("metadata.json", '{"keras_version": "2.15.0"}')
+        whole.writestr(
+            "config.json", '{"module": "keras.src.engine.functional", "class_name": "Functional", "config": {}}'
+        )
     (tmp_path / "damaged.keras").write_bytes(b"no model at all")
-    (tmp_path / "old.h5").write_bytes(b"")
+    (tmp_path / "k2.h5").write_bytes(b"")
     (tmp_path / "empty").mkdir()
+    folder = "or export it where it was made with model.export(FOLDER), in Keras 2 model.save(FOLDER), and name FOLDER."
     for name, words in {
-        "missing.keras": "is not there",
-        "old.h5": "model.save('generator.keras')",
-        "damaged.keras": "can't be loaded",
-        "lambda.keras": "expected a Keras model of stock layers alone",
-        "own.keras": "model.export(FOLDER)",
+        "missing.keras": "is not there, expected a Keras model saved as .keras, or a SavedModel folder",
+        "k2.h5": f"save it with model.save('generator.keras') of Keras 3, {folder}",
+        "k2.keras": f"was saved by Keras 2 (2.15.0), expected Keras 3: build and save it there, {folder}",
+        "damaged.keras": f"expected a Keras model of stock layers alone: mend the file, {folder}",
+        "lambda.keras": f"no stock layers of Keras (twice of class Lambda): replace them, {folder}",
+        "own.keras": "(style_0 of class Own, style_1 of class Own, style_2 of class Own and 1 more): replace them",
         "empty": "has no saved_model.pb",
     }.items():
         with pytest.raises(InputError) as refused:
             import_generator(config("none", tmp_path / name), ())
         assert words in str(refused.value) and name in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_cut_or_missing_file_of_a_run_is_one_sentence(tmp_path):
+    core = foreign("none")
+    save_imported(
+        wrap(core, describe(core, config("none"), ())), describe(core, config("none"), ()), tmp_path, own=False
+    )
+    path = tmp_path / "generator.keras"
+    for spoil in (lambda: path.write_bytes(path.read_bytes()[:1000]), path.unlink):
+        spoil()
+        with pytest.raises(
+            InputError, match=r"generator\.keras is missing or damaged .*restore it, or remove .*done\.json"
+        ):
+            load_imported(tmp_path)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from foreign import CLASSES, LATENT, Module, config, foreign, latents
+from keras import layers
 
 from pir_tf.errors import InputError
 from pir_tf.gan.imported.generator import core_of, import_generator, load_imported, save_imported
@@ -88,13 +89,98 @@ def test_a_keras_export_is_such_a_saved_model(tmp_path):
     assert signature_layer(core) is None
 
 
+def saved_by_tensorflow_1(folder, names, output="image", signature="serving_default"):
+    """Names that Keras and TensorFlow 2 can't give."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        z = v1.placeholder(tf.float32, (None, LATENT))
+        label = v1.placeholder(tf.int64, (None,))
+        kernel = v1.get_variable("w", (LATENT, 27), initializer=v1.random_normal_initializer(stddev=1.0, seed=1))
+        bias = v1.get_variable("b", (CLASSES, 27), initializer=v1.random_normal_initializer(stddev=1.0, seed=2))
+        image = tf.reshape(tf.tanh(z @ kernel + tf.gather(bias, label)), (-1, 3, 3, 3))
+        session.run(v1.global_variables_initializer())
+        infos = {name: v1.saved_model.build_tensor_info(x) for name, x in zip(names, (z, label), strict=True)}
+        outputs = {output: v1.saved_model.build_tensor_info(image)}
+        made = v1.saved_model.build_signature_def(infos, outputs, "tensorflow/serving/predict")
+        builder = v1.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(session, ["serve"], {signature: made})
+        builder.save()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("names", "valid"),
+    [
+        (("z", "label"), ("z", "label")),
+        (("z:0", "label:0"), ("z_0", "label_0")),
+        (("latent vector", "the label"), ("latent_vector", "the_label")),
+        (("generator/noise", "generator/label"), ("generator_noise", "generator_label")),
+        (("_z", "_label"), ("arg_z", "arg_label")),
+        (("rauschen ü", "标"), ("rauschen__", "arg_")),
+        (("0", "1"), ("arg_0", "arg_1")),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_any_names_of_inputs_come_through_tuning(tmp_path, names, valid):
+    folder = saved_by_tensorflow_1(tmp_path / "theirs", names, output="image:0", signature="make images")
+    fields = {"class_count": CLASSES, "class_input": names[1], "range": (-1.0, 1.0)}
+    generator, description = import_generator(config("integer", folder, **fields), ())
+    assert description.class_input == valid[1]
+    z, one_hot = latents()
+    theirs = tf.saved_model.load(str(folder)).signatures["make images"]
+    expected = theirs(**{names[0]: tf.constant(z), names[1]: tf.constant(one_hot.argmax(-1))})["image:0"]
+    np.testing.assert_allclose(np.asarray(generator([z, one_hot])), expected, atol=1e-6)
+    for v in generator.trainable_variables:
+        v.assign(v * 0.5)
+    images = np.asarray(generator([z, one_hot]))
+    save_imported(generator, description, tmp_path / "once", own=True)
+    again = load_imported(tmp_path / "once")
+    save_imported(again, description, tmp_path / "twice", own=True)  # as a second round does
+    assert np.array_equal(np.asarray(load_imported(tmp_path / "twice")([z, one_hot])), images)
+    served = tf.saved_model.load(str(tmp_path / "twice" / "generator")).signatures["make images"]
+    assert set(served.structured_input_signature[1]) == set(valid)
+    given = dict(zip(valid, (tf.constant(z), tf.constant(one_hot.argmax(-1))), strict=True))
+    np.testing.assert_allclose(served(**given)["image:0"], images, atol=1e-6)
+
+
+def test_tuned_weights_go_back_into_ones_own_class(tmp_path):
+    """What the README says of a SavedModel: its variables are the model's, in the model's order."""
+
+    class Style(layers.Layer):
+        def build(self, shape):
+            self.w = self.add_weight(shape=(shape[-1], 27), initializer="random_normal", name="w")
+            self.shift = layers.Dense(27)
+            self.shift.build(shape)
+            self.steps = self.add_weight(shape=(), trainable=False, name="steps")
+
+        def call(self, x):
+            return x @ self.w + self.shift(x)
+
+    def make():
+        z = keras.Input((LATENT,))
+        x = layers.BatchNormalization()(layers.Dense(8, activation="tanh")(z))
+        return keras.Model(z, layers.Reshape((3, 3, 3))(layers.Activation("tanh")(Style()(x))))
+
+    own = make()
+    own.export(tmp_path / "theirs", verbose=False)
+    generator, description = import_generator(config("none", tmp_path / "theirs", range=(-1.0, 1.0)), ())
+    for v in generator.trainable_variables:
+        v.assign(v + 0.1)
+    save_imported(generator, description, tmp_path, own=True)
+    own = make()  # in another process, say
+    tuned = tf.saved_model.load(str(tmp_path / "generator")).variables
+    own.set_weights([v.numpy() for v in tuned])
+    z, one_hot = latents()
+    np.testing.assert_allclose(np.asarray(own(z)), np.asarray(generator([z, one_hot[:, :1]])), atol=1e-6)
+
+
 def test_two_openings_have_weights_of_their_own(module):
     one, two = (import_generator(config("integer", module, **fields()), ())[0] for _ in range(2))
     one.trainable_variables[0].assign(one.trainable_variables[0] * 0)
     assert np.abs(np.asarray(two.trainable_variables[0])).max() > 0
 
 
-def test_what_cannot_be_used_is_explain_os_errors(module, tmp_path):
+def test_what_cannot_be_used_is_one_sentence(module, tmp_path):
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / "saved_model.pb").write_bytes(b"\x00\x01")
@@ -102,7 +188,7 @@ def test_what_cannot_be_used_is_explain_os_errors(module, tmp_path):
         (tmp_path, "", "has no saved_model.pb"),
         (damaged, "", "can't be loaded"),
         (module, "", "has the signatures"),
-        (module, "paint", "expected paint among them: name one with --gan.import-signature"),
+        (module, "paint", "expected paint: name one with --gan.import-signature"),
         (module, "mean", "expected one output of images"),
         (module, "four", "batches of any size"),
     ):
