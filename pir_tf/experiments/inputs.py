@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pir_tf.config import ExperimentConfig
-from pir_tf.config.checks import require_one_line
 from pir_tf.data.landscapes import CLASS_NAMES
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
@@ -81,7 +80,7 @@ def require_batches(run: RunDirectory, stages: Sequence[str]) -> None:
     """Compares the batch sizes of stages that are still to run with the devices, and with the number of real images.
 
     Raises:
-        InputError: a batch has more rows than there are images, or fewer than devices; or a class's name isn't one line.
+        InputError: a batch has more rows than there are images, or fewer than devices.
     """
     config = run.config
     first = FirstRound.of(config)
@@ -118,7 +117,6 @@ def _real_images(run: RunDirectory, first: FirstRound | None, replicas: int) -> 
     if data.source == "landscapes":
         return data.count * len(data.classes or CLASS_NAMES) // len(CLASS_NAMES)
     image_set = load_data(run.config, run.cache, run.path / "data.json")
-    require_one_line(image_set.class_names)
     if devices.kind(run.config.compute) != "multiworker":
         return len(image_set.images)
     return replicas * len(
