@@ -27,6 +27,7 @@ from pir_tf.images import require_images, to_float
 from pir_tf.runs.directory import atomic, atomic_folder
 from pir_tf.training import replicas
 from pir_tf.training.checkpoints import state_of
+from pir_tf.training.devices import require_channels_last
 
 LOGITS = "logits"
 KERAS_NAME = "estimator.keras"
@@ -123,6 +124,7 @@ def build_network(config: EstimatorConfig, *, seed: int, pretrained: bool = True
 
     Source: 2.3, C.3.
     """
+    require_channels_last()
     backbone = backbones.build_backbone(config, seed=seed, pretrained=pretrained)
     units = 1 if config.output == "scalar" else config.bins
     logits = layers.Dense(units, kernel_initializer="zeros", dtype="float32", name=LOGITS)(backbone.output)

@@ -13,7 +13,7 @@ from pir_tf.errors import InputError
 from pir_tf.estimator import hub
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.rounds import FirstRound
-from pir_tf.objective_names import is_vgg, parse_vgg
+from pir_tf.objective_names import parse
 from pir_tf.objectives import vgg
 from pir_tf.pretrained import INCEPTION_V3, find_weights, imagenet_file, sha256
 from pir_tf.runs.directory import RunDirectory, read_json
@@ -50,11 +50,7 @@ def _content(path: Path) -> str:
 
 
 def require_weights(config: ExperimentConfig, stages: Sequence[str]) -> None:
-    """Has the weights that some stages read at hand.
-
-    Args:
-        config: the experiment.
-        stages: those that are still to run.
+    """Has the weights at hand that the stages read which are still to run.
 
     Raises:
         InputError: weights are not there and can't be fetched, or they lack a layer.
@@ -70,23 +66,19 @@ def require_weights(config: ExperimentConfig, stages: Sequence[str]) -> None:
         vgg.weights_file(("pool5",), used["evaluation.kid_weights"], option="evaluation.kid_weights")
     scored = {"interactions", "estimator", "tuning", "evaluation"} & set(stages)
     if scored and "interactions.vgg_weights" in used:
-        vgg.weights_file((parse_vgg(config.interactions.objective).layer,), used["interactions.vgg_weights"])
+        vgg.weights_file((parse(config.interactions.objective).layer,), used["interactions.vgg_weights"])
 
 
 def _used(config: ExperimentConfig) -> dict[str, str]:
     """The fields of weights that this experiment reads, and what they say."""
     used = {"estimator.weights": config.estimator.weights, "evaluation.kid_weights": config.evaluation.kid_weights}
-    if config.interactions.source == "simulated" and is_vgg(config.interactions.objective):
+    if config.interactions.source == "simulated" and parse(config.interactions.objective).layer:
         used["interactions.vgg_weights"] = config.interactions.vgg_weights
     return used
 
 
 def require_batches(run: RunDirectory, stages: Sequence[str]) -> None:
-    """Compares every batch size with the devices and, where batches are of real images, with their number.
-
-    Args:
-        run: the run.
-        stages: those that are still to run.
+    """Compares the batch sizes of stages that are still to run with the devices, and with the number of real images.
 
     Raises:
         InputError: a batch has more rows than there are images, or fewer than devices; or a class's name isn't one line.

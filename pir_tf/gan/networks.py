@@ -18,6 +18,7 @@ from keras import layers
 
 from pir_tf.config import NETWORK_IMAGE_SIZE, derived_seed
 from pir_tf.errors import InputError
+from pir_tf.training.devices import require_channels_last
 
 GENERATOR_CHANNELS = (512, 256, 128, 64, 3)
 DISCRIMINATOR_FILTERS = (16, 32, 64, 128, 256, 512)
@@ -39,6 +40,7 @@ def build_generator(class_count: int, *, latent_size: int = 64, seed: int = 0) -
 
     Source: C.1 (one-hot class inputs), C.2.
     """
+    require_channels_last()
     z = keras.Input((latent_size,), name="z")
     class_one_hot = keras.Input((class_count,), name="class_one_hot")
     x = layers.Concatenate(name="z_and_class")([z, class_one_hot])
@@ -71,6 +73,7 @@ def build_discriminator(class_count: int, *, dropout: float = 0.5, seed: int = 0
     Source: C.1 (class outputs beside the source), C.2.
     Deviation: D1 (u instead of tanh u), D3 (dropout rate), D17 (order inside a layer, zero padding).
     """
+    require_channels_last()
     image = keras.Input((NETWORK_IMAGE_SIZE, NETWORK_IMAGE_SIZE, 3), name="image")
     x = image
     for index, (filters, stride) in enumerate(zip(DISCRIMINATOR_FILTERS, DISCRIMINATOR_STRIDES, strict=True), start=1):
