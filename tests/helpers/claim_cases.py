@@ -76,7 +76,12 @@ def lengths(short, long):
 
 def sparse(zeros, layer="pool5", k=1, d=1.0):
     """Objectives of a layer with these percents of zeros."""
-    return rows(filters(layer, len(zeros), k), d, percent_zero=zeros, percent_nonzero=[100 - zero for zero in zeros])
+    return rows(
+        filters(layer, len(zeros), k),
+        d,
+        initial_percent_zero=zeros,
+        initial_percent_nonzero=[100 - zero for zero in zeros],
+    )
 
 
 def sparse_layers(pool5, fc6, fc7):
@@ -102,14 +107,19 @@ def line(slope, noise, column, over, start=0.0, y="change", objectives=EVERYTHIN
 
 
 SPREADS = [0.02 + 0.01 * i for i in range(8)]
-OTHERS = {"initial_mean": [0.4 + 0.01 * (i % 5) for i in range(16)], "percent_zero": [float(i % 3) for i in range(16)]}
+OTHERS = {
+    "initial_mean": [0.4 + 0.01 * (i % 5) for i in range(16)],
+    "initial_percent_zero": [float(i % 3) for i in range(16)],
+}
 
 
 def over_layers(slope, noise):
     objectives = [name for layer in LAYERS[:5] for name in filters(layer, 4, 20)]
     effects = [2 + slope * (i // 4) + noise * (-1) ** i * (1 + i % 3) for i in range(20)]
     spreads = [0.02 + 0.003 * ((7 * (i // 4) + 3 * i) % 5) for i in range(20)]
-    return rows(objectives, effects, initial_sd=spreads, percent_zero=[float((i // 4 + i) % 4) for i in range(20)])
+    return rows(
+        objectives, effects, initial_sd=spreads, initial_percent_zero=[float((i // 4 + i) % 4) for i in range(20)]
+    )
 
 
 def complex_ones(estimates, changes):
@@ -206,7 +216,14 @@ CASES = {
         line(slope, noise, "initial_sd", SPREADS) for slope, noise in ((1.0, 0.03), (1.0, 0.002), (-1.0, 0.02))
     ],
     "zeros and effect": [
-        line(slope, noise, "percent_nonzero", [100.0, 95.0, 90.0, 85.0], y="cohens_d", objectives=filters("pool1", 16))
+        line(
+            slope,
+            noise,
+            "initial_percent_nonzero",
+            [100.0, 95.0, 90.0, 85.0],
+            y="cohens_d",
+            objectives=filters("pool1", 16),
+        )
         for slope, noise in ((0.08, 0.05), (0.01, 1.0), (-0.04, 0.05))
     ],
     "underestimates": [
@@ -255,9 +272,10 @@ CASES = {
         for count in (COUNT // 2, COUNT // 4, COUNT // 5)
     ],
     "trade-off": [
-        curve(pir_after=UP, distance_after=DOWN),
-        curve(pir_after=UP, distance_after=DOWN) + curve("color:red", pir_after=UP[::-1], distance_after=DOWN[::-1]),
-        curve(pir_after=STEEP, distance_after=DOWN[::-1]),
+        curve(pir_after_mean=UP, distance_after=DOWN),
+        curve(pir_after_mean=UP, distance_after=DOWN)
+        + curve("color:red", pir_after_mean=UP[::-1], distance_after=DOWN[::-1]),
+        curve(pir_after_mean=STEEP, distance_after=DOWN[::-1]),
     ],
     "away from the data": [curve(kid_after=kid) for kid in (UP, STEEP, UP[::-1])],
     "without the generator's loss": [

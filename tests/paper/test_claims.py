@@ -18,7 +18,7 @@ from pir_tf.paper.claims.evidence import Evidence
 from pir_tf.paper.claims.paper import CLAIMS
 from pir_tf.paper.claims.table import BEGIN, COLUMNS, END, as_text, between_marks, block, judge, page, write_into
 from pir_tf.paper.rows import COLUMNS as ROW_COLUMNS
-from pir_tf.paper.rows import read_rows, row_of, write_rows
+from pir_tf.paper.rows import read_rows, records, row_of, write_rows
 from pir_tf.presets import laptop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +56,7 @@ def made(tmp_path_factory):
 def test_the_files_agree_and_name_no_directory(made):
     found = json.loads((made / "out" / "claims.json").read_text())
     assert found["runs"] == ["sweep"] and found["experiments"] == 3
-    assert found["claims"] == read_rows(made / "out" / "claims.csv", COLUMNS)
+    assert found["claims"] == records(read_rows(made / "out" / "claims.csv", COLUMNS))
     assert len(found["claims"]) == len(CLAIMS) == sum(found["verdicts"].values())
     assert found["notes"] == [f"fc6: not run ({WHY}: use imagenet)."]
     texts = [path.read_text() for path in (*sorted((made / "out").iterdir()), made / "README.md")]
@@ -189,9 +189,12 @@ def test_a_file_without_its_marks_is_refused_and_stays(tmp_path, text):
 
 def test_the_published_files_agree_and_are_of_these_claims():
     (place,) = (ROOT / "experiments").rglob("claims.md")  # made by pir-tf claims with --to and --readme
-    pages = [path.read_text(encoding="utf-8") for path in (place, ROOT / "README.md")]
-    assert len({between_marks(text, "page")[1] for text in pages}) == 1
-    found = read_rows(place.with_suffix(".csv"), COLUMNS)
+    pages = [
+        path.read_text(encoding="utf-8") for path in (place, ROOT / "README.md", ROOT / "experiments" / "README.md")
+    ]
+    tables = [between_marks(text, "page")[1] for text in pages if BEGIN in text]
+    assert len(tables) > 1 and len(set(tables)) == 1
+    found = records(read_rows(place.with_suffix(".csv"), COLUMNS))
     assert found == json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))["claims"]
     now = [(said.key, claim.text, said.number, *claim.in_words()) for said, claim in CLAIMS.items()]
     assert [

@@ -14,7 +14,7 @@ HISTORY = "step,L_fake_image_fools,L_PIR,gradient_fools,gradient_pir\n" + "\n".j
     f"{step},{-1.0 - 0.1 * i},{0.5 + 0.01 * i},{'' if i % 2 else 2.0},{'' if i % 2 else 1.0}"
     for i, step in enumerate(range(5, 55, 5))
 )
-NOTHING = dict.fromkeys(FACTS) | {"config": {}, "commit": "", "hardware": ""}
+NOTHING = dict.fromkeys(FACTS) | {"commit": "", "hardware": "", "vgg": ""}
 
 
 @pytest.fixture
@@ -42,13 +42,32 @@ def test_a_run_directory(facts):
             "tuning/done.json": {"seconds": 2.5},
         }
     )
-    assert (found["config"], found["commit"], found["hardware"]) == (CONFIG, "0123456", "2 CPU cores (x86_64)")
+    assert (found["commit"], found["hardware"]) == ("0123456", "2 CPU cores (x86_64)")
     assert (found["seconds"], found["gan"]) == (12.5, None)
     assert [found[name] for name in ("bias", "bias_at_1", "error", "swd")] == [-0.03, 0.001, 0.02, 250.5]
     assert found["gradient_ratio"] == 0.5
     # Medians 0.545 and 1.45; the first and last fifth are two of ten rows each.
     assert found["loss_ratio"] == pytest.approx(1000 * 0.545 / 1.45)
     assert (found["pir_rise"], found["generator_loss_rise"]) == (pytest.approx(0.08), pytest.approx(0.8))
+
+
+@pytest.mark.parametrize(
+    ("config", "weights"),
+    [
+        (
+            {"interactions.vgg_weights": "imagenet", "evaluation.kid_weights": "file:vgg.h5"},
+            ("file:vgg.h5", None, None),
+        ),
+        ({"estimator.weights": "file:inception.h5"}, ("", None, None)),
+        (
+            {"estimator.backbone": "inception_v3", "estimator.weights": "hub:x", "estimator.input_range": [0.0, 1.0]},
+            ("", "hub:x", "0 1"),
+        ),
+    ],
+)
+def test_weights_that_a_command_names(facts, config, weights):
+    found = facts({"config.json": {"config": config}})
+    assert (found["vgg"], found["inception"], found["inception_range"]) == weights
 
 
 def test_gpus_and_commits_that_a_run_went_on_with(facts):

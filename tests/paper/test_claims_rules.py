@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from claim_cases import CASES, COUNT, EVERYTHING, SINGLES, curve, filters, rows
+from claim_cases import CASES, EVERYTHING, SINGLES, curve, filters, rows
 from many_rows import experiment, whole
 
 from pir_tf.paper.claims.evidence import Evidence, evidence_of
@@ -87,7 +87,7 @@ def test_without_experiments_it_is_not_run_and_says_of_what(key):
             rows(filters("fc8", 4), round=2, first_round_d=1.0, d_from_start=2.0),
             "no runs of sec",
         ),
-        ("trade-off", curve(pir_after=[0.1, 0.2, 0.3, 0.4], distance_after=0.1)[:2], "no runs of three weights"),
+        ("trade-off", curve(pir_after_mean=[0.1, 0.2, 0.3, 0.4], distance_after=0.1)[:2], "no runs of three weights"),
         (
             "non-saturating",
             rows(SINGLES[:1] * 2, gan_loss=["non_saturating", "saturating"]),
@@ -135,7 +135,7 @@ def test_image_sets_that_differ_in_rounding_count_once():
 
 
 def test_remarks_say_what_was_not_run_and_what_a_gain_cost():
-    everything = rows(EVERYTHING, percent_nonzero=50.0)
+    everything = rows(EVERYTHING, initial_percent_nonzero=50.0)
     assert judged("raises all", everything)[1].remark == "without fc6, fc7, fc8"
     assert judged("sparse layers", everything)[1].remark == "without fc6, fc7, fc8"
     assert judged("raises single color", rows(SINGLES, collapsed=True))[1].remark == "3 with collapse"
@@ -182,21 +182,9 @@ def test_bounds_are_compared_as_they_read(bound, within, without):
 
 
 def test_rows_have_every_column_and_how_they_were_made():
-    config = {
-        "estimator.backbone": "inception_v3",
-        "estimator.weights": "file:inception.h5",
-        "estimator.input_range": [0.0, 1.0],
-        "interactions.vgg_weights": "imagenet",
-        "evaluation.kid_weights": "file:vgg.h5",
-    }
-    facts = {
-        "commit": "0123456",
-        "hardware": "2 CPU cores (x86_64)",
-        "seconds": 60.0,
-        "gan": "gan/1",
-        "gan_seconds": 30.0,
-    }
-    table = judge(Evidence(rows(EVERYTHING, **facts, config=[config] * COUNT)))
+    facts = {"inception": "file:inception.h5", "inception_range": "0 1", "vgg": "file:vgg.h5", "commit": "0123456"}
+    facts |= {"hardware": "2 CPU cores (x86_64)", "seconds": 60.0, "gan": "gan/1", "gan_seconds": 30.0}
+    table = judge(Evidence(rows(EVERYTHING, **facts)))
     assert all(list(row) == list(COLUMNS) for row in table)
     row = next(row for row in table if row["key"] == "raises single color")
     assert row["command"] == (
