@@ -324,13 +324,14 @@ def _frozen_estimator(title: str) -> keras.Model:
     """The saved form, images to PIR, with random weights."""
     import tensorflow as tf
 
+    from pir_tf.estimator.heads import head_of
     from pir_tf.estimator.model import build_network, with_pir
 
     config = ESTIMATORS[title]
     network = build_network(config, seed=0)
     kernel = network.get_layer("logits").kernel
     kernel.assign(tf.random.normal(kernel.shape, stddev=0.01, seed=0))  # it begins at 0, whose gradient is 0
-    estimator = with_pir(network, temperature=config.temperature)
+    estimator = with_pir(network, head_of(config), temperature=config.temperature)
     estimator.trainable = False
     return estimator
 

@@ -27,12 +27,7 @@ LEAKY_SLOPE = 0.2
 
 
 def build_generator(class_count: int, *, latent_size: int = 64, seed: int = 0) -> keras.Model:
-    """G(z, c): images from a latent vector and a class.
-
-    Args:
-        class_count: number of classes.
-        latent_size: entries of z.
-        seed: seed of the first weights.
+    """G(z, c): images from a latent vector and a class, with first weights from the seed.
 
     Returns:
         A functional model from `[z, class_one_hot]`, float32 `[batch, latent_size]` (standard normal) and
@@ -61,10 +56,7 @@ def build_discriminator(class_count: int, *, dropout: float = 0.5, seed: int = 0
 
     P(real) is (1 + tanh u) / 2 = sigmoid(2u): see `gan.losses`.
 
-    Args:
-        class_count: number of classes.
-        dropout: rate after the 1st, 3rd and 5th layers.
-        seed: seed of the first weights and of the dropout.
+    The rate `dropout` holds after the 1st, 3rd and 5th layers; the seed is of the first weights and of the dropout.
 
     Returns:
         A functional model from images float32 `[batch, 64, 64, 3]` in [-1, 1] to `[u, class_logits]`, float32
