@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 
-from pir_tf.commands import use_one_blas_thread
+from pir_tf.commands import exit_code
+from pir_tf.errors import InputError
 
 COMMANDS = {
     "run": (
@@ -30,21 +31,18 @@ pir-tf COMMAND --help explains a command."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a subcommand.
-
-    Returns:
-        Its exit code; 2 for an unknown one.
-    """
+    """Runs a subcommand and returns its exit code; 2 for an unknown one."""
     words = sys.argv[1:] if arguments is None else arguments
+    return exit_code(lambda: _run(words), "another place")
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         width = max(map(len, COMMANDS))
         print(USAGE.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items())))
         return 0 if words else 2
     if words[0] not in COMMANDS:
-        expected = ", ".join(COMMANDS)
-        print(f"Error: command {words[0]!r} is unknown, expected {expected}: see pir-tf --help.", file=sys.stderr)
-        return 2
-    use_one_blas_thread()
+        raise InputError(f"command {words[0]!r} is unknown, expected {', '.join(COMMANDS)}: see pir-tf --help.")
     return int(importlib.import_module(COMMANDS[words[0]][0]).main(words[1:]))
 
 

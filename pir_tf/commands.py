@@ -1,12 +1,16 @@
-"""What every command shares: refusals in one sentence, and how they are said."""
+"""What every command shares: settings of libraries that are no choice here, paths, and refusals in one sentence."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import os
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
 
 from pir_tf.errors import InputError
 
@@ -19,12 +23,34 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message[:1].upper()}{message[1:]}: see {self.prog} --help.")
 
 
-def use_one_blas_thread() -> None:
-    """Lets NumPy multiply in one thread, unless the environment says otherwise; before NumPy is imported.
+def user_path(text: str) -> Path:
+    """A path of the command line: `~` is the home folder, which the shell leaves alone behind `=` and `csv:`.
 
-    The products here are many and small: more threads only wait for each other, 12 times as long on a busy machine.
+    Raises:
+        InputError: it is empty, as an unset variable is, or names an unknown user's home.
     """
+    if not text:
+        raise InputError(
+            "A path is empty, perhaps from an unset variable: name a place, or `.` for the current folder."
+        )
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError(f"{text} begins with a home folder that isn't known here: write out the whole path.") from None
+
+
+def settle() -> None:
+    """Sets what libraries would take from the user's own settings; before NumPy, Keras and matplotlib are imported.
+
+    Keras's image data format follows its import, in `training.devices`.
+    """
+    # Products here are many and small: more threads only wait for each other, 12 times as long on a busy machine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["MPLBACKEND"] = "agg"  # a notebook sets one that is known in it alone
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):  # they would cut trainings short
+        os.environ.pop(name, None)
+    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
 
 
 def fail(message: str) -> None:
@@ -35,18 +61,69 @@ def fail(message: str) -> None:
 def exit_code(command: Callable[[], int | None], otherwise: str) -> int:
     """Runs a command, with a user's mistake and what the machine refuses said in one sentence.
 
-    Args:
-        command: what is done; None is 0.
-        otherwise: what to choose where a place can't be used (`another place with --to`).
+    Where a place can't be used that says what to choose `otherwise` (`another place with --to`).
 
     Returns:
-        The command's own code, or 2 after such a sentence.
+        The command's own code, 0 for None; 2 after such a sentence; 141 where nobody reads what it prints any more.
     """
+    settle()
     try:
-        return command() or 0
+        try:
+            return command() or 0
+        finally:
+            sys.stdout.flush()  # what can't be written shows here, and not when Python ends
     except InputError as error:
         fail(str(error))
     except OSError as error:
+        _drop_unwritten()
+        if isinstance(error, BrokenPipeError):
+            return 141
         place, why = error.filename or "The disk", error.strerror or error
         fail(f"{place} can't be used ({why}): mend that, or choose {otherwise}.")
     return 2
+
+
+@contextlib.contextmanager
+def lasting_output() -> Iterator[None]:
+    """Lets a long command go on when its terminal or pipe is gone."""
+    with contextlib.redirect_stdout(_Lasting(sys.stdout)), contextlib.redirect_stderr(_Lasting(sys.stderr)):
+        yield
+
+
+class _Lasting:
+    """A stream that writes to nowhere once nobody reads it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._tried(self._stream.write, text)
+
+    def flush(self) -> None:
+        self._tried(self._stream.flush)
+
+    def _tried(self, do: Callable[..., Any], *words: str) -> Any:
+        try:
+            return do(*words)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            _to_nowhere(self._stream)
+            return do(*words)
+
+
+def _drop_unwritten() -> None:
+    """Python would try again to write it when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _to_nowhere(sys.stdout)
+
+
+def _to_nowhere(stream: Any) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -17,6 +17,11 @@ from pathlib import Path
 from typing import Any
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_PLACE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+)
+"""What says that a place can't be used, rather than that the machine is broken."""
 
 
 class InputError(ValueError):
@@ -30,7 +35,7 @@ def differences(there: Mapping[str, Any], now: Mapping[str, Any], names: Iterabl
 
 @contextlib.contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turns the machine's refusals (no permission, disk full) into one sentence that says what is safe."""
+    """Turns what the machine refuses below `path` (no permission, no such place, disk full) into one sentence."""
     try:
         yield
     except Exception as error:
@@ -38,12 +43,10 @@ def explain_os_errors(path: Path) -> Iterator[None]:
             raise InputError(
                 f"The disk is full while writing to {path}; what was finished is whole: free some space and repeat the command."
             ) from error
-        if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
+        if isinstance(error, OSError) and error.errno in _PLACE:
             raise InputError(
-                f"{error.filename or path} can't be used (no permission): mend its permissions, or choose another --run-dir."
+                f"{error.filename or path} can't be used ({error.strerror}): mend that, or choose another --run-dir."
             ) from error
-        if isinstance(error, FileExistsError | NotADirectoryError):
-            raise InputError(f"{path} is no directory: choose another place with --run-dir.") from error
         raise
 
 

@@ -137,7 +137,7 @@ def load_weights(
             model.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
         raise InputError(f"{_sized(path)} doesn't fit ({one_line(error)}); expected {expected}: {advice}") from error
-    arrays = {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
+    arrays = {weight.path: np.asarray(weight) for weight in model.weights}
     missing = [name for name, array in arrays.items() if np.isnan(array).any() or (array.ndim > 1 and not array.any())]
     if missing:
         raise InputError(
@@ -178,12 +178,11 @@ def _check_sha256(path: Path) -> None:
     beside = path.with_name(path.name + ".sha256")
     if not beside.is_file():
         return
-    words = beside.read_text(encoding="utf-8", errors="replace").split()
-    expected, found = (words[0].lower() if words else ""), sha256(path)
-    if found != expected:
+    expected = (beside.read_text(encoding="utf-8", errors="replace").split() or [""])[0].lower()
+    if (found := sha256(path)) != expected:
         raise InputError(
-            f"{_sized(path)} has the SHA-256 {found}; expected {expected!r}, which {beside.name} "
-            "names: copy or download the file again."
+            f"{_sized(path)} has the SHA-256 {found}; expected {expected!r}, which {beside.name} names: copy or download the "
+            "file again."
         )
 
 

@@ -168,18 +168,15 @@ def test_broken_exif_does_not_spoil_a_whole_picture():
     assert images.decode(data).shape == (48, 64, 3)
 
 
+@pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize(
-    "chunk, last",
-    [
-        ((b"iCCP", b"icc\0\0" + zlib.compress(bytes(2 << 20))), False),
-        ((b"zTXt", b"prompt\0\0" + zlib.compress(b"A" * (2 << 20))), True),
-        ((b"iTXt", b"prompt\0\1\0\0\0" + zlib.compress(b"A" * (2 << 20))), False),
-        ((b"tEXt", b"prompt\0" + b"A" * (2 << 20)), False),
-    ],
+    "kind, head", [(b"iCCP", b"x\0\0"), (b"zTXt", b"x\0\0"), (b"iTXt", b"x\0\1\0\0\0"), (b"tEXt", b"x\0")]
 )
-def test_a_large_text_or_profile_does_not_spoil_a_png(chunk, last, monkeypatch):
+def test_a_large_text_or_profile_does_not_spoil_a_png(kind, head, last, monkeypatch):
     """As cameras and image generators write them; the orientation beside it still counts."""
     monkeypatch.setattr(PngImagePlugin, "MAX_TEXT_MEMORY", 1 << 20)
+    large = b"A" * (2 << 20)
+    chunk = (kind, head + (large if kind == b"tEXt" else zlib.compress(large)))
     exif = (b"eXIf", b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\3\0\0\0\0\0\0")  # upside down
     pixels = (b"IDAT", zlib.compress(b"\0" + bytes(RED) + b"\0" + bytes(BLUE)))
     data = png((1, 2, 8, 2), exif, *((pixels, chunk) if last else (chunk, pixels)))
@@ -212,17 +209,11 @@ def test_other_bad_files_are_one_sentence_with_the_reason(tmp_path):
         (tiff, "its content is no JPEG"),
         (tmp_path / "missing.jpg", "No such file"),
         (tmp_path, "Is a directory"),
+        (png((60000, 60000, 8, 2), (b"IDAT", zlib.compress(bytes(1000)))), "too many pixels"),  # before it unfolds
     ):
         with pytest.raises(InputError, match=reason) as caught:
             images.decode(source)
         assert "\n" not in str(caught.value)
-
-
-def test_a_decompression_bomb_is_refused_before_it_unfolds():
-    bomb = png((60000, 60000, 8, 2), (b"IDAT", zlib.compress(bytes(1000))))
-    with pytest.raises(images.BadImage, match="too many pixels") as caught:
-        images.decode(bomb, name="bomb.png")
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("height, width", [(100, 300), (300, 100), (101, 64), (64, 64), (20, 32), (1, 1)])
@@ -242,10 +233,10 @@ def test_a_circle_stays_a_circle(height, width):
 def test_the_middle_is_kept_and_never_stretched():
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = photo(10, 10)
-    np.testing.assert_array_equal(images.center_crop_resize(wide, 10), photo(10, 10))
-    np.testing.assert_array_equal(
-        images.center_crop_resize(wide.transpose(1, 0, 2), 10), photo(10, 10).transpose(1, 0, 2)
-    )
+    for turn in ((0, 1, 2), (1, 0, 2)):
+        np.testing.assert_array_equal(
+            images.center_crop_resize(wide.transpose(turn), 10), photo(10, 10).transpose(turn)
+        )
 
 
 def test_shrinking_is_antialiased():
@@ -253,13 +244,6 @@ def test_shrinking_is_antialiased():
     stripes[:, ::2] = 255
     got = images.center_crop_resize(stripes, 64)[:, 4:-4].astype(int)
     assert np.abs(got - 127.5).max() <= 2  # sampled without a filter, the stripes would be all black or all white
-
-
-def test_crop_refuses_other_arrays_and_sizes():
-    with pytest.raises(InputError, match="expected at least 1 pixel"):
-        images.center_crop_resize(photo(), 0)
-    with pytest.raises(InputError, match=r"float32 images of shape \[4, 4, 3\]"):
-        images.center_crop_resize(np.zeros((4, 4, 3), np.float32), 2)
 
 
 ZEROS = np.zeros((2, 4, 4, 3), np.float32)
@@ -278,10 +262,7 @@ ZEROS = np.zeros((2, 4, 4, 3), np.float32)
         (ZEROS.astype(np.uint8), {"floats": True}, "received uint8 images"),
         (ZEROS.astype(np.int64), {"uint8": True, "floats": True}, "expected uint8 or floats in [-1, 1]"),
         (ZEROS.astype(np.uint16), {"uint8": True, "floats": True}, "received uint16 images"),
-        *(
-            (ZEROS + x, {"floats": True}, f"values from {x:g} to {x:g}")
-            for x in (1.002, -1.002, 255, np.nan, np.inf, -np.inf)
-        ),
+        *((ZEROS + x, {"floats": True}, f"values from {x:g} to {x:g}") for x in (1.002, -1.002, 255, np.inf, -np.inf)),
         (np.where(np.arange(3) == 1, np.nan, ZEROS), {"floats": True}, "values from nan to nan"),
     ],
 )
@@ -322,10 +303,16 @@ def test_grid_places_images_row_by_row():
     assert images.grid(batch[:2], columns=9, padding=0).shape == (4, 12, 3)
 
 
-def test_grid_refuses_nothing_to_show():
-    with pytest.raises(InputError, match="0 images"):
-        images.grid(np.zeros((0, 4, 4, 3), np.uint8), columns=2)
-    with pytest.raises(InputError, match="0 columns"):
-        images.grid(np.zeros((1, 4, 4, 3), np.uint8), columns=0)
-    with pytest.raises(InputError, match="convert them with images.to_uint8"):
-        images.grid(np.zeros((1, 4, 4, 3), np.float32), columns=1)
+@pytest.mark.parametrize(
+    ("call", "given", "number", "words"),
+    [
+        (images.grid, ZEROS[:0].astype(np.uint8), 2, "0 images"),
+        (images.grid, ZEROS.astype(np.uint8), 0, "0 columns"),
+        (images.grid, ZEROS, 1, "convert them with images.to_uint8"),
+        (images.center_crop_resize, photo(), 0, "expected at least 1 pixel"),
+        (images.center_crop_resize, ZEROS[0], 2, r"float32 images of shape \[4, 4, 3\]"),
+    ],
+)
+def test_grids_and_crops_refuse_what_can_not_be(call, given, number, words):
+    with pytest.raises(InputError, match=words):
+        call(given, number)

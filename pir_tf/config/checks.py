@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pir_tf.errors import InputError
 
@@ -14,12 +17,24 @@ def require(condition: bool, name: str, received: object, expected: str) -> None
         raise InputError(f"{name} is {received!r}, expected {expected}: change it with --{option} VALUE.")
 
 
+_hints = functools.cache(get_type_hints)  # which compiles each annotation: a sweep makes hundreds of configs
+
+
+def require_choices(section: str, config: Any, **more: str) -> None:
+    """Refuses other words than those of a field's `Literal`; `more` follows them in a field's sentence."""
+    fields: Any = type(config)
+    for name, kind in _hints(fields).items():
+        if get_origin(kind) is Literal:
+            *most, last = get_args(kind)
+            expected = f"{', '.join(most)} or {last}{more.get(name, '')}"
+            require(getattr(config, name) in get_args(kind), f"{section}.{name}", getattr(config, name), expected)
+
+
 def require_positive(section: str, config: Any, *names: str) -> None:
     """Refuses anything but finite numbers above 0, and in fields that count, but whole ones."""
     for name in names:
         value = getattr(config, name)
-        finite = value == value and abs(value) != float("inf")
-        require(finite and value > 0, f"{section}.{name}", value, "a finite number above 0")
+        require(math.isfinite(value) and value > 0, f"{section}.{name}", value, "a finite number above 0")
         counts = type(config).__dataclass_fields__[name].type == "int"
         require(not counts or value == int(value), f"{section}.{name}", value, "a whole number")
 
@@ -36,11 +51,22 @@ def require_weights(section: str, config: Any, *names: str) -> None:
     """Refuses anything but finite numbers of 0 or above."""
     for name in names:
         value = getattr(config, name)
-        finite = value == value and abs(value) != float("inf")
-        require(finite and value >= 0, f"{section}.{name}", value, "a finite number, 0 or above")
+        require(math.isfinite(value) and value >= 0, f"{section}.{name}", value, "a finite number, 0 or above")
+
+
+def require_range(name: str, received: tuple[float, float]) -> None:
+    """Refuses anything but two finite numbers, the lower first."""
+    low, high = received
+    require(-math.inf < low < high < math.inf, name, received, "two numbers, the lower first")
 
 
 def require_pretrained(name: str, weights: str) -> None:
     """Refuses anything but `imagenet`, `file:PATH` or `none`."""
     known = weights in ("imagenet", "none") or (weights.startswith("file:") and len(weights) > 5)
     require(known, name, weights, "imagenet, file:PATH or none")
+
+
+def require_one_line(class_names: Sequence[str]) -> None:
+    """Refuses names of classes that an exported model's file of names, a line each, couldn't hold."""
+    if broken := [name for name in class_names if "\n" in name]:
+        raise InputError(f"The classes {broken} have line breaks in them, expected names of one line: rename them.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require
+from pir_tf.config.checks import require, require_choices
 from pir_tf.errors import InputError
 
 
@@ -31,17 +31,11 @@ class ComputeConfig:
     on one device without a GPU, in float32)."""
 
     def __post_init__(self) -> None:
-        ways = ("auto", "none", "mirrored", "multiworker")
-        require(self.distribute in ways, "compute.distribute", self.distribute, "auto, none, mirrored or multiworker")
-        require(self.logical_cpus >= 0, "compute.logical_cpus", self.logical_cpus, "0 or more")
         reason = (
             "; float16 has too small a range, and each of a GAN's two optimizers would need a loss scale of its own"
-            if "float16" in self.precision
-            else ""
         )
-        known = self.precision in ("float32", "mixed_bfloat16")
-        require(known, "compute.precision", self.precision, f"float32 or mixed_bfloat16{reason}")
-        require(self.kernels in ("auto", "stock", "fast"), "compute.kernels", self.kernels, "auto, stock or fast")
+        require_choices("compute", self, precision=reason if "float16" in self.precision else "")
+        require(self.logical_cpus >= 0, "compute.logical_cpus", self.logical_cpus, "0 or more")
         if self.jit_compile and self.deterministic:  # Keras would leave XLA out
             raise InputError(
                 "compute.jit_compile is true while compute.deterministic is, expected one of them, since XLA doesn't promise the "

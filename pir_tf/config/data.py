@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_positive
+from pir_tf.config.checks import require, require_choices, require_one_line, require_positive
 
 NETWORK_IMAGE_SIZE = 64
 """The image size that the generator and the discriminator of C.2 have, in pixels: 4 upsamplings by 2 from 4x4."""
@@ -34,8 +34,9 @@ class DataConfig:
         scheme, _, rest = self.source.partition(":")
         known = self.source == "landscapes" or (scheme in ("folder", "tfds") and bool(rest))
         require(known, "data.source", self.source, "landscapes, folder:PATH or tfds:NAME")
+        require_choices("data", self)
         require_positive("data", self, "count")
         require(len(set(self.classes)) == len(self.classes), "data.classes", self.classes, "each class once")
-        require(self.on_bad_file in ("stop", "skip"), "data.on_bad_file", self.on_bad_file, "stop or skip")
+        require_one_line(self.classes)
         size = f"{NETWORK_IMAGE_SIZE}, the size that the networks of C.2 make"
         require(self.image_size == NETWORK_IMAGE_SIZE, "data.image_size", self.image_size, size)

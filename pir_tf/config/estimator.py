@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_positive
+from pir_tf.config.checks import require, require_choices, require_positive, require_range
 
 
 @dataclass(frozen=True)
@@ -45,28 +45,24 @@ class EstimatorConfig:
     """New images whose simulated PIR measures the estimator's quality; real answers use 5 folds. Source: D21."""
 
     def __post_init__(self) -> None:
-        require(
-            self.backbone in ("inception_v3", "compact"), "estimator.backbone", self.backbone, "inception_v3 or compact"
-        )
+        require_choices("estimator", self)
         scheme, _, rest = self.weights.partition(":")
         named = self.weights in ("none", "imagenet") or (scheme in ("file", "hub") and bool(rest))
         require(named, "estimator.weights", self.weights, "none, imagenet, file:PATH or hub:HANDLE")
         if self.backbone == "compact":
-            ok = self.weights == "none"
-            require(ok, "estimator.weights", self.weights, "none, since the compact backbone is trained from scratch")
-            require(self.layer == "", "estimator.layer", self.layer, "nothing, since layers are chosen of inception_v3")
-            whole = self.trainable == "all"
-            require(
-                whole, "estimator.trainable", self.trainable, "all, since the compact backbone has no first weights"
-            )
-        require(self.trainable in ("all", "head"), "estimator.trainable", self.trainable, "all or head")
-        require(self.output in ("bins", "scalar"), "estimator.output", self.output, "bins or scalar")
+            for name, only, why in (
+                ("weights", "none", "none, since the compact backbone is trained from scratch"),
+                ("layer", "", "nothing, since layers are chosen of inception_v3"),
+                ("trainable", "all", "all, since the compact backbone has no first weights"),
+            ):
+                require(getattr(self, name) == only, f"estimator.{name}", getattr(self, name), why)
+        if scheme != "hub":  # whose modules refuse a layer themselves
+            known = self.layer in ("", *(f"mixed{i}" for i in range(11)))
+            require(known, "estimator.layer", self.layer, "mixed0 to mixed10 of inception_v3, or nothing for the last")
         positive = ("image_size", "learning_rate", "steps", "batch_size", "temperature", "quality_images")
         require_positive("estimator", self, *positive, "checkpoint_every", "checkpoint_minutes")
         require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
-        low, high = self.input_range
-        ordered = -float("inf") < low < high < float("inf")
-        require(ordered, "estimator.input_range", self.input_range, "two numbers, the lower first")
+        require_range("estimator.input_range", self.input_range)
         least = 75 if self.backbone == "inception_v3" else 32
-        named_size = f"{least} pixels or more for {self.backbone}"
-        require(self.image_size >= least, "estimator.image_size", self.image_size, named_size)
+        big = f"{least} pixels or more for {self.backbone}"
+        require(self.image_size >= least, "estimator.image_size", self.image_size, big)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_multiples, require_positive, require_weights
+from pir_tf.config.checks import (
+    require,
+    require_choices,
+    require_multiples,
+    require_positive,
+    require_range,
+    require_weights,
+)
 
 
 @dataclass(frozen=True)
@@ -69,28 +76,19 @@ class GanConfig:
     """Signature of an imported SavedModel; empty: `serving_default`, or its only one."""
 
     def __post_init__(self) -> None:
-        known_loss = self.loss in ("non_saturating", "saturating")
-        require(known_loss, "gan.loss", self.loss, "non_saturating or saturating")
-        require(self.kind in ("acgan", "gan"), "gan.kind", self.kind, "acgan or gan")
-        require(self.keep in ("best", "last"), "gan.keep", self.keep, "best or last")
+        require_choices("gan", self)
         imported = self.generator.startswith("import:") and len(self.generator) > 7
         known = imported or self.generator in ("bundled", "train")
         require(known, "gan.generator", self.generator, "bundled, train or import:PATH")
-        self._check_import()
+        require_range("gan.import_range", self.import_range)
+        for name in ("import_latent_size", "import_class_count"):
+            require(getattr(self, name) >= 0, f"gan.{name}", getattr(self, name), "0 or above")
         positive = ("latent_size", "steps", "batch_size", "generator_learning_rate", "discriminator_learning_rate")
         require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every", "checkpoint_minutes")
         require_multiples("gan", self)
-        decay = 0 <= self.decay_steps <= self.steps
-        require(decay, "gan.decay_steps", self.decay_steps, f"0 to gan.steps, which is {self.steps}")
+        decays = 0 <= self.decay_steps <= self.steps
+        require(decays, "gan.decay_steps", self.decay_steps, f"0 to gan.steps, which is {self.steps}")
         require_weights("gan", self, "fake_class_weight", "real_class_weight")
-        require(0 <= self.dropout < 1, "gan.dropout", self.dropout, "a rate of at least 0 and below 1")
-        require(0 <= self.adam_beta_1 < 1, "gan.adam_beta_1", self.adam_beta_1, "a rate of at least 0 and below 1")
-
-    def _check_import(self) -> None:
-        ways = ("one-hot", "integer", "joined", "none")
-        require(self.import_class in ways, "gan.import_class", self.import_class, "one-hot, integer, joined or none")
-        low, high = self.import_range
-        ordered = -float("inf") < low < high < float("inf")
-        require(ordered, "gan.import_range", self.import_range, "two numbers, the lower first")
-        require(self.import_latent_size >= 0, "gan.import_latent_size", self.import_latent_size, "0 or above")
-        require(self.import_class_count >= 0, "gan.import_class_count", self.import_class_count, "0 or above")
+        for name in ("dropout", "adam_beta_1"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"gan.{name}", value, "a rate of at least 0 and below 1")

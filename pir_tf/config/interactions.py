@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_positive, require_pretrained
+from pir_tf.config.checks import require, require_choices, require_positive, require_pretrained
 from pir_tf.objective_names import require_objective
 
 
@@ -40,7 +40,7 @@ class InteractionsConfig:
         csv = self.source.startswith("csv:") and len(self.source) > 4
         require(simulated or csv, "interactions.source", self.source, "simulated or csv:PATH")
         require_positive("interactions", self, "images", "impressions")
-        require(self.scaling in ("none", "normalized"), "interactions.scaling", self.scaling, "none or normalized")
+        require_choices("interactions", self)
         require_pretrained("interactions.vgg_weights", self.vgg_weights)
         if simulated:
             require_objective(self.objective, self.vgg_image_size)

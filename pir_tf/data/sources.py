@@ -38,19 +38,15 @@ class ImageSet:
         if images.shape[1] != images.shape[2]:
             raise InputError(f"received images of shape {list(images.shape)}, expected square ones [n, s, s, 3]")
         if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
-            raise InputError(
-                f"received {labels.dtype} labels of shape {list(labels.shape)} for {len(images)} images, "
-                "expected one integer per image"
-            )
+            given = f"{labels.dtype} labels of shape {list(labels.shape)} for {len(images)} images"
+            raise InputError(f"received {given}, expected one integer per image")
         if not names or len(set(names)) != len(names) or any(name.splitlines() != [name] for name in names):
             raise InputError(
                 f"received the class names {list(names)}, expected at least one, all different, each of one line"
             )
         if labels.size and (labels.min() < 0 or labels.max() >= len(names)):
-            raise InputError(
-                f"received labels from {labels.min()} to {labels.max()}, expected 0 to {len(names) - 1} for "
-                f"the {len(names)} classes"
-            )
+            given = f"labels from {labels.min()} to {labels.max()}"
+            raise InputError(f"received {given}, expected 0 to {len(names) - 1} for the {len(names)} classes")
         if empty := [name for k, name in enumerate(names) if k not in labels]:
             raise InputError(
                 f"class {', '.join(map(repr, empty))} has no images, expected at least one in each of the {len(names)} classes; "

@@ -67,16 +67,17 @@ def _import_tfds(source: str) -> Any:
 
 
 def _prepared_builder(tfds: Any, name: str, data_dir: str | None, source: str) -> Any:
+    place = f"the data folder {data_dir}" if data_dir else "the default data folder of TFDS"
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         prepared = builder.is_prepared()
     except tfds.core.DatasetNotFoundError as error:
         raise InputError(
-            f"{source} is no data set that TFDS knows, and {_place(data_dir)} has no prepared one of that name; "
+            f"{source} is no data set that TFDS knows, and {place} has no prepared one of that name; "
             "check the name, or the data folder"
         ) from error
     except Exception as error:  # a damaged folder or an unknown configuration or version, each with its own type
-        raise InputError(f"{source} can't be opened from {_place(data_dir)} ({one_line(error)})") from error
+        raise InputError(f"{source} can't be opened from {place} ({one_line(error)})") from error
     if not prepared:
         # `tfds build` would be shorter, but needs apache-beam even for sets that don't use it.
         inside = f", data_dir={str(data_dir)!r}" if data_dir else ""
@@ -110,7 +111,3 @@ def _pictures(dataset: Any, wanted: list[int], source: str) -> Iterator[Picture]
     place = {label: i for i, label in enumerate(wanted)}
     for example in kept.as_numpy_iterator():
         yield Picture(f"{source} {example['tfds_id'].decode()}", bytes(example["image"]), place[int(example["label"])])
-
-
-def _place(data_dir: str | None) -> str:
-    return f"the data folder {data_dir}" if data_dir else "the default data folder of TFDS"

@@ -6,8 +6,8 @@ something is. What is not here: the step itself (`model.PIREstimator`) and how g
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from pir_tf.config import EstimatorConfig, decisive_fields
+from pir_tf.config import ComputeConfig, EstimatorConfig, decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
+from pir_tf.estimator.heads import head_of
 from pir_tf.estimator.model import (
     LOGITS,
     PIREstimator,
@@ -31,7 +32,8 @@ from pir_tf.estimator.model import (
 )
 from pir_tf.images import require_images, tensor_to_float
 from pir_tf.interactions.records import Interactions
-from pir_tf.training import checkpoints, replicas
+from pir_tf.training import replicas
+from pir_tf.training.fit import Plan, Stream, fit_resumable
 from pir_tf.training.precision import mixed
 
 FeatureMaker = Callable[[keras.Model, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
@@ -52,31 +54,26 @@ def fit_estimator(
     config: EstimatorConfig,
     *,
     seed: int,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
     initial: str | os.PathLike[str] | None = None,
-    jit_compile: bool = False,
-    precision: str = "float32",
-    strategy: tf.distribute.Strategy | None = None,
-    checkpoint_directory: Path | None = None,
     features: FeatureMaker = backbone_features,
+    compute: ComputeConfig | None = None,
+    directory: Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> PIREstimator:
-    """Trains an estimator on all images with impressions.
+    """Trains an estimator on all images with impressions, on the devices of the strategy in whose scope this is called.
 
     Args:
         images: uint8 [n, h, w, 3].
         interactions: Their counts, row i for image i; rows without impressions are left out.
         config: The estimator's configuration.
         seed: Seed of the first weights and of the batches; one seed gives equal weights on one machine.
-        callbacks: Keras callbacks. An epoch is one pass over the images, rounded up to whole batches; the last one may
-            be shorter, so that all of them have `config.steps` steps. With `trainable: head` their model is one of
-            features alone.
         initial: A saved estimator whose weights training starts from, with fresh optimizer state (A.3's second round).
-        jit_compile: Whether the training step is compiled with XLA.
-        precision: `float32` or `mixed_bfloat16`, in training alone.
-        strategy: On which devices it is made and trained; default one.
-        checkpoint_directory: Where training saves every `config.checkpoint_every` steps and resumes from; None for
-            neither.
         features: With `trainable: head`, how the features are made; it may know those of some images already.
+        compute: Of this section `jit_compile` and `precision`, the latter in training alone.
+        directory: Where training saves `checkpoints/` and resumes from; None for neither.
+        callbacks: Keras callbacks, of the chief alone in a job of several processes. An epoch is one pass over the images,
+            rounded up to whole batches; the last one may be shorter, so that all of them have `config.steps` steps. With
+            `trainable: head` their model is one of features alone.
 
     Returns:
         The trained estimator; its `history` is that of `fit`.
@@ -84,42 +81,66 @@ def fit_estimator(
     Raises:
         InputError: If images and interactions don't belong together, none has impressions, weights are missing, or
             `initial` is another network.
+        FloatingPointError: If training diverged.
 
     Source: 2.3, C.3, A.3.
 
     Deviation: D6, D21.
     """
+    images, counts = _rated(images, interactions)
+    compute = compute or ComputeConfig()
+    network = build_network(config, seed=seed, pretrained=initial is None)
+    if initial is not None:
+        restore(network, initial)
+    estimator = PIREstimator(network, head_of(config), temperature=config.temperature)
+    data = hashlib.sha256(np.ascontiguousarray(images).data)
+    data.update(counts.data)
+    facts = {"seed": seed, "images and counts": data.hexdigest(), "first weights": initial is not None}
+
+    def fit(model: PIREstimator, inputs: npt.NDArray[Any]) -> None:
+        model.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=compute.jit_compile)
+        model.optimizer.build(model.trainable_variables)
+        epoch = min(config.steps, -(-len(inputs) // config.batch_size))
+        fit_resumable(
+            model,
+            _stream(inputs, counts, config.steps, seed),
+            Plan(config.steps, config.batch_size, epoch, config.checkpoint_every, config.checkpoint_minutes),
+            directory,
+            {**decisive_fields("estimator", config), **facts},
+            chief_callbacks=callbacks,
+        )
+
+    if config.trainable == "head":
+        backbone = keras.Model(network.input, network.get_layer("features").output)
+        _fit_head(estimator, features(backbone, images), config.temperature, fit)
+    else:
+        with mixed(compute.precision, network):
+            fit(estimator, images)
+    return estimator
+
+
+def _rated(
+    images: npt.NDArray[np.uint8], interactions: Interactions
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The images with impressions, and impressions and positives of each [n, 2]."""
     require_images(images, uint8=True)
     if len(images) != len(interactions):
         raise InputError(
             f"There are {len(images)} images and {len(interactions)} rows of interactions; expected one row for each "
             "image: choose those that belong together."
         )
-    rated = interactions.rated
+    rated, devices = interactions.rated, tf.distribute.get_strategy().num_replicas_in_sync
     if not rated.any():
         raise InputError(
             f"None of the {len(images)} images has impressions; expected some, since the estimator learns from them: "
             "collect answers first."
         )
-    images = images[rated]
-    counts = np.stack([interactions.impressions[rated], interactions.positives[rated]], axis=1)
-    with (strategy or tf.distribute.get_strategy()).scope():
-        network = build_network(config, seed=seed, pretrained=initial is None)
-        if initial is not None:
-            restore(network, initial)
-        estimator = PIREstimator(network, temperature=config.temperature)
-    data = hashlib.sha256(np.ascontiguousarray(images).data)
-    data.update(counts.data)
-    facts = {"seed": seed, "images and counts": data.hexdigest(), "first weights": initial is not None}
-    made_by = {**decisive_fields("estimator", config), **facts}
-    run = _Fit(config, seed, callbacks, jit_compile, checkpoint_directory, made_by)
-    if config.trainable == "head":
-        backbone = keras.Model(network.input, network.get_layer("features").output)
-        _fit_head(estimator, features(backbone, images), counts, run)
-    else:
-        with mixed(precision, network):
-            run(estimator, images, counts)
-    return estimator
+    if rated.sum() < devices:
+        raise InputError(
+            f"There are {rated.sum()} images with impressions for {devices} devices; expected one for each at least: use "
+            "fewer devices."
+        )
+    return images[rated], np.stack([interactions.impressions[rated], interactions.positives[rated]], axis=1)
 
 
 def restore(network: keras.Model, path: str | os.PathLike[str]) -> None:
@@ -139,20 +160,13 @@ def restore(network: keras.Model, path: str | os.PathLike[str]) -> None:
         found = list(hub.load(path).variables)[: len(network.variables)]
     else:
         found = network_of(load_estimator(path)).variables
-    shapes = [tuple(variable.shape) for variable in found]
-    for index, variable in enumerate(network.variables):
-        shape = shapes[index] if index < len(shapes) else "nothing"
-        if shape != tuple(variable.shape):
+    for mine, theirs in itertools.zip_longest(network.variables, found):
+        expected, received = ("nothing" if variable is None else tuple(variable.shape) for variable in (mine, theirs))
+        if received != expected:
             raise InputError(
-                f"The estimator {path} has {shape} where the config's network has {variable.path} "
-                f"{tuple(variable.shape)}; expected the same network: use the backbone, layer, output and bins that "
-                "it was trained with."
+                f"The estimator {path} has {received} where the config's network has {expected}; expected the same network: "
+                "use the backbone, layer, output and bins that it was trained with."
             )
-    if len(found) != len(network.variables):
-        raise InputError(
-            f"The estimator {path} has {len(found)} arrays; expected the {len(network.variables)} of the config's "
-            "network: use the backbone, layer, output and bins that it was trained with."
-        )
     for variable, value in zip(network.variables, found, strict=True):
         variable.assign(keras.ops.convert_to_numpy(value))
 
@@ -174,100 +188,28 @@ def batch_order(count: int, batch_size: int, steps: int, *, seed: int) -> npt.ND
     return np.concatenate(order)[: steps * batch_size].reshape(steps, batch_size).astype(np.int32)
 
 
-class _StopAfter(keras.callbacks.Callback):
-    """Ends training after exactly so many steps, also within an epoch."""
+def _stream(inputs: npt.NDArray[Any], counts: npt.NDArray[np.int64], steps: int, seed: int) -> Stream:
+    """Batches of uint8 images, made floats on the way, or of features."""
+    with tf.device("CPU:0"):  # where tf.data runs
+        all_inputs, all_counts = tf.constant(inputs), tf.constant(counts)
 
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
+    def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        chosen = tf.gather(all_inputs, rows)
+        return tensor_to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.left -= 1
-        if self.left <= 0:
-            self.model.stop_training = True
+    def stream(part: replicas.Part, first_step: int) -> tf.data.Dataset:
+        mine = np.arange(len(inputs), dtype=np.int32)[part.index :: part.count]
+        order = mine[batch_order(len(mine), part.batch_size, steps, seed=seed + part.seed_offset)[first_step:]]
+        return tf.data.Dataset.from_tensor_slices(order).map(batch).repeat().prefetch(tf.data.AUTOTUNE)
 
-
-@dataclasses.dataclass(frozen=True)
-class _Fit:
-    """`fit` for exactly `config.steps` steps, on uint8 images or on features, going on from a checkpoint."""
-
-    config: EstimatorConfig
-    seed: int
-    callbacks: Sequence[keras.callbacks.Callback]
-    jit_compile: bool
-    checkpoint_directory: Path | None
-    made_by: checkpoints.Facts
-
-    def __call__(self, estimator: PIREstimator, inputs: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> None:
-        config = self.config
-        strategy = estimator.distribute_strategy
-        with strategy.scope():
-            estimator.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=self.jit_compile)
-            estimator.optimizer.build(estimator.trainable_variables)
-        first, saving = self._resume(estimator)
-        if first >= config.steps:  # `fit` would begin another pass
-            done = keras.callbacks.CallbackList([*self.callbacks, *saving], model=estimator)
-            done.on_train_begin()
-            done.on_train_end()
-            return
-        with tf.device("CPU:0"):  # where tf.data runs
-            all_inputs, all_counts = tf.constant(inputs), tf.constant(counts)
-
-        def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            chosen = tf.gather(all_inputs, rows)
-            return tensor_to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)
-
-        def stream(part: replicas.Part) -> tf.data.Dataset:
-            mine = np.arange(len(inputs), dtype=np.int32)[part.index :: part.count]
-            seed = self.seed + part.seed_offset
-            order = mine[batch_order(len(mine), part.batch_size, config.steps, seed=seed)[first:]]
-            return tf.data.Dataset.from_tensor_slices(order).map(batch).repeat().prefetch(tf.data.AUTOTUNE)
-
-        devices = strategy.num_replicas_in_sync
-        if len(inputs) < devices:
-            raise InputError(
-                f"There are {len(inputs)} images with impressions for {devices} devices; expected one for each at least: use "
-                "fewer devices."
-            )
-        data = replicas.distributed(strategy, stream, batch_size=config.batch_size)
-        steps_per_epoch = min(config.steps, -(-len(inputs) // config.batch_size))
-        estimator.fit(
-            data,
-            epochs=-(-config.steps // steps_per_epoch),
-            steps_per_epoch=steps_per_epoch,
-            initial_epoch=first // steps_per_epoch,
-            callbacks=[*self.callbacks, *saving, _StopAfter(config.steps - first)],
-            shuffle=False,  # the batches come in their order
-            verbose=0,
-        )
-
-    def _resume(self, estimator: PIREstimator) -> tuple[int, list[keras.callbacks.Callback]]:
-        """The step that the newest checkpoint holds, restored, and the callback that saves; (0, []) without a place."""
-        if self.checkpoint_directory is None:
-            return 0, []
-        first = checkpoints.restore_latest(self.checkpoint_directory, _state(estimator), self.made_by)
-        replicas.require_one_step(estimator.distribute_strategy, first, self.checkpoint_directory)
-        step = lambda: int(estimator.optimizer.iterations.numpy())  # noqa: E731
-        saving = checkpoints.SaveCheckpoints(
-            self.checkpoint_directory,
-            every=self.config.checkpoint_every,
-            minutes=self.config.checkpoint_minutes,
-            state=lambda: _state(estimator),
-            step=step,
-            made_by=self.made_by,
-        )
-        return first, [saving] if replicas.is_chief(estimator.distribute_strategy) else []
-
-
-def _state(estimator: PIREstimator) -> dict[str, Any]:
-    """Weights, optimizer state and random states, by their place: InceptionV3's layers are named by what was made before."""
-    groups = {"network": estimator.network.weights, "optimizer": estimator.optimizer.variables}
-    named = {f"{group}/{i:03d}": variable for group, some in groups.items() for i, variable in enumerate(some)}
-    return {**named, **checkpoints.random_states([estimator.network])}
+    return stream
 
 
 def _fit_head(
-    estimator: PIREstimator, features: npt.NDArray[np.float32], counts: npt.NDArray[np.int64], run: _Fit
+    estimator: PIREstimator,
+    features: npt.NDArray[np.float32],
+    temperature: float,
+    fit: Callable[[PIREstimator, npt.NDArray[Any]], None],
 ) -> None:
     """Trains the layer `logits` alone, on standardized features, and folds the standardization into it.
 
@@ -278,14 +220,12 @@ def _fit_head(
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.maximum(spread, LEAST_SPREAD * spread.mean() or 1.0)
     kernel, bias = layer.get_weights()
-    with estimator.distribute_strategy.scope():
-        inputs = keras.Input(features.shape[1:], name="standardized_features")
-        head_layer = keras.layers.Dense(layer.units, dtype="float32", name=LOGITS)
-        head = PIREstimator(keras.Model(inputs, head_layer(inputs)), temperature=run.config.temperature)
+    inputs = keras.Input(features.shape[1:], name="standardized_features")
+    head_layer = keras.layers.Dense(layer.units, dtype="float32", name=LOGITS)
+    head = PIREstimator(keras.Model(inputs, head_layer(inputs)), estimator.head, temperature=temperature)
     head_layer.set_weights([kernel * spread[:, None], bias + mean @ kernel])
-    standardized = (features - mean) / spread
-    run(head, standardized, counts)
+    fit(head, (features - mean) / spread)
     kernel, bias = head_layer.get_weights()
     kernel = kernel / spread[:, None]
     layer.set_weights([kernel, bias - mean @ kernel])
-    estimator.history = getattr(head, "history", None)
+    estimator.history = head.history

@@ -19,10 +19,11 @@ def channel_means(images: npt.NDArray[np.uint8]) -> dict[str, Any] | None:
     """Mean of each channel over all images.
 
     Args:
-        images: uint8 [n, h, w, 3], channels red, green, blue; w of 3 or more.
+        images: uint8 [n, h, w, 3], channels red, green, blue.
 
     Returns:
-        `image`: three means in [0, 1]; `thirds`: the same of the left, middle and right third. None without images.
+        `image`: three means in [0, 1]; `thirds`: the same of the left, middle and right third, or None where images are
+        narrower than three pixels. None without images.
 
     Raises:
         InputError: Another shape or type.
@@ -33,7 +34,6 @@ def channel_means(images: npt.NDArray[np.uint8]) -> dict[str, Any] | None:
     if not array.size:
         return None
     columns = array.mean(axis=(0, 1), dtype=np.float64) / 255  # [w, 3]
-    width = len(columns)
-    cuts = [i * width // THIRDS for i in range(THIRDS + 1)]
-    thirds = [columns[low:high].mean(axis=0).tolist() for low, high in zip(cuts, cuts[1:], strict=False)]
-    return {"image": columns.mean(axis=0).tolist(), "thirds": thirds}
+    cuts = [i * len(columns) // THIRDS for i in range(THIRDS + 1)]
+    thirds = [columns[low:high].mean(axis=0).tolist() for low, high in zip(cuts, cuts[1:], strict=False) if low < high]
+    return {"image": columns.mean(axis=0).tolist(), "thirds": thirds if len(thirds) == THIRDS else None}

@@ -3,6 +3,9 @@
 Two measures over random pairs of images of one class: MS-SSIM (higher is less diverse), as for the ACGAN, and the
 root-mean-square pixel distance (higher is more diverse). Collapse is judged by the distance: it is 0 for equal images,
 so that it has a ratio. Neither sees whether the images are any good.
+
+Images are floats [n, h, w, 3] in [-1, 1] everywhere, labels integers [n] below the number of classes; others raise an
+`InputError`. A seed chooses the pairs, so many of each class; a class that has no more is measured on all of its own.
 """
 
 import dataclasses
@@ -81,11 +84,6 @@ def _unit(images: np.ndarray) -> np.ndarray:
     return np.clip((images.astype(np.float32) + 1.0) / 2.0, 0.0, 1.0)
 
 
-def _scale_count(height: int, width: int) -> int:
-    """How many scales the smaller side holds: the filter needs 11 pixels on the last, each scale halves."""
-    return sum(min(height, width) >= FILTER_SIZE * 2**scale for scale in range(len(POWER_FACTORS)))
-
-
 @dataclasses.dataclass(frozen=True)
 class MSSSIM:
     """Within-class MS-SSIM.
@@ -109,23 +107,11 @@ def within_class_ms_ssim(
     three of the standard power factors a renormalised to sum 1. Terms below 0 (opposite structure) count as 0: a power
     of a negative number would be NaN.
 
-    Args:
-        images: Floats [n, h, w, 3] in [-1, 1].
-        labels: Integers [n], the class indices.
-        class_count: Number of classes.
-        seed: Seed of the choice of pairs.
-        pairs: Pairs of each class; a class that has no more than these is measured on all of its own.
-
-    Returns:
-        The means and the number of scales.
-
-    Raises:
-        InputError: Images, labels or counts that are not as described.
-
     Source: 5.1.
     """
-    height, width = _by_class(images, labels, class_count)[0].shape[1:3]
-    scales = _scale_count(height, width)
+    smaller_side = min(_by_class(images, labels, class_count)[0].shape[1:3])
+    # The filter needs 11 pixels on the last scale, and each halves the side.
+    scales = sum(smaller_side >= FILTER_SIZE * 2**scale for scale in range(len(POWER_FACTORS)))
     if scales == 0:
         return MSSSIM((None,) * class_count, 0)
     powers = np.array(POWER_FACTORS[:scales]) / sum(POWER_FACTORS[:scales])
@@ -142,19 +128,9 @@ def within_class_pairwise_distance(
 ) -> PerClass:
     """Mean root-mean-square pixel distance of random pairs of different images of one class.
 
-    Args:
-        images: Floats [n, h, w, 3] in [-1, 1].
-        labels: Integers [n], the class indices.
-        class_count: Number of classes.
-        seed: Seed of the choice of pairs.
-        pairs: Pairs of each class; a class that has no more than these is measured on all of its own.
-
     Returns:
         For each class the mean distance of values in [0, 1], itself in [0, 1]; higher is more diverse. `None` for fewer
         than two images.
-
-    Raises:
-        InputError: Images, labels or counts that are not as described.
 
     Source: 5.1.
     """
@@ -185,7 +161,7 @@ class Diversity:
     def measure(
         cls, images: npt.ArrayLike, labels: npt.ArrayLike, class_count: int, *, seed: int, pairs: int = 100
     ) -> "Diversity":
-        """Both measures of one set of images; arguments as for `within_class_ms_ssim`."""
+        """Both measures of one set of images; `pairs` is for MS-SSIM alone."""
         distance = within_class_pairwise_distance(images, labels, class_count, seed=seed)
         ms_ssim = within_class_ms_ssim(images, labels, class_count, seed=seed, pairs=pairs)
         height, width = np.shape(images)[1:3]
@@ -237,7 +213,7 @@ class DiversityReport:
 
     @classmethod
     def compare(cls, before: Diversity, after: Diversity, real: Diversity | None) -> "DiversityReport":
-        """Compares three sets of images of one size and one number of classes; without real ones what needs them is `None`.
+        """Compares sets of images of one size and one number of classes; without real ones what needs them is `None`.
 
         Source: 5.1.
         """

@@ -1,7 +1,7 @@
 """How far generated images are from the real ones: KID on a network that tuning never uses (section 5.1).
 
 The features are VGG16's pool5, averaged over positions, of images at 224 pixels. VGG16 is no backbone of the estimator, so no
-tuning can please it, and it is the same for all runs with the same weights. The statistic is in `kid_statistic`.
+tuning can please it, and it is the same for all runs with the same weights.
 """
 
 from __future__ import annotations
@@ -18,26 +18,21 @@ from pir_tf.objectives import vgg
 LAYER = "pool5"
 IMAGE_SIZE = 224
 NETWORK = f"VGG16 {LAYER}, mean over positions, images resized to {IMAGE_SIZE} pixels"
+BLOCK_SIZE = 100
+"""Images of each set in one block, where there are enough for two blocks."""
+LEAST_IMAGES = 4
+"""Images of each set that an estimate with a standard error needs: two blocks of two."""
 
 
 def feature_network(weights: str) -> vgg.VGGFeatures:
     """The network whose features are compared: uint8 images [n, h, w, 3] to `{"pool5": float32 [n, 512]}`.
 
-    Args:
-        weights: `imagenet` or `file:PATH`, of VGG16 without top (or with it: the top is not computed).
-
-    Raises:
-        InputError: The weights are missing or damaged.
+    `weights` are `imagenet` or `file:PATH`, of VGG16 without top (or with it: the top is not computed).
 
     Source: 5.1. Deviation: D8 (how images are resized).
     """
-    return vgg.VGGFeatures(
-        (LAYER,),
-        measure=vgg.position_means,
-        weights=weights,
-        image_size=IMAGE_SIZE,
-        option="evaluation.kid_weights",
-    )
+    option = "evaluation.kid_weights"
+    return vgg.VGGFeatures((LAYER,), measure=vgg.position_means, weights=weights, image_size=IMAGE_SIZE, option=option)
 
 
 def compare(
@@ -51,11 +46,10 @@ def compare(
     """What `results.json` says of the distance from the real images, before and after tuning.
 
     Args:
-        before: Features [n, 512] of generated images before tuning.
-        after: Features of as many after it.
-        real: Features [m, 512] of real images, the same for both.
+        before, after: Features [n, 512] of generated images before tuning and of as many after it.
+        real: Features [m, 512] of real images.
         weights: What the network's weights are called.
-        seed: Seed of the blocks, the same for both.
+        seed: Seed of the blocks.
 
     Returns:
         Network, counts, blocks, both distances and their standard errors; all numbers None with a reason where there are
@@ -88,18 +82,12 @@ def not_measured(reason: str) -> dict[str, Any]:
     return {**dict.fromkeys(names), "reason": reason}
 
 
-BLOCK_SIZE = 100
-"""Images of each set in one block, where there are enough for two blocks."""
-LEAST_IMAGES = 4
-"""Images of each set that an estimate with a standard error needs: two blocks of two."""
-
-
 @dataclasses.dataclass(frozen=True)
 class KID:
     """An estimate of the kernel distance.
 
     Attributes:
-        value: Mean over blocks; 0 for equal distributions, where it may be negative.
+        value: Mean over blocks; about 0 for equal distributions, where it may be negative.
         standard_error: Standard deviation over blocks (ddof 1) over the square root of their number.
         block_size: Images of each set in a block.
         blocks: Number of blocks.
@@ -126,17 +114,10 @@ def unbiased_mmd2(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> flo
 
 
 def kid(x: npt.ArrayLike, y: npt.ArrayLike, *, seed: int, block_size: int = BLOCK_SIZE) -> KID:
-    """The kernel distance of two sets of features, estimated in disjoint random blocks.
+    """The kernel distance of two sets of features [n, d] and [m, d], estimated in disjoint random blocks.
 
-    Args:
-        x: Features of one set, [n, d].
-        y: Features of the other, [m, d].
-        seed: Seed of the blocks.
-        block_size: Images of each set in a block, at most half of the smaller set; sets below twice that size are cut
-            into two blocks.
-
-    Returns:
-        The estimate. What doesn't fill a block is left out, so the larger set's surplus is.
+    Sets below twice `block_size` are cut into two blocks. What doesn't fill a block is left out, as is the larger set's
+    surplus.
 
     Raises:
         InputError: The features don't belong together, are not finite, or are too few.

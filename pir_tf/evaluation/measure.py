@@ -8,12 +8,25 @@ gain.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from pir_tf.evaluation.diversity import DiversityReport
-from pir_tf.statistics.effects import cohens_d, cohens_d_interval, pir_summary, verdict, welch_t
+from pir_tf.evaluation.diversity import Diversity, DiversityReport
+from pir_tf.images import to_float
+from pir_tf.objectives.scaling import Scaling
+from pir_tf.statistics.effects import change_interval, cohens_d, cohens_d_interval, pir_summary, verdict, welch_t
+
+JUDGES = ("true", "observed", "estimated", "judged")
+"""Who says what the PIR is: the truth; simulated users, with the noise of a finite number of impressions; the estimator that the
+tuning followed; a second estimator."""
+
+ROUNDING = 1e-6
+"""A change of the mean estimate that float32 may have made."""
+
+Sides = tuple[np.ndarray, np.ndarray]
+"""A quantity before and after tuning."""
 
 
 def compare(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
@@ -42,55 +55,89 @@ def compare(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
 
 
 def results(
-    *,
-    true: tuple[np.ndarray, np.ndarray] | None,
-    observed: tuple[np.ndarray, np.ndarray] | None,
-    estimated: tuple[np.ndarray, np.ndarray],
-    judged: tuple[np.ndarray, np.ndarray] | None,
-    training: np.ndarray,
-    diversity: DiversityReport,
-    alpha: float,
+    pir: Mapping[str, Sides], *, training: np.ndarray, diversity: DiversityReport, alpha: float
 ) -> dict[str, Any]:
-    """What `evaluation/results.json` says.
+    """What `results.json` says of PIR and diversity.
 
     Args:
-        true: true PIR before and after, or None while nobody has measured it.
-        observed: the same with the noise of a finite number of impressions.
-        estimated: by the estimator that the tuning followed.
-        judged: by a second estimator.
+        pir: PIR before and after tuning, in [0, 1], by those of `JUDGES` who have judged; `estimated` always has.
         training: PIR of the estimator's training images, for the initial mean and spread (D14).
         diversity: before, after and real images.
         alpha: significance threshold.
 
     Returns:
-        The proof at the top level, all comparisons below it. What is not measured or undefined is None.
+        The proof at the top level, all comparisons below it. What is not measured or undefined is None. `estimate_rose` says
+        whether the estimated PIR, which the PIR term raises, went up: where it didn't, no change of the true PIR is that term's.
 
     Source: 4, A.1, A.2. Deviation: D14 (initial spread and zeros), D15 (noise-free PIR of independent images).
     """
-    truth = compare(*true) if true else None
-    estimate = compare(*estimated)
+    compared = {name: compare(*pir[name]) if name in pir else None for name in JUDGES}
+    truth, estimate = compared["true"] or {}, compare(*pir["estimated"])
     initial = pir_summary(training, training)
-    get = (lambda name: truth[name]) if truth else (lambda name: None)
-    p, d = get("p_value"), get("cohens_d")
+    change, d, p = (truth.get(name) for name in ("change", "cohens_d", "p_value"))
+    interval = change_interval(*pir["estimated"])
     return {
-        "pir_before_mean": get("before_mean"),
-        "pir_after_mean": get("after_mean"),
-        "change": get("change"),
+        "pir_before_mean": truth.get("before_mean"),
+        "pir_after_mean": truth.get("after_mean"),
+        "change": change,
         "cohens_d": d,
-        "cohens_d_interval": get("cohens_d_interval"),
-        "welch_t": get("welch_t"),
+        "cohens_d_interval": truth.get("cohens_d_interval"),
+        "welch_t": truth.get("welch_t"),
         "p_value": p,
         "significant": None if p is None else p < alpha,
-        "verdict": verdict(get("change"), d, p, distance_ratios=diversity.after_over_before, alpha=alpha),
+        "verdict": verdict(change, d, p, distance_ratios=diversity.after_over_before, alpha=alpha),
         "estimated_change": estimate["change"],
+        "estimated_change_interval": list(interval) if interval else None,
+        "estimate_rose": (interval[0] if interval else estimate["change"]) > ROUNDING,
         "initial_mean": initial.before_mean,
         "initial_sd": initial.before_sd,
         "initial_percent_zero": initial.percent_zero_before,
         "alpha": alpha,
-        "note": get("note"),
-        "true": truth,
-        "observed": compare(*observed) if observed else None,
-        "estimated": estimate,
-        "judged": compare(*judged) if judged else None,
+        "note": truth.get("note"),
+        **compared,
         "diversity": dataclasses.asdict(diversity),
     }
+
+
+def rated(sides: Sides) -> Sides:
+    """PIR of the images that somebody rated, without the NaN of the others."""
+    return sides[0][~np.isnan(sides[0])], sides[1][~np.isnan(sides[1])]
+
+
+def diversity_report(images: Mapping[str, np.ndarray], class_count: int, *, seed: int, pairs: int) -> DiversityReport:
+    """Within-class diversity of the images before and after tuning and of the real ones.
+
+    Args:
+        images: uint8 `before`, `after` and `real` [n, h, w, 3], the last possibly empty, and `labels_before`, `labels_after`
+            and `real_labels` [n].
+        class_count: number of classes.
+        seed: seed of the pairs that are compared.
+        pairs: pairs of each class whose likeness is measured.
+
+    Source: 5.1.
+    """
+    before, after, real = (
+        Diversity.measure(to_float(images[name]), images[labels], class_count, seed=seed, pairs=pairs)
+        if len(images[name])
+        else None
+        for name, labels in (("before", "labels_before"), ("after", "labels_after"), ("real", "real_labels"))
+    )
+    assert before is not None and after is not None
+    return DiversityReport.compare(before, after, real)
+
+
+def scaling_facts(unscaled: Sides | None, scaling: Scaling | None, percent_shown: float | None) -> dict[str, Any]:
+    """The comparison of PIR without C.5's scaling, and how much the scaling clips; None where there is none.
+
+    Args:
+        unscaled: PIR before and after tuning as the objective has it.
+        scaling: the map.
+        percent_shown: percent of the images shown before tuning that it clips.
+
+    Source: C.5.
+    """
+    if unscaled is None or scaling is None:
+        return {"unscaled": None, "scaling": None}
+    before, after = map(scaling.percent_clipped, unscaled)
+    clipped = {"percent_clipped_shown": percent_shown, "percent_clipped_before": before, "percent_clipped_after": after}
+    return {"unscaled": compare(*unscaled), "scaling": {"mean": scaling.mean, "sd": scaling.sd, **clipped}}

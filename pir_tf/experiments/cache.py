@@ -1,9 +1,9 @@
 """What runs would compute again, kept in a directory that they share: image sets, VGG16's energies, features.
 
-A run uses it only where it is told of one (`RunDirectory.cache`, from the environment variable `PIR_TF_CACHE`). Entries are
-named by what they were made from, so other weights, images or seeds are other entries. All of it may be deleted at any time, and
-should be after an update of this package or of TensorFlow, which may round otherwise. What kills left of entries that were being
-written is removed after a day: another process may be writing now.
+A run uses it only where it is told of one (`RunDirectory.cache`, from the environment variable `PIR_TF_CACHE`). An entry's
+name is the hash of its key, which holds everything that it was made from. All of it may be deleted at any time, and should be
+after an update of this package or of TensorFlow, which may round otherwise. Unfinished entries of killed processes are removed
+after a day: another process may be writing now.
 """
 
 from __future__ import annotations
@@ -24,45 +24,39 @@ from typing import Any
 import numpy as np
 
 from pir_tf.errors import InputError
-from pir_tf.runs.directory import RunDirectory, atomic
+from pir_tf.runs.directory import atomic
 
 _LEFTOVER = re.compile(r"\..+-[0-9a-f]{64}\.[0-9a-f]+\.partial\.npz")
 _DAY = 24 * 60 * 60.0
 
 
 def cached(
-    run: RunDirectory, kind: str, key: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
-    """Arrays by name, read from the run's cache where they are there and whole, else made and left there.
-
-    Args:
-        run: the run; without a cache the arrays are just made.
-        kind: what they are, a word that begins the file's name.
-        key: everything that they depend on, as JSON can hold it.
-        make: makes them.
-
-    Returns:
-        What `make` returned, here or in another run: equal to the last bit.
-    """
-    return cached_in(run.cache, kind, key, make)
-
-
-def cached_in(
     cache: Path | None, kind: str, key: dict[str, Any], make: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """The same, for those who have the cache's directory, or None, and not the run."""
+    """What `make` returns, read from the cache where it is there and whole, else made and left there: equal to the last bit.
+
+    Args:
+        cache: the cache's directory; with None nothing is read or left.
+        kind: what the arrays are, a word that begins the file's name.
+        key: everything that they depend on, as JSON can hold it.
+        make: makes arrays by name.
+
+    Raises:
+        InputError: the cache can't be written.
+    """
     if cache is None:
         return make()
-    path = cache / f"{kind}-{_name(key)}.npz"
+    canonical = json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    path = cache / f"{kind}-{hashlib.sha256(canonical.encode()).hexdigest()}.npz"
     found = _read(path)
     if found is not None:
         return found
-    with _said_of(cache):
+    with _explained(cache):
         cache.mkdir(parents=True, exist_ok=True)
         if not os.access(cache, os.W_OK | os.X_OK):  # said before anything is computed
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(cache))
     made = make()
-    with _said_of(cache):
+    with _explained(cache):
         _remove_leftovers(cache)
         with atomic(path) as beside:
             np.savez(beside, **made)  # type: ignore[arg-type]
@@ -70,7 +64,7 @@ def cached_in(
 
 
 @contextlib.contextmanager
-def _said_of(cache: Path) -> Iterator[None]:
+def _explained(cache: Path) -> Iterator[None]:
     """Turns the machine's refusals into one sentence about the cache, which is not the run's."""
     try:
         yield
@@ -82,12 +76,21 @@ def _said_of(cache: Path) -> Iterator[None]:
 
 
 def _remove_leftovers(cache: Path) -> None:
-    """Removes what kills left more than a day ago of entries, and nothing else, whatever directory it is."""
+    """Removes unfinished entries of more than a day ago, and nothing else, whatever directory it is."""
     for path in cache.glob(".*"):
         if _LEFTOVER.fullmatch(path.name):
             with contextlib.suppress(OSError):  # another process removed it, or it is another user's
                 if path.stat().st_mtime < time.time() - _DAY:
                     path.unlink()
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an entry, None if it is absent or damaged (every array carries a checksum, which reading verifies)."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 class Rows:
@@ -115,17 +118,3 @@ def digest(*arrays: np.ndarray) -> str:
         found.update(f"{array.dtype.str}{array.shape}".encode())
         found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
-
-
-def _name(key: dict[str, Any]) -> str:
-    canonical = json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an entry, None if it is absent or damaged (every array carries a checksum, which reading verifies)."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
-        return None

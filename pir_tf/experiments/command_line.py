@@ -6,33 +6,39 @@ Nothing heavy is imported here, so `--help` answers at once.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
+import itertools
+import math
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from unittest import mock
 
 import tyro
 
+from pir_tf.commands import user_path
 from pir_tf.config import PRESETS, ExperimentConfig
 from pir_tf.errors import InputError
 from pir_tf.presets import preset
 from pir_tf.runs.directory import STAGES
 
 DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
+`laptop`, the default, takes minutes on two CPU cores, `smoke` under a minute; `paper` has every value of the paper.
 
-The first word may name a preset: laptop (minutes on two CPU cores; used when none is named), smoke (every stage in under a
-minute) or paper (every value of the paper). Each option below changes one field of it. "Source" names the section of the
-paper, D1 to D21 the deviations that the README lists. Where the environment variable PIR_TF_CACHE names a directory, runs share
-image sets, VGG16's activity and backbones' features there."""
+  python -m pir_tf.experiments.run laptop --interactions.objective color:red --run-dir runs/red
+
+Each option changes one field of the preset; "Source" names the section of the paper, D1 to D21 the README's deviations.
+
+Where the environment variable PIR_TF_CACHE names a directory, runs share image sets, VGG16's activity and features there."""
 
 Parsed = TypeVar("Parsed")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Options:
     """What to run and where."""
 
@@ -43,6 +49,8 @@ class Options:
     """Stages to run, of gan, interactions, estimator, tuning, evaluation, report; finished ones are skipped."""
     dry_run: bool = False
     """Print the whole config, counts, steps and an estimate of time and memory, and run nothing."""
+    notes: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+    """What of the preset doesn't fit the other options and is another here, a sentence each."""
 
     def __post_init__(self) -> None:
         unknown = [stage for stage in self.stages if stage not in STAGES]
@@ -54,6 +62,9 @@ class Options:
 def parse(arguments: list[str]) -> Options:
     """The options that a command line means.
 
+    Values of the preset that would be refused beside a number of steps or a folder of few images, and that the command line
+    doesn't set, are changed to fit, and `notes` says so.
+
     Raises:
         InputError: anything in it that can't be used, in one sentence.
         SystemExit: `--help` was answered (code 0).
@@ -62,37 +73,78 @@ def parse(arguments: list[str]) -> Options:
     name = words.pop(0) if words and not words[0].startswith("-") else "laptop"
     if name not in PRESETS:
         raise InputError(f"Preset {name!r} is unknown, expected one of {', '.join(PRESETS)}: name it first, or none.")
-    words = [re.sub(r"^--(distribute|precision)(?==|$)", r"--compute.\1", word) for word in words]
-    if any(word.split("=")[0] == "--preset" for word in words):
+    words = [_with_home(re.sub(r"^--(distribute|precision)(?==|$)", r"--compute.\1", word)) for word in words]
+    given: dict[str, str | None] = {}
+    for word, following in itertools.zip_longest(words, words[1:]):
+        if found := re.fullmatch(r"--([\w.-]+)(=.*)?", word, re.DOTALL):
+            given[found[1].replace("-", "_")] = found[2][1:] if found[2] else following
+    if "preset" in given:
         raise InputError("--preset was given as an option, expected as the first word: for example `run smoke`.")
-    return parsed(
-        Options,
-        words,
-        default=Options(preset(name)),
-        prog="python -m pir_tf.experiments.run [smoke|laptop|paper]",
-        description=DESCRIPTION,
-    )
+    if given.get("run_dir") == "":
+        user_path("")  # refuses it
+    config, notes = _changed(preset(name), given, _fitting_steps(preset(name), given))
+    prog = "python -m pir_tf.experiments.run [smoke|laptop|paper]"
+    options = parsed(Options, words, default=Options(config), prog=prog, description=DESCRIPTION)
+    config, more = _changed(options.experiment, given, _fitting_images(options.experiment))
+    return dataclasses.replace(options, experiment=config, notes=(*notes, *more))
+
+
+def _changed(
+    config: ExperimentConfig, given: Mapping[str, str | None], values: Mapping[str, tuple[int, str]]
+) -> tuple[ExperimentConfig, list[str]]:
+    """The config with other values, by their dotted names, where the command line gives none; and a sentence for each."""
+    notes = []
+    for name, (value, why) in values.items():
+        section, field = name.split(".")
+        fields = getattr(config, section)
+        if name not in given and value != getattr(fields, field):
+            notes.append(f"{name} is {value} in place of {getattr(fields, field)}, to fit {why}.")
+            config = dataclasses.replace(config, **{section: dataclasses.replace(fields, **{field: value})})
+    return config, notes
+
+
+def _fitting_steps(config: ExperimentConfig, given: Mapping[str, str | None]) -> dict[str, tuple[int, str]]:
+    """Values that fit the number of steps that the command line gives, each with what it fits."""
+    fitting = {}
+    for section, fields in (("gan", config.gan), ("tuning", config.tuning)):
+        steps = given.get(f"{section}.steps") or ""
+        if steps.isdecimal() and int(steps):
+            why = f"{section}.steps"
+            fitting[f"{section}.log_every"] = math.gcd(int(steps), fields.log_every), why
+            if section == "gan" and config.gan.decay_steps > int(steps):
+                fitting["gan.decay_steps"] = config.gan.decay_steps * int(steps) // config.gan.steps, why
+    return fitting
+
+
+def _fitting_images(config: ExperimentConfig) -> dict[str, tuple[int, str]]:
+    """Batches of at most all images of a folder. Files that are no images are found when they are read."""
+    scheme, _, path = config.data.source.partition(":")
+    if scheme != "folder":
+        return {}
+    files = [file for file in Path(path).glob("[!.]*/[!.]*") if file.is_file()]
+    count = sum(not config.data.classes or file.parent.name in config.data.classes for file in files)
+    sizes = {"gan.batch_size": config.gan.batch_size, "tuning.batch_size": config.tuning.batch_size}
+    return {name: (count, f"the {count} images") for name, size in sizes.items() if 0 < count < size}
+
+
+def _with_home(word: str) -> str:
+    """The word with `~` as the home folder behind `=` and `csv:` too, where the shell leaves it."""
+    found = re.fullmatch(r"((?:--[\w.-]+=)?(?:(?:folder|csv|file|import|hub):)?)(~.*)", word, re.DOTALL)
+    return f"{found[1]}{user_path(found[2])}" if found else word
 
 
 def parsed(kind: type[Parsed], words: list[str], *, prog: str, **more: Any) -> Parsed:
-    """The options of a dataclass that a command line means.
-
-    Args:
-        kind: the dataclass; the string after each field is its help.
-        words: the command line.
-        prog: the command, for its help.
-        **more: what else the parser takes, such as the default.
+    """The options of a dataclass, whose fields' strings are their help, that a command line means; `more` is the parser's.
 
     Raises:
         InputError: anything in it that can't be used, in one sentence.
         SystemExit: `--help` was answered (code 0).
     """
-    asks_for_help = any(word in ("-h", "--help") for word in words)
     # Wide lines for errors, so that each sentence comes whole.
-    columns = contextlib.nullcontext() if asks_for_help else mock.patch.dict(os.environ, COLUMNS="10000")
+    wide = {} if {"-h", "--help"} & {*words} else {"COLUMNS": "10000"}
     said = io.StringIO()
     try:
-        with columns, contextlib.redirect_stderr(said):
+        with mock.patch.dict(os.environ, wide), contextlib.redirect_stderr(said):
             return tyro.cli(kind, args=words, prog=prog, **more)
     except SystemExit as end:
         if not end.code:
@@ -105,27 +157,22 @@ def public_command(arguments: list[str]) -> str:
 
     A TF-Hub handle that is an address stays whole, as in `config.json`.
     """
-    named = [re.sub(r"\b(folder|file|csv|hub(?!:.*://)|import):.*/(?=[^/])", r"\1:", word) for word in arguments]
-    for index, word in enumerate(named):
-        before = named[index - 1] if index else ""
-        if re.fullmatch(r"--first[-_]round", before):
-            named[index] = os.path.basename(os.path.abspath(word))
-        elif option := re.match(r"--first[-_]round=", word):
-            named[index] = option[0] + os.path.basename(os.path.abspath(word[option.end() :]))
+    named = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        option, equals, path = word.rpartition("=") if word.startswith("--first") else ("", "", word)
+        if re.fullmatch(r"--first[-_]round", option or before):
+            path = os.path.basename(os.path.abspath(path))
+        named.append(option + equals + re.sub(r"\b(folder|file|csv|hub(?!:.*://)|import):.*/(?=[^/])", r"\1:", path))
     return resume_command(named, None)
 
 
 def resume_command(arguments: list[str], path: Path | None) -> str:
     """The command that goes on with the run in `path`, whatever ended it; for None the command alone."""
-    words, rest = [], list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if re.fullmatch(r"--run[-_]dir", word):
-            rest[:1] = []
-        elif not re.match(r"--run[-_]dir=", word):
-            words.append(word)
-    words += ["--run-dir", str(path)] if path else []
-    return shlex.join(["python", "-m", "pir_tf.experiments.run", *words])
+    follows = [False, *(bool(re.fullmatch(r"--run[-_]dir", word)) for word in arguments)]
+    words = [
+        w for w, value in zip(arguments, follows, strict=False) if not value and not re.match(r"--run[-_]dir(=|$)", w)
+    ]
+    return shlex.join(["python", "-m", "pir_tf.experiments.run", *words, *(["--run-dir", str(path)] if path else [])])
 
 
 def _sentence(boxed: str) -> str:

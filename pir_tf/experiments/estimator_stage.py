@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pir_tf.estimator.model import PIREstimator, save_estimator
+from pir_tf.config import ExperimentConfig
+from pir_tf.estimator.model import PIREstimator, save_estimator, saved_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import fit_estimator
 from pir_tf.experiments.features import feature_maker
-from pir_tf.experiments.interactions_stage import Shown, sample
-from pir_tf.experiments.parts import part
-from pir_tf.experiments.rounds import FirstRound, round_number, seed_of
+from pir_tf.experiments.interactions_stage import FEW, Shown, sample
+from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.truth import true_pir
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
@@ -24,94 +26,107 @@ from pir_tf.training.devices import is_chief, kind, strategy
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
-    """Writes `estimator/estimator.keras` (with a TF-Hub backbone a SavedModel) and `estimator/quality.json`."""
-    shown = Shown.load(run)
-    interactions = Interactions.load(run.file("interactions", "interactions.csv"))
-    with part(run, "training"):
-        title = "Training the estimator"
-        estimator = train(run, shown, interactions, stage="estimator", purpose="estimator", title=title)
-    if not is_chief(run.config.compute):
+    """Writes `estimator/estimator.keras` (with a TF-Hub backbone a SavedModel) and `estimator/quality.json`.
+
+    In a second round the estimator goes on from the first round's weights. Source: A.3.
+    """
+    config, watch, first = run.config, Stopwatch(), FirstRound.of(run.config)
+    answers = Interactions.load(run.file("interactions", "interactions.csv"))
+    images, directory = Shown.load(run).images, run.file("estimator", "quality.json").parent
+    with watch.part("training"):
+        estimator = train(
+            config,
+            images,
+            answers,
+            seed=run.seed_of("estimator"),
+            title="Training the estimator",
+            directory=directory,
+            cache=run.cache,
+            initial=saved_estimator(first.path / "estimator") if first else None,
+        )
+    if not is_chief():
         return {}
-    save_estimator(estimator, run.file("estimator", "quality.json").parent)
-    with part(run, "quality"):
-        write_json(run.file("estimator", "quality.json"), _quality(run, estimator, shown, interactions))
-    return {}
+    save_estimator(estimator, directory)
+    with watch.part("quality"):
+        if truth := true_pir(run):
+            count, seed = config.estimator.quality_images, run.seed_of("quality images")
+            new, _, _ = sample(run, load_generator(run.path / "gan"), count, seed=seed, title="Images for its quality")
+            quality = estimator_quality(estimator, new, truth(new), config.estimator)
+            quality["measured_on"] = f"{count} new images and their noise-free PIR"
+        else:
+            quality = _of_folds(images, answers, config, run.cache, seed=run.seed_of("folds"))
+        write_json(directory / "quality.json", quality)
+    return {"parts": watch.parts}
 
 
-def _quality(run: RunDirectory, estimator: PIREstimator, shown: Shown, interactions: Interactions) -> dict[str, Any]:
-    """How well the estimator predicts images that it wasn't trained on. Source: D21."""
-    config = run.config
-    objective = true_pir(run)
-    if objective is not None:
-        generator = load_generator(run.file("gan", "generator.keras").parent)
-        seed = seed_of(config, "quality images")
-        images, _, _ = sample(
-            run, generator, config.estimator.quality_images, seed=seed, title="Images for its quality"
-        )
-        quality = estimator_quality(estimator, images, objective(images), config.estimator)
-        quality["measured_on"] = f"{len(images)} new images and their noise-free PIR"
-    elif interactions.rated.sum() >= 10:
-        seed = seed_of(config, "folds")
-        jit_compile = config.compute.jit_compile
-        quality = cross_validated_quality(
-            shown.images,
-            interactions,
-            config.estimator,
-            seed=seed,
-            jit_compile=jit_compile,
-            features=feature_maker(run),
-        )
-        quality["measured_on"] = "people's answers, each image by an estimator that was trained without it"
-    else:
-        quality = {"measured_on": "nothing: fewer than 10 images have answers"}
-    return quality
+def second_judge(run: RunDirectory) -> PIREstimator:
+    """An estimator that learned the same answers from another seed, and that tuning never saw.
+
+    It must not know what the tuning's estimator learned in a first round, so it begins afresh, with as many steps as both
+    rounds have (A.3).
+    """
+    config, steps = run.config, run.config.estimator.steps * run.round
+    return train(
+        dataclasses.replace(config, estimator=dataclasses.replace(config.estimator, steps=steps)),
+        Shown.load(run).images,
+        Interactions.load(run.file("interactions", "interactions.csv")),
+        seed=run.seed_of("judge"),
+        title="Training a second judge",
+        directory=run.path / "evaluation",
+        cache=run.cache,
+        alone=True,
+    )
 
 
 def train(
-    run: RunDirectory, shown: Shown, interactions: Interactions, *, stage: str, purpose: str, title: str
+    config: ExperimentConfig,
+    images: np.ndarray,
+    answers: Interactions,
+    *,
+    seed: int,
+    title: str,
+    directory: Path,
+    cache: Path | None,
+    initial: Path | None = None,
+    alone: bool = False,
 ) -> PIREstimator:
-    """An estimator of the config, trained on these interactions in `stage`; `purpose` names its seed.
+    """An estimator of the config on these answers; `alone`, by the chief without the other processes of its job."""
+    settings, compute = config.estimator, config.compute
+    one_process = alone and kind(compute) == "multiworker"
+    with contextlib.nullcontext() if one_process else strategy(compute).scope():
+        return fit_estimator(
+            images,
+            answers,
+            settings,
+            seed=seed,
+            initial=initial,
+            features=feature_maker(settings, cache),
+            compute=compute,
+            directory=directory,
+            callbacks=[ProgressBar(title, settings.steps, {"loss": "loss"})],
+        )
 
-    In a second round the tuning's estimator goes on from the first round's. A judge must not know what that one learned: it
-    begins afresh, with as many steps as both rounds have.
 
-    Source: A.3.
-    """
-    config, settings = run.config, run.config.estimator
-    first = FirstRound.of(config) if purpose == "estimator" else None
-    if first is None:
-        settings = dataclasses.replace(settings, steps=settings.steps * round_number(config))
-    alone = purpose != "estimator" and kind(config.compute) == "multiworker"  # the chief judges by itself
-    bar = ProgressBar(title, settings.steps, shown={"loss": "loss"})
-    return fit_estimator(
-        shown.images,
-        interactions,
-        settings,
-        seed=seed_of(config, purpose),
-        initial=_saved_in(first.path / "estimator") if first else None,
-        callbacks=[bar] if is_chief(config.compute) else [],
-        jit_compile=config.compute.jit_compile,
-        precision=config.compute.precision,
-        strategy=None if alone else strategy(config.compute),
-        checkpoint_directory=run.file(stage, "checkpoints"),
-        features=feature_maker(run),
+def _of_folds(
+    images: np.ndarray, answers: Interactions, config: ExperimentConfig, cache: Path | None, *, seed: int
+) -> dict[str, Any]:
+    """How well estimators predict people's answers to images that they weren't trained on. Source: D21."""
+    if answers.rated.sum() < FEW:
+        return {"measured_on": f"nothing: fewer than {FEW} images have answers"}
+    quality = cross_validated_quality(
+        images,
+        answers,
+        config.estimator,
+        seed=seed,
+        compute=config.compute,
+        features=feature_maker(config.estimator, cache),
     )
+    return {**quality, "measured_on": "people's answers, each image by an estimator that was trained without it"}
 
 
 def training_pir(run: RunDirectory) -> np.ndarray:
     """PIR of the images that the estimator learned from: noise-free when simulated, else observed (D14)."""
-    objective = true_pir(run)
-    if objective is not None:
-        return objective(Shown.load(run).images)
+    if truth := true_pir(run):
+        return truth(Shown.load(run).images)
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
     return interactions.pir[interactions.rated]
-
-
-def estimator_path(run: RunDirectory) -> Path:
-    """The saved estimator: a `.keras` file, or with a TF-Hub backbone a SavedModel folder."""
-    return _saved_in(run.file("estimator", "estimator.keras").parent)
-
-
-def _saved_in(directory: Path) -> Path:
-    stock = directory / "estimator.keras"
-    return stock if stock.exists() else stock.with_suffix("")

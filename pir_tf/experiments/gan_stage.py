@@ -7,16 +7,17 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
-from pir_tf.config import DataConfig, derived_seed
+from pir_tf.config import DataConfig, ExperimentConfig, derived_seed
 from pir_tf.data import sources
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
-from pir_tf.experiments.cache import cached_in
+from pir_tf.experiments.cache import cached
 from pir_tf.experiments.imported import write_imported
-from pir_tf.experiments.parts import TimeFirstStep
 from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.stopwatch import Stopwatch, TimeFirstStep
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import build_acgan, train_acgan
@@ -26,28 +27,28 @@ from pir_tf.training.devices import is_chief, strategy, use_fast_forms
 from pir_tf.training.precision import mixed
 
 
-def load_data(run: RunDirectory) -> ImageSet:
-    """The real images of the experiment, which must be the same whenever the run goes on.
+def load_data(config: ExperimentConfig, cache: Path | None, noted: Path) -> ImageSet:
+    """The real images of an experiment, which must be the same whenever its run goes on.
+
+    Args:
+        config: the experiment.
+        cache: the directory in which runs leave what others would compute again, or None.
+        noted: the run's file that notes which images these are, once they have been read.
 
     Raises:
         InputError: the source can't be used, or holds other images or classes than when this run first read it.
     """
-    data, seed = run.config.data, derived_seed(run.config.seed, "data")
-    image_set = _load(data, seed, run.config.gan.kind == "gan", run.cache)
-    facts: dict[str, Any] = {
-        "class_names": list(image_set.class_names),
-        "images": len(image_set.images),
-        "sha256": image_set.digest,
-    }
-    path = run.path / "data.json"
-    if not path.exists():
-        if is_chief(run.config.compute):
-            write_json(path, facts)
-    elif (old := read_json(path)) != facts:
+    image_set = _load(config.data, derived_seed(config.seed, "data"), config.gan.kind == "gan", cache)
+    names, count = list(image_set.class_names), len(image_set.images)
+    facts = {"class_names": names, "images": count, "sha256": image_set.digest}
+    if not noted.exists():
+        if is_chief():
+            write_json(noted, facts)
+    elif (old := read_json(noted)) != facts:
         raise InputError(
-            f"data.source holds {facts['images']} images of the classes {', '.join(facts['class_names'])} now, while this run "
-            f"began with {old['images']} (other pixels count too) of {', '.join(old['class_names'])}: restore them, or name "
-            "another --run-dir."
+            f"data.source holds {count} images of the classes {', '.join(names)} now, while this run began with "
+            f"{old['images']} (other pixels count too) of {', '.join(old['class_names'])}: restore them, or name another "
+            "--run-dir."
         )
     return image_set
 
@@ -70,7 +71,7 @@ def _rendered(data: DataConfig, seed: int, cache: Path | None) -> ImageSet:
         made = _from_source(data, seed)
         return {"images": made.images, "labels": made.labels, "class_names": np.array(made.class_names)}
 
-    made = cached_in(cache, "landscapes", {**dataclasses.asdict(data), "seed": seed}, render)
+    made = cached(cache, "landscapes", {**dataclasses.asdict(data), "seed": seed}, render)
     return ImageSet(made["images"], made["labels"], tuple(made["class_names"].tolist()))
 
 
@@ -90,10 +91,9 @@ def run(run: RunDirectory) -> dict[str, Any]:
     """Writes `gan/generator.keras`, `gan/discriminator.keras` and `gan/generator.json`; an imported one has no discriminator."""
     config = run.config
     directory = run.file("gan", "generator.keras").parent
-    first = FirstRound.of(config)
-    if not is_chief(config.compute) and (first is not None or config.gan.generator != "train"):
+    if not is_chief() and (config.first_round or config.gan.generator != "train"):
         return {}  # nothing is trained
-    if first is not None:
+    if first := FirstRound.of(config):
         first.copy_networks(directory)
         if first.file("", "data.json").exists() and not (run.path / "data.json").exists():
             first.copy("", "data.json", run.path / "data.json")  # which `load_data` then holds the real images against
@@ -103,27 +103,28 @@ def run(run: RunDirectory) -> dict[str, Any]:
     if config.gan.generator == "bundled":
         bundled_networks(dropout=config.gan.dropout).save(directory)
         return {}
-    image_set = load_data(run)
-    with strategy(config.compute).scope():
-        acgan = build_acgan(
-            config.gan,
-            class_count=len(image_set.class_names),
-            seed=config.seed,
-            fast=use_fast_forms(config.compute),
-        )
+    image_set, watch = load_data(config, run.cache, run.path / "data.json"), Stopwatch()
+    networks = _train(config, image_set, directory, TimeFirstStep(watch))
+    if is_chief():
+        networks.save(directory)
+    return {"parts": watch.parts}
+
+
+def _train(config: ExperimentConfig, image_set: ImageSet, directory: Path, clock: keras.callbacks.Callback) -> Networks:
+    """The networks that pretraining ends with."""
+    compute, names = config.compute, image_set.class_names
+    with strategy(compute).scope():
+        acgan = build_acgan(config.gan, class_count=len(names), seed=config.seed, fast=use_fast_forms(compute))
     shown = {"discriminator_loss": "D", "generator_loss": "G", "swd": "distance"}
-    bar = ProgressBar("Pretraining the ACGAN", config.gan.steps, done=lambda: int(acgan.step.numpy()), shown=shown)
-    with mixed(config.compute.precision, acgan.generator, acgan.discriminator):
+    bar = ProgressBar("Pretraining the ACGAN", config.gan.steps, shown)
+    with mixed(compute.precision, acgan.generator, acgan.discriminator):
         train_acgan(
             acgan,
             image_set,
             config.gan,
             directory,
             seed=config.seed,
-            jit_compile=config.compute.jit_compile,
-            callbacks=[TimeFirstStep(run), bar] if is_chief(config.compute) else [],
+            jit_compile=compute.jit_compile,
+            callbacks=[clock, bar],
         )
-    if not is_chief(config.compute):
-        return {}
-    Networks(acgan.generator, acgan.discriminator, image_set.class_names).save(directory)
-    return {}
+    return Networks(acgan.generator, acgan.discriminator, names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,10 +11,8 @@ from pir_tf.errors import InputError
 from pir_tf.gan.imported.contract import check_contract
 from pir_tf.gan.imported.description import Description
 from pir_tf.gan.imported.generator import import_generator, imported_facts, save_imported
-from pir_tf.gan.saved import load_generator
+from pir_tf.objective_names import parse
 from pir_tf.runs.directory import RunDirectory, write_json
-from pir_tf.training.devices import use_fast_forms
-from pir_tf.tuning.anchored import AnchoredTuner
 
 
 def imported_in(run: RunDirectory) -> dict[str, Any] | None:
@@ -47,34 +44,19 @@ def write_imported(run: RunDirectory) -> dict[str, Any]:
     return {}
 
 
-def anchored_tuner(run: RunDirectory, estimator: keras.Model, *, seed: int) -> AnchoredTuner:
-    """The run's imported generator beside its own start; not compiled yet."""
-    settings, directory = run.config.tuning, run.path / "gan"
-    return AnchoredTuner(
-        load_generator(directory),
-        load_generator(directory),
-        estimator,
-        seed=seed,
-        pir_weight=settings.pir_weight,
-        anchor_weight=settings.anchor_weight,
-        fast=use_fast_forms(run.config.compute),
-    )
-
-
 def save_tuned(run: RunDirectory, generator: keras.Model) -> None:
     """Writes `tuning/generator.keras` and `tuning/imported.keras`, the same with the inputs and range that it came with.
 
     A SavedModel comes back as the SavedModel `tuning/generator`, with its own signatures.
     """
-    directory: Path = run.file("tuning", "generator.json").parent
-    save_imported(generator, Description.of_facts(imported_in(run) or {}), directory, own=True)
+    save_imported(generator, Description.of_facts(imported_in(run) or {}), run.path / "tuning", own=True)
 
 
 def _refuse_colours_of_grey(run: RunDirectory, generator: keras.Model, name: str) -> None:
     """A colour objective has nothing to raise in grey images."""
     people = run.config.interactions
     grey = any(layer.name == "grey_as_rgb" for layer in generator.layers)
-    if grey and people.source == "simulated" and people.objective.startswith("color:"):
+    if grey and people.source == "simulated" and not parse(people.objective).layer:
         raise InputError(
             f"interactions.objective is {people.objective!r} while {name} makes grey images, whose colours never change: "
             "choose filters of VGG16 (vgg:LAYER:k=N), or real people."

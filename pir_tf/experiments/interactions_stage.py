@@ -11,8 +11,8 @@ import numpy as np
 
 from pir_tf.experiments.cache import cached, digest
 from pir_tf.experiments.imported import imported_in
-from pir_tf.experiments.people import answers, answers_digest, image_ids
-from pir_tf.experiments.rounds import FirstRound, round_number, seed_of
+from pir_tf.experiments.people import answers, answers_digest, answers_path, image_ids
+from pir_tf.experiments.rounds import FirstRound
 from pir_tf.experiments.truth import unscaled_pir
 from pir_tf.gan.imported.generator import architecture_digest
 from pir_tf.gan.sampling import BATCH, draw_latents, generate_batches
@@ -23,10 +23,13 @@ from pir_tf.objectives.scaling import Scaling
 from pir_tf.runs.directory import RunDirectory, atomic
 from pir_tf.training.callbacks import track
 
+FEW = 10
+"""Rated images below which the estimator's quality isn't measured."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """The images that people saw: uint8 `[n, 64, 64, 3]`, their classes int32 `[n]`, ids, and latents float32 `[n, latent]`.
+    """The images that people saw: uint8 `[n, h, w, 3]`, their classes int32 `[n]`, ids, and latents float32 `[n, latent]`.
 
     In a second round those of the first come first (A.3).
     """
@@ -37,14 +40,9 @@ class Shown:
     z: np.ndarray
 
     @classmethod
-    def load(cls, run: RunDirectory) -> Shown:
-        """Reads `interactions/images.npz`."""
-        return cls.read(run.file("interactions", "images.npz"))
-
-    @classmethod
-    def read(cls, path: Path) -> Shown:
-        """Reads what `save` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
+    def load(cls, run: RunDirectory | FirstRound) -> Shown:
+        """Reads a run's `interactions/images.npz`."""
+        with np.load(run.file("interactions", "images.npz"), allow_pickle=False) as stored:
             return cls(stored["images"], stored["labels"], stored["ids"].tolist(), stored["z"])
 
     def save(self, path: Path) -> None:
@@ -70,52 +68,73 @@ def run(run: RunDirectory) -> dict[str, Any]:
     With C.5's scaling, `interactions/scaling.json` too. In a second round both files hold the first round's rows as well
     (A.3), and the scaling is the first round's, since its answers are on that scale.
     """
-    config, first = run.config, FirstRound.of(run.config)
-    number = round_number(config)
-    shown = _shown(run, first, number).last(config.interactions.images)
-    objective = unscaled_pir(run)
-    facts: dict[str, Any] = {}
-    if objective is not None:
-        pir = objective(shown.images)
-        if config.interactions.scaling == "normalized":
-            scaling = Scaling.load(first.file("interactions", "scaling.json")) if first else Scaling.fit(pir)
-            facts["percent_clipped"] = scaling.percent_clipped(pir)
-            scaling.save(run.file("interactions", "scaling.json"), **facts)
-            pir = scaling(pir)
-        interactions = simulate(
-            pir,
-            impressions=config.interactions.impressions,
-            seed=seed_of(config, "simulated users"),
-            image_ids=shown.ids,
-            class_index=shown.labels,
-            round=number,
-        )
+    first = FirstRound.of(run.config)
+    shown = _shown(run, first).last(run.config.interactions.images)
+    objective = unscaled_pir(run.config, run.cache)
+    if objective is None:
+        interactions, facts = _of_people(run, shown)
     else:
-        path = Path(config.interactions.source.removeprefix("csv:"))
-        todo = "Then give the same command again."
-        rated = answers(path, shown.images, shown.ids, run_directory=run.path, todo=todo)
-        facts["answers_sha256"] = answers_digest(path)
-        columns = (np.array(shown.ids), shown.labels, rated.impressions, rated.positives)
-        interactions = Interactions(*columns, round=np.full(len(shown.ids), number))
+        interactions, facts = _simulated(run, shown, objective(shown.images), first)
     if first:
         before = Interactions.load(first.file("interactions", "interactions.csv"))
         interactions = Interactions.concatenate(before, interactions)
     interactions.save(run.file("interactions", "interactions.csv"))
-    return {"rated_images": int(interactions.rated.sum()), **facts}
+    rated = int(interactions.rated.sum())
+    if objective is None:
+        print(few_or_many(rated, len(interactions.rated)), flush=True)
+    return {"rated_images": rated, **facts}
+
+
+def few_or_many(rated: int, shown: int) -> str:
+    """How many images people rated, and what that means for the estimator."""
+    said = f"People rated {rated} of the {shown} images shown."
+    if rated < shown:
+        said += " The estimator learns from those alone."
+    if rated < FEW:
+        said += (
+            f" With fewer than {FEW} its quality can't be measured, so tuning may follow chance: to add answers, fill in more "
+            "rows and give the command a new --run-dir."
+        )
+    return said
+
+
+def _simulated(
+    run: RunDirectory, shown: Shown, pir: np.ndarray, first: FirstRound | None
+) -> tuple[Interactions, dict[str, Any]]:
+    """Simulated users' reactions to images of this unscaled PIR, and how much C.5's scaling clips."""
+    users, seed, facts = run.config.interactions, run.seed_of("simulated users"), {}
+    if users.scaling == "normalized":
+        scaling = Scaling.load(first.file("interactions", "scaling.json")) if first else Scaling.fit(pir)
+        facts["percent_clipped"] = scaling.percent_clipped(pir)
+        scaling.save(run.file("interactions", "scaling.json"), **facts)
+        pir = scaling(pir)
+    interactions = simulate(
+        pir,
+        impressions=users.impressions,
+        seed=seed,
+        image_ids=shown.ids,
+        class_index=shown.labels,
+        round=run.round,
+    )
+    return interactions, facts
+
+
+def _of_people(run: RunDirectory, shown: Shown) -> tuple[Interactions, dict[str, Any]]:
+    """People's answers from their file, and its hash."""
+    path = answers_path(run, "interactions")
+    assert path is not None
+    rated = answers(path, shown.images, shown.ids, run_directory=run.path)
+    columns = (np.array(shown.ids), shown.labels, rated.impressions, rated.positives)
+    interactions = Interactions(*columns, round=np.full(len(shown.ids), run.round))
+    return interactions, {"answers_sha256": answers_digest(path)}
 
 
 def sample(
     run: RunDirectory, generator: keras.Model, count: int, *, seed: int, title: str, reuse: bool = True
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images uint8 `[count, 64, 64, 3]`, latents and classes of one seed, with a progress bar.
+    """Images uint8 `[count, h, w, 3]`, latents and classes of one seed, with a progress bar of that title.
 
-    Args:
-        run: the run, in whose cache the images are kept for others.
-        generator: the generator.
-        count: number of images.
-        seed: seed of latents and classes.
-        title: what the progress bar says.
-        reuse: False for a generator that no other run has, as every one but the stage `gan`'s: its images are not kept.
+    They are kept in the run's cache, but for `reuse` False: no other run has a generator that isn't the stage `gan`'s.
     """
     latent_size, class_count = (tensor.shape[-1] for tensor in generator.inputs)
 
@@ -124,24 +143,19 @@ def sample(
         batches = track(generate_batches(generator, z, labels), title, count, size=BATCH)
         return {"images": np.concatenate(list(batches)), "z": z, "labels": labels}
 
-    if reuse:
-        key = {"generator": digest(*generator.get_weights()), "seed": seed, "count": count}
-        if imported := imported_in(run):  # whose weights alone don't say what its images are
-            key.update(imported=imported, architecture=architecture_digest(run.path / "gan"))
-        made = cached(run, "images", key, make)
-    else:
-        made = make()
+    key: dict[str, Any] = {"generator": digest(*generator.get_weights()), "seed": seed, "count": count}
+    if imported := imported_in(run):  # whose weights alone don't say what its images are
+        key.update(imported=imported, architecture=architecture_digest(run.path / "gan"))
+    made = cached(run.cache if reuse else None, "images", key, make)
     return made["images"], made["z"], made["labels"]
 
 
-def _shown(run: RunDirectory, first: FirstRound | None, number: int) -> Shown:
+def _shown(run: RunDirectory, first: FirstRound | None) -> Shown:
     """The images of all rounds so far, made and saved if they are not there."""
     path = run.file("interactions", "images.npz")
     if not path.exists():
-        config = run.config
-        generator = load_generator(run.file("gan", "generator.keras").parent)
-        seed = seed_of(config, "shown images")
-        images, z, labels = sample(run, generator, config.interactions.images, seed=seed, title="Images for people")
-        shown = Shown(images, labels, image_ids(images, f"r{number}"), z)
-        (shown.after(Shown.read(first.file("interactions", "images.npz"))) if first else shown).save(path)
+        generator, count = load_generator(run.path / "gan"), run.config.interactions.images
+        images, z, labels = sample(run, generator, count, seed=run.seed_of("shown images"), title="Images for people")
+        shown = Shown(images, labels, image_ids(images, f"r{run.round}"), z)
+        (shown.after(Shown.load(first)) if first else shown).save(path)
     return Shown.load(run)

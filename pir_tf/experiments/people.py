@@ -7,7 +7,7 @@ hash of the pixels, so an answer can't be taken for another round's image.
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +27,15 @@ def image_ids(images: np.ndarray, prefix: str) -> list[str]:
     return [f"{prefix}-{i:04d}-{hashlib.sha256(image.tobytes()).hexdigest()[:8]}" for i, image in enumerate(images)]
 
 
-def answers(path: Path, images: np.ndarray, ids: list[str], *, run_directory: Path, todo: str) -> Ratings:
+def answers(path: Path, images: np.ndarray, ids: list[str], *, run_directory: Path, also: str = "") -> Ratings:
     """People's answers for `images`, or a wait for them.
 
     Args:
         path: the CSV file of answers.
-        images: uint8 `[n, height, width, 3]`.
-        ids: their ids.
+        images: uint8 `[n, h, w, 3]`.
+        ids: their ids, in whose order the answers are returned.
         run_directory: noted beside the images, so that the same command finds its run again.
-        todo: what to do once the file is filled in.
-
-    Returns:
-        Impressions and positives in the order of `ids`.
+        also: what else people have to know, a sentence.
 
     Raises:
         Waiting: the file was absent (images and template are written now) or nobody has filled it in.
@@ -46,11 +43,13 @@ def answers(path: Path, images: np.ndarray, ids: list[str], *, run_directory: Pa
     """
     folder = images_folder(path)
     how = "for each row of it write how often the image was shown (impressions) and liked (positives)"
+    todo = " ".join(filter(None, (also, "Then give the same command again.")))
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         for image, name in zip(images, ids, strict=True):
             save_png(folder / f"{name}.png", image)
-        write_json(folder / "run.json", {"run_directory": str(run_directory.resolve())})
+        # Relative, so that both may be moved or copied together.
+        write_json(folder / "run.json", {"run_directory": os.path.relpath(run_directory.resolve(), folder.resolve())})
         write_template(path, ids)
         raise Waiting(f"Show people the {len(ids)} images in {folder}; the template is {path}: {how}. {todo}")
     if is_unfilled(path):
@@ -67,7 +66,7 @@ def answers_path(run: RunDirectory, stage: str) -> Path | None:
     """The file of people's answers that `interactions` or `evaluation` reads; None for other stages and simulated users."""
     asked = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}.get(stage, "")
     if asked.startswith("csv:"):
-        return Path(asked.removeprefix("csv:"))
+        return _csv(asked)
     people = run.config.interactions.source != "simulated"
     return run.path / "evaluation" / "answers.csv" if stage == "evaluation" and people else None
 
@@ -95,7 +94,7 @@ def require_unchanged(run: RunDirectory, stage: str) -> None:
 
 def _used_by_evaluation(run: RunDirectory, path: Path, used: str | None, new: str) -> str | None:
     """SHA-256 of the answers that `path` must hold now; None where the run names no file and its own is not in use."""
-    named, own = run.config.evaluation.source != "same", run.path / "evaluation" / "answers.csv"
+    named = run.config.evaluation.source != "same"
     if not used and run.config.interactions.source == "simulated":
         raise InputError(
             f"evaluation.source is csv:{path}, while the evaluation in {run.path} is finished with simulated users' answers: "
@@ -106,10 +105,7 @@ def _used_by_evaluation(run: RunDirectory, path: Path, used: str | None, new: st
             f"evaluation.source is csv:{path}, which is not there, while the evaluation in {run.path} is finished with people's "
             f"answers: leave --evaluation.source out to keep those, or to have people judge again, {new}."
         )
-    if not named and is_unfilled(path):
-        return None
-    # Earlier versions noted nothing of the run's own file.
-    return used or (answers_digest(own) if own.exists() else None)
+    return used if named or not is_unfilled(path) else None
 
 
 def images_folder(path: Path) -> Path:
@@ -118,15 +114,26 @@ def images_folder(path: Path) -> Path:
 
 
 def run_directory_of(source: str) -> Path | None:
-    """The run that wrote the images for `csv:PATH`, when there is one: the same command then goes on with it."""
-    scheme, _, rest = source.partition(":")
-    if scheme != "csv":
+    """The run that wrote the images for `csv:PATH`, when there is one: the same command then goes on with it.
+
+    Raises:
+        InputError: The images name a run that isn't there, or don't say which.
+    """
+    if not source.startswith("csv:"):
         return None
-    note = images_folder(Path(rest)) / "run.json"
+    note = images_folder(_csv(source)) / "run.json"
     if not note.exists():
         return None
-    try:
-        directory = Path(read_json(note)["run_directory"])
-    except (KeyError, TypeError, json.JSONDecodeError):
-        return None
-    return directory if (directory / "config.json").exists() else None
+    facts = read_json(note)
+    named = facts.get("run_directory") if isinstance(facts, dict) else None
+    directory = Path(os.path.abspath(note.parent.resolve() / str(named)))
+    if named and (directory / "config.json").exists():
+        return directory
+    raise InputError(
+        f"{note} says that the run which asks about these images lies in {directory}, where no run is: people would be asked a "
+        "second time, so name its directory with --run-dir PATH, or to begin a new run, a CSV file that isn't there yet."
+    )
+
+
+def _csv(source: str) -> Path:
+    return Path(source.removeprefix("csv:")).expanduser()

@@ -1,10 +1,8 @@
 """A second round (A.3): a run that goes on from a finished one, which its config names in `first_round`.
 
 It begins with that run's tuned generator and discriminator, with its estimator's weights, and with its images and answers
-beside new ones. Data, users and estimator must be the same; what is random is drawn anew, since the round is part of every
-purpose that a seed is derived for. A second round may be named as the first of a third.
-
-Here is what the stages ask of the first run. What they do with it is theirs.
+beside new ones. Data, users and estimator must be the same; what is random is drawn anew (`RunDirectory.seed_of`). A second
+round may be named as the first of a third.
 """
 
 from __future__ import annotations
@@ -16,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from pir_tf.config import ExperimentConfig, derived_seed
+from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError, differences
-from pir_tf.objective_names import is_vgg
+from pir_tf.objective_names import parse
 from pir_tf.pretrained import sha256
 from pir_tf.runs.directory import STAGES, atomic, atomic_folder, identity, read_json, recorded
 from pir_tf.statistics.effects import cohens_d, cohens_d_interval
@@ -42,15 +40,9 @@ _SAME = (
 
 @dataclasses.dataclass(frozen=True)
 class FirstRound:
-    """A finished run that another one goes on from.
-
-    Attributes:
-        path: Its directory.
-        number: Which round it is, 1 for a run that names no first.
-    """
+    """The finished run in the directory `path`, which another one goes on from."""
 
     path: Path
-    number: int
 
     @classmethod
     def of(cls, config: ExperimentConfig) -> FirstRound | None:
@@ -74,7 +66,7 @@ class FirstRound:
                 f"first_round names {path}, where {', '.join(open_stages)} is not done, expected a finished run: finish it with "
                 "its own command first."
             )
-        return cls(path, int(read_json(path / "evaluation" / "results.json").get("round", 1)))
+        return cls(path)
 
     def file(self, stage: str, name: str) -> Path:
         """Where a stage's file of that run lies."""
@@ -98,7 +90,7 @@ class FirstRound:
     def summary(self) -> dict[str, Any]:
         """What the results of the next round repeat of this one, and which run it was."""
         results, about = (read_json(self.path / name) for name in ("evaluation/results.json", "config.json"))
-        run = {"run": self.path.resolve().name, "round": self.number, "commit": about.get("commit")}
+        run = {"run": self.path.resolve().name, "round": results.get("round", 1), "commit": about.get("commit")}
         return {**run, **{name: results.get(name) for name in COPIED}}
 
     def start_pir(self) -> np.ndarray:
@@ -106,18 +98,6 @@ class FirstRound:
         with np.load(self.file("evaluation", "samples.npz"), allow_pickle=False) as samples:
             values = samples["true_start" if "true_start" in samples.files else "true_before"]
         return values[np.isfinite(values)]
-
-
-def round_number(config: ExperimentConfig) -> int:
-    """Which round the run is: 1, or one more than the run that it names."""
-    first = FirstRound.of(config)
-    return 1 if first is None else first.number + 1
-
-
-def seed_of(config: ExperimentConfig, purpose: str) -> int:
-    """The seed of a purpose in this round, so that no round repeats another's latents, users or batches."""
-    number = round_number(config)
-    return derived_seed(config.seed, purpose if number == 1 else f"{purpose}, round {number}")
 
 
 def round_files(config: ExperimentConfig) -> dict[str, str]:
@@ -134,7 +114,7 @@ def require_same(config: ExperimentConfig, files: dict[str, str]) -> None:
         files: SHA-256 of the files that it names.
 
     Raises:
-        InputError: A field differs.
+        InputError: A field or a file differs.
     """
     first = FirstRound.of(config)
     if first is None:
@@ -152,12 +132,13 @@ def require_same(config: ExperimentConfig, files: dict[str, str]) -> None:
 
 
 def round_results(
-    config: ExperimentConfig, true: tuple[np.ndarray, np.ndarray] | None, results: dict[str, Any]
+    number: int, first: FirstRound | None, true: tuple[np.ndarray, np.ndarray] | None, results: dict[str, Any]
 ) -> dict[str, Any]:
     """What `results.json` says of rounds: which one this is, the one before, and the way since the first.
 
     Args:
-        config: The config of the run.
+        number: Which round this is.
+        first: The run that it goes on from.
         true: True PIR [n] and [m] of images before and after this round, or None while nobody has measured it.
         results: What is known of this round alone.
 
@@ -167,14 +148,13 @@ def round_results(
 
     Source: A.3, figure 6. Deviation: D12.
     """
-    first = FirstRound.of(config)
-    d, interval = results.get("cohens_d"), results.get("cohens_d_interval")
+    d, interval = results["cohens_d"], results["cohens_d_interval"]
     if first and true:
         start = first.start_pir()
         d, bounds = cohens_d(start, true[1]), cohens_d_interval(start, true[1])
         interval = list(bounds) if bounds else None
     return {
-        "round": first.number + 1 if first else 1,
+        "round": number,
         "first_round": first.summary() if first else None,
         "cohens_d_from_start": d,
         "cohens_d_from_start_interval": interval,
@@ -189,7 +169,7 @@ def _compared(fields: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
     weights = ["estimator.weights"]
     if compared["interactions.source"] == "simulated":
         compared["interactions.objective"] = objective = str(fields["interactions.objective"])
-        if is_vgg(objective):
+        if parse(objective).layer:
             weights.append("interactions.vgg_weights")
             compared.update(
                 {name: fields[name] for name in ("interactions.vgg_weights", "interactions.vgg_image_size")}

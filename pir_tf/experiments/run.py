@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import itertools
 import os
 import re
 import sys
 import time
 from pathlib import Path
 
-from pir_tf.commands import fail, use_one_blas_thread
+from pir_tf.commands import exit_code, fail, lasting_output, user_path
 from pir_tf.config import ExperimentConfig
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, explain_os_errors
 from pir_tf.experiments.command_line import Options, parse, public_command, resume_command
-from pir_tf.runs.directory import RunDirectory, read_json
+from pir_tf.runs.directory import RunDirectory
 from pir_tf.training.devices import read_cluster
+
+LONGEST_NAME = 60
+"""Characters of an objective in a directory's name: some file systems take 143 for all of it."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,12 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    use_one_blas_thread()
     try:
-        return _run(parse(arguments), arguments)
-    except InputError as error:
-        fail(str(error))
-        return 2
+        return exit_code(lambda: _start(parse(arguments), arguments), "another --run-dir")
     except FloatingPointError as error:
         fail(str(error))
         return 1
@@ -40,58 +42,67 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _run(options: Options, arguments: list[str]) -> int:
+def _start(options: Options, arguments: list[str]) -> int:
     config = options.experiment
     if options.dry_run:
         from pir_tf.experiments.dry_run import describe
 
-        print(describe(config))
+        print("\n".join([*options.notes, describe(config)]))
         return 0
-    cluster = read_cluster()
-    if cluster.size > 1 and options.run_dir is None:
+    if (processes := read_cluster().size) > 1 and options.run_dir is None:
         raise InputError(
-            f"TF_CONFIG names {cluster.size} processes, which need one directory that all of them reach: name it with --run-dir."
+            f"TF_CONFIG names {processes} processes, which need one directory that all of them reach: name it with --run-dir."
         )
-    path = options.run_dir or _run_that_waits(config) or _default_directory(config)
+    named = options.run_dir or _run_that_waits(config)
+    path = named or _new_directory(config)
+    try:
+        with lasting_output():
+            return _run(options, arguments, path)
+    finally:
+        if not named:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # where nothing was begun it is empty
+
+
+def _run(options: Options, arguments: list[str], path: Path) -> int:
+    config = options.experiment
     print("Resume with:", resume_command(arguments, path), flush=True)
+    for note in options.notes:
+        print(note, flush=True)
     from pir_tf.training import devices
 
     devices.import_quietly()
     # Before anything else runs in TensorFlow, as processes of one job have to meet.
     devices.configure(config.compute, seed=config.seed)
+    from pir_tf.experiments.inputs import named_files
+    from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.rounds import require_same, round_files
-    from pir_tf.experiments.weights import named_files
+    from pir_tf.experiments.stages import run_stages
+    from pir_tf.experiments.stopwatch import note_start_up
 
     files = {**named_files(config), **round_files(config)}
     require_same(config, files)
     cache = os.environ.get("PIR_TF_CACHE")
+    chief = devices.is_chief()
     run = RunDirectory(
         path,
         config,
         files=files,
         command=public_command(arguments),
-        cache=Path(cache) if cache else None,
-        chief=devices.is_chief(config.compute),
+        cache=user_path(cache) if cache else None,
+        chief=chief,
     )
-    from pir_tf.experiments.parts import note_start_up
-    from pir_tf.experiments.people import Waiting
-    from pir_tf.experiments.stages import run_stages
-
-    if devices.is_chief(config.compute):
-        note_start_up(run)
     try:
+        if chief:
+            note_start_up(run)
         run_stages(run, options.stages)
-        if devices.is_chief(config.compute):
-            _show_result(run)
     except Waiting as waiting:
-        if devices.is_chief(config.compute):
-            _show_result(run)
         print(f"\nWaiting for people. {waiting}")
     except Exception as error:
-        if not devices.says_that_one_is_gone(config.compute, error):
+        if not devices.is_peer_failure(config.compute, error):
             raise
         tasks = {f"{kind} {index}" for kind, index in re.findall(r"job:(\w+)/replica:\d+/task:(\d+)", str(error))}
-        named = ", ".join(sorted(tasks - {cluster.task})) or str(error).strip().splitlines()[0][:200]
+        named = ", ".join(sorted(tasks - {read_cluster().task})) or str(error).strip().splitlines()[0][:200]
         fail(
             f"Another process of this job is gone (TensorFlow names {named}): start all of them again with the same commands; "
             "finished stages are skipped, and training goes on from its last checkpoint."
@@ -100,17 +111,6 @@ def _run(options: Options, arguments: list[str]) -> int:
     finally:
         run.close()
     return 0
-
-
-def _show_result(run: RunDirectory) -> None:
-    """The last lines of a run: the proof in a table, and where the report is."""
-    results, report = run.path / "evaluation" / "results.json", run.path / "report" / "index.html"
-    if results.exists():
-        from pir_tf.report.tables import result_table
-
-        print(f"\n{result_table(read_json(results))}")
-    if report.exists():
-        print(f"Report: {report}")
 
 
 def _run_that_waits(config: ExperimentConfig) -> Path | None:
@@ -123,11 +123,19 @@ def _run_that_waits(config: ExperimentConfig) -> Path | None:
     return next((path for source in sources if (path := run_directory_of(source))), None)
 
 
-def _default_directory(config: ExperimentConfig) -> Path:
-    objective = (
-        config.interactions.objective.replace(":", "-") if config.interactions.source == "simulated" else "people"
-    )
-    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{objective}-{config.preset}"
+def _new_directory(config: ExperimentConfig) -> Path:
+    """A directory of its own below `runs`, even for one of several runs that begin in the same second."""
+    people = config.interactions
+    objective = people.objective.replace(":", "-") if people.source == "simulated" else "people"
+    if len(objective) > LONGEST_NAME:
+        objective = f"{objective[: LONGEST_NAME - 9]}-{hashlib.sha256(objective.encode()).hexdigest()[:8]}"
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{objective}-{config.preset}"
+    for number in itertools.count(1):
+        path = Path("runs", name if number == 1 else f"{name}-{number}")
+        with explain_os_errors(path), contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)
+            break
+    return path
 
 
 if __name__ == "__main__":

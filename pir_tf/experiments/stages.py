@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import importlib
 import resource
+import signal
 import sys
 import time
 from collections.abc import Sequence
 
 from pir_tf.errors import InputError, explain_os_errors
+from pir_tf.experiments.inputs import require_batches, require_weights
 from pir_tf.experiments.people import Waiting, require_unchanged
-from pir_tf.experiments.weights import require_weights
-from pir_tf.runs.directory import STAGES, RunDirectory
+from pir_tf.report.tables import result_table
+from pir_tf.runs.directory import STAGES, RunDirectory, read_json
 from pir_tf.training import devices, replicas
 
 NEEDS = {
@@ -34,11 +36,7 @@ _WAITS, _STOPPED = 2, 3  # what the chief says of a stage instead of 0 or 1, not
 
 
 def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
-    """Runs the named stages that are not done yet, in their order.
-
-    Args:
-        run: the run directory.
-        stages: names out of `STAGES`.
+    """Runs the named ones of `STAGES` that are not done yet, in their order.
 
     Raises:
         InputError: a stage needs the files of one that is not done and is not asked for.
@@ -46,17 +44,20 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
     """
     asked = [stage for stage in STAGES if stage in stages]
     for stage in asked:
-        missing = [need for need in NEEDS[stage] if need not in asked and not run.is_done(need)]
-        if missing:
+        if missing := [need for need in NEEDS[stage] if need not in asked and not run.is_done(need)]:
             raise InputError(
-                f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: "
-                f"add it to --stages."
+                f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: add it to --stages."
             )
-    require_weights(run.config, [stage for stage in asked if not run.is_done(stage)])
+    todo = [stage for stage in asked if not run.is_done(stage)]
+    require_weights(run.config, todo)
+    require_batches(run, todo)
     waiting: Waiting | None = None
+    chief = devices.is_chief()
     for stage in asked:
+        if chief and stage == "report":
+            _print_results(run)  # whatever becomes of the report
         done = _agree(run, run.is_done(stage))
-        if not devices.is_chief(run.config.compute):
+        if not chief:
             _follow(run, stage, done)
             continue
         try:
@@ -71,8 +72,18 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 _tell(run, _STOPPED)
             raise
     _end_with_the_chief(_agree(run, 0))
+    if chief and "report" not in asked:
+        _print_results(run)
+    if chief and (report := run.path / "report" / "index.html").exists():
+        print(f"Report: {report}")
     if waiting:
         raise waiting
+
+
+def _print_results(run: RunDirectory) -> None:
+    """The proof in a table, where it is known."""
+    if (results := run.path / "evaluation" / "results.json").exists():
+        print(f"\n{result_table(read_json(results))}", flush=True)
 
 
 def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
@@ -85,19 +96,23 @@ def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
         print(f"{stage}: done before, skipped")
         return
     start = time.monotonic()
-    run.parts.clear()
     module = importlib.import_module(f"pir_tf.experiments.{stage}_stage")
     with explain_os_errors(run.path / stage):
         facts = module.run(run)
         seconds = round(time.monotonic() - start, 2)
         if keep:
-            parts = {name: round(took, 2) for name, took in run.parts.items()}
-            run.mark_done(stage, seconds=seconds, parts=parts, peak_memory_mb=_peak_megabytes(), **facts)
+            run.mark_done(stage, seconds=seconds, peak_memory_mb=_peak_megabytes(), **{"parts": {}, **facts})
     print(f"{stage}: {seconds:.0f} s", flush=True)
 
 
 def _agree(run: RunDirectory, value: int) -> int:
-    return replicas.agree(devices.strategy(run.config.compute), value)
+    before = signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # no handler of Python's runs while TensorFlow waits for the others
+    try:
+        return replicas.agree(devices.strategy(run.config.compute), value)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _tell(run: RunDirectory, said: int) -> None:
@@ -105,7 +120,7 @@ def _tell(run: RunDirectory, said: int) -> None:
     try:
         _agree(run, said)
     except Exception as error:
-        if not devices.says_that_one_is_gone(run.config.compute, error):
+        if not devices.is_peer_failure(run.config.compute, error):
             raise
 
 
@@ -115,16 +130,12 @@ def _follow(run: RunDirectory, stage: str, done: int) -> None:
     if not done and stage in TRAINING:
         with explain_os_errors(run.path / stage):
             importlib.import_module(f"pir_tf.experiments.{stage}_stage").run(run)
-    print(f"{stage}: the chief's", flush=True)
+    else:
+        print(f"{stage}: done before, or done by the job's first process, which is waited for", flush=True)
 
 
 def _end_with_the_chief(said: int) -> None:
-    """Ends a process that is not the chief when the chief has stopped.
-
-    Raises:
-        Waiting: people must answer.
-        InputError: the chief met an error.
-    """
+    """Ends a process that is not the chief as the chief has ended: waiting for people, or with an error."""
     if said == _WAITS:
         raise Waiting("The job's first process says what to do; then start all of them again with the same commands.")
     if said == _STOPPED:
@@ -135,6 +146,5 @@ def _end_with_the_chief(said: int) -> None:
 
 
 def _peak_megabytes() -> int:
-    """Peak resident size of the process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
-from pir_tf.config import InteractionsConfig, derived_seed
+from pir_tf.config import ExperimentConfig, InteractionsConfig, derived_seed
 from pir_tf.experiments.cache import Rows, cached, digest
 from pir_tf.images import to_float
 from pir_tf.objective_names import TOP_LAYERS, VGG, VGG_FILTERS, Color, parse
@@ -21,96 +22,90 @@ PIECE = 40
 """Images between two moves of the progress bar, a multiple of `vgg.IMAGES_AT_ONCE`."""
 
 Truth = Callable[[np.ndarray], np.ndarray]
-"""uint8 images `[n, 64, 64, 3]` to their noise-free PIR, float64 `[n]` in [0, 1]."""
+"""uint8 images `[n, h, w, 3]` to their noise-free PIR, float64 `[n]` in [0, 1]."""
 
 
 def true_pir(run: RunDirectory, *, reuse: bool = True) -> Truth | None:
-    """The experiment's objective, scaled where the config says so, or None with real people.
+    """The experiment's objective, scaled as its finished interactions were, or None with real people.
 
-    Args:
-        run: the run; with scaling, its interactions must have been made.
-        reuse: False for images that no other run has: what is computed from them is not left in the cache.
+    What is computed is left in the cache, but for `reuse` False: for images that no other run has.
 
     Source: 3.1 to 3.3, C.4, C.5.
     """
-    unscaled = unscaled_pir(run, reuse=reuse)
+    unscaled = unscaled_pir(run.config, run.cache if reuse else None)
     scaling = scaling_of(run)
     if unscaled is None or scaling is None:
         return unscaled
     return lambda images: scaling(unscaled(images))
 
 
-def unscaled_pir(run: RunDirectory, *, reuse: bool = True) -> Truth | None:
-    """The objective as the paper's formulas have it, without C.5's scaling; otherwise as `true_pir`.
+def unscaled_pir(config: ExperimentConfig, cache: Path | None) -> Truth | None:
+    """The objective as the paper's formulas have it, without C.5's scaling, or None with real people.
 
     Source: 3.1 to 3.3, C.4.
     """
-    config = run.config.interactions
-    if config.source != "simulated":
+    users = config.interactions
+    if users.source != "simulated":
         return None
-    objective = parse(config.objective)
+    objective = parse(users.objective)
     if isinstance(objective, Color):
         return lambda images: colors.pir(to_float(images), objective.colors)
     filters = vgg.target_filters(objective).tolist()
-    energies = _energies(config, derived_seed(run.config.seed, "vgg weights"))
-    return lambda images: vgg.pir_of_energies(energies(run, images, reuse=reuse), filters)
+    energies = _energies(users, derived_seed(config.seed, "vgg weights"))
+    return lambda images: vgg.pir_of_energies(energies(images, cache), filters)
 
 
-def target_filters(run: RunDirectory) -> list[int] | None:
+def target_filters(users: InteractionsConfig) -> list[int] | None:
     """The filters of VGG16 that the objective targets, the drawn ones too; None for other objectives.
 
     Source: 3.2.
     """
-    config = run.config.interactions
-    objective = parse(config.objective) if config.source == "simulated" else None
+    objective = parse(users.objective) if users.source == "simulated" else None
     return vgg.target_filters(objective).tolist() if isinstance(objective, VGG) else None
 
 
 def scaling_of(run: RunDirectory) -> Scaling | None:
     """The map of C.5 that this run's interactions fitted, or None where PIR is not scaled."""
-    if run.config.interactions.source != "simulated" or run.config.interactions.scaling == "none":
+    users = run.config.interactions
+    if users.source != "simulated" or users.scaling == "none":
         return None
     return Scaling.load(run.file("interactions", "scaling.json"))
 
 
 @functools.lru_cache(maxsize=1)
-def _energies(config: InteractionsConfig, seed: int) -> _Energies:
+def _energies(users: InteractionsConfig, seed: int) -> _Energies:
     """One for all stages of a process."""
-    return _Energies(config, seed)
+    return _Energies(users, seed)
 
 
 class _Energies:
-    """Filter energies of one layer of VGG16, float32 `[n, filters]`, each image's computed once.
+    """Filter energies of one layer of VGG16, float32 `[n, filters]`, each image's computed once in a process.
 
-    Within a process they are remembered, and between runs those of whole sets are kept in the cache, by the images and not by
-    the target filters: all objectives of a layer share them. The way to a layer leads through those below it, so where there
-    is a cache it gets their energies too.
+    Those of whole sets are kept in the cache, by the images and not by the target filters: all objectives of a layer share
+    them. Computing a layer computes those below it, whose energies go into the cache too.
     """
 
-    def __init__(self, config: InteractionsConfig, seed: int) -> None:
-        self._config, self._seed = config, seed
-        self._layer = parse(config.objective).layer
-        path = vgg.weights_file((self._layer,), config.vgg_weights)
+    def __init__(self, users: InteractionsConfig, seed: int) -> None:
+        self._users, self._seed = users, seed
+        self._layer = parse(users.objective).layer
+        path = vgg.weights_file((self._layer,), users.vgg_weights)
         self._weights = sha256(path) if path else f"random {seed} {'top' if self._layer in TOP_LAYERS else 'no top'}"
         self._rows = Rows()
 
-    def __call__(self, run: RunDirectory, images: np.ndarray, *, reuse: bool) -> np.ndarray:
-        def compute(new: np.ndarray) -> np.ndarray:
-            if not reuse:
-                return self._compute(new)[self._layer]
-            name = digest(new)
-            return cached(run, "vgg", self._key(name, self._layer), lambda: self._make(run, new, name))["energies"]
+    def __call__(self, images: np.ndarray, cache: Path | None) -> np.ndarray:
+        return self._rows.of(images, lambda new: self._cached(new, cache))
 
-        return self._rows.of(images, compute)
+    def _cached(self, images: np.ndarray, cache: Path | None) -> np.ndarray:
+        key = {"images": digest(images), "weights": self._weights, "size": self._users.vgg_image_size}
 
-    def _make(self, run: RunDirectory, images: np.ndarray, name: str) -> dict[str, np.ndarray]:
-        found = self._compute(images)
-        for layer in found.keys() - {self._layer}:
-            cached(run, "vgg", self._key(name, layer), lambda layer=layer: {"energies": found[layer]})  # type: ignore[misc]
-        return {"energies": found[self._layer]}
+        def make() -> dict[str, np.ndarray]:
+            found = self._compute(images)
+            for layer in found.keys() - {self._layer}:
+                below = {"energies": found[layer]}
+                cached(cache, "vgg", {**key, "layer": layer}, lambda below=below: below)  # type: ignore[misc]
+            return {"energies": found[self._layer]}
 
-    def _key(self, images: str, layer: str) -> dict[str, str | int]:
-        return {"images": images, "layer": layer, "weights": self._weights, "size": self._config.vgg_image_size}
+        return cached(cache, "vgg", {**key, "layer": self._layer}, make)["energies"]
 
     def _compute(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Energies of all layers up to the objective's, with a progress bar where it takes a while."""
@@ -124,5 +119,5 @@ class _Energies:
     def _network(self) -> vgg.VGGFeatures:
         """Built when something has to be computed."""
         names = list(VGG_FILTERS)[: list(VGG_FILTERS).index(self._layer) + 1]
-        size = self._config.vgg_image_size
-        return vgg.VGGFeatures(names, weights=self._config.vgg_weights, image_size=size, seed=self._seed)
+        size = self._users.vgg_image_size
+        return vgg.VGGFeatures(names, weights=self._users.vgg_weights, image_size=size, seed=self._seed)

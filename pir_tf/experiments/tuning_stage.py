@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
 
-from pir_tf.config import decisive_fields
+from pir_tf.config import ExperimentConfig, decisive_fields
+from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
-from pir_tf.estimator.model import is_stock, load_estimator, network_of
+from pir_tf.estimator.model import is_stock, load_estimator, network_of, saved_estimator
 from pir_tf.experiments.cache import digest
-from pir_tf.experiments.estimator_stage import estimator_path
 from pir_tf.experiments.gan_stage import load_data
-from pir_tf.experiments.imported import anchored_tuner, imported_in, save_tuned
-from pir_tf.experiments.parts import TimeFirstStep, part
-from pir_tf.experiments.rounds import seed_of
-from pir_tf.experiments.truth import true_pir
+from pir_tf.experiments.imported import imported_in, save_tuned
+from pir_tf.experiments.stopwatch import Stopwatch, TimeFirstStep
+from pir_tf.experiments.truth import Truth, true_pir
 from pir_tf.gan.sampling import draw_latents, generate
-from pir_tf.gan.saved import Networks
-from pir_tf.gan.train import TERMS, compile_acgan, log_columns, optimizers, training_data
-from pir_tf.objective_names import is_vgg
+from pir_tf.gan.saved import Networks, load_generator
+from pir_tf.gan.train import optimizers, stream_of
+from pir_tf.objective_names import parse
 from pir_tf.runs.directory import RunDirectory
-from pir_tf.training import checkpoints, replicas
-from pir_tf.training.callbacks import HistoryCSV, ProgressBar, StopOnNonFinite
+from pir_tf.training.callbacks import Measure, ProgressBar
 from pir_tf.training.devices import is_chief, strategy, use_fast_forms
+from pir_tf.training.fit import Plan, Stream, fit_resumable
 from pir_tf.training.precision import mixed
-from pir_tf.tuning.anchored import ANCHORED_COLUMNS, AnchoredTuner, steps
-from pir_tf.tuning.tuner import GRADIENT_COLUMNS, LogGradientNorms, SampleTruePIR, Tuner
+from pir_tf.tuning.anchored import AnchoredTuner, blanks
+from pir_tf.tuning.tuner import LogGradientNorms, Tuner
 
-COLUMNS = (*TERMS, "L_PIR", "discriminator_loss", "generator_loss", *GRADIENT_COLUMNS, "true_pir")
 DISPLAY_IMAGES = 200
 """Images of each sample of the true PIR along the way."""
 DISPLAY_IMAGES_VGG = 32
@@ -40,155 +39,111 @@ def run(run: RunDirectory) -> dict[str, Any]:
 
     An imported generator has no discriminator; see `pir_tf.tuning.anchored`.
     """
-    config, settings = run.config, run.config.tuning
-    if imported_in(run):
-        return _run_anchored(run)
-    with part(run, "networks and real images"):
-        image_set = load_data(run)
-        with strategy(config.compute).scope():
-            networks = Networks.load(run.file("gan", "generator.keras").parent)
-            estimator = load_estimator(estimator_path(run))
-            tuner = _tuner(run, networks, estimator)
+    config, watch, imported = run.config, Stopwatch(), imported_in(run)
+    gan, directory, seed = run.path / "gan", run.file("tuning", "history.csv").parent, run.seed_of("tuning steps")
+    made_by: dict[str, Any] = {**decisive_fields("tuning", config.tuning), "seed": config.seed}
+    with watch.part("networks" if imported else "networks and real images"), strategy(config.compute).scope():
+        estimator = load_estimator(saved_estimator(run.path / "estimator"))
+        made_by["estimator"] = digest(*estimator.get_weights())
+        tuner: AnchoredTuner | Tuner
+        if imported:
+            tuner = _anchored_tuner(config, load_generator(gan), load_generator(gan), estimator, seed)
+            stream: Stream = lambda part, first: blanks(part.batch_size)  # noqa: E731
+        else:
+            image_set = load_data(config, run.cache, run.path / "data.json")
+            networks = Networks.load(gan)
+            _require_fit(image_set, networks, config.tuning.batch_size)
+            tuner = _tuner(config, networks, estimator, seed)
+            stream = stream_of(image_set, run.seed_of("real images in tuning"))
+            made_by |= {**decisive_fields("gan", config.gan), "images": image_set.digest}
+    shown = [TimeFirstStep(watch), *_samples(config, tuner, true_pir(run, reuse=False), run.seed_of("display"))]
+    _tune(config, tuner, estimator, stream, directory, made_by, shown)
+    if is_chief() and imported:
+        save_tuned(run, tuner.generator)
+    elif is_chief():
+        networks.save(directory)
+    return {"parts": watch.parts}
+
+
+def _require_fit(image_set: ImageSet, networks: Networks, batch_size: int) -> None:
+    """Refuses other classes than the generator's, and fewer images than a batch."""
     if image_set.class_names != networks.class_names:
         raise InputError(
             f"The real images have the classes {', '.join(image_set.class_names)} and the generator "
             f"{', '.join(networks.class_names)}, expected the same in the same order: use the data that it was trained on."
         )
-    image_set.require_at_least(settings.batch_size)
-    rates = (settings.learning_rate, settings.learning_rate)
-    compile_acgan(tuner, *rates, config.gan.adam_beta_1, jit_compile=config.compute.jit_compile)
-    directory = run.file("tuning", "history.csv").parent
-    made_by = {
-        **decisive_fields("tuning", settings),
-        **decisive_fields("gan", config.gan),
-        "seed": config.seed,
-        "images": image_set.digest,
-        "estimator": digest(*estimator.get_weights()),
-    }
-    first = checkpoints.restore_latest(directory / "checkpoints", tuner.state(), made_by)
-    replicas.require_one_step(tuner.distribute_strategy, first, directory / "checkpoints")
-    data = training_data(
-        tuner,
-        image_set,
-        batch_size=settings.batch_size,
-        seed=seed_of(config, "real images in tuning"),
-        first_step=first,
-    )
-    with mixed(config.compute.precision, networks.generator, networks.discriminator, *_inside(estimator)):
-        _fit(run, tuner, data, first, log_columns(tuner, COLUMNS), made_by)
-    if is_chief(config.compute):
-        networks.save(directory)
-    return {}
+    image_set.require_at_least(batch_size)
 
 
-def _tuner(run: RunDirectory, networks: Networks, estimator: keras.Model) -> Tuner:
-    config, settings = run.config, run.config.tuning
-    return Tuner(
+def _tuner(config: ExperimentConfig, networks: Networks, estimator: keras.Model, seed: int) -> Tuner:
+    tuner = Tuner(
         networks.generator,
         networks.discriminator,
         estimator,
-        pir_weight=settings.pir_weight,
-        seed=seed_of(config, "tuning steps"),
-        fools_weight=settings.fools_weight,
+        pir_weight=config.tuning.pir_weight,
+        seed=seed,
+        fools_weight=config.tuning.fools_weight,
         fake_class_weight=config.gan.fake_class_weight,
         real_class_weight=config.gan.real_class_weight,
         loss=config.gan.loss,
         fast=use_fast_forms(config.compute),
     )
+    rate = config.tuning.learning_rate
+    tuner.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)
+    return tuner
 
 
-def _run_anchored(run: RunDirectory) -> dict[str, Any]:
-    """The same for an imported generator, with its anchor in place of the discriminator and the real images."""
-    config, settings = run.config, run.config.tuning
-    with part(run, "networks"), strategy(config.compute).scope():
-        estimator = load_estimator(estimator_path(run))
-        tuner = anchored_tuner(run, estimator, seed=seed_of(config, "tuning steps"))
-        generator_adam, _ = optimizers(settings.learning_rate, settings.learning_rate, config.gan.adam_beta_1)
-        tuner.compile(generator_adam, jit_compile=config.compute.jit_compile)
-    made_by = {
-        **decisive_fields("tuning", settings),
-        "seed": config.seed,
-        "estimator": digest(*estimator.get_weights()),
-    }
-    first = checkpoints.restore_latest(run.file("tuning", "checkpoints"), tuner.state(), made_by)
-    replicas.require_one_step(tuner.distribute_strategy, first, run.file("tuning", "checkpoints"))
-    with mixed(config.compute.precision, tuner.generator, *_inside(estimator)):
-        _fit(run, tuner, steps(tuner, settings.batch_size), first, ANCHORED_COLUMNS, made_by)
-    if is_chief(config.compute):
-        save_tuned(run, tuner.generator)
-    return {}
-
-
-def _inside(estimator: keras.Model) -> list[keras.Model]:
-    """The estimator up to its logits, where it is made of Keras layers."""
-    return [network_of(estimator)] if is_stock(estimator) else []
-
-
-def _fit(
-    run: RunDirectory,
-    tuner: Tuner | AnchoredTuner,
-    data: Any,
-    first: int,
-    columns: tuple[str, ...],
-    made_by: checkpoints.Facts,
-) -> None:
-    """Tunes from the step `first` on."""
-    settings = run.config.tuning
-    writing = _writing(run, tuner, columns, made_by) if is_chief(run.config.compute) else []
-    tuner.fit(
-        data,
-        epochs=settings.steps // settings.log_every,
-        steps_per_epoch=settings.log_every,
-        initial_epoch=first // settings.log_every,
-        callbacks=[*_everywhere(run, tuner), *writing],
-        shuffle=False,
-        verbose=0,
+def _anchored_tuner(
+    config: ExperimentConfig, generator: keras.Model, start: keras.Model, estimator: keras.Model, seed: int
+) -> AnchoredTuner:
+    tuner = AnchoredTuner(
+        generator,
+        estimator,
+        seed=seed,
+        pir_weight=config.tuning.pir_weight,
+        anchor_weight=config.tuning.anchor_weight,
+        start=start,
+        fast=use_fast_forms(config.compute),
     )
+    rate = config.tuning.learning_rate
+    tuner.compile(optimizers(rate, rate, config.gan.adam_beta_1)[0], jit_compile=config.compute.jit_compile)
+    return tuner
 
 
-def _everywhere(run: RunDirectory, tuner: Tuner | AnchoredTuner) -> list[keras.callbacks.Callback]:
-    """What every process of a job does: replicas measure gradients together."""
-    settings = run.config.tuning
-    return [
-        StopOnNonFinite(),
-        LogGradientNorms(tuner, every=settings.gradients_every, batch_size=settings.batch_size),
-    ]
+def _tune(
+    config: ExperimentConfig,
+    tuner: AnchoredTuner | Tuner,
+    estimator: keras.Model,
+    stream: Stream,
+    directory: Path,
+    made_by: dict[str, Any],
+    shown: list[keras.callbacks.Callback],
+) -> None:
+    settings = config.tuning
+    norms = LogGradientNorms(settings.gradients_every, batch_size=settings.batch_size)
+    bar = ProgressBar("Tuning the generator", settings.steps, {"L_PIR": "estimated PIR", "true_pir": "true PIR"})
+    inside = list(tuner.networks().values())
+    if is_stock(estimator):
+        inside.append(network_of(estimator))  # up to its logits
+    with mixed(config.compute.precision, *inside):
+        fit_resumable(
+            tuner,
+            stream,
+            Plan.of(settings, tuner.columns(*tuner.gradient_columns, "true_pir")),
+            directory,
+            made_by,
+            callbacks=[norms],
+            chief_callbacks=[*shown, bar],
+        )
 
 
-def _writing(
-    run: RunDirectory, tuner: Tuner | AnchoredTuner, columns: tuple[str, ...], made_by: checkpoints.Facts
+def _samples(
+    config: ExperimentConfig, tuner: AnchoredTuner | Tuner, truth: Truth | None, seed: int
 ) -> list[keras.callbacks.Callback]:
-    """In this order: measures add columns, then the log is written, then the checkpoint that agrees with it."""
-    settings = run.config.tuning
-    directory = run.file("tuning", "history.csv").parent
-    done = lambda: int(tuner.step.numpy())  # noqa: E731
-    shown = {"L_PIR": "estimated PIR", "true_pir": "true PIR"}
-    callbacks: list[keras.callbacks.Callback] = [
-        TimeFirstStep(run),
-        *_true_pir(run, tuner),
-        ProgressBar("Tuning the generator", settings.steps, done=done, shown=shown),
-        HistoryCSV(directory / "history.csv", columns=columns, step=done),
-        checkpoints.SaveCheckpoints(
-            directory / "checkpoints",
-            every=settings.checkpoint_every,
-            minutes=settings.checkpoint_minutes,
-            state=tuner.state,
-            step=done,
-            made_by=made_by,
-        ),
-    ]
-    if settings.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False))
-    return callbacks
-
-
-def _true_pir(run: RunDirectory, tuner: Tuner | AnchoredTuner) -> list[keras.callbacks.Callback]:
-    """The sample of the true PIR for display; none with real people."""
-    objective = true_pir(run, reuse=False)
-    if objective is None:
+    """Samples of the true PIR, for display alone: they choose no step, stop or setting. None with real people."""
+    if truth is None:
         return []
-    seed = seed_of(run.config, "display")
-    count = DISPLAY_IMAGES_VGG if is_vgg(run.config.interactions.objective) else DISPLAY_IMAGES
+    count = DISPLAY_IMAGES_VGG if parse(config.interactions.objective).layer else DISPLAY_IMAGES
     latents = draw_latents(count, latent_size=tuner.latent_size, class_count=tuner.class_count, seed=seed)
-    mean_pir = lambda generator: float(objective(generate(generator, *latents)).mean())  # noqa: E731
-    return [SampleTruePIR(tuner, every=run.config.tuning.true_pir_every, true_pir=mean_pir)]
+    mean_pir = lambda model: {"true_pir": float(truth(generate(model.generator, *latents)).mean())}  # noqa: E731
+    return [Measure(config.tuning.true_pir_every, mean_pir)]

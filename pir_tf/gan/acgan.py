@@ -6,10 +6,9 @@ generator is updated through the discriminator just updated. Both updates see th
 The generator's update leaves every variable of the discriminator alone, moving statistics included: its pass uses batch
 statistics and discards the new state (`stateless_call`, deviation D18).
 
-Latents and classes of a step are functions of (seed, step), dropout masks of (their layer's seed, step), so that a resumed
-run repeats an unbroken one. Under a strategy of `tf.distribute` a step does the same on its replicas together
-(`pir_tf.training.replicas`): they share one batch of latents and of real images, and only dropout masks differ.
-The tuner (`pir_tf.tuning.tuner`) is this class with one more term in `generator_terms`.
+Dropout masks are functions of (their layer's seed, step), as latents and classes are. Under a strategy of `tf.distribute` a step
+does the same on its replicas together (`pir_tf.training.replicas`): they share one batch of latents and of real images, and only
+dropout masks differ. The tuner (`pir_tf.tuning.tuner`) is this class with one more term in `generator_terms`.
 """
 
 from __future__ import annotations
@@ -20,41 +19,21 @@ import keras
 import tensorflow as tf
 
 from pir_tf.gan import losses
-from pir_tf.gan.fast import FastDiscriminator, fast_generator
+from pir_tf.gan.fast import fast_discriminator, fast_generator
+from pir_tf.gan.trainer import GeneratorTrainer
 from pir_tf.training import replicas
-from pir_tf.training.checkpoints import random_states
+
+TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")
+LOSSES = ("discriminator_loss", "generator_loss")
 
 
-def draw(
-    seed: int, step: keras.Variable, batch_size: int | tf.Tensor, *, latent_size: int, class_count: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of a step.
-
-    Source: C.1. Deviation: D16.
-    """
-    key = tf.stack([tf.constant(seed, tf.int64), tf.convert_to_tensor(step)])
-    # Philox by name: "auto" may choose another generator on another device.
-    z_key, class_key = tf.unstack(tf.random.split(tf.cast(key, tf.int32), 2, alg="philox"))
-    z = tf.random.stateless_normal((batch_size, latent_size), z_key, alg="philox")
-    labels = tf.random.stateless_uniform((batch_size,), class_key, maxval=class_count, dtype=tf.int32, alg="philox")
-    return z, labels
-
-
-class OptimizerPair:
-    """What Keras callbacks find at `model.optimizer`: learning-rate callbacks move every optimizer of the list."""
-
-    def __init__(self, optimizers: list[keras.optimizers.Optimizer]) -> None:
-        self.optimizers = optimizers
-        self.built = True  # `ACGAN.compile` builds both
-
-
-class ACGAN(replicas.BuiltModel):
+class ACGAN(GeneratorTrainer):
     """Generator and discriminator trained against each other.
 
     Args:
         generator: `[z, class_one_hot]` to images in [-1, 1], as `gan.networks.build_generator` makes it.
         discriminator: images to `[u, class_logits]`, as `gan.networks.build_discriminator` makes it.
-        seed: seed of latents and classes; the dropout layers bring their own.
+        seed: seed of latents and classes, and of dropout layers that bring none.
         fools_weight: weight of L_fake_image_fools, 1 but for section 5.1.
         fake_class_weight: w_fake_class.
         real_class_weight: w_real_class.
@@ -65,11 +44,7 @@ class ACGAN(replicas.BuiltModel):
     Source: C.1. Deviation: D16 (classes uniform).
     """
 
-    log_names: tuple[str, ...] = (
-        *("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class"),
-        *("discriminator_loss", "generator_loss"),
-    )
-    """What a step logs. A subclass with more terms adds theirs."""
+    log_names: tuple[str, ...] = (*TERMS, *LOSSES)
 
     def __init__(
         self,
@@ -83,55 +58,23 @@ class ACGAN(replicas.BuiltModel):
         loss: str = "non_saturating",
         fast: bool = False,
     ) -> None:
-        super().__init__(name="acgan")
+        more_logs = ("L_saturating",) if loss == "saturating" else ()
+        super().__init__(generator, seed=seed, name="acgan", more_logs=more_logs)
         self.saturating = loss == "saturating"
-        if self.saturating:
-            self.log_names = (*self.log_names, "L_saturating")
-        self.generator = generator
         self.discriminator = discriminator
-        self.seed = seed
         self.fools_weight = fools_weight
         self.fake_class_weight = fake_class_weight
         self.real_class_weight = real_class_weight
-        self.latent_size: int = generator.inputs[0].shape[-1]
-        self.class_count: int = generator.inputs[1].shape[-1]
-        first = "only_first_replica"  # all replicas count the same
-        self.step = keras.Variable(0, dtype="int64", trainable=False, aggregation=first, name="step")
         replicas.synchronize(discriminator)
         stock = lambda z, class_one_hot: generator([z, class_one_hot])  # noqa: E731
         self._generate = fast_generator(generator, compiled=True) if fast else stock
-        known = fast and FastDiscriminator.knows(discriminator)
-        self._fast_discriminator = FastDiscriminator(discriminator) if known else None
+        self._fast_discriminator = fast_discriminator(discriminator) if fast else None
         # At rate 0 a Dropout layer has no seed generator.
         self._dropouts = [d for d in discriminator.layers if isinstance(d, keras.layers.Dropout) and d.rate > 0]
-        self.built = True  # as both networks are
-        # All made here: Keras takes no new ones once the model has been called.
-        self._means = {name: keras.metrics.Mean(name=name) for name in self.log_names}
 
-    def compile(
-        self,
-        generator_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
-        *,
-        jit_compile: bool = False,
-        run_eagerly: bool = False,
-    ) -> None:
-        """Sets both optimizers and builds their state, so that a checkpoint can be restored before the first step.
-
-        Source: C.2 (Adam for the generator, RMSProp for the discriminator).
-        """
-        super().compile(optimizer=None, jit_compile=jit_compile, run_eagerly=run_eagerly)
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-        generator_optimizer.build(self.generator.trainable_variables)
-        discriminator_optimizer.build(self.discriminator.trainable_variables)
-        self.optimizer = OptimizerPair([generator_optimizer, discriminator_optimizer])
-
-    def call(self, inputs: list[tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Images of `[z, class_one_hot]`: the generator has no layer that differs in training."""
-        del training
-        z, class_one_hot = inputs
-        return self._generate(z, class_one_hot)
+    def networks(self) -> dict[str, keras.Model]:
+        """Both."""
+        return {**super().networks(), "discriminator": self.discriminator}
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One update of the discriminator, then one of the generator.
@@ -161,7 +104,7 @@ class ACGAN(replicas.BuiltModel):
         gradients = generator_tape.gradient(fake_images, variables, output_gradients=image_gradient)
         self.generator_optimizer.apply(gradients, variables)
         self.step.assign_add(1)
-        return self._mean_logs(share, {**logs, **terms, "generator_loss": generator_loss})
+        return self.mean_logs(share, {**logs, **terms, "generator_loss": generator_loss})
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The same terms without an update, by the discriminator's moving statistics and without dropout."""
@@ -173,11 +116,7 @@ class ACGAN(replicas.BuiltModel):
         u, class_logits = self.discriminator(fake_images, training=False)
         logs["L_fake_image_fools"] = losses.fake_image_fools(u)
         logs["L_fake_class"] = losses.image_class(class_logits, labels)
-        return self._mean_logs(share, logs)
-
-    def draw(self, batch_size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of this step."""
-        return draw(self.seed, self.step, batch_size, latent_size=self.latent_size, class_count=self.class_count)
+        return self.mean_logs(share, logs)
 
     def generator_terms(self, fake_images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """The terms that the generator maximises, of a batch it made. Changes no variable of the discriminator."""
@@ -194,26 +133,6 @@ class ACGAN(replicas.BuiltModel):
             fools_weight=self.fools_weight,
             fake_class_weight=self.fake_class_weight,
         )
-
-    def state(self) -> dict[str, keras.Variable]:
-        """Every variable that the next step depends on, by name: what a checkpoint holds.
-
-        The states of random generators are in it for networks with other noise than dropout: a dropout layer's is set at each
-        step, from the layer's seed and the step.
-        """
-        groups = {
-            "generator": self.generator.weights,
-            "discriminator": self.discriminator.weights,
-            "generator_optimizer": self.generator_optimizer.variables,
-            "discriminator_optimizer": self.discriminator_optimizer.variables,
-        }
-        named = {f"{group}/{v.path}": v for group, variables in groups.items() for v in variables}
-        return {**named, **random_states([self.generator, self.discriminator]), "step": self.step}
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """The running means, which `fit` sets back at every epoch."""
-        return list(self._means.values())
 
     def _discriminator_terms(
         self, real_images: tf.Tensor, real_labels: tf.Tensor, fake_images: tf.Tensor, *, training: bool
@@ -259,13 +178,9 @@ class ACGAN(replicas.BuiltModel):
 
     def _seed_dropout(self) -> None:
         """Makes the dropout masks of this step a function of (layer's seed, step, replica); the passes of a step differ."""
-        for layer in self._dropouts:
-            seed = tf.constant(layer.seed, tf.int64) + replicas.seed_offset()
+        for place, layer in enumerate(self._dropouts):
+            own = self.seed + place if layer.seed is None else layer.seed
+            seed = tf.constant(own, tf.int64) + replicas.seed_offset()
             key = tf.stack([seed, 4 * tf.convert_to_tensor(self.step)])
             state = layer.seed_generator.state
             state.assign(tf.cast(key, state.dtype))
-
-    def _mean_logs(self, share: replicas.Share, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        for name, value in share.mean(logs).items():
-            self._means[name].update_state(value)
-        return replicas.logs({name: self._means[name].result() for name in logs})

@@ -1,1 +1,1 @@
-"""Interactions of people with images, and the simulated truth behind them (sections 2.2, 3, C.4)."""
+"""What people, or simulated users, did with images (section 2.2)."""

@@ -109,8 +109,8 @@ class Interactions:
         both = np.intersect1d(first.image_id, second.image_id)
         if both.size:
             raise InputError(
-                f"{both.size} image ids occur in both sets of interactions, the first is {str(both[0])!r}; expected an "
-                "image in one of them only: give the images of each round their own ids, or leave one set's rows out."
+                f"{both.size} image ids occur in both sets of interactions, the first is {str(both[0])!r}; expected an image in "
+                "one of them only: give the images of each round their own ids."
             )
         return Interactions(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in COLUMNS})
 
@@ -141,15 +141,11 @@ def check_image_ids(image_ids: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[
     seen: dict[str, int] = {}
     for row, name in enumerate(ids, start=1):
         if not isinstance(name, str) or not name or name != name.strip() or not name.isprintable():
-            raise InputError(
-                f"Row {row} has the image_id {name!r}; expected a string that is not empty, is printable and has no "
-                "space around it: rename that image."
-            )
+            expected = "a string that is not empty, is printable and has no space around it: rename that image"
+            raise InputError(f"Row {row} has the image_id {name!r}; expected {expected}.")
         if name in seen:
-            raise InputError(
-                f"Row {row} repeats the image_id {str(name)!r} of row {seen[name]}; expected one row per image: give "
-                "each image its own id, or merge the two rows."
-            )
+            expected = "one row per image: give each image its own id, or merge the two rows"
+            raise InputError(f"Row {row} repeats the image_id {name!r} of row {seen[name]}; expected {expected}.")
         seen[name] = row
     return np.array(list(seen), dtype=np.str_)
 
@@ -202,10 +198,7 @@ def _whole_numbers(name: str, values: Any, ids: npt.NDArray[np.str_]) -> npt.NDA
     """The column as a new int64 array [n], if it is a whole number from 0 to `LARGEST` in each row."""
     array = np.asarray(values, dtype=object)  # each entry is judged for itself: text stays text, and True no number
     if array.shape != ids.shape:
-        raise InputError(
-            f"{name} has shape {array.shape} beside {len(ids)} image ids; expected one number per image: pass columns "
-            "of equal length."
-        )
+        raise InputError(f"{name} has shape {array.shape} beside {len(ids)} image ids; expected one number per image.")
     for row, value in enumerate(array, start=1):
         number = isinstance(value, numbers.Real) and not isinstance(value, bool)
         if not number or not (0 <= value <= LARGEST and value == value // 1):  # NaN compares as false

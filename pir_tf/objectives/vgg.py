@@ -23,15 +23,10 @@ from pir_tf.errors import InputError
 from pir_tf.images import require_images, to_float
 from pir_tf.objective_names import TOP_IMAGE_SIZE, TOP_LAYERS, VGG, VGG_FILTERS
 
-KERAS_NAMES = {
-    **{f"pool{block}": f"block{block}_pool" for block in range(1, 6)},
-    **{"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"},
-}
+KERAS_NAMES = {f"pool{block}": f"block{block}_pool" for block in range(1, 6)}
+KERAS_NAMES |= {"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"}
 """Layers by the names that Keras has for them. Deviation: D9."""
-
-MEANS = (103.939, 116.779, 123.68)
-"""What `vgg16.preprocess_input` takes away from blue, green and red values of 0 to 255."""
-
+MEANS = (103.939, 116.779, 123.68)  # of blue, green and red, which `vgg16.preprocess_input` takes away
 IMAGES_AT_ONCE = 8  # 224 pixels and 64 channels are 13 MB an image
 ARRAYS = {False: 26, True: 32}  # of weights in a file without and with top
 CALLED = {False: "VGG16 without its top", True: "VGG16 with its top"}
@@ -95,9 +90,6 @@ class VGGFeatures:
         image_size: Side in pixels that images are resized to: 32 or more, with fc6 to fc8 224.
         seed: Seed of random weights.
         option: The config's field that names the weights, for messages.
-
-    Raises:
-        InputError: If the weights are missing, damaged, of another network, or lack a layer.
 
     Source: 3.1, C.4.1. Deviation: D8 (the size), D9 (which layers).
     """

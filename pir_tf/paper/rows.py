@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from pir_tf.errors import InputError
-from pir_tf.objective_names import VGG_FILTERS, is_vgg, parse_vgg
+from pir_tf.objective_names import VGG, VGG_FILTERS, parse
 from pir_tf.report.numbers import finite
 from pir_tf.runs.directory import atomic
 
@@ -23,7 +23,6 @@ Row = dict[str, Any]
 LAYERS = tuple(VGG_FILTERS)
 """The layers of VGG16 that the paper targets, in their order: the first has index 1."""
 
-COLOR_KINDS = ("single color", "two colors", "three colors")
 VGG_SINGLE = "vgg single"
 VGG_MULTI = "vgg k=20"
 
@@ -90,29 +89,6 @@ def row_of(config: Mapping[str, Any], results: Mapping[str, Any], *, experiment:
     return {name: kept[kind](row[name]) if kind in kept else row[name] for name, kind in COLUMNS.items()}
 
 
-def objective_parts(objective: str) -> Row:
-    """What an objective's name says: kind, layer, its index, k, named filters, and the seed of drawn ones.
-
-    Args:
-        objective: `color:red-blue`, `vgg:pool3:k=20:seed=1` or `vgg:pool3:filters=12,40`.
-
-    Returns:
-        Some of a row's first columns. `kind` is `other` for names of another form.
-    """
-    scheme, _, rest = objective.partition(":")
-    count = len(rest.split("-"))
-    if scheme == "color" and count <= len(COLOR_KINDS):
-        return {"kind": COLOR_KINDS[count - 1]}
-    try:
-        vgg = parse_vgg(objective)
-    except InputError:
-        return {"kind": "other"}
-    kind = VGG_SINGLE if vgg.k == 1 else f"vgg k={vgg.k}"
-    filters = " ".join(map(str, vgg.filters or ()))
-    place = {"layer": vgg.layer, "layer_index": LAYERS.index(vgg.layer) + 1}
-    return {"kind": kind, **place, "k": vgg.k, "filters": filters, "filter_seed": vgg.seed}
-
-
 def table(rows: pd.DataFrame | Sequence[Row], columns: Mapping[str, type] = COLUMNS) -> pd.DataFrame:
     """Rows as a DataFrame of these columns; what they lack is empty text, or a missing number."""
     frame = _frame(rows, columns).fillna({name: "" for name, kind in columns.items() if kind is str})
@@ -174,15 +150,27 @@ def _asked(config: Mapping[str, Any]) -> Row:
     objective = str(get("interactions.objective") or "") if simulated else ""
     shown = f"{get('estimator.backbone') or ''} {get('estimator.layer') or ''}".strip()
     return {
-        **(objective_parts(objective) if simulated else {"kind": "people"}),
+        **(_objective(objective, get("interactions.vgg_weights")) if simulated else {"kind": "people"}),
         "objective": objective,
-        "vgg_weights": get("interactions.vgg_weights") if is_vgg(objective) else "",
         "estimator": f"{shown}, {get('estimator.trainable')}" if shown else "",
         "estimator_layer": get("estimator.layer"),
         "estimator_size": get("estimator.image_size"),
         "data": get("data.source"),
         **{name: get(field) for name, field in _FIELDS.items()},
     }
+
+
+def _objective(name: str, weights: Any) -> Row:
+    """What an objective's name says, the seed of drawn filters among it; its kind is `other` where we don't know it."""
+    try:
+        objective = parse(name)
+    except InputError:
+        return {"kind": "other"}
+    if not isinstance(objective, VGG):
+        return {"kind": objective.kind}
+    found = {"kind": objective.kind, "layer": objective.layer, "layer_index": LAYERS.index(objective.layer) + 1}
+    filters = " ".join(map(str, objective.filters or ()))
+    return {**found, "k": objective.k, "filters": filters, "filter_seed": objective.seed, "vgg_weights": weights}
 
 
 _FIELDS = {

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from pir_tf.commands import Parser, exit_code
+from pir_tf.commands import Parser, exit_code, user_path
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError, differences
 from pir_tf.experiments.command_line import public_command
@@ -55,7 +55,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     several = f"one or more of {', '.join(SUITES)} (all of them)"
     add("suites", nargs="+", metavar="SUITE", choices=list(SUITES), help=several)
     add("--size", choices=list(SIZES), default="laptop", help="how long and how many (default: %(default)s)")
-    add("--dir", metavar="DIR", help="where everything goes (default: sweeps/SIZE)")
+    add("--dir", type=user_path, metavar="DIR", help="where everything goes (default: sweeps/SIZE)")
     at_once = "experiments at once (default: 1; with --ray what the cluster has room for)"
     add("--jobs", type=int, metavar="N", help=at_once)
     matching = "only names that match, as 'color-*'; may be repeated"
@@ -133,7 +133,7 @@ def _sweep(options: argparse.Namespace) -> int:
         print(f"{len(names)} experiments. Nothing was run.")
         return 0
     files = _digests(weights)
-    root = Path(os.path.expanduser(options.dir or f"sweeps/{options.size}")).resolve()
+    root = (options.dir or Path("sweeps", options.size)).resolve()
     with _hold(root):
         about = _about(root, options, weights)
         found = experiments(about["suites"], options.size, weights)

@@ -15,16 +15,7 @@ STEPS = "gradient steps"
 _TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")
 PRETRAINING_TERMS = (*_TERMS, "L_saturating")
 TUNING_TERMS = (*_TERMS, "L_PIR", "L_saturating", "L_anchor")
-SYMBOLS = {
-    "L_fake_image": r"$L_{\mathrm{fake\ image}}$",
-    "L_real_image": r"$L_{\mathrm{real\ image}}$",
-    "L_real_class": r"$L_{\mathrm{real\ class}}$",
-    "L_fake_image_fools": r"$L_{\mathrm{fake\ image\ fools}}$",
-    "L_fake_class": r"$L_{\mathrm{fake\ class}}$",
-    "L_PIR": r"$L_{\mathrm{PIR}}$",
-    "L_saturating": r"$L_{\mathrm{saturating}}$",
-    "L_anchor": r"$L_{\mathrm{anchor}}$",
-}
+SYMBOLS = {name: r"$L_{\mathrm{" + name[2:].replace("_", r"\ ") + "}}$" for name in TUNING_TERMS}
 GENERATOR_TERMS = ("L_fake_image_fools", "L_fake_class", "L_PIR", "L_saturating", "L_anchor")
 UNITS = {"L_PIR": "mean PIR", "L_anchor": "mean squared difference"}
 GRADIENTS = (
@@ -33,6 +24,14 @@ GRADIENTS = (
     ("gradient_anchor", "anchor", style.INK, "-", "s"),
     ("gradient_fake_class", "fake class", style.MUTED, "--", "^"),
 )
+PAIRS = 8
+COLUMNS = 4
+MOST_CLASSES = 10
+GAP = 0.04  # inches between images
+WIDE_GAP = 0.14  # inches between pairs
+HEADING = 0.2  # inches for a line of text
+PIR_AXIS = "PIR (share of positive reactions, 0 to 1)"
+BINS = 40
 
 
 def pir_along(history: pd.DataFrame) -> Any:
@@ -43,9 +42,7 @@ def pir_along(history: pd.DataFrame) -> Any:
     estimated, true = _series(history, "L_PIR"), _series(history, "true_pir")
     if not estimated.size and not true.size:
         return None
-    figure = style.new_figure(2.4)
-    axes = figure.subplots()
-    style.style_axes(axes, x=STEPS, y="mean PIR (0 to 1)")
+    figure, axes = _new_axes(2.4, STEPS, "mean PIR (0 to 1)")
     ends = []
     if estimated.size:
         axes.plot(*estimated.T, color=style.MUTED, linewidth=1.1, marker="." if len(estimated) == 1 else None)
@@ -53,8 +50,7 @@ def pir_along(history: pd.DataFrame) -> Any:
     if true.size:
         axes.plot(*true.T, color=style.AFTER, linewidth=1.6, marker="o", markersize=4, clip_on=False)
         ends.append((true[-1, 1], "true", style.AFTER))
-    _widen(axes)
-    style.count_axis(axes)
+    _show_all_steps(axes)
     style.few_ticks(axes)
     style.label_ends(axes, ends)
     return figure
@@ -65,8 +61,7 @@ def loss_terms(history: pd.DataFrame, names: Sequence[str]) -> Any:
 
     Source: 2.1, 2.4, C.1.
     """
-    present = [(name, _series(history, name)) for name in names]
-    present = [(name, points) for name, points in present if points.size]
+    present = [(name, points) for name in names if (points := _series(history, name)).size]
     if not present:
         return None
     rows = -(-len(present) // 2)
@@ -75,9 +70,8 @@ def loss_terms(history: pd.DataFrame, names: Sequence[str]) -> Any:
     for axes in grid[len(present) :]:
         axes.set_visible(False)
     for place, (axes, (name, points)) in enumerate(zip(grid, present, strict=False)):
-        unit = UNITS.get(name, "nats")
         lowest = place + 2 >= len(present)
-        style.style_axes(axes, x=STEPS if lowest else None, y=unit, title=SYMBOLS[name])
+        style.style_axes(axes, x=STEPS if lowest else None, y=UNITS.get(name, "nats"), title=SYMBOLS[name])
         color = style.AFTER if name in GENERATOR_TERMS else style.INK
         axes.plot(*points.T, color=color, linewidth=1.1, marker="." if len(points) == 1 else None)
         style.count_axis(axes, ticks=3)
@@ -90,21 +84,24 @@ def gradient_norms(history: pd.DataFrame) -> Any:
 
     Source: 2.4.
     """
-    lines = [(label, color, dash, mark, _series(history, name)) for name, label, color, dash, mark in GRADIENTS]
-    lines = [(*line[:4], line[4][line[4][:, 1] > 0]) for line in lines]  # a log axis has no place for zero
-    lines = [line for line in lines if line[4].size]
+    lines = []
+    for name, label, color, dash, mark in GRADIENTS:
+        points = _series(history, name)
+        points = points[points[:, 1] > 0]  # a log axis has no place for zero
+        if points.size:
+            lines.append((points, label, color, dash, mark))
     if not lines:
         return None
-    figure = style.new_figure(2.4)
-    axes = figure.subplots()
-    style.style_axes(axes, x=STEPS, y="gradient norm (L2)")
+    figure, axes = _new_axes(2.4, STEPS, "gradient norm (L2)")
     axes.set_yscale("log")
-    for _, color, dash, mark, points in lines:
+    for points, _, color, dash, mark in lines:
         axes.plot(*points.T, color=color, linestyle=dash, marker=mark, markersize=4, linewidth=1.3, clip_on=False)
-    _whole_decades(axes, np.concatenate([points[:, 1] for *_, points in lines]))
-    _widen(axes)
-    style.count_axis(axes)
-    style.label_ends(axes, [(points[-1, 1], label, color) for label, color, _, _, points in lines])
+    # Limits at powers of ten, at least one decade apart, or a log axis would have no labelled tick.
+    norms = np.log10(np.concatenate([points[:, 1] for points, *_ in lines]))
+    low, high = np.floor(norms.min()), np.ceil(norms.max())
+    axes.set_ylim(10.0**low, 10.0 ** max(high, low + 1))
+    _show_all_steps(axes)
+    style.label_ends(axes, [(points[-1, 1], label, color) for points, label, color, _, _ in lines])
     return figure
 
 
@@ -116,15 +113,19 @@ def distance_along(history: pd.DataFrame) -> Any:
     points = _series(history, "swd")
     if not points.size:
         return None
-    figure = style.new_figure(2.2)
-    axes = figure.subplots()
-    style.style_axes(axes, x=STEPS, y="sliced Wasserstein distance")
+    figure, axes = _new_axes(2.2, STEPS, "sliced Wasserstein distance")
     axes.plot(*points.T, color=style.AFTER, linewidth=1.3, marker="o", markersize=3, clip_on=False)
     axes.set_ylim(0, float(points[:, 1].max()) * 1.08 or 1.0)
-    _widen(axes)
-    style.count_axis(axes)
+    _show_all_steps(axes)
     style.few_ticks(axes)
     return figure
+
+
+def _new_axes(height: float, x: str, y: str) -> tuple[Any, Any]:
+    figure = style.new_figure(height)
+    axes = figure.subplots()
+    style.style_axes(axes, x=x, y=y)
+    return figure, axes
 
 
 def _series(history: pd.DataFrame, name: str) -> np.ndarray:
@@ -134,35 +135,14 @@ def _series(history: pd.DataFrame, name: str) -> np.ndarray:
     return history[["step", name]].dropna().to_numpy(np.float64)
 
 
-def _widen(axes: Any) -> None:
+def _show_all_steps(axes: Any) -> None:
     """Lets x start at 0 and end at the last step, so that labels at the end touch their lines."""
-    right = axes.dataLim.x1
-    axes.set_xlim(0, right if right > 0 else 1)
-
-
-def _whole_decades(axes: Any, values: np.ndarray) -> None:
-    """Limits at powers of ten around all values: at least one decade, or a log axis would have no labelled tick."""
-    low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
-    axes.set_ylim(10.0**low, 10.0 ** max(high, low + 1))
-
-
-PAIRS = 8
-COLUMNS = 4
-MOST_CLASSES = 10
-GAP = 0.04  # inches between images
-WIDE_GAP = 0.14  # inches between pairs
-HEADING = 0.2  # inches for a line of text
+    axes.set_xlim(0, axes.dataLim.x1 if axes.dataLim.x1 > 0 else 1)
+    style.count_axis(axes)
 
 
 def pairs(before: np.ndarray, after: np.ndarray) -> Any:
-    """Pairs of one class: each before tuning at the left and after tuning at the right, two pairs in a row.
-
-    Args:
-        before: Uint8 [n, h, w, 3]; the first eight are shown.
-        after: Uint8 [n, h, w, 3] from the same latents.
-
-    Returns:
-        The figure, or `None` for no images.
+    """Eight pairs, uint8 [n, h, w, 3], of one class, before tuning at the left and after it at the right; `None` for none.
 
     Source: Fig. 3.
     """
@@ -187,19 +167,11 @@ def pairs(before: np.ndarray, after: np.ndarray) -> Any:
 
 
 def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Any:
-    """The first images of each class, in rows under the class's name.
-
-    Args:
-        images: Uint8 [n, h, w, 3], in random order.
-        labels: Integers [n].
-        class_names: Names of the classes; at most ten are shown.
-
-    Returns:
-        The figure, or `None` for no images.
+    """The first images, uint8 [n, h, w, 3], of up to ten classes, in rows under the class's name; `None` for none.
 
     Source: Fig. 3.
     """
-    shown = [(name, images[labels == index]) for index, name in enumerate(class_names)]
+    shown = [(class_heading(index, name), images[labels == index]) for index, name in enumerate(class_names)]
     shown = [(name, own) for name, own in shown if len(own)][:MOST_CLASSES]
     if not shown:
         return None
@@ -211,7 +183,7 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
     for (name, own), lines in zip(shown, rows, strict=True):
         top += HEADING
         # Larger than other text: these figures stand three in a row.
-        sheet.heading(_short(name), 0.0, top, style.INK, size=style.TEXT + 2)
+        sheet.heading(name, 0.0, top, style.INK, size=style.TEXT + 2)
         for i, image in enumerate(own[:most]):
             sheet.image(image, (i % COLUMNS) * (side + GAP), top + (i // COLUMNS) * (side + GAP))
         top += lines * (side + GAP) + GAP
@@ -239,26 +211,24 @@ class _Sheet:
         self.figure.text(*place, text, fontsize=size, color=color, va="baseline", parse_math=False)
 
 
-def _short(name: str, most: int = 40) -> str:
-    """A class name that fits a figure."""
+def class_heading(index: int, name: str, most: int = 40) -> str:
+    """A class's name as a figure can show it: cut where it is long, `class 0` where the font lacks one of its signs."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties()))
+    if not all(font.get_char_index(ord(sign)) for sign in name):
+        return f"class {index}"
     return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
-PIR_AXIS = "PIR (share of positive reactions, 0 to 1)"
-BINS = 40
 
 
 def before_after(
     panels: Sequence[tuple[str, np.ndarray, np.ndarray]], limits: tuple[float, float] | None = None
 ) -> Any:
-    """Histograms of PIR before and after tuning, one panel below the other on a common axis.
+    """Histograms of PIR before and after tuning, one panel below the other on a common axis; `None` without values.
 
     Args:
         panels: For each (title, PIRs before [n0], PIRs after [n1]); a panel with an empty side is left out.
         limits: Ends of the axis, for figures that are to be compared; by default those of the values.
-
-    Returns:
-        The figure, or `None` when no panel has values.
 
     Source: section 4.
     """
@@ -270,24 +240,14 @@ def before_after(
     edges = np.linspace(low, high, BINS + 1)
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, before, after) in zip(grid, panels, strict=True):
-        last = axes is grid[-1]
-        style.style_axes(axes, x=PIR_AXIS if last else None, y="images (%)", title=title)
+        style.style_axes(axes, x=PIR_AXIS if axes is grid[-1] else None, y="images (%)", title=title)
         top = max(_bars(axes, before, edges, style.BEFORE, 1.0), _bars(axes, after, edges, style.AFTER, 0.62))
         axes.set_ylim(0, top * 1.32)
         axes.set_xlim(low, high)
         style.few_ticks(axes, ticks=3)
         named = [("before", before.mean(), style.BEFORE_TEXT), ("after", after.mean(), style.AFTER)]
-        for (name, mean, color), place in zip(sorted(named, key=lambda item: item[1]), (0.0, 1.0), strict=True):
-            axes.plot([mean, mean], [0, top * 1.08], color=color, linewidth=1.2, linestyle=(0, (3, 2)))
-            axes.annotate(
-                f"{name}: mean {number(mean)}",
-                (0.01 if place == 0 else 0.99, 0.99),
-                xycoords="axes fraction",
-                ha="left" if place == 0 else "right",
-                va="top",
-                color=color,
-                fontsize=style.TEXT,
-            )
+        for (name, mean, color), side in zip(sorted(named, key=lambda item: item[1]), ("left", "right"), strict=True):
+            _mean_line(axes, mean, top, f"{name}: mean {number(mean)}", color, side)
     return figure
 
 
@@ -298,36 +258,22 @@ def training_spread(pir: np.ndarray) -> Any:
     """
     if not pir.size:
         return None
-    figure = style.new_figure(2.1)
-    axes = figure.subplots()
-    style.style_axes(axes, x=PIR_AXIS, y="images (%)")
+    figure, axes = _new_axes(2.1, PIR_AXIS, "images (%)")
     low, high = pir_limits([pir])
     top = _bars(axes, pir, np.linspace(low, high, BINS + 1), style.BEFORE, 1.0)
     axes.set_xlim(low, high)
     axes.set_ylim(0, top * 1.3)
     style.few_ticks(axes, ticks=3)
     mean = float(pir.mean())
-    axes.plot([mean, mean], [0, top * 1.08], color=style.BEFORE_TEXT, linewidth=1.2, linestyle=(0, (3, 2)))
     spread = f", SD {number(pir.std(ddof=1))}" if pir.size > 1 else ""
-    axes.annotate(
-        f"{pir.size:,} images: mean {number(mean)}{spread}",
-        (0.01, 0.99),
-        xycoords="axes fraction",
-        va="top",
-        color=style.BEFORE_TEXT,
-        fontsize=style.TEXT,
-    )
+    _mean_line(axes, mean, top, f"{pir.size:,} images: mean {number(mean)}{spread}", style.BEFORE_TEXT, "left")
     return figure
 
 
 def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any:
     """Mean true PIR against mean predicted PIR in groups of equal size, with the diagonal of a perfect estimator.
 
-    Args:
-        panels: For each temperature (title, groups with `mean_predicted` and `mean_true`); empty ones are left out.
-
-    Returns:
-        The figure, or `None` when no panel has groups.
+    For each temperature (title, groups with `mean_predicted` and `mean_true`); `None` without groups.
 
     Source: A.1, Fig. 4.
     """
@@ -341,18 +287,15 @@ def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any
     ]
     low, high = pir_limits(points)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    small = {"xycoords": "axes fraction", "color": style.MUTED, "fontsize": style.SMALL}
     for axes, (title, _), pairs in zip(grid, panels, points, strict=True):
         style.style_axes(axes, x="predicted PIR", y="true PIR" if axes is grid[0] else None, title=title)
         axes.plot([low, high], [low, high], color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         axes.plot(*pairs.T, color=style.INK, linewidth=0.8, marker="o", markersize=4)
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
         style.few_ticks(axes, which="both")
-        axes.annotate(
-            "underestimates", (0.04, 0.97), xycoords="axes fraction", va="top", color=style.MUTED, fontsize=style.SMALL
-        )
-        axes.annotate(
-            "overestimates", (0.97, 0.04), xycoords="axes fraction", ha="right", color=style.MUTED, fontsize=style.SMALL
-        )
+        axes.annotate("underestimates", (0.04, 0.97), va="top", **small)
+        axes.annotate("overestimates", (0.97, 0.04), ha="right", **small)
     return figure
 
 
@@ -373,3 +316,10 @@ def _bars(axes: Any, values: np.ndarray, edges: np.ndarray, color: str, alpha: f
     axes.stairs(shares, edges, fill=True, color=color, alpha=alpha, linewidth=0)
     axes.stairs(shares, edges, color=color, linewidth=0.8)
     return float(shares.max())
+
+
+def _mean_line(axes: Any, mean: float, top: float, text: str, color: str, side: str) -> None:
+    """A dashed line at a mean and its words in the corner at that side."""
+    axes.plot([mean, mean], [0, top * 1.08], color=color, linewidth=1.2, linestyle=(0, (3, 2)))
+    place = (0.01 if side == "left" else 0.99, 0.99)
+    axes.annotate(text, place, xycoords="axes fraction", ha=side, va="top", color=color, fontsize=style.TEXT)

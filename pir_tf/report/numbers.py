@@ -22,16 +22,9 @@ def finite(value: Any) -> float | None:
 
 
 def number(value: Any, digits: int = 3, *, signed: bool = False, missing: str = MISSING) -> str:
-    """A number with fixed decimals; one that would round to zero keeps one significant digit instead.
+    """A number with so many decimals: `0.612`, `+0.072` if signed; `4e-05` where it would round to zero.
 
-    Args:
-        value: A number, or `None`.
-        digits: Decimals.
-        signed: Whether a positive number gets a plus sign.
-        missing: What is said for `None` and for numbers that are not finite.
-
-    Returns:
-        Text such as `0.612`, `+0.072`, `4e-05` or `not measured yet`.
+    `missing` is said for `None` and for numbers that are not finite.
     """
     known = finite(value)
     if known is None:

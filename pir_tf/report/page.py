@@ -21,12 +21,7 @@ from pir_tf.runs.provenance import commits, versions
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A PNG inside the page.
-
-    Attributes:
-        source: The file as a `data:` address.
-        width, height: Size at which its text has its nominal size, in CSS pixels.
-    """
+    """A PNG inside the page: its `data:` address, and the CSS pixels at which its text has its nominal size."""
 
     source: str
     width: int
@@ -34,18 +29,12 @@ class Picture:
 
 
 def write_report(run_directory: Path) -> Path:
-    """Writes `report/index.html` and the figures of a run; what is not measured yet is said so.
-
-    Args:
-        run_directory: The directory of the run.
-
-    Returns:
-        The page's path.
+    """Writes `report/index.html`, whose path it returns, and the figures of a run; what is not measured yet is said so.
 
     Raises:
         InputError: The directory holds no run, or one of its files is damaged.
     """
-    run = read_run(Path(run_directory))
+    run = read_run(run_directory)
     directory = run.path / "report"
     directory.mkdir(exist_ok=True)
     shown: dict[str, Picture] = {}
@@ -60,7 +49,8 @@ def write_report(run_directory: Path) -> Path:
         shown[name] = Picture(f"data:image/png;base64,{data}", width, height)
     page = directory / "index.html"
     with atomic(page) as beside:
-        beside.write_text(_render(run, shown), encoding="utf-8")
+        # A class's name may come from a folder's that is no UTF-8.
+        beside.write_text(_render(run, shown), encoding="utf-8", errors="replace")
     return page
 
 
@@ -80,13 +70,9 @@ def _figures(run: RunFiles) -> Iterator[tuple[str, Any]]:
     yield "gan-distance", None if gan is None else figures.distance_along(gan)
     for index in range(min(len(run.class_names), figures.MOST_CLASSES)):
         yield f"pairs-{index}", figures.pairs(*_pairs_of(run, index))
-    for name, images, labels in (
-        ("before", "before", "labels_before"),
-        ("after", "after", "labels_after"),
-        ("real", "real", "real_labels"),
-    ):
-        known = images in run.samples and labels in run.samples
-        drawn = figures.samples(run.samples[images], run.samples[labels], run.class_names) if known else None
+    for name, labels in (("before", "labels_before"), ("after", "labels_after"), ("real", "real_labels")):
+        known = name in run.samples and labels in run.samples
+        drawn = figures.samples(run.samples[name], run.samples[labels], run.class_names) if known else None
         yield f"samples-{name}", drawn
 
 
@@ -130,33 +116,13 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["typeset"] = _typeset
-    results = run.results
+    headings = [(figures.class_heading(index, name), name) for index, name in enumerate(run.class_names)]
     return environment.get_template("report.html.j2").render(
-        figures=shown,
-        commits=commits,
-        versions=versions,
-        run=run,
-        results=results,
-        headline=sentences.headline(results),
-        sentence=sentences.verdict_sentence(results),
-        tone=sentences.TONES[sentences.verdict(results)],
-        audience=sentences.audience(results or _from_config(run.config)),
-        estimator_sentence=sentences.estimator_sentence(results),
-        result_rows=tables.result_rows(results),
-        estimate_rows=tables.estimate_rows(results),
-        observed=tables.observed_values(results),
-        quality_rows=tables.quality_rows(run.quality),
-        diversity_rows=tables.diversity_rows(results, run.class_names),
-        kid=results.get("kid") or {},
-        kid_row=tables.kid_row(results),
-        round_sentence=sentences.round_sentence(results, run.config),
-        scaling_sentence=sentences.scaling_sentence(results),
-        stage_rows=tables.stage_rows(run.stages),
-        config_groups=tables.config_groups(run.config),
-        number=numbers.number,
-        percent=numbers.percent,
+        **{"run": run, "results": run.results, "figures": shown, "commits": commits, "versions": versions},
+        **{"tables": tables, "sentences": sentences, "number": numbers.number, "percent": numbers.percent},
         plain=numbers.plain,
-        initial_spread=numbers.number(results.get("initial_sd"), missing=""),
+        audience=sentences.audience(run.results or _from_config(run.config)),
+        headings=[(heading, name) for heading, name in headings if heading != name],
         has_pairs=any(name.startswith("pairs-") for name in shown),
         hidden_classes=max(0, len(run.class_names) - figures.MOST_CLASSES),
     )
@@ -164,11 +130,8 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
 
 def _from_config(config: dict[str, Any]) -> dict[str, Any]:
     """Who the audience is when no results say so."""
-    simulated = config.get("interactions.source") == "simulated"
-    return {
-        "source": config.get("interactions.source"),
-        "objective": config.get("interactions.objective") if simulated else None,
-    }
+    source = config.get("interactions.source")
+    return {"source": source, "objective": config.get("interactions.objective") if source == "simulated" else None}
 
 
 def _typeset(text: str) -> str:

@@ -18,32 +18,19 @@ from pir_tf.runs.directory import read_json
 
 @dataclasses.dataclass(frozen=True)
 class RunFiles:
-    """What a run has written so far.
-
-    Attributes:
-        path: The run directory.
-        about: `config.json`: config, versions, commit, hardware, start.
-        stages: For each stage what its `done.json` says, `None` when unfinished.
-        results: `evaluation/results.json`, or empty.
-        quality: `estimator/quality.json`, or empty.
-        samples: The arrays of `evaluation/samples.npz`, or empty.
-        interactions: `interactions/interactions.csv`, or `None`.
-        tuning_history, gan_history: Training logs as floats, NaN where a row has no value, or `None`.
-        class_names: Names of the classes in their order; may be empty.
-        start_up: Seconds in which the process came to its first stage, `None` where not known.
-    """
+    """What a run has written so far; what it hasn't is empty or `None`."""
 
     path: Path
-    about: dict[str, Any]
-    stages: dict[str, dict[str, Any] | None]
-    results: dict[str, Any]
-    quality: dict[str, Any]
-    samples: dict[str, np.ndarray]
-    interactions: pd.DataFrame | None
-    tuning_history: pd.DataFrame | None
+    about: dict[str, Any]  # `config.json`: config, versions, commit, hardware, start
+    stages: dict[str, dict[str, Any] | None]  # for each stage its `done.json`
+    results: dict[str, Any]  # `evaluation/results.json`
+    quality: dict[str, Any]  # `estimator/quality.json`
+    samples: dict[str, np.ndarray]  # `evaluation/samples.npz`
+    interactions: pd.DataFrame | None  # `interactions/interactions.csv`
+    tuning_history: pd.DataFrame | None  # logs as floats, NaN where a row has no value
     gan_history: pd.DataFrame | None
-    class_names: tuple[str, ...]
-    start_up: float | None
+    class_names: tuple[str, ...]  # in the classes' order
+    start_up: float | None  # seconds in which the process came to its first stage
 
     @property
     def config(self) -> dict[str, Any]:
@@ -57,13 +44,7 @@ class RunFiles:
 
 
 def read_run(path: Path) -> RunFiles:
-    """Reads a run directory.
-
-    Args:
-        path: The directory; it must hold `config.json`, all else may be absent.
-
-    Returns:
-        What is there.
+    """Reads what is there of a run directory, which must hold `config.json`.
 
     Raises:
         InputError: The directory holds no run, or one of its files is damaged.
@@ -100,7 +81,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         return {}
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            return dict(archive)
     except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
         raise InputError(f"{path} can't be read ({error}): repeat the evaluation.") from error
 

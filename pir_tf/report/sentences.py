@@ -11,43 +11,35 @@ from pir_tf.report.numbers import UNDEFINED, finite, interval, number, p_value, 
 MOST_FILTERS = 8
 """Filters of an objective that are named one by one."""
 
-TONES = {
-    "gain": "gain",
-    "gain with collapse": "warning",
-    "loss": "loss",
-    "no significant change": "neutral",
-    "undefined": "neutral",
-    "not measured yet": "open",
+_VERDICTS = {
+    "gain": ("A gain", "gain"),
+    "gain with collapse": ("A gain with collapse", "warning"),
+    "loss": ("A loss", "loss"),
+    "no significant change": ("No significant change", "neutral"),
+    "undefined": ("The outcome is undefined", "neutral"),
+    "not measured yet": ("Not measured yet", "open"),
 }
-"""The colour that each verdict has on the page, by the name of its style class."""
+"""For each verdict its headline, and the style class that gives it its colour on the page."""
 
 
 def verdict(results: dict[str, Any]) -> str:
     """The verdict's word; an evaluation that is not there is not measured yet."""
     word = results.get("verdict")
-    return word if word in TONES else "not measured yet"
+    return word if word in _VERDICTS else "not measured yet"
 
 
 def headline(results: dict[str, Any]) -> str:
     """The outcome in a few words."""
-    return {
-        "gain": "A gain",
-        "gain with collapse": "A gain with collapse",
-        "loss": "A loss",
-        "no significant change": "No significant change",
-        "undefined": "The outcome is undefined",
-        "not measured yet": "Not measured yet",
-    }[verdict(results)]
+    return _VERDICTS[verdict(results)][0]
+
+
+def tone(results: dict[str, Any]) -> str:
+    """The style class of the outcome."""
+    return _VERDICTS[verdict(results)][1]
 
 
 def verdict_sentence(results: dict[str, Any]) -> str:
-    """The outcome in one honest sentence, two where the first would mislead.
-
-    Args:
-        results: `evaluation/results.json`, or an empty dict.
-
-    Returns:
-        Text for a person who knows neither the paper nor statistics.
+    """The outcome of `evaluation/results.json` (or of an empty dict) for a person who knows neither the paper nor statistics.
 
     Source: section 4 (change, d, alpha), 5.1 (collapse).
     """
@@ -76,6 +68,23 @@ def verdict_sentence(results: dict[str, Any]) -> str:
     return (
         f"The mean PIR was {low} before and {high} after tuning, but whether that is more than chance can't be told: "
         "all images of a set have the same PIR, or there are too few."
+    )
+
+
+def doubt(results: dict[str, Any]) -> str | None:
+    """That a gain or loss can't be put down to the PIR term, where the estimated PIR didn't rise; else `None`.
+
+    Source: 2.4.
+    """
+    if verdict(results) not in ("gain", "gain with collapse", "loss") or results.get("estimate_rose") is not False:
+        return None
+    rise = number(results.get("estimated_change"), signed=True)
+    bounds = results.get("estimated_change_interval")
+    if bounds:
+        rise += f", 95% interval {number(bounds[0], signed=True)} to {number(bounds[1], signed=True)}"
+    return (
+        "This change can't be put down to the PIR term: the estimated PIR, which that term raises, didn't rise beyond chance "
+        f"({rise})."
     )
 
 
@@ -134,10 +143,6 @@ def scaling_sentence(results: dict[str, Any]) -> str | None:
 
 def round_sentence(results: dict[str, Any], config: dict[str, Any]) -> str | None:
     """Of which run this is a further round, what that one did, and how far both have come; `None` in a first round.
-
-    Args:
-        results: `evaluation/results.json`, or an empty dict.
-        config: The flat config.
 
     Source: A.3.
     """

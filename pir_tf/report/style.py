@@ -25,16 +25,7 @@ SMALL = 8.0
 
 
 def new_figure(height: float, *, width: float = WIDTH, dpi: int = DPI) -> Any:
-    """An empty figure that belongs to no window.
-
-    Args:
-        height: Height in inches.
-        width: Width in inches.
-        dpi: Pixels per inch of the file.
-
-    Returns:
-        A `matplotlib.figure.Figure` drawn by Agg.
-    """
+    """An empty `matplotlib.figure.Figure` of this size in inches, drawn by Agg, that belongs to no window."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -77,12 +68,9 @@ def few_ticks(axes: Any, *, ticks: int = 4, which: Literal["y", "both"] = "y") -
 
 
 def label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], *, apart: float = 0.1) -> None:
-    """Names lines at their right end, pushed apart where they would overlap; call it when the limits are final.
+    """Names lines, given as (last y, name, colour), at their right end; call it when the limits are final.
 
-    Args:
-        axes: The axes.
-        ends: For each line its last y, its name and its colour.
-        apart: Least distance of two names, as a share of the axes' height.
+    Names are pushed `apart` by this share of the axes' height.
     """
     if not ends:
         return

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pir_tf.report.numbers import MISSING, UNDEFINED, duration, finite, interval, number, p_value, percent, plain, whole
-from pir_tf.report.sentences import verdict
+from pir_tf.report.sentences import doubt, verdict
+from pir_tf.runs.directory import read_json
 
 WIDTH = 80
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation")
@@ -20,31 +22,20 @@ Row = tuple[str, ...]
 
 
 def result_rows(results: dict[str, Any]) -> list[Row]:
-    """The measured result: pairs of a label and a value.
+    """The measured result: rows (label, value, remark) of `evaluation/results.json`, or of an empty dict.
 
-    Args:
-        results: `evaluation/results.json`, or an empty dict.
-
-    Returns:
-        Rows (label, value, remark); the remark may be empty.
-
-    Source: section 4.
-
-    Deviation: D12.
+    Source: section 4. Deviation: D12.
     """
     measured = finite(results.get("change")) is not None
     missing = UNDEFINED if measured else MISSING
     bounds = interval(results.get("cohens_d_interval"), missing="")
     t = number(results.get("welch_t"), 1, missing="")
+    d = number(results.get("cohens_d"), 2, missing=missing)
     return [
         ("Mean PIR before", number(results.get("pir_before_mean")), _images(results, "before")),
         ("Mean PIR after", number(results.get("pir_after_mean")), _images(results, "after")),
         ("Change", number(results.get("change"), signed=True), ""),
-        (
-            "Cohen's d",
-            number(results.get("cohens_d"), 2, missing=missing),
-            f"95% interval {bounds}" if bounds else "",
-        ),
+        ("Cohen's d", d, f"95% interval {bounds}" if bounds else ""),
         ("Welch's t-test", p_value(results.get("p_value"), missing=missing), f"t = {t}" if t else ""),
         (f"Verdict at alpha {number(results.get('alpha'), missing='0.001')}", verdict(results), ""),
     ]
@@ -55,11 +46,7 @@ def estimate_rows(results: dict[str, Any]) -> list[Row]:
 
     Source: A.1.
     """
-    rows = []
-    for key, name in VIEWS:
-        view = results.get(key)
-        rows.append((name, *(_compared(view) if view else (NOT_JUDGED,) * 4)))
-    return rows
+    return [(name, *(_compared(results[key]) if results.get(key) else (NOT_JUDGED,) * 4)) for key, name in VIEWS]
 
 
 def observed_values(results: dict[str, Any]) -> Row | None:
@@ -72,31 +59,33 @@ def observed_values(results: dict[str, Any]) -> Row | None:
 
 
 def result_table(results: dict[str, Any]) -> str:
-    """The result as plain text for the terminal, at most 80 columns wide.
+    """The result of `evaluation/results.json` as lines for the terminal, at most 80 columns wide.
 
-    Args:
-        results: `evaluation/results.json`; null values are said in words.
-
-    Returns:
-        Lines without a newline at the end. What the estimator and the second judge say is labelled as an estimate.
+    What the estimator and the second judge say is labelled as an estimate.
 
     Source: section 4, A.1.
     """
     rows = result_rows(results)
-    label_width = max(len(label) for label, _, _ in rows) + 2
-    value_width = max(len(value) for _, value, _ in rows) + 2
+    label_width, value_width = (max(len(row[column]) for row in rows) + 2 for column in (0, 1))
     lines = [f"{label:<{label_width}}{value:<{value_width}}{remark}".rstrip() for label, value, remark in rows]
-    lines += [
-        "",
-        f"{'Estimates, not gains':<28}" + "".join(f"{head:>9}" for head in ("before", "after", "change", "d")),
-    ]
-    for name, *values in estimate_rows(results):
-        known = values[0] != NOT_JUDGED
-        cells = "".join(f"{value:>9}" for value in values) if known else f"   {NOT_JUDGED}"
-        lines.append(f"  {name:<26}{cells}")
-    if results.get("note"):
-        lines += ["", *textwrap.wrap(f"Note: {results['note']}", WIDTH)]
+    estimates: list[Row] = [("Estimates, not gains", "before", "after", "change", "d")]
+    estimates += [(f"  {name}", *values) for name, *values in estimate_rows(results)]
+    width = max(9, *(len(cell) + 2 for _, *cells in estimates for cell in cells if cell != NOT_JUDGED))
+    lines.append("")
+    for name, *cells in estimates:
+        known = cells[0] != NOT_JUDGED
+        lines.append(f"{name:<28}" + ("".join(f"{cell:>{width}}" for cell in cells) if known else f"   {NOT_JUDGED}"))
+    for note in (doubt(results), results.get("note")):
+        if note:
+            lines += ["", *textwrap.wrap(f"Note: {note}", WIDTH)]
     return "\n".join(lines)
+
+
+def print_result(run_directory: Path) -> None:
+    """Prints the table of a run's result; nothing before its evaluation."""
+    path = run_directory / "evaluation" / "results.json"
+    if path.exists():
+        print(f"\n{result_table(read_json(path))}", flush=True)
 
 
 def quality_rows(quality: dict[str, Any]) -> list[Row]:
@@ -113,50 +102,34 @@ def quality_rows(quality: dict[str, Any]) -> list[Row]:
         ("Spread of predictions (SD)", "sd_predicted", 3),
         ("Spread of the truth (SD)", "sd_true", 3),
     )
-    rows = []
-    for label, key, digits in measures:
-        values = []
-        for side in both:
-            reason = (side.get("undefined") or {}).get(key)
-            missing = f"undefined: {reason}" if reason else "not measured"
-            signed = key == "bias"
-            values.append(
-                whole(side.get(key), missing=missing)
-                if key == "n"
-                else number(side.get(key), digits, signed=signed, missing=missing)
-            )
-        rows.append((label, *values))
-    return rows
+
+    def said(side: dict[str, Any], key: str, digits: int) -> str:
+        reason = (side.get("undefined") or {}).get(key)
+        missing = f"undefined: {reason}" if reason else "not measured"
+        if key == "n":
+            return whole(side.get(key), missing=missing)
+        return number(side.get(key), digits, signed=key == "bias", missing=missing)
+
+    return [(label, *(said(side, key, digits) for side in both)) for label, key, digits in measures]
 
 
 def diversity_rows(results: dict[str, Any], class_names: Sequence[str]) -> list[tuple[str, Row, Row, str]]:
-    """Diversity class by class.
-
-    Args:
-        results: `evaluation/results.json`.
-        class_names: Names of the classes in their order.
-
-    Returns:
-        For each class (name, distances, MS-SSIMs, verdict): distances and MS-SSIMs before, after and of real images;
-        the verdict is a sentence.
+    """Diversity class by class: (name, distances, MS-SSIMs, a sentence), both before, after and of real images.
 
     Source: 5.1.
     """
     diversity = results.get("diversity") or {}
-    rows = []
-    for index, name in enumerate(class_names if diversity else ()):
-        distance, likeness = (
-            tuple(
-                number(
-                    _item((diversity.get(side) or {}).get(measure), index),
-                    missing="too few images" if diversity.get(side) else "none",
-                )
-                for side in ("before", "after", "real")
-            )
-            for measure in ("distance", "ms_ssim")
+
+    def said(measure: str, index: int) -> Row:
+        sides = [diversity.get(side) for side in ("before", "after", "real")]
+        return tuple(
+            number(_item(side.get(measure), index), missing="too few images") if side else "none" for side in sides
         )
-        rows.append((name, distance, likeness, _diversity_sentence(diversity, index)))
-    return rows
+
+    return [
+        (name, said("distance", index), said("ms_ssim", index), _diversity_sentence(diversity, index))
+        for index, name in enumerate(class_names if diversity else ())
+    ]
 
 
 def kid_row(results: dict[str, Any]) -> Row | None:
@@ -180,25 +153,17 @@ def stage_rows(stages: dict[str, dict[str, Any] | None]) -> list[Row]:
             rows.append((stage, "not finished", "", "", ""))
             continue
         memory = whole(facts.get("peak_memory_mb"), missing="")
-        rows.append(
-            (
-                stage,
-                duration(facts.get("seconds")),
-                f"{memory} MB" if memory else "unknown",
-                _parts(facts.get("parts") or {}),
-                str(facts.get("finished") or "")[:16].replace("T", " "),
-            )
-        )
+        finished = str(facts.get("finished") or "")[:16].replace("T", " ")
+        said = f"{memory} MB" if memory else "unknown"
+        rows.append((stage, duration(facts.get("seconds")), said, _parts(facts.get("parts") or {}), finished))
     return rows
 
 
 def _parts(parts: dict[str, Any]) -> str:
     """Where a stage's time went: its parts of half a second and more, the longest first."""
-    known = {
-        name: seconds for name, value in parts.items() if (seconds := finite(value)) is not None and seconds >= 0.5
-    }
-    longest = sorted(known, key=lambda name: -known[name])
-    return ", ".join(f"{name} {duration(known[name])}" for name in longest)
+    known = [(name, finite(seconds) or 0.0) for name, seconds in parts.items()]
+    longest = sorted((part for part in known if part[1] >= 0.5), key=lambda part: -part[1])
+    return ", ".join(f"{name} {duration(seconds)}" for name, seconds in longest)
 
 
 def config_groups(config: dict[str, Any]) -> list[tuple[str, list[Row]]]:
@@ -211,12 +176,9 @@ def config_groups(config: dict[str, Any]) -> list[tuple[str, list[Row]]]:
 
 
 def _compared(view: dict[str, Any]) -> Row:
-    return (
-        number(view.get("before_mean"), missing=UNDEFINED),
-        number(view.get("after_mean"), missing=UNDEFINED),
-        number(view.get("change"), signed=True, missing=UNDEFINED),
-        number(view.get("cohens_d"), 2, missing=UNDEFINED),
-    )
+    before, after = (number(view.get(name), missing=UNDEFINED) for name in ("before_mean", "after_mean"))
+    change = number(view.get("change"), signed=True, missing=UNDEFINED)
+    return before, after, change, number(view.get("cohens_d"), 2, missing=UNDEFINED)
 
 
 def _images(results: dict[str, Any], when: str) -> str:

@@ -2,8 +2,9 @@
 
 A file but a log appears under its final name only when it is whole (written beside, then renamed), and a stage is done when its
 `done.json` is there. `config.json` says what made the run: the config, versions, commit and the SHA-256 of files that it
-used. A run directory belongs to one config: opening it with another is refused with the names of the fields that differ.
-Paths are no part of a run's identity, so `config.json` holds base names alone.
+used; paths are no part of a run's identity, so it holds base names alone. A directory is a run's when it has one: nothing is
+written into, or removed from, a directory with other things in it. A field may change until a stage that depends on it has
+finished, or has begun what it would go on from.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import math
 import os
 import re
 import shutil
@@ -21,39 +21,37 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pir_tf.config import ExperimentConfig, flatten
+from pir_tf.config import ExperimentConfig, derived_seed, flatten
 from pir_tf.errors import InputError, differences, explain_os_errors
 from pir_tf.runs.provenance import changes, now, provenance
 
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
-_PATH_FIELDS = (
-    "data.source",
-    "gan.generator",
-    "interactions.source",
-    "interactions.vgg_weights",
-    "estimator.weights",
-    "evaluation.source",
-    "evaluation.kid_weights",
-)
+_BEGUN = {
+    **dict.fromkeys(("gan", "estimator", "tuning"), ("checkpoints/step-*.npz", "best.npz")),
+    **dict.fromkeys(("interactions", "evaluation"), ("images.npz",)),
+}
+"""What an unfinished stage goes on from."""
 _NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "evaluation.source")
 _NO_IDENTITY_NAMES = ("tensorboard", "checkpoint_minutes")
-_LEFTOVER = re.compile(r"\..+\.[0-9a-f]+\.(partial(\.\w+)?|tmp)")
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.(partial(\.\w+)?|tmp)")
 """Name of what a kill leaves of a file, or a folder, that was being written."""
+_BEFORE_A_RUN = (".lock", "log.txt", "failed.json", "data.json")
+"""What a sweep, or a run that was killed at once, leaves in a directory without a `config.json`."""
 
 
 class RunDirectory:
-    """One experiment's directory, held by one process at a time.
+    """One experiment's directory, absent, empty or a run's, held by one process at a time.
 
     Args:
-        path: the directory, made when absent.
+        path: the directory.
         config: the experiment.
         files: SHA-256 of the files that the config names, by field (`{"estimator.weights": "9f2c..."}`).
         command: the command that made the run, without its directory.
-        chief: whether this process writes here; another one of the same job reads along, and waits until the chief has begun.
+        chief: whether this process writes here; another one of the same job waits until it has begun.
         cache: a directory in which runs leave what others would compute again, or None. It is no part of the identity.
 
     Raises:
-        InputError: the directory can't be written, another process works in it, or it holds an experiment that differs.
+        InputError: the directory can't be used or holds other things, or another experiment in what is done there.
     """
 
     def __init__(
@@ -69,16 +67,17 @@ class RunDirectory:
         self.path = Path(path)
         self.config = config
         self.cache = cache
-        self.parts: dict[str, float] = {}  # seconds of the named parts of the stage that is running
+        self.round = _round(config)
         with explain_os_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+            _require_ours(self.path)
             self._lock = _lock(self.path) if chief else None
             if not chief:
                 _wait_for(self.path / "config.json")
             try:
-                if chief:
-                    _remove_leftovers(self.path)
                 self._adopt(files or {}, command, chief=chief)
+                if chief:
+                    self._clear()
             except BaseException:
                 self.close()
                 raise
@@ -96,13 +95,13 @@ class RunDirectory:
         """Says that all of the stage's files are whole, with facts such as seconds and peak memory."""
         write_json(self.file(stage, "done.json"), {"finished": now(), **facts})
 
-    def unmark(self, stage: str) -> None:
-        """Lets a stage run again."""
-        (self.path / stage / "done.json").unlink(missing_ok=True)
-
     def facts(self, stage: str) -> dict[str, Any] | None:
         """What `mark_done` was told, or None for an unfinished stage."""
         return read_json(self.path / stage / "done.json") if self.is_done(stage) else None
+
+    def seed_of(self, purpose: str) -> int:
+        """The seed of a purpose in this round: no round repeats another's latents, users or batches."""
+        return derived_seed(self.config.seed, purpose if self.round == 1 else f"{purpose}, round {self.round}")
 
     def close(self) -> None:
         """Lets another process work here."""
@@ -110,29 +109,67 @@ class RunDirectory:
             self._lock.close()
 
     def _adopt(self, files: dict[str, str], command: str | None, *, chief: bool) -> None:
-        fields = identity(self.config)
-        target = self.path / "config.json"
+        target, made_by = self.path / "config.json", {"config": identity(self.config), "files": files}
         if not target.exists():
-            write_json(target, {"config": fields, "files": files, "command": command, **provenance()})
+            write_json(target, {**made_by, "command": command, **provenance()})
             return
-        old = read_json(target)
-        before, now = {**recorded(old), **old["files"]}, {**fields, **files}
-        differ = [name for name in {**before, **now} if before.get(name) != now.get(name) and decides(name)]
-        if differ:
-            said = differences(before, now, differ)
+        about = read_json(target)
+        before, after = {**recorded(about), **about["files"]}, {**made_by["config"], **files}
+        differ = [name for name in {**before, **after} if before.get(name) != after.get(name) and decides(name)]
+        if settled := [name for name in differ if self._has_used(name)]:
             raise InputError(
-                f"{self.path} holds an experiment that differs in {said}: name another directory with --run-dir, "
-                "or repeat its config."
+                f"{self.path} holds an experiment that differs in {differences(before, after, settled)}, which its stages have "
+                "used: name another directory with --run-dir, or repeat its config."
             )
-        if chief and not all(self.is_done(stage) for stage in STAGES):
-            self._note_versions(old)
-
-    def _note_versions(self, about: dict[str, Any]) -> None:
-        """Notes in `config.json` that a run goes on with another commit or other versions than it did last."""
-        made_by = provenance()
-        if said := changes(about, made_by):
-            write_json(self.path / "config.json", {**about, "continued": [*about.get("continued", []), made_by]})
+        if not chief:
+            return
+        if differ:
+            about.update(made_by, command=command)
+            print(
+                f"No stage has used what differs, so this run goes on with {differences(before, after, differ)}",
+                flush=True,
+            )
+        said = ""
+        if not all(self.is_done(stage) for stage in STAGES) and (said := changes(about, now_by := provenance())):
+            about["continued"] = [*about.get("continued", []), now_by]
             print(f"This run goes on with other versions, so that bits may differ: {said}", flush=True)
+        if differ or said:
+            write_json(target, about)
+
+    def _has_used(self, name: str) -> bool:
+        """Whether a stage that depends on a field has finished, or has begun what it would go on from.
+
+        A section's stage and all later ones depend on its fields; all stages on those that are no stage's.
+        """
+        section = name.partition(".")[0]
+        for stage in STAGES[STAGES.index(section) if section in STAGES else 0 :]:
+            if self.is_done(stage):
+                return True
+            # Of the fields of their own section, images that wait for people depend on their number alone.
+            waiting = stage == section and stage in ("interactions", "evaluation")
+            begun = any(True for pattern in _BEGUN.get(stage, ()) for _ in (self.path / stage).glob(pattern))
+            if begun and not (waiting and not name.endswith(".images")):
+                return True
+        return False
+
+    def _clear(self) -> None:
+        """Removes what kills left of files that were being written, and of real images that no stage has used."""
+        below = [found for stage in STAGES for found in (self.path / stage).rglob(".*")]
+        for found in [*self.path.glob(".*"), *below]:
+            if _LEFTOVER.fullmatch(found.name):
+                if found.is_dir() and not found.is_symlink():
+                    shutil.rmtree(found)
+                else:
+                    found.unlink(missing_ok=True)
+        if not self._has_used("data"):
+            (self.path / "data.json").unlink(missing_ok=True)
+
+
+def _round(config: ExperimentConfig) -> int:
+    """Which round a run is: 1, or one more than the run that it goes on from (A.3)."""
+    if not config.first_round:
+        return 1
+    return int(read_json(Path(config.first_round, "evaluation", "results.json")).get("round", 1)) + 1
 
 
 def recorded(about: dict[str, Any]) -> dict[str, Any]:
@@ -146,11 +183,10 @@ def recorded(about: dict[str, Any]) -> dict[str, Any]:
 def identity(config: ExperimentConfig) -> dict[str, Any]:
     """The flat config as `config.json` holds it: paths as base names."""
     fields = flatten(config)
-    for name in _PATH_FIELDS:
-        scheme, colon, rest = fields[name].partition(":")
+    for name, value in fields.items():
         # A TF-Hub handle is an address, or a local folder.
-        if colon and (scheme in ("folder", "csv", "file", "import") or (scheme == "hub" and "://" not in rest)):
-            fields[name] = f"{scheme}:{_base_name(rest)}"
+        if found := re.fullmatch(r"(folder|csv|file|import|hub(?!:.*://)):(.*)", str(value), re.DOTALL):
+            fields[name] = f"{found[1]}:{_base_name(found[2])}"
     if fields["first_round"]:
         fields["first_round"] = _base_name(fields["first_round"])
     return fields
@@ -232,21 +268,12 @@ def read_json(path: str | Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # of its characters too
         raise InputError(f"{path} is not valid JSON ({error}): restore it or start a new run directory.") from error
 
 
-def finite_or_none(value: float) -> float | None:
-    """A plain float, or None for NaN and infinity, as JSON wants it."""
-    return float(value) if math.isfinite(value) else None
-
-
 def _wait_for(path: Path, seconds: float = 60.0) -> None:
-    """Waits until the chief has written a file.
-
-    Raises:
-        InputError: it hasn't in that time.
-    """
+    """Waits until the chief has written a file, or refuses to wait any longer."""
     end = time.monotonic() + seconds
     while not path.exists():
         if time.monotonic() > end:
@@ -257,17 +284,26 @@ def _wait_for(path: Path, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def _remove_leftovers(path: Path) -> None:
-    """Clears a run directory, which no other process works in, of what kills left of files that were being written."""
-    for found in [found for found in path.rglob(".*") if _LEFTOVER.fullmatch(found.name)]:
-        if found.is_dir():
-            shutil.rmtree(found)
-        else:
-            found.unlink(missing_ok=True)
+def _require_ours(path: Path) -> None:
+    """Refuses a directory with other things than a run in it, before anything is written there."""
+    if (path / "config.json").exists():
+        about = read_json(path / "config.json")
+        if isinstance(about, dict) and isinstance(about.get("config"), dict) and isinstance(about.get("files"), dict):
+            return
+        foreign = ["config.json"]
+    else:
+        ours = [*_BEFORE_A_RUN, *(["gan"] if (path / "gan" / "done.json").exists() else [])]  # a sweep puts it there
+        foreign = [name for name in sorted(os.listdir(path)) if name not in ours and not _LEFTOVER.fullmatch(name)]
+    if foreign:
+        more = ", ..." if len(foreign) > 3 else ""
+        raise InputError(
+            f"{path} holds what is no run's ({', '.join(foreign[:3])}{more}), expected a new or empty directory, or a run's: "
+            "name another one with --run-dir."
+        )
 
 
 def _lock(path: Path) -> IO[str]:
-    handle = open(path / ".lock", "w")  # noqa: SIM115 (held until close)
+    handle = open(path / ".lock", "a")  # noqa: SIM115 (held until close)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -13,7 +13,7 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from pir_tf.errors import InputError, differences
 from pir_tf.runs.directory import atomic
+from pir_tf.training.callbacks import steps_done
 
 KEPT = 2
 DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -54,8 +55,7 @@ def restore(path: Path, state: Mapping[str, Any], made_by: Facts | None = None) 
     """
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    # Checkpoints of earlier versions don't say what made them.
-    there, here = json.loads(str(arrays.pop(MADE_BY, "{}"))), json.loads(json.dumps(made_by or {}))
+    there, here = json.loads(str(arrays.pop(MADE_BY))), json.loads(json.dumps(made_by or {}))
     differ = [name for name in there if name in here and there[name] != here[name]]
     if differ:
         said = differences(there, here, differ)
@@ -119,15 +119,20 @@ def restore_latest(directory: Path, state: Mapping[str, Any], made_by: Facts | N
     return 0
 
 
-def random_states(models: Iterable[keras.Model]) -> dict[str, keras.Variable]:
-    """States of the random generators inside models, such as a dropout layer's: Keras counts them as no weights.
+def state_of(
+    networks: Mapping[str, keras.Model], optimizers: Iterable[keras.optimizers.Optimizer], **more: keras.Variable
+) -> dict[str, keras.Variable]:
+    """What a model's next step depends on: networks, their optimizers, random states inside networks, and what else is given.
 
-    By their place: Keras names them by how many the process has made before.
+    All are named by their place, since other people's layers, and Keras's own, are named by how many the process has made
+    before. A layer's random state, such as a dropout's, counts as no weight in Keras.
     """
-    models = list(models)
-    weights = {id(weight) for model in models for weight in model.weights}
-    states = [variable for model in models for variable in model.variables if id(variable) not in weights]
-    return {f"random/{i:03d}": state for i, state in enumerate(states)}
+    groups: dict[str, list[keras.Variable]] = {}
+    for (name, network), optimizer in zip(networks.items(), optimizers, strict=True):
+        weights = {id(weight) for weight in network.weights}
+        random = [variable for variable in network.variables if id(variable) not in weights]
+        groups |= {name: network.weights, f"{name}_optimizer": optimizer.variables, f"{name}_random": random}
+    return {f"{group}/{i:03d}": variable for group, some in groups.items() for i, variable in enumerate(some)} | more
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
@@ -137,45 +142,31 @@ class SaveCheckpoints(keras.callbacks.Callback):
         directory: where the checkpoints go.
         every: steps between two.
         minutes: minutes between two, as this process's clock counts them.
-        state: what to save, asked for at each save.
-        step: the number of steps done so far.
         made_by: what makes them, which a restore compares.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        every: int,
-        state: Callable[[], Mapping[str, Any]],
-        step: Callable[[], int],
-        minutes: float = float("inf"),
-        made_by: Facts | None = None,
-    ) -> None:
+    def __init__(self, directory: Path, *, every: int, minutes: float, made_by: Facts) -> None:
         super().__init__()
-        self._directory, self._every, self._state, self._step = directory, every, state, step
-        self._seconds, self._made_by = 60 * minutes, made_by
+        self._directory, self._every, self._seconds, self._made_by = directory, every, 60 * minutes, made_by
         self._saved, self._when = 0, 0.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Epochs are the log's rows, so a checkpoint and the log always agree."""
-        step = self._step()
+        # Epochs are the log's rows, so a checkpoint and the log always agree.
+        step = steps_done(self.model)
         late = time.monotonic() - self._when >= self._seconds
         if step - self._saved >= self._every or step % self._every == 0 or late:
             self._save(step)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Counts from the step that was restored, and from now. A kill may have come before a save's clearing."""
-        self._saved, self._when = self._step(), time.monotonic()
-        clear(self._directory, self._saved)
+        self._saved, self._when = steps_done(self.model), time.monotonic()
+        clear(self._directory, self._saved)  # a kill may have come before a save's clearing
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Saves what came after the last checkpoint."""
-        if self._step() > self._saved:
-            self._save(self._step())
+        if steps_done(self.model) > self._saved:
+            self._save(steps_done(self.model))
 
     def _save(self, step: int) -> None:
-        save_step(self._directory, step, self._state(), self._made_by)
+        save_step(self._directory, step, self.model.state(), self._made_by)
         self._saved, self._when = step, time.monotonic()
 
 

@@ -5,7 +5,7 @@ gradients. So each replica takes the mean over its own rows times its share of t
 whole batch, whatever the number of replicas and however unevenly the rows fall. Without a strategy all of this does nothing.
 
 Latents and classes are drawn for the whole batch on every replica, from (seed, step), and each takes its own rows: the numbers
-don't depend on the number of replicas. What is not here: which strategy there is (`compute`).
+don't depend on the number of replicas. What is not here: which strategy there is (`devices`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import keras
 import tensorflow as tf
 
 from pir_tf.errors import InputError
-from pir_tf.training.devices import read_cluster
+from pir_tf.training.devices import is_chief
 
 SEED_STRIDE = 1_000_003
 """Between the seeds of two replicas: more than any job has replicas, and no multiple of what seeds are made of."""
@@ -137,11 +137,6 @@ def is_multi_worker(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process writes the files of what is trained under a strategy."""
-    return not is_multi_worker(strategy) or read_cluster().is_chief
-
-
 def agree(strategy: tf.distribute.Strategy, value: int) -> int:
     """The chief's value, in every process of the job; each waits here for all others.
 
@@ -150,7 +145,7 @@ def agree(strategy: tf.distribute.Strategy, value: int) -> int:
     """
     if not is_multi_worker(strategy):
         return value
-    total, here = _sum(strategy, value if is_chief(strategy) else 0)
+    total, here = _sum(strategy, value if is_chief() else 0)
     return round(total / here)
 
 

@@ -1,6 +1,5 @@
 """`folder:PATH`: the layout, the class order, and every kind of bad file found before training."""
 
-import io
 import os
 import warnings
 from pathlib import Path
@@ -77,9 +76,8 @@ def make_bad_files(root):
     good = (root / "coast" / "00.png").read_bytes()
     (root / "coast" / "zero.jpg").write_bytes(b"")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(noise).save(buffer, "JPEG")
-    (root / "coast" / "half.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    Image.fromarray(noise).save(half := root / "coast" / "half.jpg")
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     (root / "mountain" / "text.jpg").write_text("no picture")
     (root / "mountain" / "notes.txt").write_text("no picture either")
     (root / "mountain" / "deep.tif").write_bytes(b"II*\0")
@@ -101,11 +99,9 @@ def make_bad_files(root):
 
 def make_good_oddities(root):
     """Five more good pictures, and what is never looked at."""
-    write(root / "coast" / "X.JPG", (250, 250, 250), "JPEG")
-    write(root / "coast" / "really a webp.jpg", (251, 251, 251), "WEBP")
-    write(root / "coast" / "sea side é 海.jpeg", (252, 252, 252), "JPEG")
-    write(root / "mountain" / "y.Bmp", (253, 253, 253), "BMP")
-    write(root / "mountain" / "z.GIF", (254, 254, 254), "GIF")
+    names = ("coast/X.JPG", "coast/really a webp.jpg", "coast/sea side é 海.jpeg", "mountain/y.Bmp", "mountain/z.GIF")
+    for level, (name, kind) in enumerate(zip(names, ("JPEG", "WEBP", "JPEG", "BMP", "GIF"), strict=True), start=250):
+        write(root / name, (level,) * 3, kind)
     for name in ("._a.jpg", ".DS_Store", "Thumbs.db", "desktop.ini"):
         (root / "coast" / name).write_bytes(b"\0\5\x16\7")
         (root / name).write_bytes(b"\0\5\x16\7")

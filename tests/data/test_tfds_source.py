@@ -3,7 +3,6 @@
 import builtins
 import io
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -19,8 +18,7 @@ NAMES = ("mountain", "desert", "coast")  # not in alphabetical order: the set's 
 
 
 def encoded(image, kind="PNG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
+    image.save(buffer := io.BytesIO(), kind, **options)
     return buffer.getvalue()
 
 
@@ -153,10 +151,8 @@ def test_a_set_without_image_and_label_is_refused_with_what_it_has(tmp_path):
 
 
 def test_an_unprepared_set_fails_at_once_and_says_how_to_prepare_it(tmp_path):
-    start = time.monotonic()
     with pytest.raises(InputError) as caught:
         load(tmp_path / "none", "places365_small", classes=("coast", "mountain"))
-    assert time.monotonic() - start < 5
     message = str(caught.value)
     assert "\n" not in message and message.startswith("tfds:places365_small is not prepared")
     assert f"{tmp_path}/none/places365_small" in message
@@ -164,19 +160,13 @@ def test_an_unprepared_set_fails_at_once_and_says_how_to_prepare_it(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("name", ["no_such_set_at_all", "places365_small:9.9.9", "places365_small/nothing", "a b c"])
-def test_an_unknown_set_version_or_configuration_is_one_sentence(tmp_path, name):
-    with pytest.raises(InputError) as caught:
-        load(tmp_path, name)
-    assert name in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 600
-
-
-def test_a_damaged_data_folder_is_one_sentence(tmp_path):
+def test_an_unknown_set_version_or_configuration_or_a_damaged_folder_is_one_sentence(tmp_path):
     write_set(tmp_path, "cut_scenes", [(0, grey(0))])
     (tmp_path / "cut_scenes" / "1.0.0" / "features.json").write_text("{")
-    with pytest.raises(InputError, match="tfds:cut_scenes") as caught:
-        load(tmp_path, "cut_scenes")
-    assert "\n" not in str(caught.value)
+    for name in ("no_such_set_at_all", "places365_small:9.9.9", "places365_small/nothing", "a b c", "cut_scenes"):
+        with pytest.raises(InputError, match=f"tfds:{name}") as caught:
+            load(tmp_path, name)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize("error", [ImportError("no module"), TypeError("Descriptors cannot be created\ndirectly")])

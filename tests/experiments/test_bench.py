@@ -1,14 +1,16 @@
-"""`pir-tf bench`: the numbers of a row follow from operations and times; mistakes are one sentence."""
+"""`pir-tf bench`: operations are counted from the graph, the numbers of a row follow from them and from times."""
 
 import json
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 import tensorflow as tf
 
-from pir_tf.experiments import bench, bench_cases
-from pir_tf.experiments.bench_cases import Case
+from pir_tf.experiments import bench
+from pir_tf.experiments.bench import count_operations
+from pir_tf.gan.networks import build_discriminator, build_generator
 
 
 @pytest.fixture
@@ -16,15 +18,12 @@ def tiny(monkeypatch):
     """Two cases of small matrix products in place of networks: the fast form has half of the operations."""
     a = tf.ones((64, 64))
 
-    def build(name):
-        twice = tf.function(lambda: tf.matmul(tf.matmul(a, a), a), autograph=False)
-        return Case(name, 64, {"stock": twice, "fast": tf.function(lambda: tf.matmul(a, a), autograph=False)})
-
-    names = (bench.PEER_CASE, "other")
-    monkeypatch.setattr(bench_cases, "cases", lambda: [(name, lambda name=name: build(name)) for name in names])
+    twice = tf.function(lambda: tf.matmul(tf.matmul(a, a), a), autograph=False)
     product = tf.function(lambda: tf.matmul(a, a), autograph=False)
-    rates = {"matrix product": (product, 2.0 * 64**3), "convolution": (product, 2.0 * 64**3)}
-    monkeypatch.setattr(bench_cases, "machine", lambda: rates)
+    forms = {"stock": twice, "fast": product}
+    monkeypatch.setattr(bench, "cases", lambda: dict.fromkeys((bench.PEER_CASE, "other"), lambda: (64, forms)))
+    rates = dict.fromkeys(("matrix product", "convolution"), (product, 2.0 * 64**3))
+    monkeypatch.setattr(bench, "machine", lambda: rates)
 
 
 def test_rows(tiny, tmp_path, capsys):
@@ -74,11 +73,10 @@ def test_mistakes_are_one_sentence(tiny, words, expected, capsys):
 
 
 def test_the_cases_are_those_that_are_promised():
-    names = [name for name, _ in bench_cases.cases()]
-    assert len(names) == len(set(names)) and bench.PEER_CASE in names
-    assert {"ACGAN step, batch 32", "ACGAN step, batch 64"} <= set(names)
-    for title in bench_cases.ESTIMATORS:
-        assert {f"tuning step, {title}, batch {batch}" for batch in (16, 32)} <= set(names)
+    names = bench.cases().keys()
+    assert {bench.PEER_CASE, "ACGAN step, batch 32", "ACGAN step, batch 64", "generator, forward"} <= names
+    for title in bench.ESTIMATORS:
+        assert {f"tuning step, {title}, batch {batch}" for batch in (16, 32)} <= names
 
 
 @pytest.mark.slow
@@ -87,3 +85,75 @@ def test_a_real_case_in_both_forms(tmp_path):
     assert bench.main(["--only", "discriminator, forward", "--rounds", "1", "--json", str(path)]) == 0
     stock, fast = json.loads(path.read_text())["rows"]
     assert 0 < fast["operations_done"] < stock["operations_done"]
+
+
+# Operations: worked by hand, and whole networks by the sum over their layers
+
+
+def counted(function, *shapes):
+    specs = [tf.TensorSpec(shape) for shape in shapes]
+    return count_operations(tf.function(function, autograph=False).get_concrete_function(*specs))
+
+
+def test_products_worked_by_hand():
+    assert counted(tf.matmul, (2, 3), (3, 5)) == 2 * 2 * 3 * 5
+    assert counted(lambda a, b: tf.matmul(a, b, transpose_a=True), (3, 2), (3, 5)) == 2 * 2 * 3 * 5
+    assert counted(lambda a, b: tf.matmul(a, b, adjoint_a=True), (7, 3, 2), (7, 3, 5)) == 7 * 2 * 2 * 3 * 5
+
+
+def test_convolutions_worked_by_hand():
+    one = 2 * (4 * 4) * (3 * 3) * 5 * 6  # pixels out, kernel, channels in and out
+    assert counted(lambda x, k: tf.nn.conv2d(x, k, 2, "SAME"), (1, 8, 8, 5), (3, 3, 5, 6)) == one
+
+    def gradients(x, k):
+        with tf.GradientTape() as tape:
+            tape.watch([x, k])
+            y = tf.nn.conv2d(x, k, 2, "SAME")
+        return y, *tape.gradient(y, [x, k])
+
+    assert counted(gradients, (1, 8, 8, 5), (3, 3, 5, 6)) == 3 * one
+    transposed = lambda x, k: tf.nn.conv2d_transpose(x, k, (1, 8, 8, 5), 2)  # noqa: E731
+    assert counted(transposed, (1, 4, 4, 6), (3, 3, 5, 6)) == one
+
+
+def test_what_no_result_needs_is_not_counted():
+    def one_of_two(a, b):
+        tf.matmul(b, a)
+        return tf.matmul(a, b)
+
+    assert counted(one_of_two, (2, 3), (3, 2)) == 2 * 2 * 3 * 2
+
+
+def test_inner_functions_and_changed_variables_are_counted():
+    kept = tf.Variable(tf.zeros((2, 2)))
+    inner = tf.function(tf.matmul, jit_compile=True, autograph=False)
+
+    def outer(a, b):
+        kept.assign(tf.matmul(a, b))
+        return inner(b, a)
+
+    assert counted(outer, (2, 3), (3, 2)) == 2 * (2 * 3 * 2) + 2 * (3 * 2 * 3)
+
+
+def test_an_unknown_batch_is_refused():
+    with pytest.raises(ValueError, match="fixed batch"):
+        counted(tf.matmul, (None, 3), (3, 5))
+
+
+@pytest.mark.parametrize(
+    "build, inputs", [(build_generator, [(2, 64), (2, 2)]), (build_discriminator, [(2, 64, 64, 3)])]
+)
+def test_whole_networks(build, inputs):
+    network = build(2)
+
+    def of(layer):
+        if isinstance(layer, keras.layers.Dense):
+            return 2 * layer.kernel.shape[0] * layer.kernel.shape[1]
+        if not isinstance(layer, keras.layers.Conv2D):
+            return 0
+        _, height, width, _ = layer.output.shape
+        rows, columns, channels_in, channels = layer.kernel.shape
+        return 2 * height * width * rows * columns * channels_in * channels
+
+    expected = 2 * sum(map(of, network.layers))  # two images
+    assert counted(lambda *x: network(list(x) if len(x) > 1 else x[0]), *inputs) == expected

@@ -1,16 +1,17 @@
-"""Real people, who come in through CSV files: the run waits for them twice and invents nothing."""
+"""Real people, who come in through CSV files: the run waits for them twice, invents nothing and asks nothing twice."""
 
-import csv
 import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
-from commands import QUICK, command
+from answers import fill
+from commands import SMALL, small_command
 
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
+from pir_tf.experiments.interactions_stage import few_or_many
 from pir_tf.experiments.people import Waiting, answers, answers_digest, image_ids, require_unchanged, run_directory_of
 from pir_tf.interactions.ratings import write_template
 from pir_tf.presets import smoke
@@ -21,32 +22,21 @@ def pictures(count=4):
     return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
 
 
-def fill(path, impressions=10, positives=4):
-    with open(path, newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    with open(path, "w", newline="") as handle:
-        writer = csv.DictWriter(handle, list(rows[0]))
-        writer.writeheader()
-        for i, row in enumerate(rows):
-            writer.writerow({**row, "impressions": impressions, "positives": (positives + i) % (impressions + 1)})
-
-
 def test_ids_name_the_pixels():
     first, second = pictures(2), pictures(2)
     second[1, 0, 0, 0] ^= 1
     a, b = image_ids(first, "r1"), image_ids(second, "r1")
-    assert a[0] == b[0]
-    assert a[1] != b[1]
+    assert a[0] == b[0] and a[1] != b[1]
 
 
 def test_it_waits_twice_and_then_reads(tmp_path):
     images, path = pictures(), tmp_path / "answers.csv"
     ids = image_ids(images, "r1")
-    ask = lambda: answers(path, images, ids, run_directory=tmp_path, todo="Then go on.")  # noqa: E731
-    with pytest.raises(Waiting, match="4 images"):
+    ask = lambda: answers(path, images, ids, run_directory=tmp_path)  # noqa: E731
+    with pytest.raises(Waiting, match="4 images.* Then give the same command again.$"):
         ask()
     assert sorted(p.stem for p in (tmp_path / "answers_images").glob("*.png")) == sorted(ids)
-    with pytest.raises(Waiting, match="not filled in yet"):
+    with pytest.raises(Waiting, match="not filled in yet.* Then give the same command again.$"):
         ask()
     fill(path)
     assert ask().impressions.tolist() == [10] * 4
@@ -75,7 +65,6 @@ def test_answers_that_change_later_are_noticed(tmp_path, finished):
     path.write_text("x")
     with pytest.raises(InputError, match="changed after stage interactions"):
         require_unchanged(finished("interactions", {"answers_sha256": "0"}, shown=f"csv:{path}"), "interactions")
-    require_unchanged(finished("interactions", {}, shown=f"csv:{path}"), "interactions")
     require_unchanged(finished("interactions", {"answers_sha256": "0"}), "interactions")
 
 
@@ -83,101 +72,111 @@ def test_people_asked_for_where_simulated_users_have_judged_are_refused(tmp_path
     people = tmp_path / "people.csv"
     for _ in ("absent", "there"):
         run = finished("evaluation", {}, judged=f"csv:{people}")
-        with pytest.raises(InputError) as refused:
+        with pytest.raises(InputError, match=f"csv:{people}.*simulated users' answers.*copy {run.path}"):
             require_unchanged(run, "evaluation")
-        said = str(refused.value)
-        assert f"csv:{people}" in said and "simulated users' answers" in said and f"copy {run.path}" in said
         people.touch()
     require_unchanged(finished("evaluation", {}), "evaluation")
 
 
 def test_what_people_judged_in_the_runs_own_file_is_held_against_it(tmp_path, finished):
-    shown = f"csv:{tmp_path / 'shown.csv'}"
-    other = tmp_path / "other.csv"
-    for noted in (True, False):  # earlier versions noted nothing
-        run = finished("evaluation", {}, shown=shown)
-        own = run.file("evaluation", "answers.csv")
-        write_template(own, ["e-0", "e-1"])
-        fill(own)
-        shutil.copy(own, other)
-        if noted:
-            run.mark_done("evaluation", answers_sha256=answers_digest(own))
-        require_unchanged(run, "evaluation")
-        run.config = dataclasses.replace(run.config, evaluation=EvaluationConfig(source=f"csv:{other}"))
-        require_unchanged(run, "evaluation")  # the same answers elsewhere
-        fill(other, positives=5)
-        with pytest.raises(InputError, match=r"other\.csv changed after stage evaluation used it, or is another file"):
-            require_unchanged(run, "evaluation")
-        other.unlink()
-        with pytest.raises(InputError, match="which is not there.*leave --evaluation.source out"):
-            require_unchanged(run, "evaluation")
-    run = finished("evaluation", {"answers_sha256": "0"}, shown=shown)
-    require_unchanged(run, "evaluation")  # the file is gone
-    write_template(run.file("evaluation", "answers.csv"), ["e-0"])
-    require_unchanged(run, "evaluation")  # others were named, while this is the template
-    fill(run.file("evaluation", "answers.csv"))
+    other, run = tmp_path / "other.csv", finished("evaluation", {}, shown=f"csv:{tmp_path / 'shown.csv'}")
+    own = run.file("evaluation", "answers.csv")
+    write_template(own, ["e-0", "e-1"])
+    fill(own)
+    shutil.copy(own, other)
+    run.mark_done("evaluation", answers_sha256=answers_digest(own))
+    require_unchanged(run, "evaluation")
+    fill(own, positives=5)
     with pytest.raises(InputError, match="changed after stage evaluation"):
         require_unchanged(run, "evaluation")
+    own.unlink()
+    require_unchanged(run, "evaluation")  # the file is gone
+    write_template(own, ["e-0"])
+    require_unchanged(run, "evaluation")  # others were named, while this is the template
+    run.config = dataclasses.replace(run.config, evaluation=EvaluationConfig(source=f"csv:{other}"))
+    require_unchanged(run, "evaluation")  # the same answers elsewhere
+    fill(other, positives=5)
+    with pytest.raises(InputError, match=r"other\.csv changed after stage evaluation used it, or is another file"):
+        require_unchanged(run, "evaluation")
+    other.unlink()
+    with pytest.raises(InputError, match="which is not there.*leave --evaluation.source out"):
+        require_unchanged(run, "evaluation")
 
 
-def test_no_run_is_found_where_none_was(tmp_path):
-    assert run_directory_of("simulated") is None
-    assert run_directory_of("same") is None
-    assert run_directory_of(f"csv:{tmp_path / 'a.csv'}") is None
+@pytest.mark.parametrize("source", ["simulated", "same", "csv:a.csv"])
+def test_no_run_is_found_where_none_was(source):
+    assert run_directory_of(source) is None
+
+
+@pytest.mark.parametrize("how", [shutil.move, shutil.copytree])
+@pytest.mark.parametrize("where", ["answers.csv", "runs/r/evaluation/answers.csv"])
+def test_a_run_is_found_beside_its_images_wherever_both_have_gone(tmp_path, monkeypatch, how, where):
+    (tmp_path / "pm" / "runs" / "r" / "evaluation").mkdir(parents=True)
+    (tmp_path / "pm" / "runs" / "r" / "config.json").write_text("{}")
+    with pytest.raises(Waiting):
+        answers(tmp_path / "pm" / where, pictures(), list("abcd"), run_directory=tmp_path / "pm" / "runs" / "r")
+    how(tmp_path / "pm", tmp_path / "pm2")
+    monkeypatch.chdir(tmp_path / "pm2")
+    assert run_directory_of(f"csv:{where}") == tmp_path / "pm2" / "runs" / "r"
+    monkeypatch.setenv("HOME", str(tmp_path / "pm2"))
+    assert run_directory_of(f"csv:~/{where}") == tmp_path / "pm2" / "runs" / "r"
+
+
+@pytest.mark.parametrize("note", ['{"run_directory": "../runs/r"}', '{"run_directory": "/gone"}', "[]", "{}"])
+def test_images_of_a_run_that_is_not_there_are_not_asked_about_again(tmp_path, note):
+    (tmp_path / "answers_images").mkdir()
+    (tmp_path / "answers_images" / "run.json").write_text(note)
+    with pytest.raises(InputError, match=r"answers_images/run\.json says .* asked a second time.* --run-dir PATH"):
+        run_directory_of(f"csv:{tmp_path / 'answers.csv'}")
+
+
+def test_how_many_images_were_rated_is_said_with_what_it_means():
+    assert few_or_many(20, 20) == "People rated 20 of the 20 images shown."
+    assert few_or_many(15, 20).endswith("15 of the 20 images shown. The estimator learns from those alone.")
+    assert "1 of the 20 images" in few_or_many(1, 20) and "fewer than 10 its quality can't be" in few_or_many(1, 20)
 
 
 @pytest.mark.slow
-def test_the_same_command_goes_on_when_people_have_answered(tmp_path):
-    path = tmp_path / "answers.csv"
-    words = [
-        "smoke",
-        *QUICK,
-        "--interactions.source",
-        f"csv:{path}",
-        "--interactions.images",
-        40,
-        "--evaluation.images",
-        20,
-    ]
+def test_the_same_command_goes_on_when_people_have_answered_wherever_the_project_lies(tmp_path):
+    root = tmp_path / "project"
+    root.mkdir()
+    words = [*SMALL, "--interactions.source", "csv:answers.csv", "--tuning.steps", 2]
+    words += "--tuning.true_pir_every 2 --tuning.gradients_every 2 --gan.steps 2 --gan.sample_every 2".split()
+    words += "--stages gan interactions estimator tuning evaluation".split()
+    ask = lambda: small_command(*words, cwd=root)  # noqa: E731
+    first = ask()
+    assert first.returncode == 0 and "Waiting for people" in first.stdout, first.stderr
+    assert len(list((root / "answers_images").glob("*.png"))) == 16
 
-    first = command(*words, cwd=tmp_path)
-    assert first.returncode == 0
-    assert "Waiting for people" in first.stdout
-    assert len(list((tmp_path / "answers_images").glob("*.png"))) == 40
-
-    fill(path, positives=11)  # 11 of 10 is impossible in no row, since fill wraps; break one row by hand
-    text = path.read_text().splitlines()
-    good = "\n".join(text) + "\n"
-    text[3] = text[3].rsplit(",", 1)[0] + ",11"
-    path.write_text("\n".join(text) + "\n")
-    wrong = command(*words, cwd=tmp_path)
-    assert wrong.returncode == 2
-    assert "line 4" in wrong.stderr
+    path = root / "answers.csv"
+    fill(path)
+    good = path.read_text()
+    lines = good.splitlines()
+    lines[3] = f"{lines[3].rpartition(',')[0]},11"  # of 10
+    path.write_text("\n".join(lines))
+    wrong = ask()
+    assert wrong.returncode == 2 and "line 4" in wrong.stderr
 
     path.write_text(good)
-    second = command(*words, cwd=tmp_path)
+    second = ask()
     assert second.returncode == 0, second.stderr
-    runs = list((tmp_path / "runs").iterdir())
-    assert len(runs) == 1
-    results = json.loads((runs[0] / "evaluation" / "results.json").read_text())
+    assert "People rated 16 of the 16 images shown." in second.stdout and "not measured yet" in second.stdout
+    (run,) = (root / "runs").iterdir()
+    results = json.loads((run / "evaluation" / "results.json").read_text())
     assert results["verdict"] == "not measured yet"
-    assert results["change"] is None
-    assert results["significant"] is None
-    assert results["estimated_change"] is not None
-    assert "not measured yet" in second.stdout
+    assert results["change"] is None and results["significant"] is None and results["estimated_change"] is not None
 
-    judged = runs[0] / "evaluation" / "answers.csv"
-    names = [p.stem for p in (runs[0] / "evaluation" / "answers_images").glob("*.png")]
-    assert len(names) == 40
+    root = root.rename(tmp_path / "moved")
+    (run,) = (root / "runs").iterdir()
+    judged = run / "evaluation" / "answers.csv"
+    assert len(list((run / "evaluation" / "answers_images").glob("*.png"))) == 32
     fill(judged)
-    third = command(*words, "--evaluation.source", f"csv:{judged}", cwd=tmp_path)
+    third = ask()
     assert third.returncode == 0, third.stderr
-    assert list((tmp_path / "runs").iterdir()) == runs
-    results = json.loads((runs[0] / "evaluation" / "results.json").read_text())
-    assert results["source"] == "csv"
+    assert list((root / "runs").iterdir()) == [run]
+    results = json.loads((run / "evaluation" / "results.json").read_text())
+    assert results["source"] == "csv" and results["true"]["n_before"] == 16
     assert results["verdict"] in ("gain", "loss", "no significant change", "gain with collapse")
-    assert results["true"]["n_before"] == 20
-    done = json.loads((runs[0] / "evaluation" / "done.json").read_text())
-    assert done["answers_sha256"] == answers_digest(judged)
-    kept, samples = (np.load(runs[0] / "evaluation" / name) for name in ("images.npz", "samples.npz"))
+    assert json.loads((run / "evaluation" / "done.json").read_text())["answers_sha256"] == answers_digest(judged)
+    kept, samples = (np.load(run / "evaluation" / name) for name in ("images.npz", "samples.npz"))
     assert all(np.array_equal(kept[when], samples[when]) for when in ("before", "after"))

@@ -10,12 +10,17 @@ from public_examples import DIGITS, conditional_gan, dcgan, digits, train
 
 from pir_tf.config import EvaluationConfig, GanConfig
 from pir_tf.data import sources
+from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
-from pir_tf.experiments.weights import named_files
+from pir_tf.gan.imported.generator import import_generator
 from pir_tf.presets import laptop
 from pir_tf.runs.directory import STAGES, RunDirectory
 
 LEVELS = 255
+
+
+def gan_of(path, **fields):
+    return GanConfig(generator=f"import:{path}", import_range=(0.0, 1.0), tensorboard=False, **fields)
 
 
 def config_of(path, *, objective, **gan):
@@ -24,7 +29,7 @@ def config_of(path, *, objective, **gan):
     more = {"vgg_weights": "none", "vgg_image_size": 32, "scaling": "normalized"} if vgg else {}
     return dataclasses.replace(
         base,
-        gan=GanConfig(generator=f"import:{path}", import_range=(0.0, 1.0), tensorboard=False, **gan),
+        gan=gan_of(path, **gan),
         interactions=dataclasses.replace(base.interactions, objective=objective, images=300, **more),
         estimator=dataclasses.replace(base.estimator, steps=200, image_size=32, quality_images=64),
         tuning=dataclasses.replace(
@@ -41,7 +46,6 @@ def results_of(directory, config):
     results, contract = (
         json.loads((directory / name).read_text()) for name in ("evaluation/results.json", "gan/contract.json")
     )
-    print(results["pir_before_mean"], results["pir_after_mean"], results["cohens_d"], results["p_value"], contract)
     return results, contract
 
 
@@ -55,7 +59,24 @@ def test_the_networks_are_those_of_the_examples():
     assert discriminator.input_shape == (None, 28, 28, 11)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make, size, fields",
+    [
+        (lambda: dcgan(1 / 16), 64, {"import_class": "none"}),
+        (lambda: conditional_gan(1 / 16), 28, {"import_class": "joined", "import_class_count": DIGITS}),
+    ],
+)
+def test_they_are_imported(make, size, fields, tmp_path):
+    core, _ = make()
+    core.save(tmp_path / "theirs.keras")
+    generator, description = import_generator(gan_of(tmp_path / "theirs.keras", **fields), ())
+    latents = np.random.default_rng(0).standard_normal((2, description.latent_size)).astype(np.float32)
+    classes = np.eye(len(description.class_names), dtype=np.float32)[[0, -1]]
+    images = np.asarray(generator([latents, classes]))
+    assert images.shape == (2, size, size, 3) and images.std() > 0
+
+
+@pytest.mark.nightly
 def test_dcgan_of_64_rgb_pixels_is_tuned_on_a_colour(tmp_path):
     keras.utils.set_random_seed(0)
     landscapes = sources.load("landscapes", image_size=64, classes=(), count=300, seed=0).images
@@ -77,7 +98,7 @@ def class_means(generator, latents):
     return np.stack([np.asarray(generator(z)).mean(0) for z in given]) * LEVELS
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_conditional_gan_of_28_grey_pixels_is_tuned_on_filters(tmp_path):
     keras.utils.set_random_seed(0)
     images, one_hot = digits(2000)
@@ -86,7 +107,6 @@ def test_conditional_gan_of_28_grey_pixels_is_tuned_on_filters(tmp_path):
     for piece in range(10):
         train(generator, discriminator, images, one_hot, steps=60, rate=3e-3, seed=piece)
         apart = class_means(generator, latents).std(0).mean()
-        print("pieces", piece, apart)
         if apart > 8:  # grey levels, averaged over all pixels, most of which are background
             break
     assert apart > 8

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pir_tf.experiments.command_line import parse
+from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
-from pir_tf.experiments.weights import named_files
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.serving.export import main as export
 

@@ -12,7 +12,11 @@ import time
 
 import numpy as np
 import pytest
-from commands import ENVIRONMENT, command
+from commands import ENVIRONMENT, SMALL, command, small_command
+from PIL import Image
+
+from pir_tf.experiments import run
+from pir_tf.experiments.command_line import parse
 
 TOP = (
     "pir_before_mean pir_after_mean change cohens_d cohens_d_interval welch_t p_value significant verdict estimated_change "
@@ -46,13 +50,16 @@ def test_every_stage_leaves_its_files(smoke):
     assert not list(directory.rglob("*.partial*"))
 
 
-def test_it_prints_the_way_to_resume_first_and_the_proof_last(smoke):
+def test_it_prints_the_way_to_resume_first_then_the_proof_and_then_draws_the_report(smoke):
     directory, done = smoke
     lines = done.stdout.strip().splitlines()
     assert lines[0].startswith("Resume with: python -m pir_tf.experiments.run smoke")
     assert lines[-1] == f"Report: {directory / 'report' / 'index.html'}"
-    for word in ("before", "after", "Change", "Cohen's d", "95% interval", "Verdict at alpha 0.001"):
-        assert word in done.stdout
+    places = [
+        next(i for i, line in enumerate(lines) if line.startswith(start))
+        for start in ("evaluation: ", "Mean PIR before", "Change", "Cohen's d", "Verdict at alpha 0.001", "report: ")
+    ]
+    assert places == sorted(places) and "95% interval" in done.stdout
 
 
 def test_results_hold_the_proof(smoke):
@@ -104,41 +111,68 @@ def test_a_rerun_skips_what_is_done(smoke):
     again = command("smoke", "--run-dir", directory, cwd=directory.parent)
     assert again.returncode == 0
     assert again.stdout.count("done before, skipped") == 6
+    some = command("smoke", "--stages", "evaluation", "report", "--run-dir", directory, cwd=directory.parent)
+    assert some.returncode == 0 and some.stdout.count("done before, skipped") == 2
     assert before == {name: (directory / name).stat().st_mtime_ns for name in FILES}
 
 
-def test_another_config_is_refused_by_the_fields_that_differ(smoke):
-    directory, _ = smoke
-    refused = command("smoke", "--tuning.steps", 8, "--run-dir", directory, cwd=directory.parent)
-    assert refused.returncode == 2
-    assert "tuning.steps (6 there, 8 now)" in refused.stderr
-    assert "Traceback" not in refused.stderr
-
-
-def test_stages_can_run_alone_and_name_what_they_miss(smoke, tmp_path):
-    directory, _ = smoke
-    alone = command("smoke", "--stages", "evaluation", "report", "--run-dir", directory, cwd=tmp_path)
-    assert alone.returncode == 0
-    missing = command("smoke", "--stages", "tuning", "--run-dir", tmp_path / "new", cwd=tmp_path)
-    assert missing.returncode == 2
-    assert "gan, estimator" in missing.stderr
-
-
-def test_weights_that_are_not_there_are_refused_before_any_stage(tmp_path):
-    words = ["paper", "--run-dir", tmp_path / "run", "--estimator.weights", "file:nowhere.weights.h5"]
+def test_a_stage_names_what_it_misses_and_leaves_no_directory_of_its_own(tmp_path):
+    missing = command("smoke", "--stages", "tuning", cwd=tmp_path)
+    assert missing.returncode == 2 and "gan, estimator" in missing.stderr
+    words = ["paper", "--estimator.weights", "file:nowhere.weights.h5"]
     refused = command(*words, cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "nowhere.weights.h5" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert refused.returncode == 2 and "nowhere.weights.h5" in refused.stderr
+    assert "Traceback" not in missing.stderr + refused.stderr
+    assert not list((tmp_path / "runs").glob("*-paper"))
+
+
+@pytest.mark.slow
+def test_what_no_stage_has_used_may_be_corrected_and_what_one_has_used_may_not(tmp_path):
+    for name in ("coast", "mountain"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (80, 60), (40 * i, 90, 200)).save(tmp_path / "photos" / name / f"{i}.png")
+    words = [*SMALL, "--data.source", "folder:photos", "--stages", "gan", "interactions", "estimator", "tuning"]
+    asked = [*words, "--run-dir", "run", "--tuning.steps"]
+    refused = small_command(*asked, 8, "--tuning.batch_size", 8, cwd=tmp_path)
+    assert (
+        refused.returncode == 2
+        and "has 6 images, fewer than a batch of tuning.batch_size, which is 8" in refused.stderr
+    )
     assert not (tmp_path / "run" / "gan").exists()
+    (tmp_path / "photos" / "coast" / "0.png").unlink()  # another set now, and another config
+    first = small_command(*asked, 8, "--stages", "gan", "interactions", "estimator", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "goes on with tuning.batch_size (8 there, 4 now)" in first.stdout
+    second = small_command(*asked, 6, cwd=tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert "goes on with tuning.steps (8 there, 6 now)" in second.stdout
+    assert second.stdout.count("done before, skipped") == 3 and (tmp_path / "run" / "tuning" / "done.json").exists()
+    third = small_command(*asked, 8, cwd=tmp_path)
+    assert third.returncode == 2 and "differs in tuning.steps (6 there, 8 now)" in third.stderr
+    (tmp_path / "photos" / "coast" / "1.png").unlink()
+    other = small_command(*asked, 6, "--stages", "evaluation", cwd=tmp_path)
+    assert other.returncode == 2 and "data.source holds 4 images" in other.stderr
+    assert "Traceback" not in refused.stderr + third.stderr + other.stderr
 
 
-def test_a_place_that_is_no_directory_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    refused = command("smoke", "--run-dir", tmp_path / "file", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("Error: ")
-    assert "Traceback" not in refused.stderr
+def test_runs_that_begin_in_one_second_and_long_objectives_get_directories(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "strftime", lambda form: "now")
+    long = ",".join(map(str, range(100)))
+    configs = [
+        parse(["smoke", "--interactions.objective", f"vgg:pool3:filters={one}"]) for one in (long, long[:-3], "1")
+    ]
+    people = parse(["smoke", "--interactions.source", "csv:a.csv"])
+    names = [run._new_directory(options.experiment).name for options in [*configs, people, people, people]]
+    assert names[2:] == [
+        "now-vgg-pool3-filters=1-smoke",
+        "now-people-smoke",
+        "now-people-smoke-2",
+        "now-people-smoke-3",
+    ]
+    assert names[0] != names[1] and {len(name) for name in names[:2]} == {len("now--smoke") + 60}
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(names)
 
 
 def test_saved_networks_load_without_this_package(smoke):

@@ -1,9 +1,12 @@
-"""One step of the ACGAN against a step written by hand, and what a step must leave alone."""
+"""One step of the ACGAN against a step written by hand, what a step must leave alone, and the saturating loss of 2.1."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_networks import arrays, assert_same
+
+from pir_tf.gan.acgan import ACGAN
 
 # A step by hand: arrays in, arrays out, in TensorFlow's own operations.
 
@@ -90,7 +93,13 @@ def step_by_hand(g, d, memories, real, labels, z, fake_labels, *, mask_seed, t, 
 
 
 def weights(network):
-    return {v.path: np.asarray(v).copy() for v in network.weights}
+    return arrays({v.path: v for v in network.weights})
+
+
+def step(acgan, real, first=0):
+    """The logs of a step with 4 real images."""
+    batch = tf.constant(real[0][first : first + 4]), tf.constant(real[1][first : first + 4])
+    return {name: float(value) for name, value in acgan.train_step(batch).items()}
 
 
 def test_three_steps_equal_steps_by_hand(make_acgan, real):
@@ -99,7 +108,7 @@ def test_three_steps_equal_steps_by_hand(make_acgan, real):
     for t in (1, 2, 3):
         images, labels = tf.constant(real[0][4 * t : 4 * t + 4]), tf.constant(real[1][4 * t : 4 * t + 4])
         z, fake_labels = acgan.draw(4)
-        acgan.train_step((images, labels))
+        step(acgan, real, 4 * t)
         g, d = step_by_hand(g, d, memories, images, labels, z, fake_labels, mask_seed=11, t=t, rate=1e-2)
         for ours, theirs in ((weights(acgan.generator), g), (weights(acgan.discriminator), d)):
             for name in theirs:
@@ -114,7 +123,7 @@ def test_a_step_moves_the_moving_mean_twice_first_by_real_images(make_acgan, rea
     seen = []
     moments = norm._moments
     monkeypatch.setattr(norm, "_moments", lambda x, mask: (seen.append(moments(x, mask)), seen[-1])[1])
-    acgan.train_step((tf.constant(real[0][:4]), tf.constant(real[1][:4])))
+    step(acgan, real)
     assert len(seen) == 3  # the third pass is the generator's, whose statistics are discarded
     expected = 0.99 * (0.99 * before + 0.01 * seen[0][0].numpy()) + 0.01 * seen[1][0].numpy()
     np.testing.assert_allclose(norm.moving_mean, expected, rtol=1e-5, atol=1e-8)
@@ -123,41 +132,33 @@ def test_a_step_moves_the_moving_mean_twice_first_by_real_images(make_acgan, rea
     assert np.allclose(seen[0][0], np.mean(convolved(real[0][:4]), axis=(0, 1, 2)), atol=0.1)
 
 
-def test_the_generators_terms_change_nothing_of_the_discriminator(make_acgan, values):
+def test_the_generators_terms_change_nothing_of_the_discriminator(make_acgan):
     acgan = make_acgan()
-    before = values({v.path: v for v in acgan.discriminator.variables})
+    before = arrays(acgan.discriminator)
     z, labels = acgan.draw(4)
     with tf.GradientTape() as tape:
         terms = acgan.generator_terms(acgan([z, tf.one_hot(labels, 2)]), labels)
         objective = acgan.generator_objective(terms)
     gradients = tape.gradient(objective, acgan.generator.trainable_variables)
     assert all(np.abs(gradient).max() > 0 for gradient in gradients)
-    after = values({v.path: v for v in acgan.discriminator.variables})
     assert len(before) == 11  # eight arrays, the moving statistics and the dropout's seed state
-    for name in before:
-        np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+    assert_same(before, arrays(acgan.discriminator))
 
 
-def test_the_generators_update_leaves_the_discriminator_alone(make_acgan, real):
-    """With the discriminator's rate at 0, a step moves its moving statistics as two passes do and nothing else."""
-    acgan = make_acgan(rates=(1e-2, 0.0))
-    g, d = weights(acgan.generator), weights(acgan.discriminator)
-    acgan.train_step((tf.constant(real[0][:4]), tf.constant(real[1][:4])))
-    assert {n for n, v in weights(acgan.discriminator).items() if not np.array_equal(v, d[n])} == {
-        "batch_norm_1/moving_mean",
-        "batch_norm_1/moving_variance",
-    }
-    assert all(not np.array_equal(v, g[name]) for name, v in weights(acgan.generator).items())
+def changed(network, before):
+    return {name for name, value in weights(network).items() if not np.array_equal(value, before[name])}
 
 
-def test_the_discriminators_update_leaves_the_generator_alone(make_acgan, real):
-    acgan = make_acgan(rates=(0.0, 1e-2))
-    g, d = weights(acgan.generator), weights(acgan.discriminator)
-    acgan.train_step((tf.constant(real[0][:4]), tf.constant(real[1][:4])))
-    assert all(np.array_equal(v, g[name]) for name, v in weights(acgan.generator).items())
-    changed = [n for n, v in weights(acgan.discriminator).items() if not np.array_equal(v, d[n])]
-    # The bias before a batch normalization would move nothing in a linear network; behind a leaky ReLU it does.
-    assert len(changed) == len(d)
+def test_an_update_leaves_the_other_network_alone(make_acgan, real):
+    """With a rate of 0 the discriminator's moving statistics move as two passes do, and nothing else."""
+    for rates in ((1e-2, 0.0), (0.0, 1e-2)):
+        acgan = make_acgan(rates=rates)
+        g, d = weights(acgan.generator), weights(acgan.discriminator)
+        step(acgan, real)
+        moving = {"batch_norm_1/moving_mean", "batch_norm_1/moving_variance"}
+        # The bias before a batch normalization would move nothing in a linear network; behind a leaky ReLU it does.
+        assert changed(acgan.discriminator, d) == (set(d) if rates[1] else moving)
+        assert changed(acgan.generator, g) == (set(g) if rates[0] else set())
 
 
 def test_the_discriminators_loss_has_no_fake_class_term(make_acgan, real):
@@ -175,9 +176,7 @@ def test_the_discriminators_loss_has_no_fake_class_term(make_acgan, real):
 
 
 def test_the_logs_are_the_papers_terms_and_the_minimised_losses(make_acgan, real):
-    acgan = make_acgan()
-    logs = acgan.train_step((tf.constant(real[0][:4]), tf.constant(real[1][:4])))
-    logs = {name: float(value) for name, value in logs.items()}
+    logs = step(make_acgan(), real)
     terms = {"L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class"}
     assert set(logs) == {*terms, "discriminator_loss", "generator_loss"}
     assert all(logs[name] < 0 for name in terms)
@@ -237,3 +236,45 @@ def test_the_largest_seed_and_step_are_taken(make_acgan):
     acgan.step.assign(1_100_000)
     z, _ = acgan.draw(2)
     assert np.isfinite(z).all()
+
+
+# The saturating loss
+
+
+def pull(acgan, bias):
+    """The gradient's norm at the generator's images when the discriminator's source logit is moved by `bias`."""
+    acgan.discriminator.get_layer("source_logit").bias.assign([bias])
+    acgan.fake_class_weight = 0.0
+    z, labels = acgan.draw(8)
+    images = acgan([z, tf.one_hot(labels, 2)])
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        objective = acgan.generator_objective(acgan.generator_terms(images, labels))
+    return float(tf.norm(tape.gradient(objective, images)))
+
+
+def test_the_generator_learns_nothing_from_a_discriminator_that_is_sure(make_acgan):
+    """The reason for the paper's choice: the non-saturating loss pulls hardest there."""
+    plain, saturating = make_acgan(), make_acgan(loss="saturating")
+    assert pull(plain, -10.0) > 0.1 * pull(plain, 0.0) > 0
+    assert 0 < pull(saturating, -10.0) < 1e-5 * pull(plain, -10.0)
+    assert pull(saturating, 10.0) > pull(saturating, -10.0)
+
+
+def test_the_logs_hold_both_source_terms_and_the_loss_that_was_minimised(make_acgan, real):
+    acgan = make_acgan(loss="saturating")
+    logs = step(acgan, real)
+    assert set(logs) == {*ACGAN.log_names, "L_saturating"}
+    assert logs["L_fake_image_fools"] < 0 < logs["L_saturating"]
+    assert logs["generator_loss"] == pytest.approx(-logs["L_saturating"] - 1.5 * logs["L_fake_class"], rel=1e-5)
+    # One image: P(real) of both logs adds up to 1, before the discriminator's update or after it.
+    one = acgan.generator_terms(tf.constant(real[0][:1]), tf.constant([0]))
+    assert np.exp(one["L_fake_image_fools"]) + np.exp(-one["L_saturating"]) == pytest.approx(1, rel=1e-5)
+
+
+def test_the_saturating_loss_changes_the_generators_update_alone(make_acgan, real):
+    plain, saturating = make_acgan(), make_acgan(loss="saturating")
+    for acgan in (plain, saturating):
+        step(acgan, real)
+    assert_same(weights(plain.discriminator), weights(saturating.discriminator))
+    assert changed(plain.generator, weights(saturating.generator)) == set(weights(plain.generator))

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import io
 import types
 
 import keras
@@ -10,13 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from small_networks import KillAfter, arrays, assert_same
 
 from pir_tf.config import GanConfig
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
 from pir_tf.gan import networks, train
+from pir_tf.gan.acgan import LOSSES, TERMS
 from pir_tf.gan.train import build_acgan, train_acgan
-from pir_tf.training import checkpoints
 
 # Five rows of one step, and a measure after 2 and 4.
 CONFIG = GanConfig(
@@ -30,18 +30,6 @@ CONFIG = GanConfig(
     decay_steps=2,
     tensorboard=False,
 )
-
-
-class KillAfter(keras.callbacks.Callback):
-    """Ends the process's training as a kill would, after the rows of a step were written."""
-
-    def __init__(self, step):
-        super().__init__()
-        self._step = step
-
-    def on_epoch_end(self, epoch, logs=None):
-        if int(self.model.step) == self._step:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -89,46 +77,38 @@ def rows(directory):
         return list(csv.DictReader(handle))
 
 
-def test_the_history_has_a_row_each_epoch(runs):
-    table = rows(runs.unbroken.directory)
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_run_leaves_a_log_two_checkpoints_and_grids_of_samples(runs):
+    directory = runs.unbroken.directory
+    table = rows(directory)
     assert [row["step"] for row in table] == ["1", "2", "3", "4", "5"]
-    assert list(table[0]) == ["step", *train.COLUMNS]
+    assert list(table[0]) == ["step", *TERMS, *LOSSES, "swd"]
     assert [bool(row["swd"]) for row in table] == [False, True, False, True, False]
-    assert all(np.isfinite(float(row[name])) for row in table for name in train.COLUMNS if name != "swd")
-
-
-def test_two_checkpoints_are_kept(runs):
-    names = sorted(path.name for path in (runs.unbroken.directory / "checkpoints").iterdir())
-    assert names == ["step-000000004.npz", "step-000000005.npz"]
-
-
-def test_the_samples_are_grids(runs):
-    paths = sorted((runs.unbroken.directory / "samples").iterdir())
-    assert [path.name for path in paths] == ["step-000000002.png", "step-000000004.png"]
-    with Image.open(paths[0]) as picture:
+    assert all(np.isfinite(float(value)) for row in table for name, value in row.items() if name != "swd")
+    assert names(directory / "checkpoints") == ["step-000000004.npz", "step-000000005.npz"]
+    assert names(directory / "samples") == ["step-000000002.png", "step-000000004.png"]
+    with Image.open(directory / "samples" / "step-000000002.png") as picture:
         assert picture.mode == "RGB" and picture.width >= 4 * 64 and picture.height >= 64
 
 
-def test_a_killed_and_resumed_run_equals_an_unbroken_one(runs, values):
+def test_a_killed_and_resumed_run_equals_an_unbroken_one(runs):
     # Killed after row 4; the newest checkpoint was that of step 3.
     assert [line.split(",")[0] for line in runs.resumed.before.splitlines()] == ["step", "1", "2", "3", "4"]
     assert runs.unbroken.epochs == [0, 1, 2, 3, 4] and runs.resumed.epochs == [3, 4]
     assert rows(runs.resumed.directory) == rows(runs.unbroken.directory)
-    unbroken, resumed = values(runs.unbroken.acgan.state()), values(runs.resumed.acgan.state())
-    assert unbroken.keys() == resumed.keys()
-    for name in unbroken:
-        np.testing.assert_array_equal(unbroken[name], resumed[name], err_msg=name)
-    grids, best = (
-        [(run.directory / name).read_bytes() for run in (runs.unbroken, runs.resumed)]
-        for name in ("samples/step-000000004.png", "best.npz")
-    )
-    assert grids[0] == grids[1]
-    ours, theirs = (np.load(io.BytesIO(content)) for content in best)
-    assert ours.files == theirs.files
-    assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
+    assert_same(arrays(runs.unbroken.acgan.state()), arrays(runs.resumed.acgan.state()))
+    for name in ("samples/step-000000004.png", "best.npz"):
+        ours, theirs = (run.directory / name for run in (runs.unbroken, runs.resumed))
+        if name == "best.npz":
+            assert_same(dict(np.load(ours)), dict(np.load(theirs)))
+        else:
+            assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_a_finished_run_is_left_as_it_is_and_ends_with_the_best_weights(runs, image_set, values):
+def test_a_finished_run_is_left_as_it_is_and_ends_with_the_best_weights(runs, image_set):
     run = runs.unbroken
     before = (run.directory / "history.csv").read_bytes()
     config = dataclasses.replace(CONFIG, keep="best")
@@ -140,26 +120,16 @@ def test_a_finished_run_is_left_as_it_is_and_ends_with_the_best_weights(runs, im
     with np.load(run.directory / "best.npz") as stored:
         assert int(stored["step"]) == best and float(stored["swd"]) == pytest.approx(distances[best], rel=1e-6)
         wanted = {name: stored[name] for name in stored.files if name.startswith(("generator/", "discriminator/"))}
-    weights = {name: value for name, value in values(again.state()).items() if name in wanted}
-    assert len(weights) == len(wanted) == 12 + 40
-    last = values(run.acgan.state())
-    for name, value in weights.items():
-        np.testing.assert_array_equal(value, wanted[name], err_msg=name)
-    assert not np.array_equal(weights["generator/dense/kernel"], last["generator/dense/kernel"])
-
-
-def test_a_checkpoint_of_other_networks_is_refused_before_training(runs, image_set):
-    acgan = build_acgan(dataclasses.replace(CONFIG, latent_size=8), class_count=2, seed=3)
-    acgan.compile(*train.optimizers(1e-3, 1e-3, 0.5))
-    with pytest.raises(InputError, match=r"generator/dense/kernel is \(66, 8192\) in it and \(10, 8192\) here"):
-        checkpoints.restore_latest(runs.unbroken.directory / "checkpoints", acgan.state())
+    weights = {name: value for name, value in arrays(again.state()).items() if name in wanted}
+    assert len(weights) == 12 + 40
+    assert_same(weights, wanted)
+    assert not np.array_equal(weights["generator/000"], arrays(run.acgan.state())["generator/000"])
 
 
 @pytest.mark.parametrize(
     ("changed", "seed", "sentence"),
     [
         ({"generator_learning_rate": 2e-3}, 3, r"gan.generator_learning_rate \(0.001 there, 0.002 now\)"),
-        ({"loss": "saturating"}, 3, r"gan.loss \('non_saturating' there, 'saturating' now\)"),
         ({"steps": 6}, 3, r"gan.steps \(5 there, 6 now\)"),  # the rates' fall begins later
         ({}, 4, r"seed \(3 there, 4 now\)"),
     ],
@@ -174,6 +144,15 @@ def test_a_checkpoint_of_another_config_is_refused_by_name(runs, image_set, chan
     other = ImageSet(image_set.images[::-1], image_set.labels, image_set.class_names)
     with pytest.raises(InputError, match="images"):
         train_acgan(acgan, other, config, runs.unbroken.directory, seed=seed)
+
+
+def test_the_saturating_loss_of_a_config_is_trained_with_and_logged(image_set, tmp_path):
+    config = dataclasses.replace(CONFIG, loss="saturating", steps=1, decay_steps=0)
+    train_acgan(build_acgan(config, class_count=2, seed=0), image_set, config, tmp_path, seed=0)
+    (row,) = rows(tmp_path)
+    row = {name: float(value) for name, value in row.items() if value}
+    assert row["L_saturating"] > 0 > row["L_fake_image_fools"]
+    assert row["generator_loss"] == pytest.approx(-row["L_saturating"] - 1.5 * row["L_fake_class"], rel=1e-4)
 
 
 def test_fewer_images_than_a_batch_are_refused(image_set, tmp_path):
@@ -196,7 +175,9 @@ def test_both_rates_fall_linearly_in_the_last_steps(step, share):
         generator_optimizer=optimizers[0],
         discriminator_optimizer=optimizers[1],
     )
-    train._DecayLearningRates(model, config).on_epoch_begin(0)
+    decay = train._DecayLearningRates(config)
+    decay.set_model(model)
+    decay.on_epoch_begin(0)
     assert [float(o.learning_rate) for o in optimizers] == pytest.approx([2 * share, 4 * share])
 
 

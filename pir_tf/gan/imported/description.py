@@ -45,7 +45,7 @@ def describe(core: keras.Model, config: GanConfig, class_names: tuple[str, ...],
         core: The generator.
         config: Its fields `import_*`, and `generator`, which messages name.
         class_names: `data.classes`; empty for numbered classes.
-        signature: Name of the SavedModel's signature.
+        signature: The SavedModel's.
 
     Raises:
         InputError: Inputs or output are not as the config says, or leave something open.

@@ -28,14 +28,12 @@ from pir_tf.errors import InputError, one_line
 from pir_tf.gan.imported.description import Description, describe
 from pir_tf.gan.imported.signature import open_signature, signature_layer, write_saved_model
 from pir_tf.runs.directory import atomic, atomic_folder, read_json, write_json
+from pir_tf.runs.models import load_model
 
 # Of the layers around a generator, which can't have the same name.
 OUR_NAMES = ("z", "class_one_hot", "z_and_class", "z_reshaped", "float32", "rescale", "grey_as_rgb")
-AS_FOLDER = (
-    "export it where it was made with model.export(FOLDER) (Keras 2: or model.save(FOLDER)) and name that folder"
-)
-OWN_NAME = "imported.keras"
-"""A tuned Keras generator in its own form, with the inputs and the range that it came with."""
+AS_FOLDER = "export it where it was made with model.export(FOLDER), in Keras 2 model.save(FOLDER), and name FOLDER"
+OWN_NAME = "imported.keras"  # a tuned Keras generator in its own form, with the inputs and the range that it came with
 
 
 def import_generator(config: GanConfig, class_names: tuple[str, ...]) -> tuple[keras.Model, Description]:
@@ -105,6 +103,7 @@ def save_imported(generator: keras.Model, description: Description, directory: P
         with atomic_folder(directory / "generator") as beside:
             write_saved_model(inner, beside)
     height, width = generator.output_shape[1:3]
+    form, channels = "keras" if inner is None else "saved_model", core.outputs[0].shape[-1]
     facts = {
         "class_names": list(description.class_names),
         "latent_size": description.latent_size,
@@ -112,11 +111,7 @@ def save_imported(generator: keras.Model, description: Description, directory: P
         "image_shape": [height, width, 3],
         "image_range": [-1, 1],
         "inputs": [tensor.name for tensor in generator.inputs],
-        "imported": {
-            "form": "keras" if inner is None else "saved_model",
-            "channels": core.outputs[0].shape[-1],
-            **dataclasses.asdict(description),
-        },
+        "imported": {"form": form, "channels": channels, **dataclasses.asdict(description)},
     }
     write_json(directory / "generator.json", facts)
 
@@ -125,14 +120,7 @@ def load_imported(directory: Path) -> keras.Model:
     """A wrapped generator from what `save_imported` wrote."""
     facts = read_json(directory / "generator.json")["imported"]
     if facts["form"] == "keras":
-        path = directory / "generator.keras"
-        try:
-            return keras.models.load_model(path, compile=False)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{path} is missing or damaged ({one_line(error)}): restore it, or remove {directory / 'done.json'} to make it "
-                "again."
-            ) from error
+        return load_model(directory / "generator.keras")
     description = Description.of_facts(facts)
     return wrap(open_signature(directory / "generator", description.signature)[0], description)
 

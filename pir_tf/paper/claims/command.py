@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pir_tf.commands import Parser, exit_code
+from pir_tf.commands import Parser, exit_code, user_path
 from pir_tf.errors import InputError
 from pir_tf.runs.directory import atomic, write_json
 
@@ -83,9 +83,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="pir-tf claims", description=DESCRIPTION, formatter_class=raw)
     add = parser.add_argument
-    add("runs", nargs="*", type=Path, metavar="RUNS", help="run directories, sweeps or published folders")
-    add("--to", type=Path, metavar="DIR", help=f"also write {TABLE}, {NUMBERS} and {PAGE} there")
-    add("--readme", type=Path, metavar="FILE", help="also write the table between the marks in FILE")
+    add("runs", nargs="*", type=user_path, metavar="RUNS", help="run directories, sweeps or published folders")
+    add("--to", type=user_path, metavar="DIR", help=f"also write {TABLE}, {NUMBERS} and {PAGE} there")
+    add("--readme", type=user_path, metavar="FILE", help="also write the table between the marks in FILE")
     options = parser.parse_args(arguments)
     if not options.runs:
         raise InputError("No runs were given, expected run directories, sweeps or published folders: name one or more.")

@@ -10,6 +10,7 @@ import pandas as pd
 from pandas import DataFrame as Frame
 from scipy import stats
 
+from pir_tf.objective_names import COLOR_KINDS
 from pir_tf.paper.claims.evidence import Evidence, paired, select
 from pir_tf.paper.claims.rules import (
     Finding,
@@ -28,7 +29,7 @@ from pir_tf.paper.claims.rules import (
     say,
     shared,
 )
-from pir_tf.paper.rows import CHANNELS, COLOR_KINDS, LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.paper.rows import CHANNELS, LAYERS, VGG_MULTI, VGG_SINGLE
 from pir_tf.paper.select import METHOD, TASKS
 from pir_tf.report.numbers import number, p_value
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pir_tf.objective_names import COLOR_KINDS
 from pir_tf.paper.claims import measures
 from pir_tf.paper.claims.measures import SINGLE, THREE, TWO, compared, each, only, slope, steps, without
 from pir_tf.paper.claims.rules import Claim, Frame, Measure, Said, Table, Words, average, count, joined, share
-from pir_tf.paper.rows import COLOR_KINDS, LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.paper.rows import LAYERS, VGG_MULTI, VGG_SINGLE
 from pir_tf.paper.select import ALPHA
-from pir_tf.paper.suites import ITERATED_LAYERS, MULTI, PER_LAYER, Weights, colors
+from pir_tf.paper.suites import ITERATED_LAYERS, MULTI, SIZES, Weights, colors
 
 MOST, HALF, ONE = "at least three quarters", "at least half", "at least one"
-ENOUGH = PER_LAYER["laptop"]  # objectives of a layer that are enough: those of size `laptop`
+ENOUGH = SIZES["laptop"].filters  # objectives of a layer that are enough: those of size `laptop`
 OF_COLORS = Counter(COLOR_KINDS[one.name.count("-") - 1] for one in colors("laptop", Weights()))  # enough are all
 VARIETY, VARIED, PAIRS = 30, 12, 3  # enough to speak of a variety, of many objectives, and in a comparison
 SHOWN = 1000  # images, and impressions of each (2.2)

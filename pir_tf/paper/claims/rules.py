@@ -22,7 +22,6 @@ from scipy import stats
 
 from pir_tf.paper.claims.evidence import Evidence, columns_of, evaluate, select
 from pir_tf.report.numbers import interval, number
-from pir_tf.statistics.effects import wilson_interval
 
 Verdict = Literal["reproduced", "partly", "not", "not run"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "partly", "not", "not run")
@@ -173,7 +172,7 @@ def names(rows: Frame) -> tuple[str, ...]:
 def shared(rows: Frame, cases: pd.Series, did: str, more: str = "", remark: str = "", **numbers: float) -> Finding:
     """A finding whose number is the share of cases."""
     count, n = int(cases.sum()), len(cases)
-    low, high = map(float, wilson_interval(count, n))
+    low, high = stats.binomtest(count, n).proportion_ci(method="wilson")
     words = joined(f"{count} of {n} {did} ({100 * low:.0f}% to {100 * high:.0f}%)", more)
     return Finding(names(rows), words, n, count / n, (low, high), remark, {"share": count / n, **numbers})
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pir_tf.commands import Parser, exit_code
+from pir_tf.commands import Parser, exit_code, user_path
 from pir_tf.errors import InputError
 
 DESCRIPTION = """Draws the paper's figures over many experiments and fits its linear models.
@@ -39,9 +39,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="pir-tf figures", description=DESCRIPTION, formatter_class=raw)
     add = parser.add_argument
-    add("runs", nargs="*", type=Path, metavar="RUNS", help="run directories, sweeps or published folders")
-    add("--to", type=Path, metavar="DIR", help=f"where the figures go (default: {DEFAULT})")
-    add("--redraw", type=Path, metavar="DIR", help="draw the figures in DIR again from their CSVs; no RUNS are needed")
+    add("runs", nargs="*", type=user_path, metavar="RUNS", help="run directories, sweeps or published folders")
+    add("--to", type=user_path, metavar="DIR", help=f"where the figures go (default: {DEFAULT})")
+    add(
+        "--redraw",
+        type=user_path,
+        metavar="DIR",
+        help="draw the figures in DIR again from their CSVs; no RUNS are needed",
+    )
     add("--seed", type=int, default=0, metavar="N", help="seed of the draw of samples in figure 3 (default: 0)")
     options = parser.parse_args(arguments)
     if options.redraw and (options.runs or options.to):

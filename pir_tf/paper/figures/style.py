@@ -11,17 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from pir_tf.objective_names import is_vgg, parse_vgg
-from pir_tf.paper.rows import COLOR_KINDS, COLUMNS, LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.objective_names import COLOR_KINDS, parse
+from pir_tf.paper.rows import COLUMNS, LAYERS, VGG_MULTI, VGG_SINGLE
 from pir_tf.paper.select import ALPHA
 from pir_tf.report import style
 
-PALE = 0.28
-"""Opacity of points that are not significant."""
-
-CHARACTER = 0.62
-"""Width of a character as a share of the font's size."""
-
+PALE = 0.28  # opacity of points that are not significant
+CHARACTER = 0.62  # width of a character as a share of the font's size
 _LAYER_COLORS = ("#2b0f54", "#443983", "#31688e", "#21808d", "#1f9e89", "#44b574", "#7fc444", "#b5a500")
 _TASK_LOOKS = (("#c44e00", "D"), ("#cc79a7", "^"), ("#8c1d40", "v"))
 LOOKS = {
@@ -66,22 +62,7 @@ def significance_in_words(table: pd.DataFrame) -> str:
 
 def objective_in_words(objective: str, *, short: bool = False) -> str:
     """An objective's name as people say it: `red left, blue right`, or `pool3 filters 12 and 40`."""
-    scheme, _, rest = objective.partition(":")
-    if scheme == "color":
-        colors = rest.split("-")
-        if len(colors) == 1:
-            return colors[0]
-        if short or len(colors) > 3:
-            return "-".join(colors)
-        places = ("left", "right") if len(colors) == 2 else ("left", "middle", "right")
-        return ", ".join(f"{color} {place}" for color, place in zip(colors, places, strict=True))
-    if not is_vgg(objective):
-        return objective or "people's answers"
-    vgg = parse_vgg(objective)
-    if vgg.filters is not None:
-        *most, last = map(str, vgg.filters)
-        return f"{vgg.layer} {'filters' if most else 'filter'} {', '.join(most)}{' and ' if most else ''}{last}"
-    return f"{vgg.layer}, {'1 filter' if vgg.k == 1 else f'{vgg.k} filters'}, draw {vgg.seed}"
+    return parse(objective).in_words(short=short) if objective else "people's answers"
 
 
 def round_ticks(axes: Any, *, which: str = "y") -> None:

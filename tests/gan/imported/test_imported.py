@@ -155,7 +155,7 @@ def test_what_cannot_be_opened_is_one_sentence_with_the_way_out(tmp_path):
     (tmp_path / "damaged.keras").write_bytes(b"no model at all")
     (tmp_path / "k2.h5").write_bytes(b"")
     (tmp_path / "empty").mkdir()
-    folder = "or export it where it was made with model.export(FOLDER) (Keras 2: or model.save(FOLDER)) and name that folder."
+    folder = "or export it where it was made with model.export(FOLDER), in Keras 2 model.save(FOLDER), and name FOLDER."
     for name, words in {
         "missing.keras": "is not there, expected a Keras model saved as .keras, or a SavedModel folder",
         "k2.h5": f"save it with model.save('generator.keras') of Keras 3, {folder}",
@@ -175,6 +175,7 @@ def test_a_cut_or_missing_file_of_a_run_is_one_sentence(tmp_path):
     save_imported(
         wrap(core, describe(core, config("none"), ())), describe(core, config("none"), ()), tmp_path, own=False
     )
+    (tmp_path / "done.json").write_text("{}")
     path = tmp_path / "generator.keras"
     for spoil in (lambda: path.write_bytes(path.read_bytes()[:1000]), path.unlink):
         spoil()

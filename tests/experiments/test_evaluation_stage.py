@@ -1,0 +1,65 @@
+"""The images that people judge are kept from the moment they are asked, and the answers stay answers to them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from answers import fill
+
+from pir_tf.config import EvaluationConfig, InteractionsConfig
+from pir_tf.experiments import evaluation_stage
+from pir_tf.experiments.people import Waiting
+from pir_tf.presets import smoke
+from pir_tf.runs.directory import RunDirectory
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Stands for the generators: every call rounds one grey level otherwise, as another processor may."""
+    calls = []
+
+    def make(run, generators):
+        before, after = np.random.default_rng(0).integers(0, 255, (2, 6, 8, 8, 3)).astype(np.uint8)
+        after[2, 0, 0, 0] += len(calls) % 2
+        calls.append(run)
+        return {"before": before, "after": after, "order": np.random.default_rng(len(calls)).permutation(12)}
+
+    monkeypatch.setattr(evaluation_stage, "_new_images", make)
+    return calls
+
+
+@pytest.fixture
+def open_run(tmp_path):
+    opened = []
+
+    def opening(**fields):
+        opened.append(RunDirectory(tmp_path / "run", dataclasses.replace(smoke(), **fields)))
+        return opened[-1]
+
+    yield opening
+    for run in opened:
+        run.close()
+
+
+def test_people_are_asked_about_the_images_that_are_kept(open_run, machine, tmp_path):
+    run = open_run(interactions=InteractionsConfig(source=f"csv:{tmp_path / 'shown.csv'}"))
+    path, asked = run.path / "evaluation" / "answers.csv", evaluation_stage._compared(run, ())
+    with pytest.raises(Waiting, match="Show people the 12 images.*don't sort them. Then give the same command again.$"):
+        evaluation_stage._people(path, asked, run.path)
+    fill(path)
+    again = evaluation_stage._compared(run, ())
+    assert all(np.array_equal(asked[name], again[name]) for name in asked) and len(machine) == 1
+    true = evaluation_stage._people(path, again, run.path)
+    place = [np.flatnonzero(asked["order"] == row)[0] for row in (0, 6)]  # where people saw the first of each set
+    assert [side[0] for side in true] == [(4 + i) % 11 / 10 for i in place]
+
+
+def test_nothing_is_kept_for_simulated_users_unless_people_are_asked_after_all(open_run, machine):
+    run = open_run()
+    for _ in range(2):
+        evaluation_stage._compared(run, ())
+    assert len(machine) == 2 and not (run.path / "evaluation").exists()
+    run.config = dataclasses.replace(run.config, evaluation=EvaluationConfig(source="csv:people.csv"))
+    for _ in range(2):
+        evaluation_stage._compared(run, ())
+    assert len(machine) == 3 and (run.path / "evaluation" / "images.npz").exists()
