@@ -25,11 +25,7 @@ TABLE, NUMBERS, PAGE = "claims.csv", "claims.json", "claims.md"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line.
-
-    Returns:
-        0, or 2 for a user's mistake.
-    """
+    """Runs the command line; 0, or 2 for a user's mistake."""
     words = sys.argv[1:] if arguments is None else arguments
     return exit_code(lambda: _claims(_parse(words)), "another place with --to")
 
@@ -43,15 +39,12 @@ def _claims(options: argparse.Namespace) -> None:
 
 
 def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = None) -> str:
-    """Judges the claims and writes what was asked for.
+    """Judges the claims, and returns the table for the terminal.
 
     Args:
         runs: Run directories, sweeps or published folders.
         to: Where `claims.csv`, `claims.json` and `claims.md` go; made when absent, its files of these names replaced.
         readme: A file with the table's marks in it, between which it goes.
-
-    Returns:
-        The table for the terminal.
 
     Raises:
         InputError: A path holds no experiment, or the readme lacks the marks.

@@ -47,15 +47,10 @@ Rows = Any  # a table of experiments, or a dictionary for each
 
 
 class Evidence:
-    """Everything that was collected.
-
-    Attributes:
-        rows: All experiments with results: the columns of a row, those of `FACTS`, and a few that follow from them.
-        suites: By an experiment's name the suites that have it.
-    """
+    """Experiments with results, those that a sweep lists without (`status`, `reason`), and the suites of each by its name."""
 
     def __init__(self, rows: Rows, missing: Rows = (), suites: Mapping[str, Sequence[str]] | None = None) -> None:
-        """Takes experiments with results, and those that a sweep lists without, with `status` and `reason`."""
+        """Takes the columns of a row, and those of `FACTS`."""
         self.rows, self.suites, self._listed = frame(rows), suites or {}, missing
 
     @functools.cached_property
@@ -69,9 +64,9 @@ class Evidence:
         return fit_models(self.rows)
 
     @functools.cached_property
-    def curves(self) -> list[pd.DataFrame]:
-        """Experiments that differ in the weights of the generator's loss alone."""
-        return [curve for _, curve in trade_offs(self.rows).groupby("curve")]
+    def curves(self) -> pd.DataFrame:
+        """Experiments that differ in the weights of the generator's loss alone, with the number of their `curve`."""
+        return trade_offs(self.rows)
 
     @functools.cached_property
     def _missing(self) -> pd.DataFrame:
@@ -84,23 +79,19 @@ class Evidence:
     def compared(self, setting: str) -> pd.DataFrame:
         """Experiments that depart from the paper in one setting alone, with the paper's beside them as `paper_...`."""
         found = self._pairs[self._pairs.field == setting]
-        return paired(found[::2], found[1::2])
+        paper, others = (found[start::2].reset_index(drop=True) for start in (0, 1))
+        return others.join(paper.add_prefix("paper_"))
 
     def why_not_run(self, what: str, of: str) -> str:
-        """Why there are no experiments, as a sweep says it.
+        """Why there is nothing `of fc6`, as a sweep says it of the experiments that fit a query.
 
-        Args:
-            what: What there are no runs of, or with: `of fc6`.
-            of: Which experiments would have spoken, as a query. Where such have results, these lack what was to be measured,
-                and no missing one is the reason.
+        Where others of these have results, they lack what was to be measured, and no missing one is the reason.
         """
         missing = select(self._missing, of)
         if missing.empty or len(select(self.rows, of)):
             return f"no runs {what}"
         status, reason = missing.iloc[0][["status", "reason"]]
-        first = reason.partition(": ")[0].rstrip(
-            "."
-        )  # what to do comes after it; the table has room for the reason alone
+        first = reason.partition(": ")[0].rstrip(".")  # what to do comes after a colon
         if status == "not run" and "weights" in first:
             return f"weights not available offline ({first})"
         if status in ("not run", LEFT_OUT):
@@ -119,9 +110,7 @@ def evidence_of(found: Collected) -> Evidence:
     why[rows.vgg_weights == "none"] = "random VGG16 weights prove nothing"
     why[rows.preset == "smoke"] = "runs of size smoke prove nothing"
     left_out, rows = rows.assign(status=LEFT_OUT, reason=why)[why != ""], rows[why == ""]
-    facts = pd.DataFrame(
-        [read_facts(found.places[name]) for name in rows.experiment], index=rows.index, columns=list(FACTS)
-    )
+    facts = pd.DataFrame([read_facts(found.places[name]) for name in rows.experiment], rows.index, list(FACTS))
     sizes = sorted(SIZES.keys() & set(rows.preset))
     suites = {one.name: own for size in sizes for one, own in experiments(["paper"], size, Weights()).items()}
     return Evidence(rows.assign(**facts), pd.concat([frame(found.missing), left_out]), suites)
@@ -140,11 +129,6 @@ def frame(rows: Rows) -> pd.DataFrame:
         excess=found.estimated_change - found.change,
         gain=found.d_from_start - found.first_round_d,  # the second round's own part of the effect size (A.3)
     )
-
-
-def paired(paper: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """Experiments with another beside each, whose columns are called `paper_...`."""
-    return others.reset_index(drop=True).join(paper.reset_index(drop=True).add_prefix("paper_"))
 
 
 def evaluate(rows: pd.DataFrame, expression: str) -> pd.Series:
@@ -190,7 +174,7 @@ def read_facts(directory: Path) -> dict[str, Any]:
         "error": finite(at_1.get("mean_absolute_error")),
         "swd": None if swd.empty else float(swd.iloc[-1]),
     }
-    return {name: facts.get(name) for name in FACTS}
+    return dict.fromkeys(FACTS) | facts
 
 
 def _first(directory: Path, *names: str) -> Path:
@@ -208,17 +192,15 @@ def _hardware(machine: dict[str, Any]) -> str:
     return ", ".join(part for part in known if part)
 
 
-def _weights(config: dict[str, Any]) -> dict[str, str]:
+def _weights(config: dict[str, Any]) -> dict[str, Any]:
     """Pretrained weights other than the defaults; a colour's config has the default of what it doesn't use."""
-    named = [
-        str(config.get(name) or "")
-        for name in ("estimator.weights", "interactions.vgg_weights", "evaluation.kid_weights")
-    ]
-    inception, *vgg = ("" if name in ("none", "imagenet") else name for name in named)
-    if config.get("estimator.backbone") != "inception_v3" or not inception:
-        return {"vgg": next(filter(None, vgg), "")}
-    low, high = config.get("estimator.input_range") or (-1, 1)
-    return {"vgg": next(filter(None, vgg), ""), "inception": inception, "inception_range": f"{low:g} {high:g}"}
+    fields = ("estimator.weights", "interactions.vgg_weights", "evaluation.kid_weights")
+    named = {name: config.get(name) for name in fields if config.get(name) not in (None, "", "none", "imagenet")}
+    found = {"vgg": named.get(fields[1], named.get(fields[2], ""))}
+    if config.get("estimator.backbone") == "inception_v3" and fields[0] in named:
+        low, high = config.get("estimator.input_range") or (-1, 1)
+        found |= {"inception": named[fields[0]], "inception_range": f"{low:g} {high:g}"}
+    return found
 
 
 def _times(directory: Path) -> dict[str, Any]:

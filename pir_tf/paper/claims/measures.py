@@ -11,7 +11,7 @@ from pandas import DataFrame as Frame
 from scipy import stats
 
 from pir_tf.objective_names import COLOR_KINDS
-from pir_tf.paper.claims.evidence import Evidence, paired, select
+from pir_tf.paper.claims.evidence import Evidence, select
 from pir_tf.paper.claims.rules import (
     Finding,
     Interval,
@@ -152,7 +152,7 @@ def curves(what: str, *fields: str) -> Table:
 
     def rows(evidence: Evidence) -> Frame:
         found = []
-        for curve in evidence.curves:
+        for _, curve in evidence.curves.groupby("curve"):
             weighted = curve[curve.fools_weight != 0]
             known = {field: weighted.dropna(subset=["pir_weight", field]) for field in fields}
             if all(len(own) >= WEIGHTS and own[field].nunique() > 1 for field, own in known.items()):
@@ -170,14 +170,12 @@ def extremes(where: str = "") -> Table:
     """Experiments without the generator's loss, with the paper's weights beside them, of each trade-off that has both."""
 
     def rows(evidence: Evidence) -> Frame:
-        paper, alone = [evidence.rows.head(0)], [evidence.rows.head(0)]
-        for curve in evidence.curves:
-            usual = curve[(curve.fools_weight != 0) & (curve.pir_weight == METHOD["pir_weight"])]
-            without_loss = curve[curve.fools_weight == 0]
-            if len(usual) and len(without_loss):
-                paper.append(usual.head(1))
-                alone.append(without_loss.head(1))
-        return paired(pd.concat(paper), pd.concat(alone))
+        curves = evidence.curves
+        paper = curves[(curves.fools_weight != 0) & (curves.pir_weight == METHOD["pir_weight"])].drop_duplicates(
+            "curve"
+        )
+        alone = curves[curves.fools_weight == 0].drop_duplicates("curve")
+        return alone.merge(paper.add_prefix("paper_"), left_on="curve", right_on="paper_curve")
 
     return Table("of tuning without the generator's loss", "fools_weight == 0", where, rows)
 
