@@ -88,8 +88,8 @@ def parse(text: str) -> Color | VGG:
 
     Source: 3.1 to 3.3. Deviation: D9 (names of the layers).
     """
-    if is_vgg(text):
-        return parse_vgg(text)
+    if text.startswith("vgg:"):
+        return _vgg(text)
     kind, _, rest = text.partition(":")
     colors = tuple(rest.split("-"))
     if kind != "color" or not set(colors) <= set(COLORS) or len(set(colors)) < len(colors):
@@ -101,15 +101,9 @@ def parse(text: str) -> Color | VGG:
     return Color(colors)
 
 
-def is_vgg(text: str) -> bool:
-    """Whether the name means filters of VGG16."""
-    return text.startswith("vgg:")
-
-
-def parse_vgg(text: str) -> VGG:
-    """As `parse`, where the name is known to be one of VGG16's."""
-    kind, layer, rest = [*text.split(":", 2), "", ""][:3]
-    if kind != "vgg" or layer not in VGG_FILTERS:
+def _vgg(text: str) -> VGG:
+    layer, _, rest = text.removeprefix("vgg:").partition(":")
+    if layer not in VGG_FILTERS:
         raise _refused(text, f"vgg:LAYER:k=N or vgg:LAYER:filters=12,40 with LAYER one of {', '.join(VGG_FILTERS)}")
     count = VGG_FILTERS[layer]
     drawn = re.fullmatch(r"k=([0-9]{1,9})(?::seed=([0-9]{1,9}))?", rest)

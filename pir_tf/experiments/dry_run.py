@@ -6,7 +6,7 @@ import os
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
 from pir_tf.experiments.bench import rate
-from pir_tf.objective_names import TOP_LAYERS, is_vgg, parse_vgg
+from pir_tf.objective_names import TOP_LAYERS, parse
 from pir_tf.report.numbers import about_as_long
 from pir_tf.training import devices
 
@@ -97,7 +97,7 @@ def memory_megabytes(config: ExperimentConfig) -> float:
 def _vgg_layer(config: ExperimentConfig) -> str:
     """The layer of VGG16 that simulated users look at, or nothing."""
     users = config.interactions
-    return parse_vgg(users.objective).layer if users.source == "simulated" and is_vgg(users.objective) else ""
+    return parse(users.objective).layer if users.source == "simulated" else ""
 
 
 def _estimator_flops(config: EstimatorConfig) -> float:

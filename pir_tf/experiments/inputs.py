@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pir_tf.config import ExperimentConfig
-from pir_tf.config.checks import require_one_line
 from pir_tf.data.landscapes import CLASS_NAMES
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.rounds import FirstRound
-from pir_tf.objective_names import is_vgg, parse_vgg
+from pir_tf.objective_names import parse
 from pir_tf.objectives import vgg
 from pir_tf.pretrained import INCEPTION_V3, find_weights, imagenet_file, sha256
 from pir_tf.runs.directory import RunDirectory, read_json
@@ -66,13 +65,13 @@ def require_weights(config: ExperimentConfig, stages: Sequence[str]) -> None:
         vgg.weights_file(("pool5",), used["evaluation.kid_weights"], option="evaluation.kid_weights")
     scored = {"interactions", "estimator", "tuning", "evaluation"} & set(stages)
     if scored and "interactions.vgg_weights" in used:
-        vgg.weights_file((parse_vgg(config.interactions.objective).layer,), used["interactions.vgg_weights"])
+        vgg.weights_file((parse(config.interactions.objective).layer,), used["interactions.vgg_weights"])
 
 
 def _used(config: ExperimentConfig) -> dict[str, str]:
     """The fields of weights that this experiment reads, and what they say."""
     used = {"estimator.weights": config.estimator.weights, "evaluation.kid_weights": config.evaluation.kid_weights}
-    if config.interactions.source == "simulated" and is_vgg(config.interactions.objective):
+    if config.interactions.source == "simulated" and parse(config.interactions.objective).layer:
         used["interactions.vgg_weights"] = config.interactions.vgg_weights
     return used
 
@@ -81,7 +80,7 @@ def require_batches(run: RunDirectory, stages: Sequence[str]) -> None:
     """Compares the batch sizes of stages that are still to run with the devices, and with the number of real images.
 
     Raises:
-        InputError: a batch has more rows than there are images, or fewer than devices; or a class's name isn't one line.
+        InputError: a batch has more rows than there are images, or fewer than devices.
     """
     config = run.config
     first = FirstRound.of(config)
@@ -118,7 +117,6 @@ def _real_images(run: RunDirectory, first: FirstRound | None, replicas: int) -> 
     if data.source == "landscapes":
         return data.count * len(data.classes or CLASS_NAMES) // len(CLASS_NAMES)
     image_set = load_data(run.config, run.cache, run.path / "data.json")
-    require_one_line(image_set.class_names)
     if devices.kind(run.config.compute) != "multiworker":
         return len(image_set.images)
     return replicas * len(

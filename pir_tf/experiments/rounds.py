@@ -16,7 +16,7 @@ import numpy as np
 
 from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError, differences
-from pir_tf.objective_names import is_vgg
+from pir_tf.objective_names import parse
 from pir_tf.pretrained import sha256
 from pir_tf.runs.directory import STAGES, atomic, atomic_folder, identity, read_json, recorded
 from pir_tf.statistics.effects import cohens_d, cohens_d_interval
@@ -169,7 +169,7 @@ def _compared(fields: dict[str, Any], files: dict[str, str]) -> dict[str, Any]:
     weights = ["estimator.weights"]
     if compared["interactions.source"] == "simulated":
         compared["interactions.objective"] = objective = str(fields["interactions.objective"])
-        if is_vgg(objective):
+        if parse(objective).layer:
             weights.append("interactions.vgg_weights")
             compared.update(
                 {name: fields[name] for name in ("interactions.vgg_weights", "interactions.vgg_image_size")}

@@ -19,7 +19,7 @@ from pir_tf.experiments.truth import Truth, true_pir
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks, load_generator
 from pir_tf.gan.train import optimizers, stream_of
-from pir_tf.objective_names import is_vgg
+from pir_tf.objective_names import parse
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.training.callbacks import Measure, ProgressBar
 from pir_tf.training.devices import is_chief, strategy, use_fast_forms
@@ -143,7 +143,7 @@ def _samples(
     """Samples of the true PIR, for display alone: they choose no step, stop or setting. None with real people."""
     if truth is None:
         return []
-    count = DISPLAY_IMAGES_VGG if is_vgg(config.interactions.objective) else DISPLAY_IMAGES
+    count = DISPLAY_IMAGES_VGG if parse(config.interactions.objective).layer else DISPLAY_IMAGES
     latents = draw_latents(count, latent_size=tuner.latent_size, class_count=tuner.class_count, seed=seed)
     mean_pir = lambda model: {"true_pir": float(truth(generate(model.generator, *latents)).mean())}  # noqa: E731
     return [Measure(config.tuning.true_pir_every, mean_pir)]

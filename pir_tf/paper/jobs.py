@@ -20,7 +20,7 @@ from typing import Any
 
 from pir_tf.config import ExperimentConfig, flatten
 from pir_tf.errors import InputError
-from pir_tf.objective_names import is_vgg
+from pir_tf.objective_names import parse
 from pir_tf.paper.suites import Experiment
 from pir_tf.presets import preset
 from pir_tf.runs.directory import STAGES, atomic, decides, identity, read_json, recorded, write_json
@@ -57,7 +57,7 @@ class Job:
         """What decides how long it takes: jobs of one kind take about the same time."""
         estimator, trains = self.config.estimator, self.config.gan.generator == "train" and not self.gan
         sizes = (estimator.backbone, estimator.trainable, estimator.steps, self.config.tuning.steps)
-        measured = (is_vgg(self.config.interactions.objective), self.config.evaluation.kid_weights != "none")
+        measured = (bool(parse(self.config.interactions.objective).layer), self.config.evaluation.kid_weights != "none")
         return (self.stages, *sizes, trains and self.config.gan.steps, *measured)
 
 

@@ -150,9 +150,8 @@ def _asked(config: Mapping[str, Any]) -> Row:
     objective = str(get("interactions.objective") or "") if simulated else ""
     shown = f"{get('estimator.backbone') or ''} {get('estimator.layer') or ''}".strip()
     return {
-        **(_objective(objective) if simulated else {"kind": "people"}),
+        **(_objective(objective, get("interactions.vgg_weights")) if simulated else {"kind": "people"}),
         "objective": objective,
-        "vgg_weights": get("interactions.vgg_weights") if objective.startswith("vgg:") else "",
         "estimator": f"{shown}, {get('estimator.trainable')}" if shown else "",
         "estimator_layer": get("estimator.layer"),
         "estimator_size": get("estimator.image_size"),
@@ -161,7 +160,7 @@ def _asked(config: Mapping[str, Any]) -> Row:
     }
 
 
-def _objective(name: str) -> Row:
+def _objective(name: str, weights: Any) -> Row:
     """What an objective's name says, the seed of drawn filters among it; its kind is `other` where we don't know it."""
     try:
         objective = parse(name)
@@ -169,9 +168,9 @@ def _objective(name: str) -> Row:
         return {"kind": "other"}
     if not isinstance(objective, VGG):
         return {"kind": objective.kind}
+    found = {"kind": objective.kind, "layer": objective.layer, "layer_index": LAYERS.index(objective.layer) + 1}
     filters = " ".join(map(str, objective.filters or ()))
-    place = {"layer": objective.layer, "layer_index": LAYERS.index(objective.layer) + 1}
-    return {"kind": objective.kind, **place, "k": objective.k, "filters": filters, "filter_seed": objective.seed}
+    return {**found, "k": objective.k, "filters": filters, "filter_seed": objective.seed, "vgg_weights": weights}
 
 
 _FIELDS = {

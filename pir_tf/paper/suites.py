@@ -61,6 +61,8 @@ SIZES = {
 }  # fmt: skip
 """The one place for what measurement decides."""
 
+PER_LAYER = {name: size.filters for name, size in SIZES.items()}
+"""Objectives of each VGG layer, by the size's name."""
 MULTI = 20
 """Filters of an objective of several. Source: 3.2, C.4.2."""
 PIR_WEIGHTS = (0, 30, 100, 300, 1000, 3000, 10_000)
@@ -123,12 +125,12 @@ def colors(size: str, weights: Weights) -> list[Experiment]:
 
 def vgg_single(size: str, weights: Weights) -> list[Experiment]:
     """Single filters of each layer of VGG16. Source: 3.1, C.4.1. Deviation: D9."""
-    return [_single(size, weights, layer, place) for layer in VGG_FILTERS for place in range(SIZES[size].filters)]
+    return [_single(size, weights, layer, place) for layer in VGG_FILTERS for place in range(PER_LAYER[size])]
 
 
 def vgg_multi(size: str, weights: Weights) -> list[Experiment]:
     """Sets of 20 filters of each layer. Source: 3.2, C.4.2."""
-    return [_multi(size, weights, layer, seed) for layer in VGG_FILTERS for seed in range(SIZES[size].filters)]
+    return [_multi(size, weights, layer, seed) for layer in VGG_FILTERS for seed in range(PER_LAYER[size])]
 
 
 def finetuned(size: str, weights: Weights) -> list[Experiment]:

@@ -9,7 +9,7 @@ from commands import ENVIRONMENT, SMALL, small_command
 
 from pir_tf.config import derived_seed
 from pir_tf.evaluation.measure import compare
-from pir_tf.objective_names import parse_vgg
+from pir_tf.objective_names import parse
 from pir_tf.objectives import vgg
 from pir_tf.objectives.scaling import Scaling
 
@@ -60,7 +60,7 @@ def test_scaled_pir_is_one_map_of_the_unscaled(tmp_path):
     scaling = Scaling.load(path / "interactions" / "scaling.json")
     results, samples = read(path / "evaluation" / "results.json"), np.load(path / "evaluation" / "samples.npz")
     features = vgg.VGGFeatures(("pool1",), weights="none", image_size=32, seed=derived_seed(0, "vgg weights"))
-    filters = vgg.target_filters(parse_vgg("vgg:pool1:k=1")).tolist()
+    filters = vgg.target_filters(parse("vgg:pool1:k=1")).tolist()
     pir = {name: vgg.pir_of_energies(features(samples[name])["pool1"], filters) for name in ("before", "after")}
     for name, values in pir.items():
         np.testing.assert_allclose(samples[f"true_{name}"], scaling(values), rtol=1e-5, atol=1e-6)

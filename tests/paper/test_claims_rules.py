@@ -182,13 +182,8 @@ def test_bounds_are_compared_as_they_read(bound, within, without):
 
 
 def test_rows_have_every_column_and_how_they_were_made():
-    facts = {
-        "commit": "0123456",
-        "hardware": "2 CPU cores (x86_64)",
-        "seconds": 60.0,
-        "gan": "gan/1",
-        "gan_seconds": 30.0,
-    }
+    facts = {"inception": "file:inception.h5", "inception_range": "0 1", "vgg": "file:vgg.h5", "commit": "0123456"}
+    facts |= {"hardware": "2 CPU cores (x86_64)", "seconds": 60.0, "gan": "gan/1", "gan_seconds": 30.0}
     table = judge(Evidence(rows(EVERYTHING, **facts)))
     assert all(list(row) == list(COLUMNS) for row in table)
     row = next(row for row in table if row["key"] == "raises single color")

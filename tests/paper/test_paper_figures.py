@@ -246,8 +246,8 @@ def test_few_samples_none_and_damaged_ones(tmp_path):
     assert len(images) == 6 and len(samples.draw(own, images).axes) == 2
     with pytest.raises(InputError, match="names 5 images and figure-3.npz holds 6"):
         samples.draw(own[1:], images)
-    own, images = samples.draw_samples(table(whole()), {}, seed=0)
-    assert "no samples" in words(samples.draw(own, images)) and "no samples" in samples.caption(own)
+    none, nothing = samples.draw_samples(table(whole()), {}, seed=0)
+    assert "no samples" in words(samples.draw(none, nothing)) and "no samples" in samples.caption(none)
     (tmp_path / "s.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(InputError, match="can't be read .*: repeat the evaluation"):
         samples.draw_samples(table([experiment()]), one, seed=0)

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from pir_tf import objective_names
 from pir_tf.config import flatten
 from pir_tf.experiments.command_line import parse, public_command
-from pir_tf.objective_names import VGG_FILTERS, parse_vgg
+from pir_tf.objective_names import VGG_FILTERS
 from pir_tf.paper.jobs import command_words
 from pir_tf.paper.suites import PIR_WEIGHTS, SIZES, SUITES, Weights, changed, experiments
 from pir_tf.presets import laptop, paper, smoke
@@ -51,7 +52,7 @@ def test_colors_are_the_twelve_of_d11_and_their_presets_but_for_the_objective():
 @pytest.mark.parametrize(("suite", "k"), [("vgg-single", 1), ("vgg-multi", 20)])
 def test_vgg_suites_have_as_many_objectives_a_layer_as_the_size_says(size, count, suite, k):
     objectives = [one.config.interactions.objective for one in SUITES[suite](size, Weights())]
-    parsed = [parse_vgg(objective) for objective in objectives]
+    parsed = [objective_names.parse(objective) for objective in objectives]
     assert [p.layer for p in parsed] == [layer for layer in VGG_FILTERS for _ in range(count)]
     assert {p.k for p in parsed} == {k} and len(set(objectives)) == len(objectives)
 

@@ -46,6 +46,7 @@ def swept(tmp_path):
         (["colors", "--inception-range", "1", "0"], ["--inception-range is 1.0 0.0"]),
         (["colors", "--cpus", "0"], ["--cpus"]),
         (["colors", "--nonsense"], ["--nonsense"]),
+        (["colors", "--dir", ""], ["--dir"]),
         (["vgg-single", "--vgg-weights", "file:somewhere/vgg.h5"], ["somewhere/vgg.h5", "PIR_TF_WEIGHTS"]),
     ],
 )

@@ -16,7 +16,7 @@ import pandas as pd
 
 from pir_tf.paper.collect import Collected
 from pir_tf.paper.models import LinearModel, fit_models
-from pir_tf.paper.rows import COLUMNS, read_rows, table
+from pir_tf.paper.rows import COLUMNS, read_rows
 from pir_tf.paper.select import ALPHA, by_the_paper, comparisons, trade_offs
 from pir_tf.paper.suites import SIZES, Weights, experiments
 from pir_tf.report.numbers import finite, gpus
@@ -124,19 +124,19 @@ def evidence_of(found: Collected) -> Evidence:
     )
     sizes = sorted(SIZES.keys() & set(rows.preset))
     suites = {one.name: own for size in sizes for one, own in experiments(["paper"], size, Weights()).items()}
-    return Evidence(rows.assign(**facts), pd.concat([found.missing, left_out]), suites)
+    return Evidence(rows.assign(**facts), pd.concat([frame(found.missing), left_out]), suites)
 
 
 def frame(rows: Rows) -> pd.DataFrame:
     """A table of experiments with every column, numbers as floats, and what follows from them."""
-    types = {
-        name: float if kind is int else kind
-        for name, kind in {**COLUMNS, **FACTS, "status": str, "reason": str}.items()
-    }
-    found = table(rows, types).reset_index(drop=True).copy()  # a copy is in one piece, and quicker
+    types = {**COLUMNS, **FACTS, "status": str, "reason": str}
+    found = (rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)).reindex(columns=list(types))
+    numbers, texts = ([name for name, kind in types.items() if kind in own] for own in ((int, float), (str,)))
+    parts = (found[texts].astype(object).fillna(""), found[numbers].astype(float), found.drop(columns=texts + numbers))
+    found = pd.concat(parts, axis=1).reset_index(drop=True).copy()  # in one piece
     return found.assign(
         improved=(found.p_value < ALPHA) & (found.change > 0),  # significantly (4)
-        lost=found.collapsed.fillna(False).astype(bool),  # more than half of a class's distance (5.1)
+        lost=found.collapsed.astype(object).eq(True),  # more than half of a class's distance (5.1)
         excess=found.estimated_change - found.change,
         gain=found.d_from_start - found.first_round_d,  # the second round's own part of the effect size (A.3)
     )
