@@ -61,12 +61,10 @@ def fail(message: str) -> None:
 def exit_code(command: Callable[[], int | None], otherwise: str) -> int:
     """Runs a command, with a user's mistake and what the machine refuses said in one sentence.
 
-    Args:
-        command: what is done; None is 0.
-        otherwise: what to choose where a place can't be used (`another place with --to`).
+    Where a place can't be used that says what to choose `otherwise` (`another place with --to`).
 
     Returns:
-        The command's own code; 2 after such a sentence; 141 where nobody reads what it prints any more.
+        The command's own code, 0 for None; 2 after such a sentence; 141 where nobody reads what it prints any more.
     """
     settle()
     try:

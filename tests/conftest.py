@@ -24,11 +24,6 @@ def pytest_collection_modifyitems(config, items):
     # Files with slow tests first: the processes then end together.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-    if any("/distributed/" in item.nodeid for item in items):
-        import tensorflow as tf
-
-        (cpu, *_) = tf.config.list_physical_devices("CPU")
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -170,7 +170,8 @@ assert (keras.config.image_data_format(), keras.config.floatx()) == ("channels_l
 assert keras.config.epsilon() == 1e-7 and keras.config.max_epochs() is None
 warnings.warn("three of the files are left out")
 keras.config.set_image_data_format("channels_first")
-require_channels_last()
+from pir_tf.gan.networks import build_discriminator
+build_discriminator(2)
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -16,9 +17,13 @@ def require(condition: bool, name: str, received: object, expected: str) -> None
         raise InputError(f"{name} is {received!r}, expected {expected}: change it with --{option} VALUE.")
 
 
+_hints = functools.cache(get_type_hints)  # which compiles each annotation: a sweep makes hundreds of configs
+
+
 def require_choices(section: str, config: Any, **more: str) -> None:
     """Refuses other words than those of a field's `Literal`; `more` follows them in a field's sentence."""
-    for name, kind in get_type_hints(type(config)).items():
+    fields: Any = type(config)
+    for name, kind in _hints(fields).items():
         if get_origin(kind) is Literal:
             *most, last = get_args(kind)
             expected = f"{', '.join(most)} or {last}{more.get(name, '')}"

@@ -24,12 +24,9 @@ COMPACT_FEATURES = 64
 
 
 def build_backbone(config: EstimatorConfig, *, seed: int, pretrained: bool = True) -> keras.Model:
-    """The backbone that the config names.
+    """The backbone that the config names; the seed is of weights that are not pretrained.
 
-    Args:
-        config: The estimator's fields `backbone`, `weights`, `layer`, `image_size`, `input_range` and `trainable`.
-        seed: Seed of weights that are not pretrained.
-        pretrained: False if all weights will be replaced anyway: then no weights file is looked for.
+    Without `pretrained` no weights file is looked for: all weights will be replaced anyway.
 
     Returns:
         A functional model from images, float32 [b, h, w, 3] in [-1, 1], to its layer `features`, float32 [b, f].
@@ -37,9 +34,7 @@ def build_backbone(config: EstimatorConfig, *, seed: int, pretrained: bool = Tru
     Raises:
         InputError: If weights are missing, damaged or of another network, or the layer doesn't exist.
 
-    Source: 2.3.
-
-    Deviation: D4, D5.
+    Source: 2.3. Deviation: D4, D5.
     """
     if config.backbone == "compact":
         return compact(config.image_size, seed=seed)
@@ -60,18 +55,9 @@ def build_backbone(config: EstimatorConfig, *, seed: int, pretrained: bool = Tru
 def compact(image_size: int, *, seed: int) -> keras.Model:
     """A small convolutional network to train from scratch: a thousand 64x64 images in seconds on two CPU cores.
 
-    Four 3x3 convolutions of stride 2 with ReLU, means over a grid of at most 4x4 places, and a dense layer. The places
-    let it tell left from right, without which the split colours of C.4.3 can't be learnt. There is no batch
-    normalization: an image's PIR depends on that image alone, in training too.
-
-    Args:
-        image_size: Side in pixels to which images are resized, 32 or more.
-        seed: Seed of the first weights.
-
-    Returns:
-        A functional model of stock layers from images to `features`, [b, 64].
-
-    Source: 2.3.
+    Four 3x3 convolutions of stride 2 with ReLU, means over a grid of at most 4x4 places, and a dense layer of 64 features.
+    The places let it tell left from right, without which the split colours of C.4.3 can't be learnt. There is no batch
+    normalization: an image's PIR depends on that image alone, in training too. Images are resized to 32 pixels or more.
     """
     images = keras.Input((None, None, 3), name="images")
     x = _resized(images, image_size, (-1.0, 1.0))
@@ -107,15 +93,7 @@ def inception_v3(
         input_range: Range of values that the weights expect, lowest first.
         seed: Seed of random weights.
 
-    Returns:
-        A functional model of stock layers from images to `features`, [b, f].
-
-    Raises:
-        InputError: If the layer doesn't exist, or weights are missing, damaged or of another network.
-
-    Source: 2.3.
-
-    Deviation: D4 (InceptionV3 in place of v2, other weights), D5.
+    Source: 2.3. Deviation: D4 (InceptionV3 in place of v2, other weights), D5.
     """
     whole = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(image_size, image_size, 3))
     names = [item.name for item in whole.layers if item.name.startswith("mixed")]
@@ -139,26 +117,14 @@ def inception_v3(
 
 
 def hub_module(handle: str, image_size: int, input_range: tuple[float, float], *, trainable: bool) -> keras.Model:
-    """A TF-Hub module of image features, or a local folder in its format.
+    """A TF-Hub module of image features, or a local folder in its format, as a model with a layer that is not stock.
 
     The module runs in inference mode even where its weights are trained: its batch statistics stay those of its
     pretraining.
 
-    Args:
-        handle: Address or folder.
-        image_size: Side in pixels that the module takes.
-        input_range: Range of values that it expects, lowest first ([0, 1] by TF-Hub's convention).
-        trainable: Whether its weights can be trained.
+    It takes images of that size, in a range that is [0, 1] by TF-Hub's convention.
 
-    Returns:
-        A functional model from images to `features`, [b, f]; it holds a layer that is not stock.
-
-    Raises:
-        InputError: If the module can't be found, fetched, loaded or called.
-
-    Source: 2.3.
-
-    Deviation: D4, D5.
+    Source: 2.3. Deviation: D4, D5.
     """
     images = keras.Input((None, None, 3), name="images")
     module = hub.SavedModelLayer(hub.resolve(handle), image_size=image_size, trainable=trainable, name="hub_module")

@@ -9,7 +9,8 @@ While the generator is tuned the estimator never changes, so what depends on its
 - where a map is smaller than the kernel, most of the kernel only ever meets padding: the convolution becomes a matrix
   product with the entries that meet pixels (InceptionV3's 1x7 and 7x1 on 3x3 maps at 75 pixels, its 3x3 on single pixels).
 
-The network is opened by `estimator.opened`. What is not here: any change of precision, and what is frozen when.
+`open_network` reads the model's graph, for which Keras has no public way. What is not here: any change of precision, and what is
+frozen when.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -31,16 +33,17 @@ from keras import layers
 def fast_frozen(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     """The same function of images as `model(images, training=False)`, with the weights that the model has now.
 
-    Args:
-        model: a functional model of one input and one output. With a layer that `estimator.opened` doesn't know, the
-            function is the model itself.
-
-    Returns:
-        A function of images `[batch, height, width, 3]` of known height and width, in the model's own type.
+    Its images are `[batch, height, width, 3]` of known height and width, in the model's own type. Where `open_network` doesn't
+    know a layer, the function is the model's own call, after a warning.
     """
     try:
         operations, image, result = open_network(model)
-    except UnknownLayer:
+    except UnknownLayer as unknown:
+        warnings.warn(
+            f"The estimator's part {unknown} has no faster form, so Keras computes the estimator: tuning takes longer on a "
+            "CPU, and its results are the same.",
+            stacklevel=2,
+        )
         return functools.partial(model.__call__, training=False)
     steps = _join_siblings(_convolve_before_averaging(operations))
 
@@ -77,13 +80,13 @@ def _convolve_before_averaging(steps: list[Convolution | Operation]) -> list[Con
 def _join_siblings(steps: list[Convolution | Operation]) -> list[Step]:
     """Puts the 1x1 convolutions that read the same tensor together, at the place of the first."""
     joined: list[Step] = []
-    siblings: dict[int, list[Convolution]] = {}
+    siblings: dict[int, list[Convolution]] = collections.defaultdict(list)
     for step in steps:
         if isinstance(step, Convolution) and _is_pointwise(step):
-            if step.inputs[0] not in siblings:
-                siblings[step.inputs[0]] = []
-                joined.append(siblings[step.inputs[0]])
-            siblings[step.inputs[0]].append(step)
+            group = siblings[step.inputs[0]]
+            if not group:
+                joined.append(group)
+            group.append(step)
         else:
             joined.append(step)
     return joined
@@ -126,16 +129,12 @@ def _convolve(step: Convolution, x: tf.Tensor) -> tf.Tensor:
 def _pays(step: Convolution, size: tuple[int, int]) -> bool:
     """Whether the convolution of a map of this size should be one matrix product.
 
-    Its products are never more if the kernel covers the map, but the matrix can be much larger than the kernel: then
-    little is saved, and memory is lost.
+    Its products are never more if the kernel covers the map, but with a matrix much larger than the kernel little is saved,
+    and memory is lost.
     """
     rows, columns = step.kernel.shape[:2]
     covers = rows >= size[0] and columns >= size[1]
-    return covers and math.prod(size) * math.prod(_out_sizes(step, size)) <= _LARGEST * rows * columns
-
-
-_LARGEST = 4
-"""Entries that the matrix of a convolution may have, in kernels."""
+    return covers and math.prod(size) * math.prod(_out_sizes(step, size)) <= LARGEST * rows * columns
 
 
 def _out_sizes(step: Convolution, size: tuple[int, int]) -> list[int]:
@@ -149,14 +148,7 @@ def _out_size(size: int, kernel: int, stride: int, padding: str) -> int:
 def _met(kernel: np.ndarray, size: tuple[int, int], strides: tuple[int, int], padding: str) -> np.ndarray:
     """The convolution of a map of this size as one matrix: the kernel's entries that meet pixels, zeros elsewhere.
 
-    Args:
-        kernel: `[rows, columns, channels in, channels out]`.
-        size: height and width of the map.
-        strides: along height and width.
-        padding: SAME or VALID.
-
-    Returns:
-        `[height * width * channels in, height out * width out * channels out]`.
+    `[height * width * channels in, height out * width out * channels out]`, of `[rows, columns, channels in, channels out]`.
     """
     rows, columns, channels_in, channels = kernel.shape
     (down, high), (across, wide) = (_meetings(*of, padding) for of in zip(size, (rows, columns), strides, strict=True))
@@ -175,6 +167,8 @@ def _meetings(size: int, kernel: int, stride: int, padding: str) -> tuple[list[t
     return [(o, k, pixel) for o, k, pixel in pairs if 0 <= pixel < size], out
 
 
+LARGEST = 4
+"""Entries that the matrix of a convolution may have, in kernels."""
 AS_THEY_ARE = (
     *(layers.Activation, layers.ReLU, layers.AveragePooling2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D),
     *(layers.Resizing, layers.Rescaling, layers.Flatten, layers.Dense, layers.Softmax),
@@ -211,11 +205,9 @@ class Operation:
 
     @property
     def averages_3x3(self) -> bool:
-        """Whether it is an average pooling that keeps the size of its map."""
-        pool = self.layer
-        return isinstance(pool, layers.AveragePooling2D) and (
-            (pool.pool_size, pool.strides, pool.padding) == ((3, 3), (1, 1), "same")
-        )
+        """Whether it is a 3x3 average pooling that keeps the size of its map."""
+        pool, kept = self.layer, ((3, 3), (1, 1), "same")
+        return isinstance(pool, layers.AveragePooling2D) and (pool.pool_size, pool.strides, pool.padding) == kept
 
 
 Step = Convolution | Operation | list[Convolution]
@@ -223,27 +215,22 @@ Step = Convolution | Operation | list[Convolution]
 
 
 def open_network(model: keras.Model) -> tuple[list[Convolution | Operation], int, int]:
-    """The model's operations in an order in which they can be computed.
-
-    Args:
-        model: a functional model of one input and one output.
-
-    Returns:
-        The operations, the number of the input and that of the output.
+    """A model's operations in an order in which they can be computed, the number of its input and that of its output.
 
     Raises:
-        UnknownLayer: a layer is not known here, or the model is not functional.
+        UnknownLayer: a layer is not known here, or the model is not a functional one with one input and one output.
     """
     fresh = itertools.count()
     steps: list[Convolution | Operation] = []
 
     def walk(inner: Any, given: list[int]) -> list[int]:
-        graph = inner._functional if type(inner) is keras.Sequential else inner
-        if type(graph).__name__ != "Functional":  # which Keras exports under no name
+        graph: Any = getattr(inner, "_functional", None) if type(inner) is keras.Sequential else inner
+        nodes = getattr(graph, "_nodes_by_depth", None)
+        if type(graph).__name__ != "Functional" or nodes is None:  # a name that Keras doesn't export
             raise UnknownLayer(inner.name)
         numbers = {id(tensor): number for tensor, number in zip(graph.inputs, given, strict=True)}
-        for depth in sorted(graph._nodes_by_depth, reverse=True):  # Keras has no public way through a model's nodes
-            for node in graph._nodes_by_depth[depth]:
+        for depth in sorted(nodes, reverse=True):
+            for node in nodes[depth]:
                 if node.is_input:
                     continue
                 layer = node.operation
@@ -289,7 +276,7 @@ def _needed(steps: list[Convolution | Operation], result: int) -> list[Convoluti
 
 
 def _absorbed(steps: list[Convolution | Operation]) -> list[Convolution | Operation]:
-    """Folds batch normalization and ReLU into the convolution that they alone read."""
+    """Folds batch normalization and ReLU into the convolution before them that nothing else reads."""
     readers = collections.Counter(number for step in steps for number in step.inputs)
     convolutions: dict[int, Convolution] = {}
     kept: list[Convolution | Operation] = []
@@ -306,7 +293,7 @@ def _absorbed(steps: list[Convolution | Operation]) -> list[Convolution | Operat
 
 
 def _fold(layer: Any, convolution: Convolution) -> bool:
-    """Makes the layer part of the convolution before it, if it is a normalization of its channels or a plain ReLU."""
+    """Makes a normalization of channels or a plain ReLU part of the convolution before it; False for any other layer."""
     if type(layer) is layers.BatchNormalization and layer.axis in (-1, 3):
         scale = (_array(layer.gamma) if layer.scale else 1.0) / np.sqrt(_array(layer.moving_variance) + layer.epsilon)
         shift = (_array(layer.beta) if layer.center else 0.0) - _array(layer.moving_mean) * scale

@@ -30,7 +30,7 @@ class SavedModelLayer(keras.Layer):
 
     Args:
         folder: A SavedModel in TF-Hub's format (called as a function, with `training=False` if it takes that), or one
-            with a signature `serving_default`, `default` or `image_feature_vector`.
+            with one of `SIGNATURES`.
         image_size: Side in pixels of the images that it will get.
         trainable: Whether the variables that the module marks as trainable are this layer's trainable weights.
 
@@ -43,10 +43,10 @@ class SavedModelLayer(keras.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.folder = check_folder(folder)
-        self._loaded = load(self.folder)
-        self._function, used = _function(self._loaded, self.folder)
+        self.loaded = load(self.folder)  # which whoever saves this layer's function has to keep
+        self._function, used = _function(self.loaded, self.folder)
         self._feature_shape = self._probe(image_size)
-        marked = {id(v) for v in getattr(self._loaded, "trainable_variables", ())}
+        marked = {id(v) for v in getattr(self.loaded, "trainable_variables", ())}
         # Keras counts only its own variables: each of these is one that shares the module's storage.
         self.module_variables = [
             keras.Variable(
@@ -62,13 +62,7 @@ class SavedModelLayer(keras.Layer):
         return tf.ensure_shape(tf.cast(self._function(images), tf.float32), (None, *self._feature_shape))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The shape that a trial image gave."""
         return (input_shape[0], *self._feature_shape)
-
-    @property
-    def loaded(self) -> Any:
-        """The SavedModel's own object, which whoever saves this layer's function has to keep."""
-        return self._loaded
 
     def _probe(self, image_size: int) -> tuple[int, ...]:
         """The shape of one image's features, and the proof that the module takes such images."""
@@ -89,10 +83,7 @@ class SavedModelLayer(keras.Layer):
 
 
 def resolve(handle: str) -> Path:
-    """The local folder of a module: the handle itself if it is a folder, else TF-Hub's cache, downloaded if need be.
-
-    Args:
-        handle: A folder, or an address that begins with http://, https:// or gs://.
+    """The local folder of a module: itself, or of an address the one in TF-Hub's cache, downloaded if need be.
 
     Raises:
         InputError: If there is no such folder, no network, no tensorflow_hub, or the cached folder is broken.
@@ -120,11 +111,7 @@ def resolve(handle: str) -> Path:
 
 
 def load(folder: str | os.PathLike[str]) -> Any:
-    """The object in a SavedModel folder.
-
-    Raises:
-        InputError: If the folder holds no whole SavedModel.
-    """
+    """The object in a SavedModel folder, or an `InputError` if that isn't whole."""
     path = check_folder(folder)
     try:
         return tf.saved_model.load(os.fspath(path))
@@ -136,11 +123,7 @@ def load(folder: str | os.PathLike[str]) -> Any:
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
-    """The folder, if it holds a SavedModel as far as its file names tell.
-
-    Raises:
-        InputError: If it doesn't exist, or lacks `saved_model.pb` or the variables' index.
-    """
+    """The folder, or an `InputError` if it holds no SavedModel as far as its file names tell."""
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise InputError(

@@ -1,8 +1,8 @@
 """The PIR estimator R: image -> [0, 1], a backbone and one dense layer of logits (2.3, C.3).
 
-Two functional models share one set of weights. The network maps images to logits and is what is trained. With a
-temperature, softmax and bin centres after it, as stock layers, it maps images to PIR: that is what is saved, loaded and
-frozen in tuning. `PIREstimator` holds both and has the training step. What is not here: the training run (`train`).
+Two functional models share one set of weights. The network maps images to logits and is what is trained. With the head's stock
+layers after it, it maps images to PIR at the temperature of use: that is what is saved, loaded and frozen in tuning.
+`PIREstimator` holds both and has the training step. What is not here: the training run (`train`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -19,14 +18,16 @@ import tensorflow as tf
 from keras import layers
 
 from pir_tf.config import EstimatorConfig
-from pir_tf.errors import InputError, one_line
+from pir_tf.errors import InputError
 from pir_tf.estimator import backbones
-from pir_tf.estimator.bins import bin_centers, check_temperature, pir_loss
+from pir_tf.estimator.heads import Head, head_of
 from pir_tf.estimator.hub import SavedModelLayer
 from pir_tf.images import require_images, to_float
 from pir_tf.runs.directory import atomic, atomic_folder
+from pir_tf.runs.models import load_model, unusable
 from pir_tf.training import replicas
 from pir_tf.training.checkpoints import state_of
+from pir_tf.training.devices import require_channels_last
 
 LOGITS = "logits"
 KERAS_NAME = "estimator.keras"
@@ -37,25 +38,25 @@ class PIREstimator(replicas.BuiltModel):
     """The PIR estimator while it is trained.
 
     `compile` it with one optimizer and `fit` it to (images, counts): images float32 [b, h, w, 3] in [-1, 1], counts
-    whole numbers [b, 2], impressions and positives of each image. The step turns counts into bins and takes the
-    cross-entropy from the logits, at temperature 1. Called, it returns the PIR at the temperature of use, always in
-    inference mode.
+    whole numbers [b, 2], impressions and positives of each image. Called, it returns the PIR at the temperature of use,
+    always in inference mode.
 
     Args:
-        network: Functional model from images to its layer `logits`, [b, bins], or [b, 1] for the scalar output.
+        network: Functional model from images to its layer `logits`, [b, head.units].
+        head: What the logits mean.
         temperature: Temperature of the softmax in use, above 0.
 
     Attributes:
-        network: As given.
-        pir_model: `with_pir(network)`: images to PIR [b, 1], stock layers only unless the backbone is a TF-Hub module.
+        pir_model: `with_pir(network, head)`: images to PIR [b, 1], stock layers only unless the backbone is a TF-Hub module.
 
     Source: 2.3, C.3.
     """
 
-    def __init__(self, network: keras.Model, *, temperature: float = 0.01, **kwargs: Any) -> None:
+    def __init__(self, network: keras.Model, head: Head, *, temperature: float = 0.01, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.network = network
-        self.pir_model = with_pir(network, temperature=temperature)
+        self.head = head
+        self.pir_model = with_pir(network, head, temperature=temperature)
         self.loss_mean = keras.metrics.Mean(name="loss")
         replicas.synchronize(network)
         self.jit_compile = False  # Keras's own choice differs between one GPU and all else
@@ -73,20 +74,22 @@ class PIREstimator(replicas.BuiltModel):
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of the optimizer on a batch's mean cross-entropy."""
-        images, counts = replicas.never_empty(data)
         weights = self.trainable_variables
         with tf.GradientTape() as tape:
-            loss = pir_loss(self.network(images, training=True), counts[:, 0], counts[:, 1])
-            share = replicas.share(tf.math.count_nonzero(counts[:, 0], dtype=tf.int32))  # what the loss is a mean over
+            loss, share = self._loss(data, training=True)
             part = share.scaled(loss)
         self.optimizer.apply(tape.gradient(part, [weight.value for weight in weights]), weights)
         return self._mean_loss(share, loss)
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The mean cross-entropy of a batch, in inference mode."""
+        loss, share = self._loss(data, training=False)
+        return self._mean_loss(share, loss)
+
+    def _loss(self, data: tuple[tf.Tensor, tf.Tensor], *, training: bool) -> tuple[tf.Tensor, replicas.Share]:
         images, counts = replicas.never_empty(data)
-        loss = pir_loss(self.network(images, training=False), counts[:, 0], counts[:, 1])
-        return self._mean_loss(replicas.share(tf.math.count_nonzero(counts[:, 0], dtype=tf.int32)), loss)
+        loss = self.head.loss(self.network(images, training=training), counts[:, 0], counts[:, 1])
+        return loss, replicas.share(tf.math.count_nonzero(counts[:, 0], dtype=tf.int32))  # what the loss is a mean over
 
     def _mean_loss(self, share: replicas.Share, loss: tf.Tensor) -> dict[str, tf.Tensor]:
         self.loss_mean.update_state(share.mean({"loss": loss})["loss"])
@@ -115,59 +118,31 @@ def build_network(config: EstimatorConfig, *, seed: int, pretrained: bool = True
         pretrained: False if all weights will be replaced anyway.
 
     Returns:
-        A functional model from images, float32 [b, h, w, 3] in [-1, 1], to its layer `logits`, float32 [b, bins] or
-        [b, 1].
-
-    Raises:
-        InputError: If the backbone can't be built.
+        A functional model from images, float32 [b, h, w, 3] in [-1, 1], to its layer `logits`, float32 [b, units].
 
     Source: 2.3, C.3.
     """
+    require_channels_last()
     backbone = backbones.build_backbone(config, seed=seed, pretrained=pretrained)
-    units = 1 if config.output == "scalar" else config.bins
+    units = head_of(config).units
     logits = layers.Dense(units, kernel_initializer="zeros", dtype="float32", name=LOGITS)(backbone.output)
     return keras.Model(backbone.input, logits, name="pir_network")
 
 
-def with_pir(network: keras.Model, *, temperature: float) -> keras.Model:
-    """The network with stock layers after it that turn logits into PIR; the weights are shared.
-
-    Args:
-        network: Functional model from images to logits, [b, bins] or [b, 1].
-        temperature: T, above 0; it has no part in the scalar output, which is a sigmoid.
-
-    Returns:
-        A functional model from images to its layer `pir`, float32 [b, 1] in [0, 1]: `bins.expected_pir` in layers.
+def with_pir(network: keras.Model, head: Head, *, temperature: float) -> keras.Model:
+    """The network with the head's layers after it: images to PIR, float32 [b, 1] in [0, 1]. Shares the weights.
 
     Raises:
         InputError: If the temperature is not a finite number above 0.
-
-    Source: C.3.
-
-    Deviation: D7.
     """
-    check_temperature(temperature)
     (logits,) = network.outputs
-    bins = logits.shape[-1]
-    if bins == 1:
-        pir = layers.Activation("sigmoid", dtype="float32", name="pir")(logits)
-    else:
-        x = layers.Rescaling(1.0 / temperature, dtype="float32", name="temperature")(logits)
-        x = layers.Softmax(dtype="float32", name="probabilities")(x)
-        centers = layers.Dense(1, use_bias=False, trainable=False, dtype="float32", name="pir")
-        pir = centers(x)
-        centers.set_weights([bin_centers(bins)[:, None]])
-    model = keras.Model(network.input, pir, name="pir_estimator")
+    model = keras.Model(network.input, head.pir(logits, temperature), name="pir_estimator")
     model.jit_compile = False
     return model
 
 
 def network_of(saved: keras.Model) -> keras.Model:
-    """The inverse of `with_pir`, for a loaded estimator: images to logits. Shares the weights.
-
-    Raises:
-        InputError: If the model has no layer `logits`.
-    """
+    """The inverse of `with_pir`, for a loaded estimator: images to logits. An `InputError` if it has no layer `logits`."""
     names = [layer.name for layer in saved.layers]
     if LOGITS not in names:
         raise InputError(
@@ -177,34 +152,13 @@ def network_of(saved: keras.Model) -> keras.Model:
     return keras.Model(saved.input, saved.get_layer(LOGITS).output, name="pir_network")
 
 
-def frozen(model: keras.Model) -> keras.Model:
-    """The same model with every layer, nested ones too, set not to train.
-
-    Call it with `training=False` all the same: dropout heeds that alone.
-
-    Source: 2.3, C.3.
-    """
-    model.trainable = False
-    for layer in model.layers:
-        layer.trainable = False
-        if isinstance(layer, keras.Model):
-            frozen(layer)
-    return model
-
-
 def estimate(model: keras.Model, images: npt.NDArray[np.uint8], *, batch_size: int = 64) -> npt.NDArray[np.float32]:
-    """Estimated PIR of images, in inference mode.
+    """Estimated PIR of images, float32 [n] in [0, 1], in inference mode.
 
     Args:
         model: A `PIREstimator`, or a saved and loaded estimator.
         images: uint8 [n, h, w, 3].
         batch_size: Images at once; it changes nothing but rounding.
-
-    Returns:
-        float32 [n] in [0, 1].
-
-    Raises:
-        InputError: If the images are not uint8 [n, h, w, 3].
     """
     require_images(images, uint8=True)
     if len(images) == 0:
@@ -213,18 +167,10 @@ def estimate(model: keras.Model, images: npt.NDArray[np.uint8], *, batch_size: i
 
 
 def outputs(model: keras.Model, images: npt.NDArray[np.uint8], *, batch_size: int) -> npt.NDArray[np.float32]:
-    """What a model gives for images, in inference mode, by plain calls: `predict` traces a graph for every new model.
+    """What a model gives for uint8 images [n, h, w, 3], one or more: float32 [n, ...], in inference mode.
 
-    All calls have one size, the last one filled up with its last image, so that where an image stands doesn't choose
-    the kernels that compute it.
-
-    Args:
-        model: A model of images, float32 [b, h, w, 3] in [-1, 1].
-        images: uint8 [n, h, w, 3], one or more.
-        batch_size: Images at once.
-
-    Returns:
-        float32 [n, ...].
+    By plain calls: `predict` traces a graph for every new model. All calls have one size, the last one filled up with its
+    last image, so that where an image stands doesn't choose the kernels that compute it.
     """
     size = min(batch_size, len(images))
     parts = []
@@ -240,18 +186,13 @@ def is_stock(model: keras.Model) -> bool:
 
 
 def save_estimator(estimator: PIREstimator, folder: str | os.PathLike[str]) -> Path:
-    """Saves images -> PIR into the folder, under its final name only when whole.
-
-    Args:
-        estimator: A trained estimator.
-        folder: Created if need be.
+    """Saves images -> PIR into the folder, made if need be, under its final name only when whole.
 
     Returns:
         The file `estimator.keras`; or, with a TF-Hub backbone, the SavedModel folder `estimator`, which carries the
         module's weights.
     """
-    model = estimator.saved_model()
-    folder = Path(folder)
+    model, folder = estimator.pir_model, Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if is_stock(model):
         path = folder / KERAS_NAME
@@ -271,7 +212,9 @@ def saved_estimator(folder: Path) -> Path:
 
 
 def load_estimator(path: str | os.PathLike[str]) -> keras.Model:
-    """A saved estimator: images, float32 [b, h, w, 3] in [-1, 1], to PIR [b, 1], not compiled and frozen.
+    """A saved estimator: images, float32 [b, h, w, 3] in [-1, 1], to PIR [b, 1], not compiled.
+
+    Every layer is set not to train. Call it with `training=False` all the same: dropout heeds that alone. Source: 2.3, C.3.
 
     Args:
         path: What `save_estimator` returned.
@@ -282,15 +225,12 @@ def load_estimator(path: str | os.PathLike[str]) -> keras.Model:
     path = Path(path)
     if path.is_dir():
         images = keras.Input((None, None, 3), name="images")
-        pir = SavedModelLayer(path, image_size=64, trainable=False, name="pir")(images)
+        try:
+            pir = SavedModelLayer(path, image_size=64, trainable=False, name="pir")(images)
+        except InputError as error:
+            raise unusable(path, "no whole SavedModel") from error
         model = keras.Model(images, pir, name="pir_estimator")
     else:
-        try:
-            model = keras.models.load_model(path, compile=False)
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-            raise InputError(
-                f"The estimator {path} can't be loaded ({one_line(error)}); expected an {KERAS_NAME} that pir_tf "
-                "saved: correct the path, or train the estimator again."
-            ) from error
-    model.jit_compile = False
-    return frozen(model)
+        model = load_model(path)
+    model.jit_compile = model.trainable = False
+    return model

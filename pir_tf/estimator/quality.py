@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from scipy import stats
 
 from pir_tf.config import ComputeConfig, EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
-from pir_tf.estimator.bins import expected_pir
 from pir_tf.estimator.model import PIREstimator, is_stock, outputs
 from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
 from pir_tf.images import require_images
@@ -25,17 +23,16 @@ GROUPS = 10
 
 
 def quality(predicted_pir: npt.ArrayLike, true_pir: npt.ArrayLike) -> dict[str, Any]:
-    """Agreement of predicted with true or observed PIR, as plain numbers for JSON.
+    """Agreement of predicted with true or observed PIR, as plain numbers for JSON, never NaN.
 
     Args:
         predicted_pir: Estimates [n].
-        true_pir: True or observed PIR [n]; NaN where an image has none, which leaves that image out.
+        true_pir: True or observed PIR [n]; NaN leaves an image out.
 
     Returns:
         `n`, `spearman` (rank correlation), `mean_absolute_error`, `bias` (mean predicted minus mean true),
         `sd_predicted` and `sd_true` (ddof 1), `calibration` (10 groups of equal size by rising prediction, fewer for
-        fewer images: `count`, `mean_predicted`, `mean_true`) and `undefined` (name and reason of each number that is
-        None). Never NaN.
+        fewer images: `count`, `mean_predicted`, `mean_true`) and `undefined` (reason of each number that is None).
 
     Raises:
         InputError: If the two have other lengths.
@@ -64,11 +61,7 @@ def quality(predicted_pir: npt.ArrayLike, true_pir: npt.ArrayLike) -> dict[str, 
         "n": n,
         **{name: None if reasons[name] else float(measure()) for name, measure in measures.items()},
         "calibration": [
-            {
-                "count": len(rows),
-                "mean_predicted": float(predicted[rows].mean()),
-                "mean_true": float(true[rows].mean()),
-            }
+            {"count": len(rows), "mean_predicted": float(predicted[rows].mean()), "mean_true": float(true[rows].mean())}
             for rows in groups
         ],
         "undefined": {name: reason for name, reason in reasons.items() if reason},
@@ -76,30 +69,22 @@ def quality(predicted_pir: npt.ArrayLike, true_pir: npt.ArrayLike) -> dict[str, 
 
 
 def estimator_quality(
-    estimator: PIREstimator,
-    images: npt.NDArray[np.uint8],
-    true_pir: npt.ArrayLike,
-    config: EstimatorConfig,
+    estimator: PIREstimator, images: npt.NDArray[np.uint8], true_pir: npt.ArrayLike, config: EstimatorConfig
 ) -> dict[str, Any]:
-    """Quality on new images at temperature 1, as trained, and at the temperature of use.
-
-    A.1 lays the estimator's bias to the change from one to the other.
+    """Quality on new images at temperature 1, as trained, and at the temperature of use: A.1 lays the bias to the change.
 
     Args:
-        estimator: A trained estimator.
+        estimator: A trained estimator of this config.
         images: uint8 [n, h, w, 3], none of which it was trained on.
         true_pir: Their true or observed PIR [n].
-        config: The estimator's configuration.
 
     Returns:
         `temperature`, `at_temperature_1` and `at_temperature` (see `quality`), and `saved_as`: `keras` or
         `saved_model`.
 
-    Source: A.1, C.3.
-
-    Deviation: D21.
+    Source: A.1, C.3. Deviation: D21.
     """
-    return _report(_estimates(estimator, images, config), true_pir, config, saved_as=_saved_as(estimator))
+    return _report(_estimates(estimator, images, config), true_pir, estimator, config)
 
 
 def cross_validated_quality(
@@ -115,12 +100,8 @@ def cross_validated_quality(
     """Quality of estimators that are trained like the real one, each tested on the images that it was not trained on.
 
     Args:
-        images: uint8 [n, h, w, 3].
-        interactions: Their counts, row i for image i.
-        config: The estimator's configuration.
-        seed: Seed of the folds and of the estimators.
+        images: uint8 [n, h, w, 3]; the other arguments but `folds` are those of `fit_estimator`.
         folds: Number of estimators; each image with impressions is left out by one of them.
-        compute, features: As for `fit_estimator`.
 
     Returns:
         As `estimator_quality`, the folds' estimates taken together against the observed PIR; and `folds`.
@@ -128,9 +109,7 @@ def cross_validated_quality(
     Raises:
         InputError: If there are fewer images with impressions than folds, or fewer than 2 folds.
 
-    Source: A.1.
-
-    Deviation: D21.
+    Source: A.1. Deviation: D21.
     """
     rated = np.flatnonzero(interactions.rated)
     if not 2 <= folds <= len(rated):
@@ -151,8 +130,7 @@ def cross_validated_quality(
             features=features,
         )
         estimates[:, left_out] = _estimates(estimator, images[left_out], config)
-    observed = interactions.pir[rated]
-    return {"folds": folds, **_report(estimates[:, rated], observed, config, saved_as=_saved_as(estimator))}
+    return {"folds": folds, **_report(estimates[:, rated], interactions.pir[rated], estimator, config)}
 
 
 def _estimates(
@@ -160,23 +138,19 @@ def _estimates(
 ) -> npt.NDArray[np.float32]:
     """[2, n]: at temperature 1 and at the config's, from one pass through the network."""
     require_images(images, uint8=True)
-    logits = tf.constant(outputs(estimator.network, images, batch_size=64))
-    return np.stack([expected_pir(logits, temperature).numpy() for temperature in (1.0, config.temperature)])
+    logits, temperatures = outputs(estimator.network, images, batch_size=64), (1.0, config.temperature)
+    return np.stack([estimator.head.pir(logits, temperature).numpy()[:, 0] for temperature in temperatures])
 
 
 def _report(
-    estimates: npt.NDArray[np.float32], true_pir: npt.ArrayLike, config: EstimatorConfig, *, saved_as: str
+    estimates: npt.NDArray[np.float32], true_pir: npt.ArrayLike, estimator: PIREstimator, config: EstimatorConfig
 ) -> dict[str, Any]:
     return {
         "temperature": config.temperature,
         "at_temperature_1": quality(estimates[0], true_pir),
         "at_temperature": quality(estimates[1], true_pir),
-        "saved_as": saved_as,
+        "saved_as": "keras" if is_stock(estimator.network) else "saved_model",
     }
-
-
-def _saved_as(estimator: PIREstimator) -> str:
-    return "keras" if is_stock(estimator.network) else "saved_model"
 
 
 def _reason(name: str, predicted: npt.NDArray[np.float64], true: npt.NDArray[np.float64]) -> str | None:

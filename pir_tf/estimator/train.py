@@ -21,6 +21,7 @@ import tensorflow as tf
 from pir_tf.config import ComputeConfig, EstimatorConfig, decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
+from pir_tf.estimator.heads import head_of
 from pir_tf.estimator.model import (
     LOGITS,
     PIREstimator,
@@ -91,7 +92,7 @@ def fit_estimator(
     network = build_network(config, seed=seed, pretrained=initial is None)
     if initial is not None:
         restore(network, initial)
-    estimator = PIREstimator(network, temperature=config.temperature)
+    estimator = PIREstimator(network, head_of(config), temperature=config.temperature)
     data = hashlib.sha256(np.ascontiguousarray(images).data)
     data.update(counts.data)
     facts = {"seed": seed, "images and counts": data.hexdigest(), "first weights": initial is not None}
@@ -221,7 +222,7 @@ def _fit_head(
     kernel, bias = layer.get_weights()
     inputs = keras.Input(features.shape[1:], name="standardized_features")
     head_layer = keras.layers.Dense(layer.units, dtype="float32", name=LOGITS)
-    head = PIREstimator(keras.Model(inputs, head_layer(inputs)), temperature=temperature)
+    head = PIREstimator(keras.Model(inputs, head_layer(inputs)), estimator.head, temperature=temperature)
     head_layer.set_weights([kernel * spread[:, None], bias + mean @ kernel])
     fit(head, (features - mean) / spread)
     kernel, bias = head_layer.get_weights()

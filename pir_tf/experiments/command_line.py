@@ -27,7 +27,7 @@ from pir_tf.presets import preset
 from pir_tf.runs.directory import STAGES
 
 DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
-(Presets: laptop, minutes on two CPU cores and the default; smoke, under a minute; paper, every value of the paper.)
+`laptop`, the default, takes minutes on two CPU cores, `smoke` under a minute; `paper` has every value of the paper.
 
   python -m pir_tf.experiments.run laptop --interactions.objective color:red --run-dir runs/red
 
@@ -134,24 +134,17 @@ def _with_home(word: str) -> str:
 
 
 def parsed(kind: type[Parsed], words: list[str], *, prog: str, **more: Any) -> Parsed:
-    """The options of a dataclass that a command line means.
-
-    Args:
-        kind: the dataclass; the string after each field is its help.
-        words: the command line.
-        prog: the command, for its help.
-        **more: what else the parser takes, such as the default.
+    """The options of a dataclass, whose fields' strings are their help, that a command line means; `more` is the parser's.
 
     Raises:
         InputError: anything in it that can't be used, in one sentence.
         SystemExit: `--help` was answered (code 0).
     """
-    asks_for_help = any(word in ("-h", "--help") for word in words)
     # Wide lines for errors, so that each sentence comes whole.
-    columns = contextlib.nullcontext() if asks_for_help else mock.patch.dict(os.environ, COLUMNS="10000")
+    wide = {} if {"-h", "--help"} & {*words} else {"COLUMNS": "10000"}
     said = io.StringIO()
     try:
-        with columns, contextlib.redirect_stderr(said):
+        with mock.patch.dict(os.environ, wide), contextlib.redirect_stderr(said):
             return tyro.cli(kind, args=words, prog=prog, **more)
     except SystemExit as end:
         if not end.code:
@@ -164,27 +157,22 @@ def public_command(arguments: list[str]) -> str:
 
     A TF-Hub handle that is an address stays whole, as in `config.json`.
     """
-    named = [re.sub(r"\b(folder|file|csv|hub(?!:.*://)|import):.*/(?=[^/])", r"\1:", word) for word in arguments]
-    for index, word in enumerate(named):
-        before = named[index - 1] if index else ""
-        if re.fullmatch(r"--first[-_]round", before):
-            named[index] = os.path.basename(os.path.abspath(word))
-        elif option := re.match(r"--first[-_]round=", word):
-            named[index] = option[0] + os.path.basename(os.path.abspath(word[option.end() :]))
+    named = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        option, equals, path = word.rpartition("=") if word.startswith("--first") else ("", "", word)
+        if re.fullmatch(r"--first[-_]round", option or before):
+            path = os.path.basename(os.path.abspath(path))
+        named.append(option + equals + re.sub(r"\b(folder|file|csv|hub(?!:.*://)|import):.*/(?=[^/])", r"\1:", path))
     return resume_command(named, None)
 
 
 def resume_command(arguments: list[str], path: Path | None) -> str:
     """The command that goes on with the run in `path`, whatever ended it; for None the command alone."""
-    words, rest = [], list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if re.fullmatch(r"--run[-_]dir", word):
-            rest[:1] = []
-        elif not re.match(r"--run[-_]dir=", word):
-            words.append(word)
-    words += ["--run-dir", str(path)] if path else []
-    return shlex.join(["python", "-m", "pir_tf.experiments.run", *words])
+    follows = [False, *(bool(re.fullmatch(r"--run[-_]dir", word)) for word in arguments)]
+    words = [
+        w for w, value in zip(arguments, follows, strict=False) if not value and not re.match(r"--run[-_]dir(=|$)", w)
+    ]
+    return shlex.join(["python", "-m", "pir_tf.experiments.run", *words, *(["--run-dir", str(path)] if path else [])])
 
 
 def _sentence(boxed: str) -> str:

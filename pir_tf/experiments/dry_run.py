@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
+from pir_tf.experiments.bench import rate
 from pir_tf.objective_names import TOP_LAYERS, parse
 from pir_tf.report.numbers import about_as_long
+from pir_tf.training import devices
 
 # Operations of one image through a network; a multiplication and an addition are two.
 GENERATOR, DISCRIMINATOR, INCEPTION_299, COMPACT_64 = 0.54e9, 0.25e9, 11.4e9, 0.02e9
@@ -21,12 +22,13 @@ SHARE_OF_RATE = 0.5
 
 def describe(config: ExperimentConfig) -> str:
     """The text of `--dry-run`: every field, counts, and an estimate of time and memory."""
-    rate = _convolution_rate()
-    times = {stage: flops / (SHARE_OF_RATE * rate) for stage, flops in stage_flops(config).items()}
+    devices.import_quietly()
+    here = rate("convolution", 5)
+    times = {stage: flops / (SHARE_OF_RATE * here) for stage, flops in stage_flops(config).items()}
     values = {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in flatten(config).items()}
     lines = ["Config", *(f"  {name} = {value}" for name, value in values.items())]
     lines += ["", "Counts", *(f"  {name:<46}{value:>12,}" for name, value in counts(config).items())]
-    lines += ["", f"About how long here ({rate / 1e9:.0f} GFLOP/s in a convolution, {os.cpu_count()} cores)"]
+    lines += ["", f"About how long here ({here / 1e9:.0f} GFLOP/s in a convolution, {os.cpu_count()} cores)"]
     lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in times.items()]
     lines += [f"  {'in all, and about a minute of imports and files':<46}{about_as_long(sum(times.values())):>12}"]
     lines += ["", f"About how much memory: {memory_megabytes(config) / 1000:.1f} GB. Nothing was run."]
@@ -102,21 +104,3 @@ def _estimator_flops(config: EstimatorConfig) -> float:
     if config.backbone == "compact":
         return COMPACT_64 * (config.image_size / 64) ** 2
     return INCEPTION_299 * (config.image_size / 299) ** 2
-
-
-def _convolution_rate() -> float:
-    """Operations a second of one of the networks' own convolutions (3x3, 128 to 128 channels) here, the best of five."""
-    from pir_tf.training import devices
-
-    devices.import_quietly()
-    import tensorflow as tf
-
-    x, kernel = tf.ones((16, 32, 32, 128)), tf.ones((3, 3, 128, 128))
-    convolve = tf.function(lambda: tf.nn.conv2d(x, kernel, 1, "SAME"))
-    convolve()
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        convolve().numpy()
-        seconds.append(time.perf_counter() - start)
-    return 2 * 16 * 32 * 32 * 9 * 128 * 128 / min(seconds)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pir_tf.config import ExperimentConfig
-from pir_tf.config.checks import require_one_line
 from pir_tf.data.landscapes import CLASS_NAMES
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
@@ -50,11 +49,7 @@ def _content(path: Path) -> str:
 
 
 def require_weights(config: ExperimentConfig, stages: Sequence[str]) -> None:
-    """Has the weights that some stages read at hand.
-
-    Args:
-        config: the experiment.
-        stages: those that are still to run.
+    """Has the weights at hand that the stages read which are still to run.
 
     Raises:
         InputError: weights are not there and can't be fetched, or they lack a layer.
@@ -82,14 +77,10 @@ def _used(config: ExperimentConfig) -> dict[str, str]:
 
 
 def require_batches(run: RunDirectory, stages: Sequence[str]) -> None:
-    """Compares every batch size with the devices and, where batches are of real images, with their number.
-
-    Args:
-        run: the run.
-        stages: those that are still to run.
+    """Compares the batch sizes of stages that are still to run with the devices, and with the number of real images.
 
     Raises:
-        InputError: a batch has more rows than there are images, or fewer than devices; or a class's name isn't one line.
+        InputError: a batch has more rows than there are images, or fewer than devices.
     """
     config = run.config
     first = FirstRound.of(config)
@@ -126,7 +117,6 @@ def _real_images(run: RunDirectory, first: FirstRound | None, replicas: int) -> 
     if data.source == "landscapes":
         return data.count * len(data.classes or CLASS_NAMES) // len(CLASS_NAMES)
     image_set = load_data(run.config, run.cache, run.path / "data.json")
-    require_one_line(image_set.class_names)
     if devices.kind(run.config.compute) != "multiworker":
         return len(image_set.images)
     return replicas * len(

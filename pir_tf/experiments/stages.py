@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import resource
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -35,11 +36,7 @@ _WAITS, _STOPPED = 2, 3  # what the chief says of a stage instead of 0 or 1, not
 
 
 def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
-    """Runs the named stages that are not done yet, in their order.
-
-    Args:
-        run: the run directory.
-        stages: names out of `STAGES`.
+    """Runs the named ones of `STAGES` that are not done yet, in their order.
 
     Raises:
         InputError: a stage needs the files of one that is not done and is not asked for.
@@ -47,11 +44,9 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
     """
     asked = [stage for stage in STAGES if stage in stages]
     for stage in asked:
-        missing = [need for need in NEEDS[stage] if need not in asked and not run.is_done(need)]
-        if missing:
+        if missing := [need for need in NEEDS[stage] if need not in asked and not run.is_done(need)]:
             raise InputError(
-                f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: "
-                f"add it to --stages."
+                f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: add it to --stages."
             )
     todo = [stage for stage in asked if not run.is_done(stage)]
     require_weights(run.config, todo)
@@ -111,7 +106,13 @@ def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
 
 
 def _agree(run: RunDirectory, value: int) -> int:
-    return replicas.agree(devices.strategy(run.config.compute), value)
+    before = signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # no handler of Python's runs while TensorFlow waits for the others
+    try:
+        return replicas.agree(devices.strategy(run.config.compute), value)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _tell(run: RunDirectory, said: int) -> None:
@@ -129,16 +130,12 @@ def _follow(run: RunDirectory, stage: str, done: int) -> None:
     if not done and stage in TRAINING:
         with explain_os_errors(run.path / stage):
             importlib.import_module(f"pir_tf.experiments.{stage}_stage").run(run)
-    print(f"{stage}: the chief's", flush=True)
+    else:
+        print(f"{stage}: done before, or done by the job's first process, which is waited for", flush=True)
 
 
 def _end_with_the_chief(said: int) -> None:
-    """Ends a process that is not the chief when the chief has stopped.
-
-    Raises:
-        Waiting: people must answer.
-        InputError: the chief met an error.
-    """
+    """Ends a process that is not the chief as the chief has ended: waiting for people, or with an error."""
     if said == _WAITS:
         raise Waiting("The job's first process says what to do; then start all of them again with the same commands.")
     if said == _STOPPED:
@@ -149,6 +146,5 @@ def _end_with_the_chief(said: int) -> None:
 
 
 def _peak_megabytes() -> int:
-    """Peak resident size of the process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024))

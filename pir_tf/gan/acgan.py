@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from pir_tf.gan import losses
-from pir_tf.gan.fast import FastDiscriminator, fast_generator
+from pir_tf.gan.fast import fast_discriminator, fast_generator
 from pir_tf.gan.trainer import GeneratorTrainer
 from pir_tf.training import replicas
 
@@ -68,8 +68,7 @@ class ACGAN(GeneratorTrainer):
         replicas.synchronize(discriminator)
         stock = lambda z, class_one_hot: generator([z, class_one_hot])  # noqa: E731
         self._generate = fast_generator(generator, compiled=True) if fast else stock
-        known = fast and FastDiscriminator.knows(discriminator)
-        self._fast_discriminator = FastDiscriminator(discriminator) if known else None
+        self._fast_discriminator = fast_discriminator(discriminator) if fast else None
         # At rate 0 a Dropout layer has no seed generator.
         self._dropouts = [d for d in discriminator.layers if isinstance(d, keras.layers.Dropout) and d.rate > 0]
 

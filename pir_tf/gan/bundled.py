@@ -22,14 +22,7 @@ WEIGHTS = Path(__file__).parent / "weights" / "landscapes.npz"
 
 
 def bundled_networks(*, dropout: float = 0.5, path: Path = WEIGHTS) -> Networks:
-    """The bundled generator and discriminator.
-
-    Args:
-        dropout: the discriminator's dropout rate in tuning.
-        path: the array file.
-
-    Returns:
-        Both networks and the class names.
+    """The bundled generator and discriminator, this one with the dropout rate of tuning.
 
     Raises:
         InputError: the file is missing or damaged, or doesn't fit the networks of C.2.
@@ -43,7 +36,7 @@ def bundled_networks(*, dropout: float = 0.5, path: Path = WEIGHTS) -> Networks:
         raise InputError(f"{path} is damaged ({error}): reinstall the package.") from error
     generator, discriminator = build_generator(len(CLASS_NAMES)), build_discriminator(len(CLASS_NAMES), dropout=dropout)
     for prefix, network in (("generator", generator), ("discriminator", discriminator)):
-        for variable in _stored_variables(network):
+        for variable in network.weights:  # moving statistics too, but no state of random generators
             name = f"{prefix}/{variable.path}"
             if name not in arrays or arrays[name].shape != tuple(variable.shape):
                 raise InputError(f"{path} doesn't hold {name} of shape {tuple(variable.shape)}: reinstall the package.")
@@ -55,13 +48,8 @@ def write_bundle(networks: Networks, path: Path) -> None:
     """Writes what `bundled_networks` reads: matrices and kernels as float16, vectors as float32."""
     arrays = {}
     for prefix, network in (("generator", networks.generator), ("discriminator", networks.discriminator)):
-        for variable in _stored_variables(network):
+        for variable in network.weights:
             value = keras.ops.convert_to_numpy(variable)
             arrays[f"{prefix}/{variable.path}"] = value.astype(np.float16) if value.ndim > 1 else value
     with atomic(path) as beside:
         np.savez_compressed(beside, **arrays)
-
-
-def _stored_variables(network: keras.Model) -> list[keras.Variable]:
-    """Weights and moving statistics, without the state of random generators."""
-    return network.weights

@@ -2,13 +2,14 @@
 
 The networks stay what `gan.networks` builds, and what is saved are their stock layers. While training on one CPU device, and in
 an export, their passes are computed here: the layers' identities are in `gan.fast_layers`, and equal means within float32
-rounding. A network with other layers than ours is called as it is.
+rounding. A network with other layers than ours is called as it is, after a warning.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -25,19 +26,15 @@ from pir_tf.gan.networks import (
     build_generator,
 )
 
-Generate = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""z `[batch, latent]` and one-hot classes `[batch, classes]` to images `[batch, 64, 64, 3]` in [-1, 1]."""
 
+def fast_generator(generator: keras.Model, *, compiled: bool = False) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """The same function of z and class as the model, over the same variables, of two tensors in place of their list.
 
-def fast_generator(generator: keras.Model, *, compiled: bool = False) -> Generate:
-    """The same function of z and class as the model, over the same variables.
-
-    Args:
-        generator: the functional model that `gan.networks.build_generator` makes, or any other, which is called as it is.
-        compiled: let XLA compile what follows the dense layer: seconds for each batch size of a process, which training
-            gets back and sampling doesn't.
+    With `compiled` XLA compiles what follows the dense layer: seconds for each batch size of a process, which training gets back
+    and sampling doesn't.
     """
-    if not _is_like(generator, _our_generator()):
+    if not knows_generator(generator):
+        _warn("generator")
         return lambda z, class_one_hot: generator([z, class_one_hot])
     dense = keras.Model(generator.inputs, generator.get_layer("image_4x4").output)
     layers = [generator.get_layer(f"conv_{i}") for i in range(1, len(GENERATOR_CHANNELS) + 1)]
@@ -48,6 +45,11 @@ def fast_generator(generator: keras.Model, *, compiled: bool = False) -> Generat
         return images(dense([z, class_one_hot]), weights)
 
     return generate
+
+
+def knows_generator(generator: keras.Model) -> bool:
+    """Whether the model is one that `gan.networks.build_generator` makes, of float32."""
+    return _is_like(generator, _layout_made_by(build_generator))
 
 
 def _images(x: tf.Tensor, weights: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
@@ -64,14 +66,19 @@ def _images(x: tf.Tensor, weights: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tens
 _compiled_images = tf.function(_images, jit_compile=True, autograph=False)
 
 
+def fast_discriminator(discriminator: keras.Model) -> FastDiscriminator | None:
+    """The discriminator's cheaper passes; None, after a warning, for a model that `FastDiscriminator` doesn't know."""
+    if FastDiscriminator.knows(discriminator):
+        return FastDiscriminator(discriminator)
+    _warn("discriminator")
+    return None
+
+
 class FastDiscriminator:
     """The discriminator's passes in training mode: batch statistics, dropout.
 
     Against the stock layers, the last convolution is Winograd's, the other convolutions of stride 1 are padded within
     the operation, and batch normalization is TensorFlow's fused operation.
-
-    Args:
-        discriminator: the functional model that `gan.networks.build_discriminator` makes.
 
     Source: C.2. Deviation: D17, D18.
     """
@@ -88,15 +95,15 @@ class FastDiscriminator:
     def knows(discriminator: keras.Model) -> bool:
         """Whether the model is one that `gan.networks.build_discriminator` makes, of float32."""
         size = tuple(discriminator.inputs[0].shape[1:3])  # Winograd's form needs even maps
-        return size == (NETWORK_IMAGE_SIZE, NETWORK_IMAGE_SIZE) and _is_like(discriminator, _our_discriminator())
+        return size == (NETWORK_IMAGE_SIZE, NETWORK_IMAGE_SIZE) and _is_like(
+            discriminator, _layout_made_by(build_discriminator)
+        )
 
     def __call__(self, images: tf.Tensor, *, update: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """u `[batch, 1]` and class logits `[batch, classes]` of images `[batch, 64, 64, 3]` in [-1, 1].
 
-        Args:
-            images: a batch.
-            update: whether the moving statistics and the dropout layers' seed states go on, as in a plain call of the model,
-                or nothing of the discriminator changes, as in a `stateless_call` whose state is discarded (D18).
+        With `update` the moving statistics and the dropout layers' seed states go on, as in a plain call of the model; without
+        it nothing of the discriminator changes, as in a `stateless_call` whose state is discarded (D18).
         """
         x = images
         for index, (convolution, norm) in enumerate(zip(self._convolutions, self._norms, strict=True)):
@@ -123,14 +130,9 @@ class FastDiscriminator:
 
     def _normalize(self, x: tf.Tensor, norm: keras.layers.BatchNormalization, *, update: bool) -> tf.Tensor:
         nothing = tf.constant([], tf.float32)
+        gamma, beta = tf.convert_to_tensor(norm.gamma), tf.convert_to_tensor(norm.beta)
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=x,
-            scale=tf.convert_to_tensor(norm.gamma),
-            offset=tf.convert_to_tensor(norm.beta),
-            mean=nothing,
-            variance=nothing,
-            epsilon=norm.epsilon,
-            is_training=True,
+            x=x, scale=gamma, offset=beta, mean=nothing, variance=nothing, epsilon=norm.epsilon, is_training=True
         )
         if update:
             count = tf.cast(tf.size(x) / x.shape[-1], tf.float32)
@@ -138,6 +140,14 @@ class FastDiscriminator:
             for moving, batch in ((norm.moving_mean, mean), (norm.moving_variance, biased)):
                 moving.assign(moving * norm.momentum + tf.stop_gradient(batch) * (1 - norm.momentum))
         return y
+
+
+def _warn(network: str) -> None:
+    warnings.warn(
+        f"The {network} has other layers than pir_tf's own, so Keras computes its passes: training takes longer on a CPU, and "
+        "its results are the same.",
+        stacklevel=3,
+    )
 
 
 def _leaky(x: tf.Tensor) -> tf.Tensor:
@@ -150,12 +160,11 @@ _TAKEN_FOR_GRANTED = (
 )
 """Settings of layers that the passes here don't read from the layers."""
 
-
 Layout = list[tuple[str, str, dict[str, Any]]]
-"""Kind, name and settings of every layer of a model, in order."""
 
 
 def _layout(model: keras.Model) -> Layout:
+    """Kind, name and settings of every layer of a model, in order."""
     rows = []
     for layer in model.layers:
         config = layer.get_config()
@@ -173,10 +182,5 @@ def _is_like(model: keras.Model, ours: Layout) -> bool:
 
 
 @functools.cache
-def _our_generator() -> Layout:
-    return _layout(build_generator(1))
-
-
-@functools.cache
-def _our_discriminator() -> Layout:
-    return _layout(build_discriminator(1))
+def _layout_made_by(build: Callable[[int], keras.Model]) -> Layout:
+    return _layout(build(1))

@@ -1,6 +1,7 @@
 """Convolutions with fewer multiplications than their definition, over the stock layers' own kernels.
 
-Three identities, each exact in real numbers; `tests/gan/test_fast_layers.py` holds them to float64 rounding.
+Images are `[batch, height, width, channels in]`, kernels `[3, 3, channels in, channels out]`. Three identities, each exact in
+real numbers; `tests/gan/test_fast_layers.py` holds them to float64 rounding.
 
 **Upsampling by 2, then a 3x3 kernel** (`upsample_and_convolve`). Along one axis, with the kernel (k0, k1, k2), its sum S and
 the differences e[i] = x[i] - x[i-1] of the input (zero outside),
@@ -27,15 +28,7 @@ import tensorflow as tf
 
 
 def upsample_and_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Equals `UpSampling2D(2, "nearest")` and then a 3x3 convolution with zero padding, in a quarter of its products.
-
-    Args:
-        x: `[batch, height, width, channels in]`.
-        kernel: `[3, 3, channels in, channels out]`.
-
-    Returns:
-        `[batch, 2 height, 2 width, channels out]`.
-    """
+    """Equals `UpSampling2D(2, "nearest")` and then a 3x3 convolution with zero padding, in a quarter of its products."""
     _, height, width, channels_in = x.shape
     channels = kernel.shape[-1]
     k = [_sum_and_ends(row) for row in _sum_and_ends(kernel)]
@@ -64,15 +57,7 @@ def upsample_and_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def upsample_and_convolve_few(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """The same function as `upsample_and_convolve`, for few output channels.
-
-    Args:
-        x: `[batch, height, width, channels in]`.
-        kernel: `[3, 3, channels in, channels out]`.
-
-    Returns:
-        `[batch, 2 height, 2 width, channels out]`.
-    """
+    """The same function as `upsample_and_convolve`, for few output channels."""
     shape = tf.shape(x)
     out = [shape[0], 2 * x.shape[1], 2 * x.shape[2], kernel.shape[-1]]
     return tf.nn.conv2d_transpose(x, transposed_kernel(kernel), out, strides=2, padding="SAME")
@@ -81,11 +66,7 @@ def upsample_and_convolve_few(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 def transposed_kernel(kernel: tf.Tensor) -> tf.Tensor:
     """K, the 4x4 kernel of stride 2 that equals upsampling by 2 and then the 3x3 kernel k.
 
-    Args:
-        kernel: `[3, 3, channels in, channels out]`.
-
-    Returns:
-        `[4, 4, channels out, channels in]`, as `tf.nn.conv2d_transpose` takes it.
+    `[4, 4, channels out, channels in]`, as `tf.nn.conv2d_transpose` takes it.
     """
     rows = tf.stack([kernel[2], kernel[1] + kernel[2], kernel[0] + kernel[1], kernel[0]], axis=0)
     both = tf.stack([rows[:, 2], rows[:, 1] + rows[:, 2], rows[:, 0] + rows[:, 1], rows[:, 0]], axis=1)
@@ -99,16 +80,9 @@ _OUTPUT = np.array([[1, 1, 1, 0], [0, 1, -1, -1]], float)
 
 
 def winograd_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Equals a 3x3 convolution of stride 1 with zero padding, in 4/9 of its products.
+    """Equals a 3x3 convolution of stride 1 with zero padding, of images of even height and width, in 4/9 of its products.
 
     It pays where channels are many and the image small: the transforms touch 16 numbers for each 4 pixels of a channel.
-
-    Args:
-        x: `[batch, height, width, channels in]`, height and width even.
-        kernel: `[3, 3, channels in, channels out]`.
-
-    Returns:
-        `[batch, height, width, channels out]`.
     """
     _, height, width, channels_in = x.shape
     channels = kernel.shape[-1]

@@ -18,6 +18,7 @@ from keras import layers
 
 from pir_tf.config import NETWORK_IMAGE_SIZE, derived_seed
 from pir_tf.errors import InputError
+from pir_tf.training.devices import require_channels_last
 
 GENERATOR_CHANNELS = (512, 256, 128, 64, 3)
 DISCRIMINATOR_FILTERS = (16, 32, 64, 128, 256, 512)
@@ -26,12 +27,7 @@ LEAKY_SLOPE = 0.2
 
 
 def build_generator(class_count: int, *, latent_size: int = 64, seed: int = 0) -> keras.Model:
-    """G(z, c): images from a latent vector and a class.
-
-    Args:
-        class_count: number of classes.
-        latent_size: entries of z.
-        seed: seed of the first weights.
+    """G(z, c): images from a latent vector and a class, with first weights from the seed.
 
     Returns:
         A functional model from `[z, class_one_hot]`, float32 `[batch, latent_size]` (standard normal) and
@@ -39,6 +35,7 @@ def build_generator(class_count: int, *, latent_size: int = 64, seed: int = 0) -
 
     Source: C.1 (one-hot class inputs), C.2.
     """
+    require_channels_last()
     z = keras.Input((latent_size,), name="z")
     class_one_hot = keras.Input((class_count,), name="class_one_hot")
     x = layers.Concatenate(name="z_and_class")([z, class_one_hot])
@@ -59,10 +56,7 @@ def build_discriminator(class_count: int, *, dropout: float = 0.5, seed: int = 0
 
     P(real) is (1 + tanh u) / 2 = sigmoid(2u): see `gan.losses`.
 
-    Args:
-        class_count: number of classes.
-        dropout: rate after the 1st, 3rd and 5th layers.
-        seed: seed of the first weights and of the dropout.
+    The rate `dropout` holds after the 1st, 3rd and 5th layers; the seed is of the first weights and of the dropout.
 
     Returns:
         A functional model from images float32 `[batch, 64, 64, 3]` in [-1, 1] to `[u, class_logits]`, float32
@@ -71,6 +65,7 @@ def build_discriminator(class_count: int, *, dropout: float = 0.5, seed: int = 0
     Source: C.1 (class outputs beside the source), C.2.
     Deviation: D1 (u instead of tanh u), D3 (dropout rate), D17 (order inside a layer, zero padding).
     """
+    require_channels_last()
     image = keras.Input((NETWORK_IMAGE_SIZE, NETWORK_IMAGE_SIZE, 3), name="image")
     x = image
     for index, (filters, stride) in enumerate(zip(DISCRIMINATOR_FILTERS, DISCRIMINATOR_STRIDES, strict=True), start=1):

@@ -14,10 +14,7 @@ BATCH = 50
 
 
 def draw_latents(count: int, *, latent_size: int, class_count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """z ~ N(0, I) and c ~ C uniform.
-
-    Returns:
-        Latents float32 `[count, latent_size]` and classes int32 `[count]`; the first n of a larger draw are a draw of n.
+    """z ~ N(0, I), float32 `[count, latent_size]`, and c ~ C uniform, int32 `[count]`; a larger draw begins with a smaller.
 
     Source: C.1. Deviation: D16.
     """
@@ -27,12 +24,7 @@ def draw_latents(count: int, *, latent_size: int, class_count: int, seed: int) -
 
 
 def generate(generator: keras.Model, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Images of latents, as people and objectives see them.
-
-    Args:
-        generator: `[z, class_one_hot]` to images in [-1, 1].
-        z: float32 `[count, latent_size]`.
-        labels: int32 `[count]`.
+    """Images of latents float32 `[count, latent_size]` and classes int32 `[count]`, as people and objectives see them.
 
     Returns:
         uint8 `[count, height, width, 3]` in 0..255.

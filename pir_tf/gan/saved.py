@@ -7,10 +7,10 @@ from pathlib import Path
 
 import keras
 
-from pir_tf.errors import InputError
 from pir_tf.gan.imported.generator import imported_facts, load_imported
 from pir_tf.gan.networks import with_tanh, without_tanh
 from pir_tf.runs.directory import atomic, read_json, write_json
+from pir_tf.runs.models import load_model, unusable
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,16 @@ class Networks:
         """Reads what `save` wrote.
 
         Raises:
-            InputError: a file is missing.
+            InputError: a file is missing or damaged.
         """
-        for name in ("generator.keras", "discriminator.keras", "generator.json"):
-            if not (directory / name).exists():
-                raise InputError(f"{directory / name} is missing: run the stage that writes it first.")
-        generator = keras.models.load_model(directory / "generator.keras")
-        discriminator = without_tanh(keras.models.load_model(directory / "discriminator.keras"))
-        return cls(generator, discriminator, tuple(read_json(directory / "generator.json")["class_names"]))
+        facts = directory / "generator.json"
+        if not facts.exists():
+            raise unusable(facts, "no such file")
+        generator = load_model(directory / "generator.keras")
+        discriminator = without_tanh(load_model(directory / "discriminator.keras"))
+        return cls(generator, discriminator, tuple(read_json(facts)["class_names"]))
 
 
 def load_generator(directory: Path) -> keras.Model:
     """The generator alone, for sampling: ours, or somebody else's behind our contract."""
-    return (
-        load_imported(directory)
-        if imported_facts(directory)
-        else keras.models.load_model(directory / "generator.keras")
-    )
+    return load_imported(directory) if imported_facts(directory) else load_model(directory / "generator.keras")

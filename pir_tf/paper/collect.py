@@ -18,11 +18,8 @@ RESULTS = ("evaluation/results.json", "results.json")
 """Where a run, and a published folder, keep the results."""
 
 SAMPLES = ("evaluation/samples.npz", "samples.npz")
-TABLE = "results.csv"
-"""A sweep's own table."""
-
-LISTED = {**COLUMNS, "status": str, "reason": str}
-"""What is read of it."""
+TABLE, LISTED = "results.csv", {**COLUMNS, "status": str, "reason": str}
+"""A sweep's own table, and what is read of it."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -189,11 +189,8 @@ def states(jobs: Mapping[str, Job]) -> dict[str, tuple[str, str]]:
             found[name] = (FAILED, read_json(failure)["reason"])
         else:
             found[name] = (WAITING, "")
-            for need in job.needs:
-                state, reason = found[need]
-                if state in (FAILED, NOT_RUN):
-                    was = "failed" if state == FAILED else "was not run"
-                    found[name] = (state, f"it needs {need}, which {was}: {reason}")
+            for need in [need for need in job.needs if found[need][0] == FAILED]:
+                found[name] = (FAILED, f"it needs {need}, which failed: {found[need][1]}")
     return found
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pir_tf.paper.rows import COLOR_KINDS, VGG_MULTI, VGG_SINGLE
+from pir_tf.objective_names import COLOR_KINDS
+from pir_tf.paper.rows import VGG_MULTI, VGG_SINGLE
 from pir_tf.paper.select import by_the_paper
 from pir_tf.report.numbers import UNDEFINED, interval, number, p_value
 
-EXACT = 1e-10
-"""Residuals below this share of the outcome's spread are rounding: the points lie on the line."""
+EXACT = 1e-10  # residuals below this share of the outcome's spread are rounding: the points lie on the line
 
 WORDS = {
     "cohens_d": "effect size",

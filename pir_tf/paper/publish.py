@@ -22,6 +22,7 @@ from pir_tf.commands import exit_code
 from pir_tf.config import flatten
 from pir_tf.errors import InputError
 from pir_tf.images import grid, save_png
+from pir_tf.paper.figures.page import make
 from pir_tf.paper.jobs import timing_of
 from pir_tf.presets import laptop, paper
 from pir_tf.report.numbers import gpus
@@ -105,7 +106,7 @@ def made_by(run: Path) -> dict[str, Any]:
     return {
         "command": config["command"],
         "commit": provenance.commits(config) or "unknown",
-        "hardware": ", ".join(filter(None, (f"{machine['cores']} CPU cores ({machine['machine']})", gpus(machine)))),
+        "hardware": f"{machine['cores']} CPU cores ({machine['machine']}), {gpus(machine) or 'no GPU used'}",
         "seconds": timing_of(run)["seconds"],
         "finished": read_json(last).get("finished") if last.is_file() else None,
     }
@@ -120,7 +121,7 @@ def facts_table(run: Path, more: Mapping[str, str] | None = None) -> str:
         "command": f"`{facts['command']}`",
         "commit": facts["commit"],
         "seed": config["config"]["seed"],
-        "hardware": facts["hardware"] + ("" if gpus(config["hardware"]) else ", no GPU used"),
+        "hardware": facts["hardware"],
         "time": f"{facts['seconds']:.0f} s in its stages: {', '.join(times)}",
         "peak memory": f"{timing['peak_memory_mb']:,} MB",
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions(config).items() if version),
@@ -141,8 +142,6 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         InputError: The directory holds no sweep, none of it is finished, or the folder holds something else.
         OSError: The folder can't be written.
     """
-    from pir_tf.paper.figures.page import make
-
     if not (sweep / TABLES[0]).is_file():
         raise InputError(f"{sweep} has no {TABLES[0]}, expected the directory of a sweep: name its --dir.")
     _make_own(folder, TABLES[0])
@@ -157,8 +156,8 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         rows = rows[~rows.index.duplicated()].loc[[*dict.fromkeys([*before.index, *now.index])]]
         with atomic(folder / table) as beside:
             rows.to_csv(beside, index=False, lineterminator="\n")
-    # What stays has no images here: the samples of figure 3 that were drawn before have to be kept.
-    make([folder if stay else sweep], folder / "figures", keep_samples=True)
+    # A published folder has no images: the samples of figure 3 that were drawn from them stay.
+    make([folder if stay else sweep], folder / "figures", keep_samples=bool(stay))
     rows = _read(folder / TABLES[0])
     counts = ", ".join(f"{count} {status}" for status, count in Counter(rows["status"]).items())
     parts = [f"# Experiments of size {sweep.name}", f"{counts}."]
@@ -171,7 +170,7 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
 def _line(row: dict[str, str]) -> tuple[str, ...]:
     if row["status"] != "done":
         return (row["name"], "", "", "", "", f"{row['status']}: {row.get('reason', '')}")
-    names = ("pir_before", "pir_after", "cohens_d", "d_low", "d_high")
+    names = ("pir_before_mean", "pir_after_mean", "cohens_d", "d_low", "d_high")
     before, after, d, low, high = (f"{float(row[name]):.3g}" if row[name] else "" for name in names)
     effect = f"{d} ({low} to {high})" if d else "undefined"
     significant = {"true": "yes", "false": "no"}.get(row["significant"], "")
@@ -181,7 +180,7 @@ def _line(row: dict[str, str]) -> tuple[str, ...]:
 def _read(path: Path) -> pd.DataFrame:
     """A table's cells as text, by the experiment's name; empty where there is no table."""
     if not path.is_file():
-        return pd.DataFrame(columns=["name", "status"])
+        return pd.DataFrame(columns=["name"])
     return pd.read_csv(path, dtype=str, keep_default_na=False).set_index("name", drop=False)
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import pandas as pd
 
 from pir_tf.errors import InputError
-from pir_tf.objective_names import COLOR_KINDS as COLOR_KINDS
-from pir_tf.objective_names import VGG_FILTERS, Color, parse
+from pir_tf.objective_names import VGG, VGG_FILTERS, parse
 from pir_tf.report.numbers import finite
 from pir_tf.runs.directory import atomic
 
@@ -90,26 +89,6 @@ def row_of(config: Mapping[str, Any], results: Mapping[str, Any], *, experiment:
     return {name: kept[kind](row[name]) if kind in kept else row[name] for name, kind in COLUMNS.items()}
 
 
-def objective_parts(objective: str) -> Row:
-    """What an objective's name says: kind, layer, its index, k, named filters, and the seed of drawn ones.
-
-    Args:
-        objective: `color:red-blue`, `vgg:pool3:k=20:seed=1` or `vgg:pool3:filters=12,40`.
-
-    Returns:
-        Some of a row's first columns. `kind` is `other` for names of another form.
-    """
-    try:
-        found = parse(objective)
-    except InputError:
-        return {"kind": "other"}
-    if isinstance(found, Color):
-        return {"kind": found.kind}
-    filters = " ".join(map(str, found.filters or ()))
-    place = {"layer": found.layer, "layer_index": LAYERS.index(found.layer) + 1}
-    return {"kind": found.kind, **place, "k": found.k, "filters": filters, "filter_seed": found.seed}
-
-
 def table(rows: pd.DataFrame | Sequence[Row], columns: Mapping[str, type] = COLUMNS) -> pd.DataFrame:
     """Rows as a DataFrame of these columns; what they lack is empty text, or a missing number."""
     frame = _frame(rows, columns).fillna({name: "" for name, kind in columns.items() if kind is str})
@@ -170,17 +149,28 @@ def _asked(config: Mapping[str, Any]) -> Row:
     simulated = get("interactions.source") == "simulated"
     objective = str(get("interactions.objective") or "") if simulated else ""
     shown = f"{get('estimator.backbone') or ''} {get('estimator.layer') or ''}".strip()
-    parts = objective_parts(objective) if simulated else {"kind": "people"}
     return {
-        **parts,
+        **(_objective(objective, get("interactions.vgg_weights")) if simulated else {"kind": "people"}),
         "objective": objective,
-        "vgg_weights": get("interactions.vgg_weights") if "layer" in parts else "",
         "estimator": f"{shown}, {get('estimator.trainable')}" if shown else "",
         "estimator_layer": get("estimator.layer"),
         "estimator_size": get("estimator.image_size"),
         "data": get("data.source"),
         **{name: get(field) for name, field in _FIELDS.items()},
     }
+
+
+def _objective(name: str, weights: Any) -> Row:
+    """What an objective's name says, the seed of drawn filters among it; its kind is `other` where we don't know it."""
+    try:
+        objective = parse(name)
+    except InputError:
+        return {"kind": "other"}
+    if not isinstance(objective, VGG):
+        return {"kind": objective.kind}
+    found = {"kind": objective.kind, "layer": objective.layer, "layer_index": LAYERS.index(objective.layer) + 1}
+    filters = " ".join(map(str, objective.filters or ()))
+    return {**found, "k": objective.k, "filters": filters, "filter_seed": objective.seed, "vgg_weights": weights}
 
 
 _FIELDS = {

@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pir_tf.paper.rows import COLOR_KINDS, LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.objective_names import COLOR_KINDS
+from pir_tf.paper.rows import LAYERS, VGG_MULTI, VGG_SINGLE
 
 ALPHA = 0.001
 """The paper's threshold of significance, in all of its figures."""
 
-COLORS = "Colours"
 TASKS = pd.DataFrame(
     [
         *(("VGG16, single filters", layer, VGG_SINGLE, layer) for layer in LAYERS),
         *(("VGG16, 20 filters at once", layer, VGG_MULTI, layer) for layer in LAYERS),
-        *((COLORS, kind.split()[0], kind, "") for kind in COLOR_KINDS),
+        *(("Colours", kind.split()[0], kind, "") for kind in COLOR_KINDS),
     ],
     columns=["panel", "column", "kind", "layer"],
 )

@@ -27,12 +27,8 @@ from pir_tf.runs.provenance import changes, now, provenance
 
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
 _BEGUN = {
-    "gan": ("checkpoints/step-*.npz", "best.npz"),
-    "interactions": ("images.npz",),
-    "estimator": ("checkpoints/step-*.npz",),
-    "tuning": ("checkpoints/step-*.npz",),
-    "evaluation": ("images.npz",),
-    "report": (),
+    **dict.fromkeys(("gan", "estimator", "tuning"), ("checkpoints/step-*.npz", "best.npz")),
+    **dict.fromkeys(("interactions", "evaluation"), ("images.npz",)),
 }
 """What an unfinished stage goes on from."""
 _NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "evaluation.source")
@@ -44,19 +40,18 @@ _BEFORE_A_RUN = (".lock", "log.txt", "failed.json", "data.json")
 
 
 class RunDirectory:
-    """One experiment's directory, held by one process at a time.
+    """One experiment's directory, absent, empty or a run's, held by one process at a time.
 
     Args:
-        path: the directory: absent, empty or a run's.
+        path: the directory.
         config: the experiment.
         files: SHA-256 of the files that the config names, by field (`{"estimator.weights": "9f2c..."}`).
         command: the command that made the run, without its directory.
-        chief: whether this process writes here; another one of the same job reads along, and waits until the chief has begun.
+        chief: whether this process writes here; another one of the same job waits until it has begun.
         cache: a directory in which runs leave what others would compute again, or None. It is no part of the identity.
 
     Raises:
-        InputError: the directory can't be written or holds other things, another process works in it, or it holds an
-            experiment that differs in what is done there.
+        InputError: the directory can't be used or holds other things, or another experiment in what is done there.
     """
 
     def __init__(
@@ -152,7 +147,7 @@ class RunDirectory:
                 return True
             # Of the fields of their own section, images that wait for people depend on their number alone.
             waiting = stage == section and stage in ("interactions", "evaluation")
-            begun = any(True for pattern in _BEGUN[stage] for _ in (self.path / stage).glob(pattern))
+            begun = any(True for pattern in _BEGUN.get(stage, ()) for _ in (self.path / stage).glob(pattern))
             if begun and not (waiting and not name.endswith(".images")):
                 return True
         return False
@@ -278,11 +273,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def _wait_for(path: Path, seconds: float = 60.0) -> None:
-    """Waits until the chief has written a file.
-
-    Raises:
-        InputError: it hasn't in that time.
-    """
+    """Waits until the chief has written a file, or refuses to wait any longer."""
     end = time.monotonic() + seconds
     while not path.exists():
         if time.monotonic() > end:

@@ -24,9 +24,6 @@ def label_for(user: str | int, canary_percent: float, *, salt: str = "") -> str:
         canary_percent: share of users who see the canary, in percent, from 0 to 100.
         salt: what separates one trial from the next: another salt chooses other people.
 
-    Returns:
-        "stable" or "canary".
-
     Raises:
         InputError: an id that is empty or neither text nor a whole number (everyone with it would be one user), or a
             percentage outside 0 to 100.

@@ -28,11 +28,7 @@ class _Refuse(importlib.abc.MetaPathFinder):
 
 
 def main(version: str, answers: str) -> int:
-    """Checks a version.
-
-    Returns:
-        0, or 1 after a line on standard error that says what is wrong.
-    """
+    """Checks a version: 0, or 1 after a line on standard error that says what is wrong."""
     sys.meta_path.insert(0, _Refuse())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import numpy as np
@@ -80,7 +76,6 @@ def main(version: str, answers: str) -> int:
 
 
 def _refuses(tf: Any, call: Callable[[], Any], field: str) -> bool:
-    """Whether a call is refused with the field's name."""
     try:
         call()
     except tf.errors.InvalidArgumentError as error:

@@ -9,15 +9,12 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from pir_tf.errors import InputError
-from pir_tf.serving.endpoints import Endpoint, Values
-from pir_tf.serving.retries import AttemptFailed
-
-MAX_MESSAGE = 2**31 - 1
-"""Bytes of a message, both ways: the model server's own limit. gRPC's default of 4 MiB is passed by 342 images of 64 pixels."""
+from pir_tf.serving.protocol import AttemptFailed, Endpoint, Values
 
 _OPTIONS = [
-    ("grpc.max_send_message_length", MAX_MESSAGE),
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    # The model server's own limit in bytes. gRPC's default of 4 MiB is passed by 342 images of 64 pixels.
+    ("grpc.max_send_message_length", 2**31 - 1),
+    ("grpc.max_receive_message_length", 2**31 - 1),
     # After a failed connection gRPC refuses calls, without trying, for a second and then up to two minutes. The waits between
     # our attempts are enough.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -29,10 +26,6 @@ _OPTIONS = [
 
 class GrpcTransport:
     """Sends requests to `grpc://HOST:8500`, or `grpcs://HOST:PORT` for TLS with the system's certificates.
-
-    Args:
-        address: the server.
-        model: the model's name in the server's configuration.
 
     Raises:
         InputError: an address that can't be one, or the extra `[serving]` is not installed.
@@ -68,7 +61,7 @@ class GrpcTransport:
     def predict(
         self, endpoint: Endpoint, inputs: Mapping[str, Values], *, label: str | None, timeout: float
     ) -> dict[str, Any]:
-        """Asks once; arguments, result and errors are those of the REST transport."""
+        """As the REST transport."""
         request = self._request()
         request.model_spec.name = self._model
         request.model_spec.signature_name = endpoint.signature

@@ -19,21 +19,12 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from pir_tf.errors import InputError
-from pir_tf.serving.endpoints import Endpoint, Values
-from pir_tf.serving.retries import AttemptFailed
+from pir_tf.serving.protocol import AttemptFailed, Endpoint, Values
 
 _STATUS = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    409: "ABORTED",
-    429: "RESOURCE_EXHAUSTED",
-    500: "INTERNAL",
-    501: "UNIMPLEMENTED",
+    **{400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ABORTED"},
+    **{429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 501: "UNIMPLEMENTED", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"},
     502: "UNAVAILABLE",  # a balancer whose server is gone
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
 }
 """The model server maps its statuses to HTTP codes; this is the way back, as far as there is one."""
 
@@ -42,11 +33,7 @@ _SHOWN = 200  # characters of an answer that is no JSON, for example a balancer'
 
 
 class RestTransport:
-    """Sends requests to `http://HOST:8501` or `https://HOST`.
-
-    Args:
-        address: the server, with a path before `/v1` where a balancer wants one.
-        model: the model's name in the server's configuration.
+    """Sends requests to `http://HOST:8501` or `https://HOST`, with a path before `/v1` where a balancer wants one.
 
     Raises:
         InputError: an address that can't be one.
@@ -56,10 +43,13 @@ class RestTransport:
         parts = urlsplit(address)
         try:
             port = parts.port
-        except ValueError as error:
-            raise _wrong(address) from error
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise _wrong(address)
+            usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+        except ValueError:
+            usable = False
+        if not usable:
+            raise InputError(
+                f"Address {address!r} is no server, expected for example http://localhost:8501: correct it."
+            )
         connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connect = lambda timeout: connection(parts.hostname or "", port, timeout=timeout)
         self._base = f"{parts.path.rstrip('/')}/v1/models/{quote(model, safe='')}"
@@ -67,16 +57,7 @@ class RestTransport:
     def predict(
         self, endpoint: Endpoint, inputs: Mapping[str, Values], *, label: str | None, timeout: float
     ) -> dict[str, Any]:
-        """Asks once.
-
-        Args:
-            endpoint: what to ask.
-            inputs: arrays, or lists of bytes, with the images along the first axis.
-            label: label of the version that answers; None is the newest that is loaded.
-            timeout: seconds for the whole attempt.
-
-        Returns:
-            Arrays, lists of bytes or lists of text by output name, as the endpoint has them.
+        """Asks once, for `timeout` seconds: outputs by name, arrays or lists of bytes or text, as the endpoint has them.
 
         Raises:
             AttemptFailed: a refusal, no answer in time, or one that can't be read.
@@ -105,15 +86,13 @@ class RestTransport:
                 connection.request("POST", path, body, {"Content-Type": "application/json", "Connection": "close"})
                 socket = connection.sock
                 response = connection.getresponse()
-                # A socket's timeout begins anew with every byte; the loop holds it to the attempt's own end.
                 chunks = []
                 while chunk := response.read1(_CHUNK):
                     chunks.append(chunk)
-                    left = end - time.monotonic()
-                    if left <= 0:
+                    if (left := end - time.monotonic()) <= 0:
                         raise TimeoutError
                     if not response.isclosed():
-                        socket.settimeout(left)
+                        socket.settimeout(left)  # which would begin anew with every byte
                 if response.length:
                     raise AttemptFailed("UNAVAILABLE", f"the answer broke off {response.length} bytes before its end")
                 return response.status, b"".join(chunks)
@@ -152,7 +131,3 @@ def _error_text(body: bytes) -> str:
 
 def _start(body: bytes) -> str:
     return body[:_SHOWN].decode("utf-8", "replace")
-
-
-def _wrong(address: str) -> InputError:
-    return InputError(f"Address {address!r} is no server, expected for example http://localhost:8501: correct it.")

@@ -30,11 +30,7 @@ gets its number, so a server that watches the folder never sees a broken one."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line.
-
-    Returns:
-        0, 2 for a user's mistake, 130 after Ctrl-C.
-    """
+    """Runs the command line: 0, 2 for a user's mistake, 130 after Ctrl-C."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         return exit_code(lambda: _export(_parse(words)), "another --to")
@@ -47,18 +43,13 @@ def _export(options: argparse.Namespace) -> None:
     from pir_tf.training import devices
 
     devices.import_quietly()
-    version = export_run(
-        options.run,
-        options.to,
-        which=options.generator,
-        half=options.float16,
-        score=options.score,
-    )
+    settings = {"which": options.generator, "half": options.float16, "score": options.score}
+    version = export_run(options.run, options.to, **settings)
     print(f"Exported: {version}", flush=True)
 
 
 def export_run(run: Path, to: Path, *, which: str = "tuned", half: bool = False, score: bool = True) -> Path:
-    """Adds a version to a model's folder.
+    """Adds a version to a model's folder, and returns the version's.
 
     Args:
         run: a run directory.
@@ -66,9 +57,6 @@ def export_run(run: Path, to: Path, *, which: str = "tuned", half: bool = False,
         which: "tuned" or "untuned" generator.
         half: store matrices and kernels as float16, and say how much that changes the images.
         score: with the endpoint `score`, where the run has an estimator.
-
-    Returns:
-        The version's folder.
 
     Raises:
         InputError: the run lacks something, or the folder can't be used.
@@ -88,23 +76,15 @@ def export_run(run: Path, to: Path, *, which: str = "tuned", half: bool = False,
 
 
 def write_version(material: Material, folder: Path, name: str, *, half: bool, answers: Path) -> dict[str, Any]:
-    """Writes model, assets and warm-up requests into an empty folder, and the Keras models' answers beside it.
+    """Writes model, assets and warm-up requests into an empty folder; returns what `provenance.json` says.
 
-    Args:
-        material: what to export; `half` rounds its models' weights.
-        folder: exists.
-        name: of the model.
-        half: as for `export_run`.
-        answers: where the npz for `check_version` goes.
-
-    Returns:
-        What `provenance.json` says.
+    The Keras models' answers for `check_version` go to the npz `answers`. `half` rounds the material's weights too.
     """
+    import numpy as np
     import tensorflow as tf
 
-    from pir_tf.serving.expected import answers_of, halve, requests_of, save_answers
+    from pir_tf.serving.expected import answers_of, halve, write_warmup
     from pir_tf.serving.signatures import Endpoints
-    from pir_tf.serving.warmup import write_warmup
 
     facts = {**material.provenance, "class_names": list(material.class_names), "weights": "float32"}
     if half:
@@ -112,15 +92,13 @@ def write_version(material: Material, folder: Path, name: str, *, half: bool, an
         said = "float16 changes pixels by {greatest} grey levels at most and {mean:.3f} on average, in {images} images."
         print(said.format(**facts["float16_difference"]), flush=True)
     known = answers_of(material)
-    save_answers(known, answers)
-    names_file = answers.parent / "class_names.txt"
-    names_file.write_text("".join(f"{name}\n" for name in material.class_names), encoding="utf-8")
-    endpoints = Endpoints(
-        material.generator, material.class_names, names_file=names_file, estimator=material.estimator, half=half
-    )
+    np.savez(answers, allow_pickle=False, **known)
+    names, names_file = material.class_names, answers.parent / "class_names.txt"
+    names_file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    endpoints = Endpoints(material.generator, names, names_file=names_file, estimator=material.estimator, half=half)
     try:
         tf.saved_model.save(endpoints, str(folder), signatures=endpoints.signatures())
-        write_warmup(folder, name, requests_of(known))
+        write_warmup(folder, name, known)
     except tf.errors.OpError as error:
         raise InputError(
             f"The version can't be written to {folder} ({one_line(error)}): free some space, or choose another --to."
@@ -129,10 +107,7 @@ def write_version(material: Material, folder: Path, name: str, *, half: bool, an
 
 
 def check_version(folder: Path, answers: Path) -> dict[str, Any]:
-    """Runs `check.py` on a version in a fresh process, which can't import this package.
-
-    Returns:
-        The greatest differences from the Keras models' answers.
+    """The greatest differences from the Keras models' answers, by `check.py` in a fresh process without this package.
 
     Raises:
         RuntimeError: the version doesn't load there, or an answer differs.

@@ -10,16 +10,15 @@ import keras
 
 from pir_tf.config.checks import require_one_line
 from pir_tf.errors import InputError
-from pir_tf.estimator.model import KERAS_NAME, SAVED_MODEL_NAME, load_estimator
+from pir_tf.estimator.model import load_estimator, saved_estimator
 from pir_tf.gan.saved import load_generator
 from pir_tf.pretrained import sha256
 from pir_tf.runs.directory import read_json
+from pir_tf.runs.models import unusable
 from pir_tf.runs.provenance import provenance
 
 STAGES = {"tuned": "tuning", "untuned": "gan"}
-"""The stage whose generator it is."""
 MEASURED = ("cohens_d", "p_value", "alpha", "significant", "verdict", "source", "objective")
-"""Of `results.json`, beside the means and the gain."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,10 @@ class Material:
 
     @classmethod
     def load(cls, run: Path, which: str, *, score: bool) -> Material:
-        """Reads a run directory.
-
-        Args:
-            run: the directory.
-            which: "tuned" or "untuned".
-            score: take the estimator, where the run has one.
+        """Reads the "tuned" or "untuned" generator of a run directory; with `score` the estimator, where there is one.
 
         Raises:
-            InputError: it is no run, or the stage that writes the generator hasn't finished.
+            InputError: it is no run, the stage that writes the generator hasn't finished, or what it wrote isn't whole.
         """
         if not (run / "config.json").is_file():
             raise InputError(f"{run} has no config.json, expected the directory of a run: name one.")
@@ -53,21 +47,14 @@ class Material:
                 f"{run} has no finished stage {folder.name}, which writes the {which} generator: finish the run{choose}."
             )
         if not (folder / "generator.json").is_file():
-            raise InputError(f"{folder / 'generator.json'} is missing, expected what the stage wrote: restore it.")
+            raise unusable(folder / "generator.json", "no such file")
         names = tuple(read_json(folder / "generator.json")["class_names"])
         require_one_line(names)
-        estimator = _estimator_of(run) if score else None
+        scored = score and (run / "estimator" / "done.json").exists()
+        estimator = saved_estimator(run / "estimator") if scored else None
         about = _provenance(run, which)
         about["estimator_sha256"] = _digest(estimator) if estimator else None
         return cls(load_generator(folder), names, load_estimator(estimator) if estimator else None, about)
-
-
-def _estimator_of(run: Path) -> Path | None:
-    """The finished estimator: a `.keras` file, or with a TF-Hub backbone a SavedModel."""
-    if not (run / "estimator" / "done.json").exists():
-        return None
-    stock = run / "estimator" / KERAS_NAME
-    return stock if stock.exists() else run / "estimator" / SAVED_MODEL_NAME
 
 
 def _provenance(run: Path, which: str) -> dict[str, Any]:
@@ -92,7 +79,7 @@ def _digest(path: Path) -> str | None:
 def _measured(run: Path) -> dict[str, Any] | None:
     """The true PIR of new images before and after tuning, or None where it hasn't been measured."""
     path = run / "evaluation" / "results.json"
-    if not path.exists() or not (run / "evaluation" / "done.json").exists():
+    if not path.exists() or not path.with_name("done.json").exists():
         return None
     results = read_json(path)
     means = {"before": results.get("pir_before_mean"), "after": results.get("pir_after_mean")}

@@ -10,8 +10,7 @@ from pir_tf.commands import Parser, exit_code, fail, user_path
 from pir_tf.errors import InputError
 from pir_tf.runs.directory import atomic
 from pir_tf.serving.canary import label_for
-from pir_tf.serving.client import connect
-from pir_tf.serving.retries import ServingError
+from pir_tf.serving.client import ServingError, connect
 
 DESCRIPTION = """Asks a model behind TensorFlow Serving for images and writes each as a PNG file, named after its seed and class.
 
@@ -19,11 +18,7 @@ A seed and a class give the same picture whenever and wherever they are asked fo
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line.
-
-    Returns:
-        0; 2 for a user's mistake; 1 when the server refuses or doesn't answer.
-    """
+    """Runs the command line: 0; 2 for a user's mistake; 1 when the server refuses or doesn't answer."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         return exit_code(lambda: _generate(_parse(words)), "another --to")
@@ -55,25 +50,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m pir_tf.serving.generate", description=DESCRIPTION, formatter_class=raw)
     add = parser.add_argument
-    add(
-        "--url",
-        default="http://localhost:8501",
-        help="the server: http://, https://, grpc:// or grpcs:// (default: %(default)s)",
-    )
+    url = "the server: http://, https://, grpc:// or grpcs:// (default: %(default)s)"
+    add("--url", default="http://localhost:8501", help=url)
     add("--model", required=True, metavar="NAME", help="the model's name in the server's configuration")
     add("--seed", type=int, nargs="+", required=True, metavar="N", help="seeds, an image for each")
-    add(
-        "--class",
-        type=int,
-        nargs="+",
-        default=[0],
-        metavar="N",
-        dest="classes",
-        help="class of each, or one for all (default: 0)",
-    )
-    add(
-        "--to", type=user_path, default=Path("images"), metavar="DIR", help="where the images go (default: %(default)s)"
-    )
+    classes = "class of each, or one for all (default: 0)"
+    add("--class", type=int, nargs="+", default=[0], metavar="N", dest="classes", help=classes)
+    to = "where the images go (default: %(default)s)"
+    add("--to", type=user_path, default=Path("images"), metavar="DIR", help=to)
     add("--label", metavar="LABEL", help="label of the version to ask (default: the newest version that is loaded)")
     add("--user", metavar="ID", help="instead of --label: stable or canary, chosen by this user's id")
     add("--canary-percent", type=float, default=0.0, metavar="P", help="share of users who see the canary (default: 0)")

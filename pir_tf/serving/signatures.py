@@ -1,20 +1,18 @@
-"""What an exported version answers: its endpoints, the latents of a seed, and what they refuse (INVALID_ARGUMENT)."""
+"""What an exported version is: its endpoints, the latents of a seed, what is refused (INVALID_ARGUMENT), the weights it keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from pir_tf.gan.fast import fast_generator
+from pir_tf.gan.fast import fast_generator, knows_generator
 from pir_tf.images import tensor_to_float
-from pir_tf.serving.frozen_weights import Stored
-
-STREAM = 0
-"""Second word of each latent's key; another number would make other latents of the same seeds."""
+from pir_tf.serving.protocol import MAX_BATCH
 
 
 def latents_of(seeds: tf.Tensor, latent_size: int) -> tf.Tensor:
@@ -25,31 +23,24 @@ def latents_of(seeds: tf.Tensor, latent_size: int) -> tf.Tensor:
 
     Args:
         seeds: int64 `[n]`, any values.
-        latent_size: entries of z.
-
-    Returns:
-        float32 `[n, latent_size]`.
+        latent_size: entries of z, which is float32.
 
     Source: C.1.
     """
 
     def latent(seed: tf.Tensor) -> tf.Tensor:
-        key = tf.stack([seed, tf.constant(STREAM, tf.int64)])
+        key = tf.stack([seed, tf.constant(0, tf.int64)])  # people keep seeds: another word would make other latents
         return tf.random.stateless_normal((latent_size,), key, alg="philox")
 
     with tf.device("/CPU:0"):
         return tf.map_fn(latent, seeds, fn_output_signature=tf.TensorSpec((latent_size,), tf.float32))
 
 
-MOST = 256
-"""Rows of one request."""
-
-
 def checked_rows(name: str, field: tf.Tensor) -> tf.Tensor:
     """The field, once its number of rows is 1 to 256."""
     rows = tf.shape(field)[0]
-    text = tf.strings.format(f"{name} has {{}} rows, expected 1 to {MOST}: send several requests", rows)
-    return _once(field, (rows >= 1) & (rows <= MOST), text)
+    text = tf.strings.format(f"{name} has {{}} rows, expected 1 to {MAX_BATCH}: send several requests", rows)
+    return _once(field, (rows >= 1) & (rows <= MAX_BATCH), text)
 
 
 def checked_classes(class_id: tf.Tensor, other: str, field: tf.Tensor, class_names: tuple[str, ...]) -> tf.Tensor:
@@ -77,24 +68,16 @@ def checked_latents(latent: tf.Tensor, latent_size: int) -> tf.Tensor:
 
 
 def checked_png(image_bytes: tf.Tensor, image_shape: tuple[int, int, int]) -> tf.Tensor:
-    """Encoded images, once each begins as an 8-bit PNG of the generator's size does.
-
-    The header alone is compared: a picture of another kind or size, however large, is never decoded.
-    """
-    header = png_header(image_shape)
+    """Encoded images, once each begins as an 8-bit PNG of the generator's size does: no other picture is decoded."""
+    height, width, _ = image_shape
+    sizes = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    header = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + sizes + bytes([8, 2])  # the last two: depth and colour type
     wrong = tf.strings.substr(image_bytes, 0, len(header)) != tf.constant(header)
     row = _first(wrong)
-    expected = f"an 8-bit RGB PNG of {image_shape[1]}x{image_shape[0]} pixels without transparency"
+    expected = f"an 8-bit RGB PNG of {width}x{height} pixels without transparency"
     size = tf.strings.length(image_bytes[row])
     text = tf.strings.format(f"image_bytes[{{}}], {{}} bytes, is no such image as expected: {expected}", [row, size])
     return _once(image_bytes, ~tf.reduce_any(wrong), text)
-
-
-def png_header(image_shape: tuple[int, int, int]) -> bytes:
-    """The first 26 bytes of an 8-bit RGB PNG: signature, size in pixels, depth and colour type."""
-    height, width, _ = image_shape
-    sizes = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    return b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + sizes + bytes([8, 2])
 
 
 def _once(value: tf.Tensor, good: tf.Tensor, message: tf.Tensor) -> tf.Tensor:
@@ -134,7 +117,8 @@ class Endpoints(tf.Module):
         height, width, channels = map(int, generator.output_shape[1:])
         self._image_shape = (height, width, channels)
         self.names_file = tf.saved_model.Asset(str(names_file))
-        self.generator = Stored(generator, fast_generator(generator), half=half)
+        faster = fast_generator(generator) if knows_generator(generator) else None
+        self.generator = Stored(generator, faster, half=half)
         self.estimator = Stored(estimator, half=half) if estimator is not None else None
 
     def signatures(self) -> dict[str, Any]:
@@ -181,3 +165,68 @@ class Endpoints(tf.Module):
 
 def _function(function: Callable[..., dict[str, tf.Tensor]], *fields: tf.TensorSpec) -> Any:
     return tf.function(function, input_signature=fields, autograph=False).get_concrete_function()
+
+
+class Stored(tf.Module):
+    """The function of a model in inference mode over weights of its own: no optimizer, random generators' state or Keras.
+
+    Args:
+        model: stock layers, and perhaps layers around a SavedModel, such as `estimator.hub.SavedModelLayer`, which say what
+            they hold as `loaded` and `module_variables`: that is kept whole, in its own precision.
+        function: what to compute of the model, by default its call; it reads the model's variables while it is called.
+        half: store matrices and kernels as float16, which are cast when they are used; `round_weights` gives the model the
+            same values.
+    """
+
+    def __init__(
+        self, model: keras.Model, function: Callable[..., tf.Tensor] | None = None, *, half: bool = False
+    ) -> None:
+        super().__init__(name=model.name)
+        self.foreign = [layer.loaded for layer in _foreign(model)]
+        weights = _own_weights(model)
+        with self.name_scope:
+            self.weights = [tf.Variable(_stored(w, half=half), trainable=False, name=w.path) for w in weights]
+        plain = lambda *inputs: model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)  # noqa: E731
+
+        def call(*inputs: tf.Tensor) -> tf.Tensor:
+            """The function, with our weights read wherever it reads the model's."""
+            values = [(old, tf.cast(new, old.dtype)) for old, new in zip(weights, self.weights, strict=True)]
+            with keras.StatelessScope(state_mapping=values):
+                return (function or plain)(*inputs)
+
+        self._call = call  # what only closures know, such as the model, is not saved with the module
+
+    def __call__(self, *inputs: tf.Tensor) -> tf.Tensor:
+        return self._call(*inputs)
+
+
+def round_weights(models: Iterable[keras.Model]) -> None:
+    """Gives the models the weights that `Stored` with `half` keeps of them."""
+    for model in models:
+        for variable in _own_weights(model):
+            variable.assign(_stored(variable, half=True).astype(np.float32))
+
+
+def _foreign(model: keras.Model) -> list[Any]:
+    """The layers around a SavedModel, in nested models too."""
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found += _foreign(layer)
+        elif hasattr(layer, "module_variables"):
+            found.append(layer)
+    return found
+
+
+def _own_weights(model: keras.Model) -> list[keras.Variable]:
+    """The weights that belong to Keras layers."""
+    theirs = {id(variable) for layer in _foreign(model) for variable in layer.module_variables}
+    return [variable for variable in model.weights if id(variable) not in theirs]
+
+
+def _stored(variable: keras.Variable, *, half: bool) -> np.ndarray:
+    """The array to keep: vectors stay float32, they are few and the statistics among them need the range."""
+    value = keras.ops.convert_to_numpy(variable)
+    if not half or value.ndim < 2 or value.dtype != np.float32 or np.abs(value).max() > np.finfo(np.float16).max:
+        return value
+    return value.astype(np.float16)

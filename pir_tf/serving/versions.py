@@ -18,6 +18,7 @@ from pathlib import Path
 from pir_tf.errors import InputError
 
 UNFINISHED = ".unfinished-"
+"""With twelve hexadecimal digits behind it, the name of a version that is being written."""
 
 
 @contextlib.contextmanager
@@ -46,11 +47,7 @@ def unfinished_version(model: Path) -> Iterator[Path]:
 
 
 def publish(folder: Path) -> Path:
-    """Renames a whole version to the next free number beside it.
-
-    Returns:
-        Where it is now. Of two that are published at once each gets its own number.
-    """
+    """Renames a whole version to the next free number beside it. Of two that are published at once each gets its own."""
     _to_disk(folder)
     while True:
         numbers = [int(path.name) for path in folder.parent.iterdir() if path.name.isdecimal()]
@@ -60,7 +57,7 @@ def publish(folder: Path) -> Path:
 
 
 def renamed(folder: Path, target: Path) -> bool:
-    """Renames a folder unless another has taken the name since it was free; a folder with content is never replaced."""
+    """Renames a folder unless another has taken the name: one with content is never replaced."""
     try:
         os.rename(folder, target)
     except OSError as error:
@@ -86,7 +83,7 @@ def _locked_folder(model: Path) -> tuple[Path, int]:
 
 
 def _remove_leftovers(model: Path) -> None:
-    for folder in model.glob(f"{UNFINISHED}*"):
+    for folder in model.glob(UNFINISHED + 12 * "[0-9a-f]"):
         with contextlib.suppress(OSError):
             lock = os.open(folder, os.O_RDONLY)
             try:

@@ -59,13 +59,7 @@ def require_channels_last() -> None:
 
 
 def configure(config: ComputeConfig, *, seed: int) -> None:
-    """Finds the devices, seeds Keras's global generator and, when asked, turns on deterministic operations.
-
-    Several processes of one job meet here: each waits for the others.
-
-    Args:
-        config: the compute section.
-        seed: the experiment's seed.
+    """Finds the devices, where processes of one job meet, seeds Keras's global generator and turns on determinism when asked.
 
     Raises:
         InputError: `TF_CONFIG` or the devices don't serve what `config.distribute` asks for.
@@ -129,11 +123,9 @@ def _strategy(kind: str, logical_cpus: int) -> tf.distribute.Strategy:
             ) from None
     if kind == "multiworker":
         meet(read_cluster())
-        before = signal.getsignal(signal.SIGTERM)
+        before = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        signal.signal(
-            signal.SIGTERM, before or signal.SIG_DFL
-        )  # TensorFlow's own action for it would let nothing end the process
+        signal.signal(signal.SIGTERM, before)  # TensorFlow's own action doesn't end the process
         return strategy
     if kind == "mirrored":
         gpus = tf.config.list_logical_devices("GPU")
@@ -150,16 +142,13 @@ def is_peer_failure(config: ComputeConfig, error: Exception) -> bool:
     """Whether an error in one process of a job means that another one ended."""
     import tensorflow as tf
 
-    kinds = (tf.errors.UnavailableError, tf.errors.InternalError, tf.errors.AbortedError, tf.errors.CancelledError)
-    late = (tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)
-    return kind(config) == "multiworker" and isinstance(error, kinds + late)
+    names = ("Unavailable", "Internal", "Aborted", "Cancelled", "DeadlineExceeded", "FailedPrecondition")
+    kinds = tuple(getattr(tf.errors, f"{name}Error") for name in names)
+    return kind(config) == "multiworker" and isinstance(error, kinds)
 
 
 def use_fast_forms(config: ComputeConfig) -> bool:
     """Whether training passes take the cheaper, equal forms of `gan.fast` and `estimator.frozen`.
-
-    Args:
-        config: the compute section; its `auto` means: on one device, where TensorFlow sees no GPU, in float32.
 
     Raises:
         InputError: they are asked for where they can't be used.
@@ -172,9 +161,8 @@ def use_fast_forms(config: ComputeConfig) -> bool:
             f"compute.kernels is fast with the distribution {kind(config)} in {config.precision}, expected none and float32, "
             "which the fast forms are made for: use auto or stock."
         )
-    if not possible:
-        return False
-    return config.kernels == "fast" or (config.kernels == "auto" and not tf.config.list_physical_devices("GPU"))
+    chosen = config.kernels == "fast" or (config.kernels == "auto" and not tf.config.list_physical_devices("GPU"))
+    return possible and chosen
 
 
 @contextlib.contextmanager
@@ -196,15 +184,12 @@ EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"typ
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes of a job and this one's place among them.
-
-    Attributes:
-        addresses: `HOST:PORT` of each by what TensorFlow calls it (`worker 0`), the chief first; empty for one process alone.
-        task: What it calls this one.
-    """
+    """The processes of a job and this one's place among them."""
 
     addresses: dict[str, str] = field(default_factory=dict)
+    """`HOST:PORT` of each by what TensorFlow calls it (`worker 0`), the chief first; empty for one process alone."""
     task: str = ""
+    """What TensorFlow calls this one."""
 
     @property
     def size(self) -> int:
@@ -278,14 +263,10 @@ def _wrong(received: str) -> InputError:
 
 
 def meet(cluster: Cluster, every: float = 60.0) -> None:
-    """Waits until all processes of the job can be reached, and says which can't, at once and then as often as asked.
+    """Waits until all processes of the job can be reached, and says which can't, soon and then `every` so many seconds.
 
     TensorFlow's own wait, which follows, says nothing, and neither Ctrl-C nor SIGTERM ends it. Who has gone on to it is reached
     at the same address.
-
-    Args:
-        cluster: the job.
-        every: seconds between two lines.
 
     Raises:
         InputError: this process's own port is in use.

@@ -26,7 +26,7 @@ class AnchoredTuner(PIRTerm):
 
     Args:
         generator: `[z, class_one_hot]` to images float32 `[batch, h, w, 3]` in [-1, 1].
-        estimator: A model of such images to PIR `[batch]` or `[batch, 1]` in [0, 1]. It is frozen here.
+        estimator: A `PIREstimator`, or any model of such images to PIR `[batch]` or `[batch, 1]` in [0, 1]. It is frozen here.
         seed: Seed of latents and classes.
         pir_weight: w_PIR.
         anchor_weight: w_anchor.
@@ -64,7 +64,7 @@ class AnchoredTuner(PIRTerm):
         """One update of the generator.
 
         Args:
-            data: Only the number of its rows counts, the images of the step: `blanks` gives it.
+            data: Only the number of its rows counts: `blanks` gives it.
 
         Returns:
             The mean of each term over the steps since the epoch began, and of the loss that was minimised.

@@ -20,6 +20,7 @@ import keras
 import tensorflow as tf
 
 from pir_tf.estimator.frozen import fast_frozen
+from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan import losses
 from pir_tf.gan.acgan import ACGAN, LOSSES, TERMS
 from pir_tf.gan.trainer import GeneratorTrainer
@@ -35,6 +36,8 @@ class PIRTerm(GeneratorTrainer):
 
     def use_estimator(self, estimator: keras.Model, *, pir_weight: float, fast: bool) -> None:
         """Freezes the estimator and takes it as R."""
+        if isinstance(estimator, PIREstimator):
+            estimator = estimator.pir_model
         estimator.trainable = False
         # Functions, so that Keras tracks none of the estimator's variables as the tuner's own.
         self._estimate = fast_frozen(estimator) if fast else functools.partial(estimator.__call__, training=False)
@@ -71,8 +74,8 @@ class Tuner(PIRTerm, ACGAN):
 
     Args:
         generator, discriminator: the pretrained networks.
-        estimator: a model of images float32 `[batch, 64, 64, 3]` in [-1, 1] to PIR `[batch]` or `[batch, 1]` in [0, 1].
-            It is frozen here.
+        estimator: a `PIREstimator`, or any model of images float32 `[batch, h, w, 3]` in [-1, 1] to PIR `[batch]` or
+            `[batch, 1]` in [0, 1]. It is frozen here.
         pir_weight: w_PIR.
         fast: compute the passes by the cheaper, equal forms of `gan.fast` and `estimator.frozen` (made for CPUs).
         **settings: those of `ACGAN`.

@@ -1,6 +1,11 @@
 import pytest
 import tensorflow as tf
 
+# Two logical CPU devices, before anything computes: no test module here computes when it is imported.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
 
 @pytest.fixture(scope="session")
 def two_replicas():

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 from small_networks import images_of, small_discriminator, small_estimator, small_generator
 
+from pir_tf.estimator.heads import Bins, Scalar
 from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.tuning.anchored import AnchoredTuner
@@ -104,7 +105,8 @@ def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_repli
     def make():
         image = keras.Input((8, 8, 3))
         logits = layers.Dense(bins, kernel_initializer=keras.initializers.GlorotUniform(6), name="logits")
-        estimator = PIREstimator(keras.Model(image, logits(layers.Flatten()(image))))
+        network = keras.Model(image, logits(layers.Flatten()(image)))
+        estimator = PIREstimator(network, Scalar() if bins == 1 else Bins(bins))
         estimator.compile(keras.optimizers.SGD(1.0))
         return estimator
 
@@ -150,7 +152,7 @@ def test_the_anchored_tuner_and_the_estimator_where_a_replica_has_no_rows(two_re
         image = keras.Input((8, 8, 3))
         convolved = layers.Conv2D(2, 3, strides=2, kernel_initializer=keras.initializers.GlorotUniform(7))(image)
         logits = layers.Dense(10, kernel_initializer=keras.initializers.GlorotUniform(6), name="logits")
-        made = PIREstimator(keras.Model(image, logits(layers.Flatten()(convolved))))
+        made = PIREstimator(keras.Model(image, logits(layers.Flatten()(convolved))), Bins(10))
         made.compile(keras.optimizers.SGD(1.0))
         return made
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from estimator_helpers import answers, blueness, left_red_right_blue, smooth_images
 from scipy import stats
+from small_networks import KillAfter
 
 from pir_tf import presets
 from pir_tf.config import EstimatorConfig
@@ -33,11 +34,14 @@ def equal(first, second):
 
 
 class Steps(keras.callbacks.Callback):
-    """Counts steps."""
+    """Counts steps, and notes how many were done at the start."""
 
     def __init__(self):
         super().__init__()
-        self.seen = 0
+        self.seen, self.first = 0, None
+
+    def on_train_begin(self, logs=None):
+        self.first = int(self.model.step)
 
     def on_train_batch_end(self, batch, logs=None):
         self.seen += 1
@@ -56,58 +60,33 @@ def test_loss_falls_and_begins_where_nothing_is_known(few):
     assert 4.0 < losses[0] < 4.7 and losses[-1] < 0.8 * losses[0]  # log 100 is 4.6
 
 
-@pytest.mark.parametrize("steps", [1, 3, 7])
-def test_steps_are_those_of_the_config(few, steps):
-    counter = Steps()
-    estimator = train.fit_estimator(*few, dataclasses.replace(CONFIG, steps=steps), seed=0, callbacks=[counter])
-    assert counter.seen == steps == int(estimator.optimizer.iterations)  # 48 images in batches of 16: 3 an epoch
-
-
-class KillAfter(keras.callbacks.Callback):
-    """Ends the process's training as a kill would, in the middle of an epoch."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.left = steps
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("trainable", ["all", pytest.param("head", marks=pytest.mark.slow)])
 def test_a_killed_and_resumed_run_equals_an_unbroken_one(few, tmp_path, trainable):
     config = dataclasses.replace(CONFIG if trainable == "all" else HEAD, steps=11, checkpoint_every=3)
-    straight = train.fit_estimator(*few, config, seed=1)
+    counters, options = [Steps() for _ in range(3)], {"seed": 1, "directory": tmp_path}
+    straight = train.fit_estimator(*few, config, seed=1, callbacks=counters[:1])
     with pytest.raises(KeyboardInterrupt):
-        train.fit_estimator(*few, config, seed=1, checkpoint_directory=tmp_path, callbacks=[KillAfter(8)])
-    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-000000003.npz", "step-000000006.npz"]
-    counter = Steps()
-    resumed = train.fit_estimator(*few, config, seed=1, checkpoint_directory=tmp_path, callbacks=[counter])
-    assert counter.seen == 5
-    assert equal(weights_of(straight), weights_of(resumed))
-    begun = []
-    counter.on_train_begin = lambda logs=None: begun.append(int(counter.model.optimizer.iterations))
-    again = train.fit_estimator(*few, config, seed=1, checkpoint_directory=tmp_path, callbacks=[counter])
-    assert counter.seen == 5 and begun == [11]  # which a progress bar says
-    assert equal(weights_of(straight), weights_of(again))
+        train.fit_estimator(*few, config, callbacks=[KillAfter(8)], **options)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").glob("step-*")) == [
+        *("step-000000003.npz", "step-000000006.npz")  # 48 images in batches of 16: 3 an epoch
+    ]
+    for counter in counters[1:]:
+        resumed = train.fit_estimator(*few, config, callbacks=[counter], **options)
+        assert equal(weights_of(straight), weights_of(resumed))
+    assert [(counter.first, counter.seen) for counter in counters] == [(0, 11), (6, 5), (11, 0)]
     other = dataclasses.replace(config, learning_rate=2 * config.learning_rate)
     with pytest.raises(InputError, match=r"differs in estimator.learning_rate \("):
-        train.fit_estimator(*few, other, seed=1, checkpoint_directory=tmp_path)
+        train.fit_estimator(*few, other, **options)
     with pytest.raises(InputError, match="differs in images and counts"):
-        train.fit_estimator(few[0][::-1], few[1], config, seed=1, checkpoint_directory=tmp_path)
+        train.fit_estimator(few[0][::-1], few[1], config, **options)
 
 
 def test_images_without_impressions_are_left_out(few):
     images, interactions = few
-    rows = np.sort(np.random.default_rng(1).permutation(len(images) + 20)[: len(images)])
-    more = smooth_images(len(images) + 20, seed=9)
-    more[rows] = images
-    shown, liked = np.zeros(len(more), np.int64), np.zeros(len(more), np.int64)
-    shown[rows], liked[rows] = interactions.impressions, interactions.positives
-    names = [f"{index:04}" for index in range(len(more))]
-    with_others = Interactions(names, np.zeros(len(more), np.int64), shown, liked)
+    rows = np.sort(np.random.default_rng(1).permutation(68)[:48])
+    more, shown, liked = smooth_images(68, seed=9), np.zeros(68, int), np.zeros(68, int)
+    more[rows], shown[rows], liked[rows] = images, interactions.impressions, interactions.positives
+    with_others = Interactions([f"{index:04}" for index in range(68)], np.zeros(68, int), shown, liked)
     first = train.fit_estimator(images, interactions, CONFIG, seed=0)
     assert equal(weights_of(first), weights_of(train.fit_estimator(more, with_others, CONFIG, seed=0)))
 

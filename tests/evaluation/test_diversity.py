@@ -1,8 +1,5 @@
 """Tests of the diversity measures: against an independent NumPy version, by hand, and on collapsed generators."""
 
-import dataclasses
-import json
-
 import numpy as np
 import pytest
 
@@ -81,11 +78,8 @@ def test_ms_ssim_is_one_for_equal_images_and_falls_with_variety():
     )
     assert equal == pytest.approx(1.0, abs=1e-5) and equal <= 1.0
     assert equal > near > far >= 0.0
-
-
-def test_ms_ssim_of_a_negative_is_zero_not_nan():
-    image = smooth(1)
-    assert within_class_ms_ssim(np.concatenate([image, -image]), np.zeros(2, int), 1, seed=0).mean == (0.0,)
+    # Opposite structure gives 0, not NaN.
+    assert within_class_ms_ssim(np.concatenate([image, -image]), labels, 1, seed=0).mean == (0.0,)
 
 
 def test_ms_ssim_of_flat_images_is_the_luminance_term():
@@ -161,22 +155,18 @@ def test_report_by_hand():
     assert report.collapsed == (False, True, None, None)
     assert report.after_over_real == (pytest.approx(0.25), pytest.approx(0.7996), 0.0, None)
     assert report.collapsed_against_real == (True, False, True, None)
-
-
-def test_without_real_images_only_what_needs_them_is_unknown():
-    some = measured([0.4, 0.2])
-    report = DiversityReport.compare(measured([0.8, 0.2]), some, None)
-    assert (report.real, report.after_over_real, report.collapsed_against_real) == (None, (None, None), (None, None))
-    assert report.after_over_before == (0.5, 1.0)
+    alone = DiversityReport.compare(before, after, None)
+    assert (alone.real, alone.after_over_real, alone.collapsed_against_real) == (None, (None,) * 4, (None,) * 4)
+    assert alone.after_over_before == report.after_over_before
 
 
 def test_collapsed_generators_are_flagged_against_real_images():
     real_labels, labels = np.arange(24) % 2, np.arange(20) % 2
-    real = Diversity.measure(smooth(24), real_labels, 2, seed=0)
+    real = Diversity.measure(smooth(24), real_labels, 2, seed=0, pairs=20)
     pictures, noise = smooth(2, seed=5), np.random.default_rng(0).normal(0, 1e-3, (20, 48, 48, 3))
-    ignores_z = Diversity.measure(pictures[labels], labels, 2, seed=0)
-    one_with_noise = Diversity.measure((pictures[:1] + noise).clip(-1, 1), labels, 2, seed=0)
-    healthy = Diversity.measure(smooth(20, seed=9), labels, 2, seed=0)
+    ignores_z = Diversity.measure(pictures[labels], labels, 2, seed=0, pairs=20)
+    one_with_noise = Diversity.measure((pictures[:1] + noise).clip(-1, 1), labels, 2, seed=0, pairs=20)
+    healthy = Diversity.measure(smooth(20, seed=9), labels, 2, seed=0, pairs=20)
     assert ignores_z.distance == (0.0, 0.0)
     assert collapsed_classes(ignores_z, real) == (True, True)
     assert collapsed_classes(one_with_noise, real) == (True, True)
@@ -186,18 +176,6 @@ def test_collapsed_generators_are_flagged_against_real_images():
     # Tuned into collapse: the report flags every class, and a gain is no success.
     report = DiversityReport.compare(healthy, one_with_noise, real)
     assert report.collapsed == report.collapsed_against_real == (True, True)
-
-
-def test_report_goes_to_strict_json():
-    images, labels = smooth(3, 12), np.array([0, 0, 1])
-    some = Diversity.measure(images, labels, 3, seed=0)
-    same = Diversity.measure(np.repeat(images[:1], 3, 0), labels, 3, seed=0)
-    for report in (DiversityReport.compare(some, same, some), DiversityReport.compare(same, some, same)):
-        values = json.loads(json.dumps(dataclasses.asdict(report), allow_nan=False))
-        assert values["before"]["distance"][1:] == [None, None]
-        assert values["before"]["size"] == [12, 12]
-        assert type(report.after.ms_ssim[0]) is float
-    assert DiversityReport.compare(same, some, same).after_over_before == (None, None, None)
 
 
 # What is refused

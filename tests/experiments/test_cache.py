@@ -7,10 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, explain_os_errors
 from pir_tf.experiments.cache import Rows, cached, digest
-from pir_tf.presets import smoke
-from pir_tf.runs.directory import RunDirectory, explain_os_errors
 
 
 class Maker:
@@ -22,18 +20,13 @@ class Maker:
     def __call__(self):
         self.calls += 1
         rng = np.random.default_rng(self.calls)
-        return {
-            "a": rng.random((3, 4)),
-            "b": rng.integers(0, 256, 5).astype(np.uint8),
-            "empty": np.zeros((0, 2), np.float32),
-        }
+        bytes_ = rng.integers(0, 256, 5).astype(np.uint8)
+        return {"a": rng.random((3, 4)), "b": bytes_, "empty": np.zeros((0, 2), np.float32)}
 
 
 @pytest.fixture
-def run(tmp_path):
-    directory = RunDirectory(tmp_path / "run", smoke(), cache=tmp_path / "cache" / "below")
-    yield directory
-    directory.close()
+def cache(tmp_path):
+    return tmp_path / "cache" / "below"
 
 
 def equal(first, second):
@@ -42,62 +35,59 @@ def equal(first, second):
     )
 
 
-def test_made_once_and_read_again_by_another_run(run, tmp_path):
+def test_made_once_and_read_again(cache):
     make = Maker()
-    first = cached(run, "thing", {"x": 1, "y": [1.5, "z"]}, make)
-    again = cached(run, "thing", {"y": [1.5, "z"], "x": 1}, make)  # the order of a key's parts says nothing
+    first = cached(cache, "thing", {"x": 1, "y": [1.5, "z"]}, make)
+    again = cached(cache, "thing", {"y": [1.5, "z"], "x": 1}, make)  # the order of a key's parts says nothing
     assert make.calls == 1 and equal(first, again)
-    other = RunDirectory(tmp_path / "other", smoke(), cache=run.cache)
-    assert equal(cached(other, "thing", {"x": 1, "y": [1.5, "z"]}, make), first) and make.calls == 1
-    other.close()
-    assert [path.name[:6] for path in run.cache.iterdir()] == ["thing-"]  # whole, and nothing beside it
+    assert [path.name[:6] for path in cache.iterdir()] == ["thing-"]  # whole, and nothing beside it
 
 
-def test_other_keys_and_kinds_are_other_entries(run):
+def test_other_keys_and_kinds_are_other_entries(cache):
     make = Maker()
     for kind, key in (("a", {"x": 1}), ("a", {"x": 2}), ("b", {"x": 1}), ("a", {"x": "1"})):
-        cached(run, kind, key, make)
-    assert make.calls == 4 and len(list(run.cache.iterdir())) == 4
+        cached(cache, kind, key, make)
+    assert make.calls == 4 and len(list(cache.iterdir())) == 4
 
 
-def test_without_a_cache_it_is_just_made(tmp_path):
-    run, make = RunDirectory(tmp_path / "run", smoke()), Maker()
-    first, second = (cached(run, "thing", {"x": 1}, make) for _ in range(2))
-    run.close()
-    assert make.calls == 2 and not equal(first, second)
-    assert not list(tmp_path.rglob("thing-*"))
+def test_without_a_cache_it_is_just_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make = Maker()
+    first, second = (cached(None, "thing", {"x": 1}, make) for _ in range(2))
+    assert make.calls == 2 and not equal(first, second) and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "empty", "text", "folderless"])
-def test_a_damaged_entry_is_made_again(run, harm):
+def test_a_damaged_entry_is_made_again(cache, harm):
     make = Maker()
-    cached(run, "thing", {"x": 1}, make)
-    (path,) = run.cache.iterdir()
+    cached(cache, "thing", {"x": 1}, make)
+    (path,) = cache.iterdir()
     whole = path.read_bytes()
     flipped = bytearray(whole)
     flipped[whole.index(b"\x93NUMPY") + 140] ^= 1  # one bit of the first array's values
     harmed = {"cut": whole[: len(whole) // 2], "flip": bytes(flipped), "empty": b"", "text": b"no archive"}
     if harm == "folderless":
         path.unlink()
-        run.cache.rmdir()
+        cache.rmdir()
     else:
         path.write_bytes(harmed[harm])
-    again = cached(run, "thing", {"x": 1}, make)
+    again = cached(cache, "thing", {"x": 1}, make)
     assert make.calls == 2
-    assert equal(cached(run, "thing", {"x": 1}, make), again) and make.calls == 2
+    assert equal(cached(cache, "thing", {"x": 1}, make), again) and make.calls == 2
 
 
-def test_a_failed_maker_leaves_nothing(run):
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.EIO, "Input/output error")])
+def test_a_failed_maker_leaves_nothing_and_is_not_taken_for_the_caches_trouble(cache, error):
     def fails():
-        raise KeyboardInterrupt
+        raise error
 
-    with pytest.raises(KeyboardInterrupt):
-        cached(run, "thing", {"x": 1}, fails)
-    assert list(run.cache.iterdir()) == []
+    with pytest.raises(type(error)) as raised:
+        cached(cache, "thing", {"x": 1}, fails)
+    assert raised.value is error and list(cache.iterdir()) == []
 
 
 @pytest.mark.parametrize("trouble", ["a file", "below a file", "no permission", "full"])
-def test_what_the_cache_refuses_is_said_with_its_own_path_and_variable(run, tmp_path, monkeypatch, trouble):
+def test_what_the_cache_refuses_is_said_with_its_own_path_and_variable(cache, tmp_path, monkeypatch, trouble):
     make = Maker()
     if trouble == "full":
 
@@ -108,35 +98,26 @@ def test_what_the_cache_refuses_is_said_with_its_own_path_and_variable(run, tmp_
     elif trouble == "no permission":
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     else:
-        (tmp_path / "cache").write_text("a file")
-        if trouble == "a file":
-            run.cache = tmp_path / "cache"
-    with pytest.raises(InputError) as refused, explain_os_errors(run.path / "interactions"):
-        cached(run, "thing", {"x": 1}, make)
+        cache.parent.write_text("a file")
+        cache = cache.parent if trouble == "a file" else cache
+    with pytest.raises(InputError) as refused, explain_os_errors(tmp_path / "run" / "interactions"):
+        cached(cache, "thing", {"x": 1}, make)
     said = str(refused.value)
-    assert f"PIR_TF_CACHE names {run.cache}, which can't be written" in said and "interactions" not in said
+    assert f"PIR_TF_CACHE names {cache}, which can't be written" in said and "interactions" not in said
     assert make.calls == (trouble == "full")  # else nothing is computed in vain
 
 
-def test_what_making_meets_is_not_said_of_the_cache(run):
-    def fails():
-        raise OSError(errno.EIO, "Input/output error")
-
-    with pytest.raises(OSError, match="Input/output"):
-        cached(run, "thing", {"x": 1}, fails)
-
-
-def test_leftovers_of_a_day_ago_are_removed_and_nothing_else(run):
+def test_leftovers_of_a_day_ago_are_removed_and_nothing_else(cache):
     name = "f0" * 32
     old = [f".images-{name}.{'ab' * 16}.partial.npz", f".kid-features-{name}.42.partial.npz"]
     kept = [f"images-{name}.npz", ".thing.partial.npz", ".notes", f".images-{name}.{'cd' * 16}.partial.npz"]
-    run.cache.mkdir(parents=True)
+    cache.mkdir(parents=True)
     for each in (*old, *kept):
-        (run.cache / each).write_bytes(b"half")
+        (cache / each).write_bytes(b"half")
         since = time.time() - (3600 if each == kept[-1] else 30 * 3600)
-        os.utime(run.cache / each, (since, since))
-    cached(run, "thing", {"x": 1}, Maker())
-    left = {path.name for path in run.cache.iterdir()}
+        os.utime(cache / each, (since, since))
+    cached(cache, "thing", {"x": 1}, Maker())
+    left = {path.name for path in cache.iterdir()}
     assert left - {each for each in left if each.startswith("thing-")} == set(kept) and len(left) == 5
 
 
@@ -155,13 +136,8 @@ def test_rows_are_made_once_for_each_image():
         asked.append(len(new))
         return new.sum(axis=(1, 2), dtype=np.float32)
 
-    def check(some):
+    one_picture_twice = np.zeros((2, 4, 4, 3), np.uint8)
+    for some in (images[:4], images[[3, 1]], images[::-1], images, images[[0, 0]], one_picture_twice):
         np.testing.assert_array_equal(rows.of(some, make), some.sum(axis=(1, 2)))
-
-    for some in (images[:4], images[[3, 1]], images[::-1], images):
-        check(some)
-    assert asked == [4, 2]
-    check(images[[0, 0]])
-    check(np.zeros((2, 4, 4, 3), np.uint8))  # one picture twice
     assert asked == [4, 2, 2]
     assert rows.of(images[:0], make).shape == (0, 3)

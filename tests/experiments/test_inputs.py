@@ -171,7 +171,7 @@ def test_shares_of_several_processes_have_to_fill_their_batches(photos, tmp_path
 
 def test_a_class_whose_name_has_two_lines_is_refused_before_any_stage(photos, tmp_path):
     (photos / "coast").rename(photos / "the\ncoast")
-    with pytest.raises(InputError, match="have line breaks in them, expected names of one line"):
+    with pytest.raises(InputError, match="expected at least one, all different, each of one line"):
         inputs.require_batches(of_photos(photos, tmp_path), STAGES)
 
 

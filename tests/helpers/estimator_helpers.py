@@ -1,16 +1,29 @@
 """What the estimator's tests share: small random images whose PIR follows from their colours, worked out here and not by
 the package's objectives; a process in which packages are missing; a module in TF-Hub's format."""
 
+import functools
 import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from pir_tf.estimator import backbones
 from pir_tf.interactions.records import Interactions
+
+
+@functools.cache
+def inception(layer="", seed=1):
+    """InceptionV3 at 75 pixels with random weights, built once for a process: leave its kernels as they are."""
+    return backbones.inception_v3(75, layer=layer, seed=seed)
+
+
+def call(model, images):
+    return keras.ops.convert_to_numpy(model(images, training=False))
 
 
 def smooth_images(count, seed, size=64):

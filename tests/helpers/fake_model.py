@@ -8,11 +8,10 @@ from PIL import Image
 
 CLASSES = ("coast", "mountain")
 SIGNATURES = {
-    "serving_default": {"seed": np.int64, "class_id": np.int32},
+    **dict.fromkeys(("serving_default", "generate"), {"seed": np.int64, "class_id": np.int32}),
     "generate_from_latent": {"latent": np.float32, "class_id": np.int32},
     "score": {"image_bytes": bytes},
 }
-ALIASES = {"generate": "serving_default"}
 
 
 class Refused(Exception):
@@ -24,12 +23,7 @@ class Refused(Exception):
 
 
 class FakeModel:
-    """A version of a model. Every picture is noise that PNG can't make smaller, so messages are as long as they get.
-
-    Args:
-        shift: what tells one version's pictures from another's.
-        size: side of the pictures, in pixels.
-    """
+    """A version of a model: `shift` tells its pictures, noise that PNG can't make smaller, from another version's."""
 
     def __init__(self, shift=0, size=64):
         self.shift, self.size = shift, size
@@ -37,14 +31,13 @@ class FakeModel:
     def predict(self, signature, inputs):
         """Outputs by name: arrays, or lists of bytes or text."""
         class_id = inputs.get("class_id")
-        rows = {len(values) for values in inputs.values()}
-        if len(rows) != 1 or not 1 <= max(rows) <= 256:
-            raise Refused("INVALID_ARGUMENT", f"{', '.join(inputs)}: {sorted(rows)} rows, expected 1 to 256 of each")
+        (rows,) = {len(values) for values in inputs.values()}
+        assert 1 <= rows <= 256
         if class_id is not None and (min(class_id) < 0 or max(class_id) >= len(CLASSES)):
             # As TensorFlow prints an assertion: the place in the graph follows.
             said = f"class_id has {max(class_id)}, expected 0 to {len(CLASSES) - 1}"
             raise Refused("INVALID_ARGUMENT", f"assertion failed: [{said}]\n\t [[{{{{node Assert/Assert}}}}]]")
-        if signature == "serving_default":
+        if "seed" in inputs:
             images = [self.picture(seed, c) for seed, c in zip(inputs["seed"], class_id, strict=True)]
             return {"image_bytes": [png(image) for image in images], "class_name": [CLASSES[c] for c in class_id]}
         if signature == "generate_from_latent":
@@ -74,11 +67,8 @@ def png(image):
 
 
 class FakeServer:
-    """What a model server holds: versions under labels, and troubles that it was told to have.
-
-    `troubles` are statuses that the next requests end with, one each (None for none); `requests` are the labels and signatures
-    that came; silence lasts until `talk` is set.
-    """
+    """Versions under labels; `troubles`, with which the next requests end (None for none), silence until `talk` is set;
+    and `requests`, the labels and signatures that came."""
 
     def __init__(self, size=64):
         self.versions = {None: FakeModel(2, size), "stable": FakeModel(1, size), "canary": FakeModel(2, size)}
@@ -86,7 +76,7 @@ class FakeServer:
         self.talk = threading.Event()
 
     def signature(self, model, label, signature):
-        """The inputs' types of a signature, after the checks that the server makes first; its messages are the server's."""
+        """The inputs' types of a signature, after the checks that the server makes first, in its own words."""
         self.requests.append((label, signature))
         if self.troubles and (trouble := self.troubles.pop(0)):
             raise Refused(trouble, "told to fail")
@@ -94,7 +84,5 @@ class FakeServer:
             raise Refused("NOT_FOUND", f"Servable not found for request: Latest({model})")
         if label not in self.versions:
             raise Refused("INVALID_ARGUMENT", f"Unrecognized servable version label: {label}")
-        signature = ALIASES.get(signature, signature or "serving_default")
-        if signature not in SIGNATURES:
-            raise Refused("INVALID_ARGUMENT", f'Serving signature name: "{signature}" not found in signature def')
+        signature = signature or "serving_default"
         return signature, SIGNATURES[signature]

@@ -1,4 +1,4 @@
-"""A REST handler for a fake model: parses the JSON that TensorFlow Serving documents, in row and column form."""
+"""A REST handler for a fake model: parses the JSON that TensorFlow Serving documents, in row and column form; both servers."""
 
 import base64
 import contextlib
@@ -8,10 +8,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pytest
 from fake_model import Refused
 
-PREDICT = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:predict")
-STATUS = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?")
+from pir_tf.serving.protocol import Patience
+
+MODEL = r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
+QUICK = Patience(first_wait=0.01, longest_wait=0.02)
 CODES = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "INTERNAL": 500, "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504}
 
 
@@ -22,43 +25,31 @@ def rest_server(fake, port=0):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            found = re.fullmatch(f"{MODEL}:predict", self.path)
             try:
-                found = PREDICT.fullmatch(self.path)
-                if not found:
-                    raise Refused("INVALID_ARGUMENT", f"Malformed request: POST {self.path}")
                 self.answer(200, predict(fake, found[1], found[3], body))
             except Refused as refused:
                 self.trouble(refused)
 
         def do_GET(self):
-            found = STATUS.fullmatch(self.path)
-            if not found or found[1] != fake.name or found[3] not in fake.versions:
-                return self.answer(404, {"error": "Could not find any versions of model"})
+            found = re.fullmatch(MODEL, self.path)
+            assert found[1] == fake.name and found[3] in fake.versions
             state = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-            return self.answer(200, {"model_version_status": [state]})
+            self.answer(200, {"model_version_status": [state]})
 
         def trouble(self, refused):
             if refused.status == "silent":
-                fake.talk.wait(20)
-            elif refused.status == "cut":
-                self.send_response(200)
+                return fake.talk.wait(20)
+            if refused.status in CODES:
+                return self.answer(CODES[refused.status], {"error": refused.message})
+            self.send_response(200)
+            if refused.status == "cut":
                 self.send_header("Content-Length", "1000")
-                self.end_headers()
-                self.wfile.write(b"{")
-            elif refused.status == "page":
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(b"<html>Welcome to the hotel's network")
-            elif refused.status == "drip":
-                self.send_response(200)
-                self.end_headers()
-                with contextlib.suppress(OSError):
-                    for _ in range(400):
-                        self.wfile.write(b" ")
-                        if fake.talk.wait(0.05):
-                            break
-            else:
-                self.answer(CODES[refused.status], {"error": refused.message})
+            self.end_headers()
+            self.wfile.write(b"<html>Welcome to the hotel's network" if refused.status == "page" else b"{")
+            with contextlib.suppress(OSError):
+                while refused.status == "drip" and not fake.talk.wait(0.05):
+                    self.wfile.write(b" ")
 
         def answer(self, code, value):
             body = json.dumps(value, indent=4).encode()
@@ -82,63 +73,46 @@ def rest_server(fake, port=0):
         server.server_close()
 
 
+@contextlib.contextmanager
+def serving(kind, fake, port=0):
+    """The address of a server of a kind; gRPC's needs the extra `[serving]`."""
+    if kind == "grpc":
+        pytest.importorskip("tensorflow_serving.apis", reason="needs the extra [serving]: pip install '.[serving]'")
+        from fake_grpc import grpc_server as server
+    else:
+        server = rest_server
+    with server(fake, port) as address:
+        yield address
+
+
 def predict(fake, model, label, body):
-    """A request's answer in the form of the request."""
-    try:
-        request = json.loads(body)
-    except ValueError as error:
-        raise Refused("INVALID_ARGUMENT", f"JSON Parse error: {error}") from None
+    """A request's answer in the form of the request; what isn't as documented breaks the connection."""
+    request = json.loads(body)
     signature, types = fake.signature(model, label, request.get("signature_name", ""))
-    if ("instances" in request) == ("inputs" in request):
-        raise Refused(
-            "INVALID_ARGUMENT", "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
-        )
-    row_form = "instances" in request
-    columns = from_rows(request["instances"], types) if row_form else from_columns(request["inputs"], types)
-    outputs = fake.versions[label].predict(
-        signature, {name: parsed(name, columns[name], types[name]) for name in types}
-    )
-    outputs = {name: printed(name, values) for name, values in outputs.items()}
+    (form,) = request.keys() & {"instances", "inputs"}
+    given, first = request[form], next(iter(types))
+    if form == "instances":
+        rows = [row if isinstance(row, dict) and "b64" not in row else {first: row} for row in given]
+        given = {name: [row[name] for row in rows] for name in rows[0]}
+    elif not isinstance(given, dict):
+        given = {first: given}
+    assert given.keys() == types.keys()
+    inputs = {name: parsed(values, types[name]) for name, values in given.items()}
+    outputs = {name: printed(name, values) for name, values in fake.versions[label].predict(signature, inputs).items()}
     only = next(iter(outputs.values())) if len(outputs) == 1 else None
-    if not row_form:
+    if form == "inputs":
         return {"outputs": only or outputs}
-    rows = [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]
-    return {"predictions": only or rows}
+    return {
+        "predictions": only or [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]
+    }
 
 
-def from_rows(rows, types):
-    if not isinstance(rows, list) or not rows:
-        raise Refused("INVALID_ARGUMENT", "No values in 'instances' array")
-    named = [row if isinstance(row, dict) and "b64" not in row else {next(iter(types)): row} for row in rows]
-    for place, row in enumerate(named):
-        if row.keys() != types.keys():
-            raise Refused(
-                "INVALID_ARGUMENT",
-                f"Failed to process element: {place} of 'instances' list. keys must be equal to: {','.join(sorted(types))}",
-            )
-    return {name: [row[name] for row in named] for name in types}
-
-
-def from_columns(inputs, types):
-    if not isinstance(inputs, dict) or "b64" in inputs:
-        inputs = {next(iter(types)): inputs}
-    for name in types:
-        if name not in inputs:
-            raise Refused("INVALID_ARGUMENT", f"Missing named input: {name} in 'inputs' object.")
-    return inputs
-
-
-def parsed(name, values, kind):
+def parsed(values, kind):
     """An input: the server takes {"b64": ...} or text for strings, and no fraction for a whole number."""
     if kind is bytes:
         return [base64.b64decode(v["b64"], validate=True) if isinstance(v, dict) else v.encode() for v in values]
-    flat = np.array(values).ravel().tolist()
     wanted = (int, float) if np.dtype(kind).kind == "f" else (int,)
-    for value in flat:
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            raise Refused(
-                "INVALID_ARGUMENT", f"{name}: JSON Value: {value} is not of expected type: {np.dtype(kind).name}"
-            )
+    assert all(type(value) in wanted for value in np.array(values).ravel().tolist())
     return np.array(values, kind)
 
 

@@ -68,9 +68,8 @@ def whole(layers=("pool1", "pool2", "pool3", "pool4", "pool5"), seed=0):
     for place, layer in enumerate(layers):
         for i in range(5):
             sparse = {"zero": float(rng.uniform(0, 60)), "sd": float(rng.uniform(0.01, 0.03))}
-            rows.append(
-                experiment(f"vgg:{layer}:filters={7 * i}", 1.4 - 0.2 * place + rng.normal(0, 0.2), measured=sparse)
-            )
+            d = 1.4 - 0.2 * place + rng.normal(0, 0.2)
+            rows.append(experiment(f"vgg:{layer}:filters={7 * i}", d, measured=sparse))
             spread = {"sd": float(rng.uniform(0.01, 0.03)), "zero": float(rng.uniform(0, 5))}
             d = 1.6 - 0.13 * place + rng.normal(0, 0.1)
             rows.append(experiment(f"vgg:{layer}:k=20:seed={i}", d, measured=spread))

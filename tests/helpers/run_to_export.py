@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from pir_tf.estimator.heads import Bins
 from pir_tf.estimator.model import PIREstimator, build_network, save_estimator
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.presets import preset
@@ -13,10 +14,7 @@ RESULTS = {
     "change": 0.25,
     "cohens_d": 3.5,
     "p_value": 1e-9,
-    "alpha": 0.001,
-    "significant": True,
     "verdict": "gain",
-    "source": "simulated",
     "objective": "color:blue",
 }
 
@@ -47,4 +45,4 @@ def random_estimator():
     network = build_network(preset("smoke").estimator, seed=0)
     kernel = network.get_layer("logits").kernel
     kernel.assign(0.02 * np.random.default_rng(0).normal(size=kernel.shape))
-    return PIREstimator(network, temperature=0.01)
+    return PIREstimator(network, Bins(100), temperature=0.01)

@@ -1,4 +1,4 @@
-"""Networks of 8x8 images with the real kinds of layers, small enough for a step in milliseconds, and what tests do with them."""
+"""Networks of 8x8 images, small enough for a step in milliseconds, and what tests do with networks."""
 
 import keras
 import numpy as np

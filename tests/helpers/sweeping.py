@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
-from commands import ENVIRONMENT
+from commands import ENVIRONMENT, SMALL
 
 from pir_tf.commands import fail
 from pir_tf.config import flatten
@@ -28,7 +28,6 @@ from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parse
 from pir_tf.paper import sweep, workers
 from pir_tf.paper.suites import Experiment, changed
-from pir_tf.presets import smoke
 from pir_tf.runs.directory import STAGES, RunDirectory, identity, write_json
 
 
@@ -143,22 +142,13 @@ def wait_for(condition, seconds=60):
         time.sleep(0.01)
 
 
-TINY = changed(
-    smoke(),
-    data={"count": 32},
-    gan={"batch_size": 4, "sample_every": 4},
-    interactions={"images": 24},
-    estimator={"steps": 6, "batch_size": 8, "quality_images": 16},
-    tuning={"steps": 2, "batch_size": 4},
-    evaluation={"images": 16, "diversity_pairs": 8},
-)
-
-
 def tiny_suite(size, weights):
-    """Stands in for a suite: nine real experiments, of which two train the same GAN."""
-    gan = changed(TINY, gan={"generator": "train"})
-    found = [Experiment("trained", gan), Experiment("trained-longer", changed(gan, tuning={"steps": 4}))]
-    return [*(Experiment(f"seed-{seed}", replace(TINY, seed=seed)) for seed in range(7)), *found]
+    """Stands in for a suite: real experiments that are small, two of which train the same GAN."""
+    few = "--gan.steps 2 --gan.sample_every 2 --tuning.steps 2 --evaluation.diversity_pairs 4".split()
+    config = parse([*SMALL, *few]).experiment
+    found = [Experiment("trained", config), Experiment("trained-longer", changed(config, tuning={"steps": 4}))]
+    bundled = changed(config, gan={"generator": "bundled"})
+    return [*found, *(Experiment(f"seed-{seed}", replace(bundled, seed=seed)) for seed in range(7))]
 
 
 if __name__ == "__main__":

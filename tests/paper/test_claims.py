@@ -8,83 +8,69 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from claim_cases import EVERYTHING, rows
 
 from pir_tf.config import flatten
+from pir_tf.errors import InputError
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.paper.claims.command import main
-from pir_tf.paper.claims.judge import CLAIMS, COLUMNS
-from pir_tf.paper.claims.table import BEGIN, END, between_marks
+from pir_tf.paper.claims.evidence import Evidence
+from pir_tf.paper.claims.paper import CLAIMS
+from pir_tf.paper.claims.table import BEGIN, COLUMNS, END, as_text, between_marks, block, judge, page, write_into
 from pir_tf.paper.rows import COLUMNS as ROW_COLUMNS
-from pir_tf.paper.rows import read_rows, row_of, write_rows
+from pir_tf.paper.rows import read_rows, records, row_of, write_rows
 from pir_tf.presets import laptop
 
 ROOT = Path(__file__).resolve().parents[2]
+WHY = "fc6 needs weights that 'file' lacks"
 
 
 def write_run(path, objective, d):
     (path / "evaluation").mkdir(parents=True)
     config = {**flatten(laptop()), "interactions.objective": objective}
-    about = {"config": config, "commit": "abcdef0123", "hardware": {"cores": 2, "machine": "x86_64"}}
-    (path / "config.json").write_text(json.dumps(about))
-    results = {
-        "change": d / 20,
-        "cohens_d": d,
-        "cohens_d_interval": [d - 0.1, d + 0.1],
-        "p_value": 1e-9,
-        "significant": True,
+    results = {"change": d / 20, "cohens_d": d, "cohens_d_interval": [d - 0.1, d + 0.1], "p_value": 1e-9}
+    files = {
+        "config.json": {"config": config, "commit": "abcdef0123", "hardware": {"cores": 2, "machine": "x86_64"}},
+        "evaluation/results.json": {**results, "significant": True},
+        "evaluation/done.json": {"seconds": 7.0},
     }
-    (path / "evaluation" / "results.json").write_text(json.dumps(results))
-    (path / "evaluation" / "done.json").write_text(json.dumps({"seconds": 7.0}))
+    for name, content in files.items():
+        (path / name).write_text(json.dumps(content))
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A sweep of three single colours, with a filter of fc6 that couldn't be run, and its claims."""
     root = tmp_path_factory.mktemp("made")
-    lines = []
     for name, d in (("red", 3.0), ("green", 2.0), ("blue", 4.0)):
         write_run(root / "sweep" / f"color-{name}", f"color:{name}", d)
     config = {**flatten(laptop()), "interactions.objective": "vgg:fc6:filters=7"}
-    why = {
-        "suite": "vgg-single",
-        "name": "fc6",
-        "status": "not run",
-        "reason": "fc6 needs weights that 'file' lacks: use imagenet",
-    }
-    lines.append(row_of(config, {}, experiment="fc6") | why)
+    why = {"suite": "vgg-single", "name": "fc6", "status": "not run", "reason": f"{WHY}: use imagenet"}
+    lines = [row_of(config, {}, experiment="fc6") | why]
     write_rows(root / "sweep" / "results.csv", lines, (*why, *ROW_COLUMNS))
     (root / "README.md").write_text(f"# x\n\n{BEGIN}\n{END}\n\nend\n")
     assert main([str(root / "sweep"), "--to", str(root / "out"), "--readme", str(root / "README.md")]) == 0
     return root
 
 
-def test_the_files_agree(made):
+def test_the_files_agree_and_name_no_directory(made):
     found = json.loads((made / "out" / "claims.json").read_text())
     assert found["runs"] == ["sweep"] and found["experiments"] == 3
-    assert found["claims"] == read_rows(made / "out" / "claims.csv", COLUMNS)
+    assert found["claims"] == records(read_rows(made / "out" / "claims.csv", COLUMNS))
     assert len(found["claims"]) == len(CLAIMS) == sum(found["verdicts"].values())
-    assert found["notes"] == ["fc6: not run (fc6 needs weights that 'file' lacks: use imagenet)."]
-    page, readme = ((made / name).read_text() for name in ("out/claims.md", "README.md"))
-    assert between_marks(page, "page")[1] == between_marks(readme, "readme")[1]
-    assert readme.startswith("# x\n\n") and readme.endswith("\n\nend\n")
+    assert found["notes"] == [f"fc6: not run ({WHY}: use imagenet)."]
+    texts = [path.read_text() for path in (*sorted((made / "out").iterdir()), made / "README.md")]
+    assert between_marks(texts[2], "page")[1] == between_marks(texts[3], "readme")[1]
+    assert texts[3].startswith("# x\n\n") and texts[3].endswith("\n\nend\n") and "`pir-tf claims sweep`" in texts[2]
+    assert not any(str(place) in text for text in texts for place in (made, Path.home()))
 
 
 def test_the_rows_say_what_was_found_and_how_it_was_made(made):
-    rows = {row["key"]: row for row in json.loads((made / "out" / "claims.json").read_text())["claims"]}
-    colors = rows["raises single color"]
+    found = {row["key"]: row for row in json.loads((made / "out" / "claims.json").read_text())["claims"]}
+    colors, fc6 = found["raises single color"], found["poor vgg single fc6"]
     assert (colors["verdict"], colors["n"], colors["seconds"], colors["commit"]) == ("reproduced", 3, 21.0, "abcdef0")
     assert colors["command"] == "pir-tf sweep colors --size laptop"
-    fc6 = rows["poor vgg single fc6"]
-    assert (fc6["verdict"], fc6["remark"]) == (
-        "not run",
-        "weights not available offline (fc6 needs weights that 'file' lacks)",
-    )
-    assert "`pir-tf claims sweep`" in (made / "out" / "claims.md").read_text()
-
-
-def test_no_directory_of_this_machine_is_in_them(made):
-    for path in (made / "out").iterdir():
-        assert str(made) not in path.read_text() and str(Path.home()) not in path.read_text(), path.name
+    assert (fc6["verdict"], fc6["remark"]) == ("not run", f"weights not available offline ({WHY})")
 
 
 def test_making_them_again_changes_nothing(made, capsys):
@@ -92,12 +78,6 @@ def test_making_them_again_changes_nothing(made, capsys):
     assert main([str(made / "sweep"), "--to", str(made / "out"), "--readme", str(made / "README.md")]) == 0
     assert {path: path.read_bytes() for path in (*(made / "out").iterdir(), made / "README.md")} == before
     assert "3 of 3 improved" in capsys.readouterr().out
-
-
-def test_the_table_alone_is_printed_without_a_place(made, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main([str(made / "sweep")]) == 0
-    assert f"{len(CLAIMS)} claims: " in capsys.readouterr().out and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -127,9 +107,11 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_no_tensorflow_is_needed(made):
-    done = subprocess.run([sys.executable, "-c", BLOCKED, str(made / "sweep")], capture_output=True, text=True)
-    assert done.returncode == 0 and "3 of 3 improved" in done.stdout, done.stderr
+def test_the_table_alone_is_printed_without_tensorflow(made, tmp_path):
+    words = [sys.executable, "-c", BLOCKED, str(made / "sweep")]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and f"{len(CLAIMS)} claims: " in done.stdout, done.stderr
+    assert not done.stderr and not list(tmp_path.iterdir())
 
 
 def test_a_run_s_results_have_the_channel_means_of_its_images(smoke):
@@ -140,26 +122,84 @@ def test_a_run_s_results_have_the_channel_means_of_its_images(smoke):
             assert found[when] == channel_means(samples[when])
 
 
+# Text
+
+
+@pytest.fixture(scope="module")
+def table():
+    return judge(Evidence(rows(EVERYTHING)))
+
+
+def test_the_block_has_a_line_for_each_claim_and_counts_them(table):
+    text = block(table, "pir-tf claims x")
+    lines = text.splitlines()
+    assert lines[0] == BEGIN and lines[-1] == END and "Made by `pir-tf claims x`." in text
+    assert sum(line.startswith("| ") for line in lines) == len(table) + 1
+    counts = [f"{sum(row['verdict'] == verdict for row in table)} {verdict}" for verdict in ("reproduced", "not run")]
+    assert f"{len(table)} claims: {counts[0]}, " in text and f"{counts[1]}." in text
+    assert all(line.replace("\\|", "").count("|") == 8 for line in lines if line.startswith("|"))
+
+
+def test_a_line_says_everything(table):
+    row = {**table[0], "claim": "a | b", "ours": "3 of 3 improved", "n": 3, "verdict": "reproduced", "remark": "since"}
+    row |= {"command": "sweep", "commit": "0123456", "hardware": "2 CPU cores", "seconds": 192.0, "runs": 3}
+    text = block([row], "x")
+    assert " | a \\| b | " in text
+    assert "| 3 of 3 improved; n = 3 | reproduced | since | 1; 0123456, 2 CPU cores, 3 min 12 s in 3 runs |" in text
+    unknown = {**row, "commit": "", "hardware": "", "seconds": None, "runs": 1}
+    text = block([row, row, {**row, "command": "another"}, unknown], "x")
+    assert "Commands:\n\n1. `sweep`\n2. `another`\n" in text and "| 2; 0123456" in text
+    assert "| 1; commit unknown, hardware unknown, time unknown in 1 run |" in text
+
+
+def test_the_page_has_every_rule_and_what_was_left_out(table):
+    text = page(table, "x", ["one has no results yet."])
+    for row in table:
+        rule = f"reproduced: {row['reproduced_if']}; partly: {row['partly_if']}."
+        assert f"- **{row['claim']}** ({row['section']}): {rule}" in text
+    assert text.endswith("## Left out\n\n- one has no results yet.\n") and "Left out" not in page(table, "x", [])
+
+
+@pytest.mark.parametrize("width", [70, 120])
+def test_the_terminal_s_table_fits(table, width):
+    lines = as_text(table, width).splitlines()
+    assert max(map(len, lines)) <= width and sum(bool(line[:1].strip()) for line in lines) == len(table) + 1
+    assert "here: " not in as_text([{**table[0], "ours": "", "n": 0}], width)
+
+
+def test_only_what_is_between_the_marks_changes(table, tmp_path):
+    readme, text = tmp_path / "README.md", block(table, "x")
+    readme.write_text(f"# x\n\nbefore µ\n\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    for _ in range(2):
+        write_into(readme, text)
+        assert readme.read_text(encoding="utf-8") == f"# x\n\nbefore µ\n\n{text}\nafter\n"
+
+
+@pytest.mark.parametrize("text", ["nothing", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {BEGIN} {END}"])
+def test_a_file_without_its_marks_is_refused_and_stays(tmp_path, text):
+    readme = tmp_path / "README.md"
+    readme.write_text(text)
+    with pytest.raises(InputError, match="once each: put both where the table goes"):
+        write_into(readme, "table")
+    assert readme.read_text() == text
+
+
 # Published
 
 
-def published():
-    return sorted((ROOT / "experiments").rglob("claims.md"))
-
-
-def test_the_readme_s_table_is_the_published_one():
-    assert len(published()) == 1, "one table is published, made by pir-tf claims with --to and --readme"
-    page, readme = (path.read_text(encoding="utf-8") for path in (published()[0], ROOT / "README.md"))
-    assert between_marks(readme, "README.md")[1] == between_marks(page, "claims.md")[1]
-
-
 def test_the_published_files_agree_and_are_of_these_claims():
-    folder = published()[0].parent
-    rows = read_rows(folder / "claims.csv", COLUMNS)
-    assert rows == json.loads((folder / "claims.json").read_text(encoding="utf-8"))["claims"]
-    now = [(claim.key, claim.text, claim.paper, claim.reproduced, claim.partly) for claim in CLAIMS]
-    assert [(row["key"], row["claim"], row["paper"], row["reproduced_if"], row["partly_if"]) for row in rows] == now
-    for path in folder.glob("claims.*"):
-        assert not re.search(r"(?<![\w.:/])/(?:home|work|root|tmp|Users)\b", path.read_text(encoding="utf-8")), (
-            path.name
-        )
+    (place,) = (ROOT / "experiments").rglob("claims.md")  # made by pir-tf claims with --to and --readme
+    pages = [
+        path.read_text(encoding="utf-8") for path in (place, ROOT / "README.md", ROOT / "experiments" / "README.md")
+    ]
+    tables = [between_marks(text, "page")[1] for text in pages if BEGIN in text]
+    assert len(tables) > 1 and len(set(tables)) == 1
+    found = records(read_rows(place.with_suffix(".csv"), COLUMNS))
+    assert found == json.loads(place.with_suffix(".json").read_text(encoding="utf-8"))["claims"]
+    now = [(said.key, claim.text, said.number, *claim.in_words()) for said, claim in CLAIMS.items()]
+    assert [
+        tuple(row[name] for name in ("key", "claim", "paper", "reproduced_if", "partly_if")) for row in found
+    ] == now
+    for path in place.parent.glob("claims.*"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<![\w.:/])/(?:home|work|root|tmp|Users)\b", text), path.name

@@ -2,105 +2,109 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from pir_tf.errors import InputError
-from pir_tf.paper.claims.evidence import Facts, channels_of, read_facts
+from pir_tf.paper.claims.evidence import FACTS, read_facts
 
-
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text if isinstance(text, str) else json.dumps(text))
-
-
-ABOUT = {
-    "config": {"tuning.pir_weight": 1000.0},
-    "commit": "0123456789",
-    "hardware": {"cores": 2, "machine": "x86_64"},
-}
+CONFIG = {"tuning.pir_weight": 1000.0}
+ABOUT = {"config": CONFIG, "commit": "0123456789", "hardware": {"cores": 2, "machine": "x86_64"}}
 QUALITY = {"at_temperature_1": {"bias": 0.001, "mean_absolute_error": 0.02}, "at_temperature": {"bias": -0.03}}
 HISTORY = "step,L_fake_image_fools,L_PIR,gradient_fools,gradient_pir\n" + "\n".join(
     f"{step},{-1.0 - 0.1 * i},{0.5 + 0.01 * i},{'' if i % 2 else 2.0},{'' if i % 2 else 1.0}"
     for i, step in enumerate(range(5, 55, 5))
 )
+NOTHING = dict.fromkeys(FACTS) | {"commit": "", "hardware": "", "vgg": ""}
 
 
-def test_a_run_directory(tmp_path):
-    write(tmp_path / "config.json", ABOUT)
-    write(tmp_path / "estimator" / "quality.json", QUALITY)
-    write(tmp_path / "tuning" / "history.csv", HISTORY)
-    write(tmp_path / "gan" / "history.csv", "step,swd\n1,300\n2,\n3,250.5\n")
-    write(tmp_path / "gan" / "done.json", {"seconds": 10.0})
-    write(tmp_path / "tuning" / "done.json", {"seconds": 2.5})
-    facts = read_facts(tmp_path)
-    assert (facts.commit, facts.hardware, facts.seconds, facts.gan) == (
-        "0123456",
-        "2 CPU cores (x86_64)",
-        12.5,
-        None,
+@pytest.fixture
+def facts(tmp_path):
+    """Writes files of a run and reads its facts."""
+
+    def read(files, run=""):
+        for name, content in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return read_facts(tmp_path / run)
+
+    return read
+
+
+def test_a_run_directory(facts):
+    found = facts(
+        {
+            "config.json": ABOUT,
+            "estimator/quality.json": QUALITY,
+            "tuning/history.csv": HISTORY,
+            "gan/history.csv": "step,swd\n1,300\n2,\n3,250.5\n",
+            "gan/done.json": {"seconds": 10.0},
+            "tuning/done.json": {"seconds": 2.5},
+        }
     )
-    assert (facts.bias, facts.bias_at_1, facts.error, facts.swd) == (-0.03, 0.001, 0.02, 250.5)
-    assert facts.gradient_ratio == 0.5
+    assert (found["commit"], found["hardware"]) == ("0123456", "2 CPU cores (x86_64)")
+    assert (found["seconds"], found["gan"]) == (12.5, None)
+    assert [found[name] for name in ("bias", "bias_at_1", "error", "swd")] == [-0.03, 0.001, 0.02, 250.5]
+    assert found["gradient_ratio"] == 0.5
     # Medians 0.545 and 1.45; the first and last fifth are two of ten rows each.
-    assert facts.loss_ratio == pytest.approx(1000 * 0.545 / 1.45)
-    assert facts.pir_rise == pytest.approx(0.08)
-    assert facts.generator_loss_rise == pytest.approx(0.8)
+    assert found["loss_ratio"] == pytest.approx(1000 * 0.545 / 1.45)
+    assert (found["pir_rise"], found["generator_loss_rise"]) == (pytest.approx(0.08), pytest.approx(0.8))
 
 
-def test_gpus_are_part_of_the_hardware(tmp_path):
+@pytest.mark.parametrize(
+    ("config", "weights"),
+    [
+        (
+            {"interactions.vgg_weights": "imagenet", "evaluation.kid_weights": "file:vgg.h5"},
+            ("file:vgg.h5", None, None),
+        ),
+        ({"estimator.weights": "file:inception.h5"}, ("", None, None)),
+        (
+            {"estimator.backbone": "inception_v3", "estimator.weights": "hub:x", "estimator.input_range": [0.0, 1.0]},
+            ("", "hub:x", "0 1"),
+        ),
+    ],
+)
+def test_weights_that_a_command_names(facts, config, weights):
+    found = facts({"config.json": {"config": config}})
+    assert (found["vgg"], found["inception"], found["inception_range"]) == weights
+
+
+def test_gpus_and_commits_that_a_run_went_on_with(facts):
     hardware = {**ABOUT["hardware"], "gpus": ["NVIDIA H100"]}
-    write(tmp_path / "config.json", {**ABOUT, "hardware": hardware})
-    assert read_facts(tmp_path).hardware == "2 CPU cores (x86_64), 1 GPU (NVIDIA H100)"
+    found = facts(
+        {"config.json": {**ABOUT, "hardware": hardware, "continued": [{"commit": "89abcdef01", "versions": {}}]}}
+    )
+    assert found["hardware"] == "2 CPU cores (x86_64), 1 GPU (NVIDIA H100)"
+    assert found["commit"] == "0123456 then 89abcde"
 
 
-def test_commits_that_a_run_went_on_with(tmp_path):
-    write(tmp_path / "config.json", {**ABOUT, "continued": [{"commit": "89abcdef01", "versions": {}}]})
-    assert read_facts(tmp_path).commit == "0123456 then 89abcde"
+def test_a_published_folder_has_them_under_base_names(facts):
+    published = {"command": "", "commit": "", "hardware": "", "seconds": 68.5, "finished": None}
+    found = facts({"config.json": ABOUT, "quality.json": QUALITY, "history.csv": HISTORY, "published.json": published})
+    assert (found["seconds"], found["bias"], found["gradient_ratio"], found["swd"]) == (68.5, -0.03, 0.5, None)
 
 
-def test_a_published_folder_has_them_under_base_names(tmp_path):
-    write(tmp_path / "config.json", ABOUT)
-    write(tmp_path / "quality.json", QUALITY)
-    write(tmp_path / "history.csv", HISTORY)
-    write(tmp_path / "README.md", "# x\n\n| time | 68 s in its stages: gan 0 s |\n")
-    facts = read_facts(tmp_path)
-    assert facts.seconds == 68.0 and facts.bias == -0.03 and facts.gradient_ratio == 0.5 and facts.swd is None
+def test_a_shared_gan_counts_where_it_was_trained(facts):
+    files = {
+        "blue/gan/done.json": {"seconds": 100.0, "trained_in": "gan/abc"},
+        "blue/tuning/done.json": {"seconds": 3.0},
+    }
+    assert facts(files, "blue") == NOTHING | {"seconds": 3.0, "gan": "gan/abc", "gan_seconds": 100.0}
 
 
-def test_a_shared_gan_counts_where_it_was_trained(tmp_path):
-    run = tmp_path / "blue"
-    write(run / "gan" / "done.json", {"seconds": 100.0, "trained_in": "gan/abc"})
-    write(run / "tuning" / "done.json", {"seconds": 3.0})
-    assert (read_facts(run).seconds, read_facts(run).gan) == (3.0, ("gan/abc", 100.0))
+def test_a_sweep_s_table_has_the_seconds_of_runs_that_are_not_there(facts):
+    table = {"timings.csv": "name,seconds,gan_trained_in\ngan/abc,100.0,\nblue,3.5,gan/abc\nred,,\n"}
+    assert facts(table, "blue") == NOTHING | {"seconds": 3.5, "gan": "gan/abc", "gan_seconds": 100.0}
+    assert facts({}, "red") == NOTHING == facts({}, "absent")
 
 
-def test_a_sweep_s_table_has_the_seconds_of_runs_that_are_not_there(tmp_path):
-    write(tmp_path / "timings.csv", "name,seconds,gan_trained_in\ngan/abc,100.0,\nblue,3.5,gan/abc\nred,,\n")
-    assert read_facts(tmp_path / "blue") == Facts(seconds=3.5, gan=("gan/abc", 100.0))
-    assert read_facts(tmp_path / "red") == Facts() == read_facts(tmp_path / "absent")
+def test_what_is_absent_or_undefined_is_none(facts):
+    log = "step,L_PIR,gradient_fools,gradient_pir\n5,0.5,0.0,1.0\n"
+    assert facts({"tuning/history.csv": log, "gan/history.csv": ""}) == NOTHING
 
 
-def test_what_is_absent_or_undefined_is_none(tmp_path):
-    write(tmp_path / "tuning" / "history.csv", "step,L_PIR,gradient_fools,gradient_pir\n5,0.5,0.0,1.0\n")
-    write(tmp_path / "gan" / "history.csv", "")
-    assert read_facts(tmp_path) == Facts()
-
-
-def test_a_damaged_file_is_refused(tmp_path):
-    write(tmp_path / "config.json", "{")
-    with pytest.raises(InputError, match="not valid JSON"):
-        read_facts(tmp_path)
-
-
-def test_channels_of_runs_whose_results_lack_them(tmp_path):
-    before, after = np.full((2, 4, 9, 3), 51, np.uint8), np.full((2, 4, 9, 3), 51, np.uint8)
-    after[:, :, 3:6, 2] = 102
-    np.savez(tmp_path / "samples.npz", before=before, after=after)
-    found = channels_of(tmp_path / "samples.npz")
-    assert found["red_before"] == found["red_after"] == found["blue_before"] == pytest.approx(0.2)
-    assert found["blue_after"] == pytest.approx(0.8 / 3)
-    assert (found["middle_blue_before"], found["middle_blue_after"]) == (0.0, pytest.approx(0.2))
-    assert channels_of(tmp_path / "absent.npz") == {}
-    np.savez(tmp_path / "odd.npz", before=before)
-    assert channels_of(tmp_path / "odd.npz") == {}
+@pytest.mark.parametrize(("name", "text"), [("config.json", "{"), ("history.csv", "step,step\n1,2\n")])
+def test_a_damaged_file_is_refused(facts, name, text):
+    with pytest.raises(InputError, match=f"{name}.* make it again|{name}.*not valid JSON"):
+        facts({name: text})

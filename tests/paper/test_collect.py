@@ -10,10 +10,6 @@ from pir_tf.paper.collect import collect
 from pir_tf.paper.rows import COLUMNS, records, row_of, write_rows
 
 
-def names(found):
-    return list(found.rows["experiment"])
-
-
 def test_a_run_and_a_published_folder_are_named_by_their_directories(tmp_path, monkeypatch):
     run = write_run(tmp_path / "blue", 2.0)
     (run / "evaluation" / "samples.npz").write_bytes(b"")
@@ -26,13 +22,13 @@ def test_a_run_and_a_published_folder_are_named_by_their_directories(tmp_path, m
     assert found.samples == {"blue": run / "evaluation" / "samples.npz"} and found.notes == []
     assert found.places == {"blue": run, "red": published} and found.missing.empty
     monkeypatch.chdir(run)
-    assert names(collect([Path(".")])) == ["blue"]
+    assert list(collect([Path(".")]).rows["experiment"]) == ["blue"]
 
 
 def test_a_sweep_is_searched_to_any_depth_but_not_its_cache(tmp_path):
     for place in ("colors/blue", "cache/x", ".trash/y", "red", "red/inner"):
         write_run(tmp_path / "sweep" / place, objective="color:red" if place == "red" else "color:blue")
-    assert names(collect([tmp_path / "sweep"])) == ["colors/blue", "red"]
+    assert list(collect([tmp_path / "sweep"]).rows["experiment"]) == ["colors/blue", "red"]
 
 
 def test_what_is_open_or_damaged_below_a_sweep_is_noted_without_its_directory(tmp_path):
@@ -44,7 +40,7 @@ def test_what_is_open_or_damaged_below_a_sweep_is_noted_without_its_directory(tm
     (tmp_path / "s" / "foreign").mkdir()
     (tmp_path / "s" / "foreign" / "results.csv").write_text("step,loss\n1,2\n")
     found = collect([tmp_path / "s"])
-    assert names(found) == ["blue"]
+    assert list(found.rows["experiment"]) == ["blue"]
     assert [note.split()[0] for note in found.notes] == ["empty", "foreign", "list", "open", "torn"]
     assert "has no results yet" in found.notes[3] and "is not valid JSON" in found.notes[4]
     assert not [note for note in found.notes if str(tmp_path) in note]
@@ -64,7 +60,7 @@ def test_places_without_experiments_are_refused(tmp_path):
             collect([tmp_path / place])
     # Beside others it is only noted.
     found = collect([unfinished, write_run(tmp_path / "blue")])
-    assert names(found) == ["blue"] and found.notes == ["open has no results yet."]
+    assert list(found.rows["experiment"]) == ["blue"] and found.notes == ["open has no results yet."]
 
 
 def test_a_sweep_s_table_speaks_for_runs_that_are_not_there(tmp_path):
@@ -94,8 +90,8 @@ def test_a_sweep_s_table_speaks_for_runs_that_are_not_there(tmp_path):
 def test_equal_experiments_count_once_and_equal_names_get_their_folder(tmp_path):
     one, copy = write_run(tmp_path / "a" / "blue"), write_run(tmp_path / "b" / "blue", published=True)
     found = collect([one, one, copy])
-    assert names(found) == ["blue"] and found.notes == []
+    assert list(found.rows["experiment"]) == ["blue"] and found.notes == []
     other, third = write_run(tmp_path / "c" / "blue", 1.7), write_run(tmp_path / "d" / "azure")
     found = collect([one, other, third])
-    assert names(found) == ["blue", "c/blue"]
+    assert list(found.rows["experiment"]) == ["blue", "c/blue"]
     assert found.notes == ["azure equals blue in settings and results, so it counts once."]

@@ -126,7 +126,8 @@ def second_round(objective, first, both, p=1e-9):
 def test_rounds_are_lines_from_zero():
     effects = ((1.0, 1.4, 1e-9), (0.8, 0.7, 0.4), (0.5, 1.2, 1e-9))
     rows = [second_round(f"vgg:pool2:filters={i}", *effect) for i, effect in enumerate(effects, 1)]
-    figure, said, own = drawn(ROUNDS, [*rows, *whole()])
+    unknown = experiment("vgg:pool2:filters=9", first_round="x")  # its first round's effect size
+    figure, said, own = drawn(ROUNDS, [*rows, unknown, *whole()])
     assert values(own, "round", "cohens_d")[:3] == [(0, 0.0), (1, 1.0), (2, 1.4)]
     assert list(own["p_value"].notna())[:3] == [False, False, True]
     pool2, fc8 = figure.axes
@@ -245,8 +246,8 @@ def test_few_samples_none_and_damaged_ones(tmp_path):
     assert len(images) == 6 and len(samples.draw(own, images).axes) == 2
     with pytest.raises(InputError, match="names 5 images and figure-3.npz holds 6"):
         samples.draw(own[1:], images)
-    own, images = samples.draw_samples(table(whole()), {}, seed=0)
-    assert "no samples" in words(samples.draw(own, images)) and "no samples" in samples.caption(own)
+    none, nothing = samples.draw_samples(table(whole()), {}, seed=0)
+    assert "no samples" in words(samples.draw(none, nothing)) and "no samples" in samples.caption(none)
     (tmp_path / "s.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(InputError, match="can't be read .*: repeat the evaluation"):
         samples.draw_samples(table([experiment()]), one, seed=0)

@@ -1,102 +1,173 @@
-"""Published runs and the bundled weights' card say how they were made, and no machine's paths."""
+"""Published runs, sweeps and the bundled weights' card: how they were made, what failed, and no machine's paths."""
 
 import json
+import shutil
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
+from synthetic_run import results, write_run
 
 from pir_tf.config import flatten
 from pir_tf.errors import InputError
-from pir_tf.experiments import bundle
 from pir_tf.paper import publish
-from pir_tf.presets import laptop
+from pir_tf.paper.rows import row_of, write_rows
+from pir_tf.presets import laptop, smoke
+
+README = Path(__file__).parents[2] / "experiments" / "README.md"
 
 
-def test_a_run_is_published_with_how_it_was_made(smoke, tmp_path):
-    run, _ = smoke
-    folder = tmp_path / "published"
-    assert publish.main([str(run), str(folder)]) == 0
+def finished(path, seed=0):
+    """A finished run, whose published command is `python -m ... smoke`."""
+    write_run(path)
+    about = json.loads((path / "config.json").read_text()) | {"command": "python -m pir_tf.experiments.run smoke"}
+    about["config"] = {**flatten(smoke()), "seed": seed}
+    (path / "config.json").write_text(json.dumps(about))
+    (path / "data.json").write_text("{}")
+    (path / "report").mkdir()
+    facts = {"finished": "2024-03-01T10:09:00+0000", "seconds": 3.0, "peak_memory_mb": 1400}
+    (path / "report" / "done.json").write_text(json.dumps(facts))
+    Image.new("RGB", (4, 4)).save(path / "report" / "pir-true.png")
+    return path
+
+
+def test_a_run_is_published_with_how_it_was_made(tmp_path):
+    run, folder = finished(tmp_path / "run"), tmp_path / "published"
+    assert publish.main(["run", str(run), str(folder)]) == 0
+    assert json.loads((folder / "published.json").read_text()) == {
+        "command": "python -m pir_tf.experiments.run smoke",
+        "commit": "unknown",
+        "hardware": "2 CPU cores (x86_64), no GPU used",
+        "seconds": 5 * 73.4 + 3,
+        "finished": "2024-03-01T10:09:00+0000",
+    }
     text = (folder / "README.md").read_text()
-    assert "`python -m pir_tf.experiments.run smoke`" in text
-    for name in ("commit", "seed", "hardware", "time", "versions", "Cohen's d"):
-        assert name in text
-    everything = "".join(path.read_text() for path in folder.iterdir() if path.suffix in (".md", ".json", ".csv"))
-    assert str(run) not in everything
-    results = json.loads((folder / "results.json").read_text())
-    assert results == json.loads((run / "evaluation" / "results.json").read_text())
+    assert text.startswith("# color:blue, preset smoke\n") and "`python -m pir_tf.experiments.run smoke`" in text
+    assert "| hardware | 2 CPU cores (x86_64), no GPU used |" in text
+    assert "| time | 370 s in its stages: gan 73 s, " in text and "report 3 s |" in text
+    assert all(name in text for name in ("commit", "seed", "peak memory", "versions", "Cohen's d", "pir-true.png"))
+    assert (folder / "results.json").read_text() == (run / "evaluation" / "results.json").read_text()
     assert Image.open(folder / "pairs.png").size == (8 * 128 + 9 * 2, 4 * 128 + 5 * 2)
 
 
-def test_a_run_that_went_on_with_other_versions_names_them(tmp_path):
-    about = {"config": {"seed": 0}, "command": "x", "commit": "a1", "started": "now"}
-    about |= {"hardware": {"cores": 2, "machine": "x86_64"}, "versions": {"keras": "3.8", "scipy": "1.2"}}
-    about["continued"] = [{"commit": "b2", "versions": {"keras": "3.9", "scipy": "1.2"}}]
-    (tmp_path / "gan").mkdir()
-    (tmp_path / "gan" / "done.json").write_text('{"seconds": 1.0, "peak_memory_mb": 10}')
-    (tmp_path / "config.json").write_text(json.dumps(about))
-    table = publish.facts_table(tmp_path)
-    assert "| commit | a1 then b2 |" in table and "| versions | keras 3.8 then 3.9, scipy 1.2 |" in table
-
-
-def test_an_unfinished_run_is_not_published(tmp_path, capsys):
-    assert publish.main([str(tmp_path), str(tmp_path / "p")]) == 2
-    assert "finished run" in capsys.readouterr().err
-    assert publish.main([]) == 2
-    assert not (tmp_path / "p").exists()
-
-
-def test_a_folder_that_cant_be_made_is_one_sentence(tmp_path, capsys):
-    for name in (*publish.COPIED, "report/done.json"):
-        (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "run" / name).touch()
-    (tmp_path / "file").touch()
-    assert publish.main([str(tmp_path / "run"), str(tmp_path / "file" / "p")]) == 2
-    said = capsys.readouterr().err
-    assert f"{tmp_path / 'file' / 'p'} can't be used (Not a directory)" in said and said.count("\n") == 1
+def test_a_real_run_has_all_that_is_published_and_no_path(smoke, tmp_path):
+    run, _ = smoke
+    publish.publish(run, tmp_path / "published")
+    names = {path.name for path in (tmp_path / "published").iterdir()}
+    assert names >= {*publish.PICTURES, *(Path(name).name for name in publish.COPIED), "published.json", "README.md"}
+    texts = [path.read_text() for path in (tmp_path / "published").iterdir() if path.suffix != ".png"]
+    assert not any(str(run.parent) in text for text in texts)
 
 
 @pytest.mark.parametrize(
-    ("recorded", "page", "card"),
+    ("recorded", "words"),
     [
-        ({}, "no GPU used", "no GPU"),
-        ({"gpus": []}, "no GPU used", "no GPU"),
-        ({"gpus": ["Tesla T4"]}, "1 GPU (Tesla T4)", "1 GPU (Tesla T4)"),
-        ({"gpus": ["NVIDIA H100"] * 8}, "8 GPUs (NVIDIA H100)", "8 GPUs (NVIDIA H100)"),
+        ({}, "no GPU used"),
+        ({"gpus": ["Tesla T4"]}, "1 GPU (Tesla T4)"),
+        ({"gpus": ["NVIDIA H100"] * 8}, "8 GPUs (NVIDIA H100)"),
     ],
 )
-def test_pages_say_which_gpus_were_there(tmp_path, recorded, page, card):
-    (tmp_path / "gan").mkdir()
-    hardware = {"system": "Linux", "machine": "x86_64", "cores": 2, **recorded}
-    about = {"config": flatten(laptop()), "command": "c", "commit": None, "versions": {}, "started": "s"}
-    (tmp_path / "config.json").write_text(json.dumps({**about, "hardware": hardware}))
-    (tmp_path / "gan" / "done.json").write_text('{"seconds": 1.0, "peak_memory_mb": 1, "finished": "f"}')
-    (tmp_path / "gan" / "history.csv").write_text("step,swd\n2,300.5\n")
-    assert f"| hardware | 2 CPU cores (x86_64), {page} |" in publish.facts_table(tmp_path)
-    assert f"| hardware | Linux, x86_64, 2 cores, {card} |" in bundle.card(tmp_path, 1)
+def test_pages_say_which_gpus_and_versions_were_there_and_whose_gan_it_is(tmp_path, recorded, words):
+    about = {"config": {"seed": 0}, "command": "x", "commit": "a1", "started": "now"}
+    about |= {"hardware": {"cores": 2, "machine": "x86_64", **recorded}, "versions": {"keras": "3.8", "scipy": "1.2"}}
+    about["continued"] = [{"commit": "b2", "versions": {"keras": "3.9", "scipy": "1.2"}}]
+    for stage, more in (("gan", {"trained_in": "gan/0123"}), ("tuning", {})):
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "done.json").write_text(json.dumps({"seconds": 1.0, "peak_memory_mb": 10, **more}))
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    table = publish.facts_table(tmp_path)
+    assert "| commit | a1 then b2 |" in table and "| versions | keras 3.8 then 3.9, scipy 1.2 |" in table
+    assert f"| hardware | 2 CPU cores (x86_64), {words} |" in table
+    assert "| time | 1 s in its stages: tuning 1 s, without the GAN of gan/0123 |" in table
 
 
-def test_the_card_is_made_of_the_runs_own_files(smoke, tmp_path):
-    run, _ = smoke
-    for name in ("config.json", "gan/done.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text((run / name).read_text())
-    (tmp_path / "gan" / "history.csv").write_text("step,swd\n2,300.5\n4,\n6,200.25\n8,250\n")
-    text = bundle.card(tmp_path, 12_345_678)
-    assert "12.3 MB" in text
-    assert "kept: step 6" in text
-    assert "200.2" in text
-    assert "the smallest of 3 measures" in text
-    assert "(the first: 300.5)" in text
+def test_what_cant_be_published_or_written_is_refused_in_one_sentence_and_untouched(tmp_path, capsys):
+    sweep, mine = swept(tmp_path / "sweep", "color-blue", "color-red", "Not asked for."), tmp_path / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("mine")
+    for words, said in (
+        (["run", tmp_path, tmp_path / "p"], "finished run"),
+        (["sweep", tmp_path, tmp_path / "p"], "expected the directory of a sweep"),
+        (["sweep", sweep, mine / "README.md"], "README.md can't be used (File exists): mend that"),
+        (["run", sweep / "color-blue", mine], "holds other things"),
+        (["sweep", sweep, mine], "holds other things"),
+    ):
+        assert publish.main([*map(str, words)]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert not (tmp_path / "p").exists() and [path.read_text() for path in mine.iterdir()] == ["mine"]
 
 
-def test_only_finished_runs_on_the_embedded_data_are_bundled(smoke, tmp_path, capsys):
-    assert bundle.main([str(tmp_path)]) == 2
+def swept(sweep, done, other, reason):
+    """A sweep with one finished and one failed experiment."""
+    finished(sweep / done, seed=len(done))  # or one run would stand for both
+    row = row_of({**flatten(smoke()), "seed": len(done)}, results(), experiment=done)
+    first = {"name": done, "status": "done", "reason": "", f"only-here-{done}": 1, **row}
+    rows = [first, {"name": other, "status": "failed", "reason": reason, "experiment": other}]
+    write_rows(sweep / "results.csv", rows, tuple(first))
+    (sweep / "timings.csv").write_text(f"name,seconds\n{done},30\n")
+    return sweep
+
+
+@pytest.mark.slow
+def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(tmp_path):
+    folder = tmp_path / "published"
+    first = swept(tmp_path / "first", "color-blue", "color-red", "The disk is full.")
+    assert publish.main(["sweep", str(first), str(folder), "--weights-from", "Package x."]) == 0
+    overview, measured = (folder / "README.md").read_text(), results()
+    assert "1 done, 1 failed." in overview and "Weights: Package x." in overview
+    assert "| color-red | | | | | failed: The disk is full. |" in overview
+    effect = f"{measured['cohens_d']:.3g} ({measured['cohens_d_interval'][0]:.3g} to "
+    assert f"| [color-blue](color-blue/README.md) | {measured['pir_before_mean']:.3g} |" in overview
+    assert effect in overview and " | yes | |\n" in overview
+    page = (folder / "color-blue" / "README.md").read_text()
+    assert page.startswith("# color-blue\n") and "run smoke`" in page
+    assert "Package x." not in page  # a compact estimator uses no file of weights
+    assert json.loads((folder / "color-blue" / "published.json").read_text())["seconds"] == 370
+    names = {path.name for path in folder.rglob("*")}
+    assert {"figure-2.png", "figure-2.csv", "timings.csv", "pir-true.png"} <= names
+    assert not any(name.endswith((".keras", ".npz")) and name != "figure-3.npz" for name in names)
+    texts = [path.read_text() for path in folder.rglob("*") if path.suffix in (".md", ".json", ".csv")]
+    assert not any(str(tmp_path) in text for text in texts)
+
+    drawn = (folder / "figures" / "figure-3.csv").read_text()
+    shutil.rmtree(first)
+    second = swept(tmp_path / "second", "color-red", "color-blue", "Not asked for.")
+    assert publish.main(["sweep", str(second), str(folder)]) == 0
+    table = pd.read_csv(folder / "results.csv", index_col="name")
+    assert table["status"].to_dict() == {"color-blue": "done", "color-red": "done"}
+    assert table["only-here-color-blue"].notna().tolist() == [True, False]
+    assert table["only-here-color-red"].notna().tolist() == [False, True]
+    overview = (folder / "README.md").read_text()
+    assert "2 done." in overview and "(color-blue/README.md)" in overview and "(color-red/README.md)" in overview
+    assert (folder / "timings.csv").read_text() == "name,seconds\ncolor-blue,30\ncolor-red,30\n"
+    assert "2 experiments" in (folder / "figures" / "README.md").read_text()
+    assert (folder / "figures" / "figure-3.csv").read_text() == drawn and drawn.count("\n") > 1
+
+
+def test_the_card_is_made_of_the_runs_own_files(tmp_path):
+    run = finished(tmp_path / "run")
+    (run / "gan" / "history.csv").write_text("step,swd\n2,300.5\n4,\n6,200.25\n8,250\n")
+    text = publish.card(run, 12_345_678)
+    assert "12.3 MB" in text and "kept: step 6" in text
+    assert "the smallest of 3 measures, one every 2 steps: 200.2 (the first: 300.5)" in text
+    assert "| hardware | 2 CPU cores (x86_64), no GPU used |" in text
+
+
+def test_only_finished_runs_on_the_embedded_data_are_bundled(tmp_path, capsys):
+    assert publish.main(["bundle", str(tmp_path)]) == 2
     assert "no finished stage gan" in capsys.readouterr().err
+    (tmp_path / "gan").mkdir()
+    (tmp_path / "gan" / "done.json").write_text("{}")
+    fields = {**flatten(laptop()), "data.source": "folder:mine"}
+    (tmp_path / "config.json").write_text(json.dumps({"config": fields}))
     with pytest.raises(InputError, match="expected landscapes"):
-        run, _ = smoke
-        (tmp_path / "gan").mkdir()
-        (tmp_path / "gan" / "done.json").write_text("{}")
-        config = json.loads((run / "config.json").read_text())
-        config["config"]["data.source"] = "folder:mine"
-        (tmp_path / "config.json").write_text(json.dumps(config))
-        bundle.bundle(tmp_path)
+        publish.bundle(tmp_path)
+
+
+def test_every_field_in_which_laptop_departs_from_paper_is_listed(capsys):
+    assert publish.main(["presets"]) == 0
+    table = capsys.readouterr().out
+    assert "| `tuning.steps` | 50000 | 150 |\n" in table and "preset" not in table and "pir_weight" not in table
+    assert table in README.read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ import pytest
 from many_rows import experiment, whole
 
 from pir_tf.paper.rows import records, table
-from pir_tf.paper.select import TASKS, by_the_paper, comparisons, departures, second_rounds, trade_offs
+from pir_tf.paper.select import TASKS, by_the_paper, comparisons, departures, trade_offs
 
 
 def names(rows):
@@ -109,10 +109,3 @@ def test_a_trade_off_rises_with_the_weight_and_ends_without_the_generator_s_loss
     found = trade_offs(table([extreme, *curve, alone, again]))
     assert names(found) == ["0", "30", "1000 with KID", "extreme"] and set(found["curve"]) == {1}
     assert trade_offs(table(whole())).empty
-
-
-def test_second_rounds_need_both_effect_sizes():
-    known = {"first_round": {"cohens_d_from_start": 1.0}, "cohens_d_from_start": 1.2}
-    good = experiment(name="good", first_round="x", measured=known)
-    bad = experiment(name="bad", first_round="x")
-    assert names(second_rounds(table([good, bad, experiment()]))) == ["good"]

@@ -7,10 +7,9 @@ import pytest
 
 from pir_tf.config import flatten
 from pir_tf.errors import InputError
-from pir_tf.experiments.command_line import parse
 from pir_tf.paper import jobs
 from pir_tf.paper.jobs import GAN_FILES, Job, gan_config, gan_key, is_finished, jobs_of, put_gan, reason_of
-from pir_tf.paper.suites import SUITES, Experiment, Weights, changed
+from pir_tf.paper.suites import Experiment, changed
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory, write_json
 
@@ -42,17 +41,6 @@ def test_the_reason_of_a_failure_is_the_last_word_of_its_log_without_paths(tmp_p
     assert reason_of(tmp_path / "log.txt", code, len(earlier)) == reason
 
 
-def test_a_job_runs_exactly_its_config(tmp_path):
-    found = jobs_of([*SUITES["iteration"]("smoke", Weights())[:2], Experiment("a", TRAINED)], tmp_path)
-    second = found["vgg-pool2-filter-34-round-2"]
-    assert second.config.first_round == str(tmp_path / "vgg-pool2-filter-34")
-    assert second.needs == ("vgg-pool2-filter-34",)
-    for job in (second, found[found["a"].needs[0]]):
-        options = parse(job.words)
-        assert (options.experiment, options.run_dir) == (job.config, job.directory)
-        assert options.stages == (job.stages or options.stages)
-
-
 def test_equal_gans_are_one_job_and_what_is_needed_comes_first(tmp_path):
     ones = [Experiment("a", TRAINED), Experiment("b", changed(TRAINED, tuning={"steps": 12}))]
     other = Experiment("c", changed(TRAINED, gan={"loss": "saturating"}))
@@ -69,6 +57,8 @@ def test_equal_gans_are_one_job_and_what_is_needed_comes_first(tmp_path):
     (tmp_path / "a" / "gan").mkdir(parents=True)
     write_json(tmp_path / "a" / "gan" / "done.json", {})
     assert jobs_of(ones, tmp_path)["a"].needs == ()
+    assert (found["e"].needs, found["e"].config.first_round) == (("a",), str(tmp_path / "a"))
+    assert gan.words[-4:] == ["--stages", "gan", "--run-dir", str(gan.directory)]
 
 
 @pytest.mark.parametrize(
@@ -149,24 +139,3 @@ def test_done_means_the_last_stage_of_the_same_config_and_of_files_of_the_same_c
     assert is_finished(replace(one, config=moved, files={"file:/b/vgg.h5": "1" * 64}))
     assert not is_finished(replace(one, config=moved, files={"file:/b/vgg.h5": "2" * 64}))
     assert is_finished(replace(one, files={}))
-
-
-def test_states_come_from_the_directories_and_pass_on_to_what_needs_them(tmp_path):
-    suite = [
-        Experiment("lacking", smoke(), "no weights"),
-        Experiment("lacking-2", replace(smoke(), first_round="lacking")),
-        Experiment("broken", smoke()),
-        Experiment("broken-2", replace(smoke(), first_round="broken")),
-        Experiment("fine", replace(smoke(), seed=3)),
-    ]
-    found = jobs_of(suite, tmp_path)
-    finish(found["fine"])
-    (tmp_path / "broken").mkdir()
-    write_json(tmp_path / "broken" / "failed.json", {"reason": "a leak."})
-    assert jobs.states(found) == {
-        "lacking": ("not run", "no weights"),
-        "lacking-2": ("not run", "it needs lacking, which was not run: no weights"),
-        "broken": ("failed", "a leak."),
-        "broken-2": ("failed", "it needs broken, which failed: a leak."),
-        "fine": ("done", ""),
-    }

@@ -1,5 +1,6 @@
 """Jobs on a Ray cluster: with a stand-in for Ray, and where it is installed on a cluster of this machine."""
 
+import functools
 import os
 import sys
 from concurrent.futures import Future
@@ -32,8 +33,7 @@ def node(alive=True, **resources):
 def ray(monkeypatch):
     """A stand-in for Ray: tasks wait in `tasks` until a test begins and ends them."""
     ray = SimpleNamespace(
-        tasks={},
-        shut=[],
+        **{"tasks": {}, "reserved": {}, "shut": []},
         nodes=lambda: [node(CPU=8.0), node(CPU=1.0, GPU=4.0), node(alive=False, CPU=64.0, GPU=8.0)],
         init=lambda **_: None,
         shutdown=lambda: ray.shut.append(True),
@@ -43,16 +43,15 @@ def ray(monkeypatch):
         exceptions=SimpleNamespace(RayError=type("RayError", (Exception,), {})),
     )
 
-    def remote(**reserved):
-        def submit(name, *arguments):
-            ray.tasks[name] = Future()
-            ray.tasks[name].arguments, ray.reserved = arguments, reserved
-            return ray.tasks[name]
+    def submit(name, *arguments):
+        ray.tasks[name] = Future()
+        ray.tasks[name].arguments = arguments
+        return ray.tasks[name]
 
-        options = lambda name: SimpleNamespace(remote=lambda *arguments: submit(name, *arguments))  # noqa: E731
-        return lambda function: SimpleNamespace(options=options)
+    def options(name):
+        return SimpleNamespace(remote=functools.partial(submit, name))
 
-    ray.remote = remote
+    ray.remote = lambda **reserved: lambda _: SimpleNamespace(options=options, reserved=ray.reserved.update(reserved))
     monkeypatch.setitem(sys.modules, "ray", ray)
     return ray
 
@@ -94,45 +93,33 @@ def test_ray_counts_its_own_room_and_at_most_one_job_waits_for_it(ray, tmp_path,
     workers.stop()
     assert ray.tasks["c"].cancelled() and ray.shut
     two = RayTasks("auto", 2, 1, 0, {})
-    two.start(jobs["a"])
-    assert two.has_room()
-    two.start(jobs["b"])
-    assert not two.has_room()
+    for name, room in (("a", True), ("b", False)):
+        two.start(jobs[name])
+        assert two.has_room() is room
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Address of a cluster with two CPUs, started here and ended after the tests."""
+@pytest.mark.slow
+def test_a_real_cluster_gives_the_same_table_runs_as_many_as_it_has_room_for_and_obeys_ctrl_c(tmp_path):
     pytest.importorskip("ray", reason="the extra [sweep] is not installed")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    yield made.address
-    made.shutdown()
-
-
-@pytest.mark.slow
-def test_a_cluster_gives_the_same_table_as_this_machine(cluster, tmp_path):
-    here, there = Sweep(tmp_path / "here"), Sweep(tmp_path / "there")
-    here.run(*WORDS, code=1, FAKE_FAIL="color-red-blue")
-    process = there.start(*WORDS, "--ray", cluster, FAKE_FAIL="color-red-blue")
-    out, error = process.communicate(timeout=300)
-    assert process.returncode == 1 and "2 of 3 done." in out, error
-    assert (here.root / "results.csv").read_bytes() == (there.root / "results.csv").read_bytes()
-    assert there.notes("start") == here.notes("start")
-    assert "is broken" in (there.root / "color-red-blue" / "log.txt").read_text()
-
-
-@pytest.mark.slow
-def test_as_many_run_at_once_as_there_is_room_and_ctrl_c_ends_them(cluster, tmp_path):
-    swept = Sweep(tmp_path / "sweep")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    here, there, hanging = (Sweep(tmp_path / name) for name in ("here", "there", "hanging"))
     names = ("color-red-green", "color-red-blue", "color-red-green-blue")
-    process = swept.start(*WORDS, "--ray", cluster, FAKE_HANG=" ".join(names))
-    held = lambda: [name for name in names if is_held(swept.root / name)]  # noqa: E731
-    wait_for(lambda: len(held()) == 2)
-    assert "color-red-green-blue" not in held()
-    process.terminate()
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130, error
-    wait_for(lambda: not held(), seconds=20)
+    held = lambda: [name for name in names if is_held(hanging.root / name)]  # noqa: E731
+    try:
+        here.run(*WORDS, code=1, FAKE_FAIL="color-red-blue")
+        process = there.start(*WORDS, "--ray", cluster.address, FAKE_FAIL="color-red-blue")
+        out, error = process.communicate(timeout=300)
+        assert process.returncode == 1 and "2 of 3 done." in out, error
+        assert (here.root / "results.csv").read_bytes() == (there.root / "results.csv").read_bytes()
+        assert there.notes("start") == here.notes("start")
+        process = hanging.start(*WORDS, "--ray", cluster.address, FAKE_HANG=" ".join(names))
+        wait_for(lambda: len(held()) == 2)
+        assert "color-red-green-blue" not in held()
+        process.terminate()
+        assert process.communicate(timeout=60) and process.returncode == 130
+        wait_for(lambda: not held(), seconds=20)
+    finally:
+        cluster.shutdown()

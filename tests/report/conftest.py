@@ -17,7 +17,8 @@ def gain(tmp_path_factory):
 @pytest.fixture(scope="session")
 def unmeasured(tmp_path_factory):
     """The page of a run with real people, none of whom has judged the new images; no second judge."""
-    return write_report(write_run(tmp_path_factory.mktemp("open"), measured=False, judge=False))
+    kid = {"reason": "No weights of VGG16 were named."}
+    return write_report(write_run(tmp_path_factory.mktemp("open"), measured=False, judge=False, kid=kid))
 
 
 @pytest.fixture(scope="session")
@@ -29,14 +30,9 @@ def undefined(tmp_path_factory):
     true = {**results()["true"], "cohens_d": None, "cohens_d_interval": None, "welch_t": None, "p_value": None}
     path = write_run(
         tmp_path_factory.mktemp("undefined"),
+        **dict.fromkeys(("cohens_d", "cohens_d_interval", "welch_t", "p_value", "significant")),
+        **dict.fromkeys(("initial_sd", "initial_percent_zero")),
         verdict="undefined",
-        cohens_d=None,
-        cohens_d_interval=None,
-        welch_t=None,
-        p_value=None,
-        significant=None,
-        initial_sd=None,
-        initial_percent_zero=None,
         true=true,
         diversity=diversity,
         objective="custom:<b>bold</b>",

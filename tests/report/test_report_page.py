@@ -10,6 +10,7 @@ import sys
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from synthetic_run import write_run
@@ -77,6 +78,7 @@ def test_page_never_says_nan_none_or_infinity(any_page):
 def test_every_picture_is_the_file_beside_the_page_and_has_words(any_page):
     shown = read(any_page).images()
     files = {path.read_bytes(): path for path in any_page.parent.glob("*.png")}
+    assert not list(any_page.parent.glob(".*"))  # half written
     assert len(shown) == len(files) >= 8
     for attributes in shown:
         data = base64.b64decode(attributes["src"].partition(",")[2])
@@ -89,20 +91,16 @@ def test_every_picture_is_the_file_beside_the_page_and_has_words(any_page):
             assert np.asarray(image.convert("L")).std() > 5, files[data].name  # something is drawn
 
 
-def test_nothing_half_written_stays(any_page):
-    assert not list(any_page.parent.glob(".*"))
-
-
 def test_page_of_a_gain(gain):
+    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
     page = read(gain)
     assert re.search(
         r"Tuning raised the mean PIR from 0\.61 to 0\.68 \(d = 2\.\d, 95% interval .*\): a gain\.", page.text
     )
     names = {path.stem for path in gain.parent.glob("*.png")}
     assert names == {
-        *("pir-true", "pir-estimates", "training-pir", "calibration"),
-        *("tuning-pir", "tuning-losses", "tuning-gradients", "gan-losses", "gan-distance"),
-        *("pairs-0", "pairs-1", "samples-before", "samples-after", "samples-real"),
+        *"pir-true pir-estimates training-pir calibration tuning-pir tuning-losses tuning-gradients gan-losses".split(),
+        *"gan-distance pairs-0 pairs-1 samples-before samples-after samples-real".split(),
     }
     for said in (
         "not chosen",
@@ -117,15 +115,49 @@ def test_page_of_a_gain(gain):
     ):
         assert said in page.text
     assert ("div", {"class": "verdict gain"}) in page.tags
+    html = gain.read_text(encoding="utf-8")
+    assert 'name="viewport" content="width=device-width, initial-scale=1"' in html
+    assert "@media print" in html and "@media (max-width" in html
 
 
-def test_page_of_a_run_that_went_on_with_other_versions(tmp_path):
-    run = write_run(tmp_path)
-    about = json.loads((run / "config.json").read_text())
+@pytest.fixture(scope="module")
+def further(tmp_path_factory):
+    """The page of a second round that went on with other versions, with KID, the saturating loss and odd class names."""
+    kid = {
+        **{"network": "VGG16 pool5, weights imagenet", "real_images": 300, "block_size": 100, "blocks": 3},
+        **{"before": -0.0123, "after": 4.5678, "before_se": 0.00456, "after_se": 0.11, "reason": None},
+    }
+    first = {"run": "blue", "pir_before_mean": 0.561, "pir_after_mean": 0.702, "cohens_d": 2.31}
+    rounds = {"round": 2, "first_round": first, "cohens_d_from_start": 3.14, "cohens_d_from_start_interval": None}
+    names = {"class_names": ["山脈", "coast"], "estimate_rose": False}
+    path = write_run(tmp_path_factory.mktemp("further"), kid=kid, **rounds, **names)
+    about = json.loads((path / "config.json").read_text())
+    about["config"]["first_round"] = "blue"
     about["continued"] = [{"commit": "0a1b2c3", "versions": {"python": "3.11.9", "keras": "3.11.0"}}]
-    (run / "config.json").write_text(json.dumps(about))
-    text = read(write_report(run)).text
-    assert "commit unknown then 0a1b2c3" in text and "keras 3.10.0 then 3.11.0" in text and "python 3.11.9 " in text
+    (path / "config.json").write_text(json.dumps(about))
+    history = pd.read_csv(path / "tuning" / "history.csv").assign(L_saturating=0.7)
+    history.to_csv(path / "tuning" / "history.csv", index=False)
+    return read(write_report(path)).text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "commit unknown then 0a1b2c3",
+        "keras 3.10.0 then 3.11.0",
+        "python 3.11.9 ",
+        "This is round 2: it goes on from the run blue",
+        "−0.0123 ± 0.0046",
+        "4.57 ± 0.11",
+        "VGG16 pool5, weights imagenet",
+        "3 blocks of 100 images",
+        "This generator maximised L saturating instead",
+        "class 0 is 山脈. ",
+        "This change can't be put down to the PIR term",
+    ],
+)
+def test_page_of_a_further_round(further, said):
+    assert said in further
 
 
 def test_page_before_anybody_has_judged(unmeasured):
@@ -137,7 +169,9 @@ def test_page_before_anybody_has_judged(unmeasured):
     assert "true PIR is not known along the way" in page.text
     names = {path.stem for path in unmeasured.parent.glob("*.png")}
     assert "pir-true" not in names and "gan-losses" not in names and "pir-estimates" in names
-    assert "How the generator was trained before" not in page.text
+    for unsaid in ("How the generator was trained before", "This is round", "put down to", "maximised", "class 0"):
+        assert unsaid not in page.text
+    assert "(KID) is not measured. No weights of VGG16 were named." in page.text
 
 
 def test_undefined_numbers_are_said_in_words(undefined):
@@ -146,34 +180,20 @@ def test_undefined_numbers_are_said_in_words(undefined):
     assert "Cohen's d undefined" in text and "undefined: the true PIR is constant" in text
     assert "There is no log of tuning yet." in text
     assert "too few images" in text and "Collapsed: 31% of the distance" in text
-
-
-def test_text_from_outside_is_escaped(undefined):
+    # Text from outside is escaped.
     html = undefined.read_text(encoding="utf-8")
     assert "<b>bold</b>" not in html and "&lt;b&gt;bold&lt;/b&gt;" in html
     assert "mountain &lt;i&gt;" in html and "mountain <i>" not in html
     assert "before &amp; after are exactly" in html
 
 
-def test_page_fits_a_phone_and_paper(gain):
-    html = gain.read_text(encoding="utf-8")
-    assert 'name="viewport" content="width=device-width, initial-scale=1"' in html
-    assert "@media print" in html and "@media (max-width" in html
-
-
-def test_page_of_a_run_that_has_only_begun(tmp_path):
+def test_page_of_a_run_that_has_only_begun_drops_figures_that_are_no_longer_true(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": {"seed": 3, "interactions.source": "simulated"}}))
-    page = read(write_report(tmp_path))
-    assert "Not measured yet" in page.text and "not finished" in page.text
-    assert page.images() == []
-
-
-def test_a_later_report_drops_figures_that_are_no_longer_true(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "pir-true.png").write_bytes(b"old")
-    write_report(tmp_path)
-    assert not (tmp_path / "report" / "pir-true.png").exists()
+    page = read(write_report(tmp_path))
+    assert "Not measured yet" in page.text and "not finished" in page.text
+    assert page.images() == [] and not (tmp_path / "report" / "pir-true.png").exists()
 
 
 def test_same_run_gives_the_same_page(unmeasured, tmp_path):
@@ -185,12 +205,9 @@ def test_same_run_gives_the_same_page(unmeasured, tmp_path):
     assert write_report(again).read_bytes() == first
 
 
-def test_a_directory_without_a_run_is_refused(tmp_path):
+def test_a_directory_without_a_run_is_refused_and_a_damaged_file_named(tmp_path):
     with pytest.raises(InputError, match=r"no config\.json"):
         write_report(tmp_path)
-
-
-def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation" / "samples.npz").write_bytes(b"PK damaged")
@@ -205,10 +222,6 @@ def test_the_report_needs_no_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_figures_leave_pyplot_alone(gain):
-    assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
 
 def test_history_cut_by_a_kill_is_drawn(tmp_path):

@@ -6,8 +6,20 @@ import pytest
 from synthetic_run import results
 
 from pir_tf.report.numbers import duration, interval, number, p_value, percent, plain, two_means, whole
-from pir_tf.report.sentences import audience, estimator_sentence, headline, scaling_sentence, verdict_sentence
-from pir_tf.report.tables import config_groups, diversity_rows, result_table, stage_rows
+from pir_tf.report.sentences import (
+    audience,
+    doubt,
+    estimator_sentence,
+    headline,
+    round_sentence,
+    scaling_sentence,
+    verdict_sentence,
+)
+from pir_tf.report.tables import config_groups, diversity_rows, kid_row, print_result, result_table, stage_rows
+from pir_tf.runs.directory import write_json
+
+FIRST = {"run": "blue", "pir_before_mean": 0.561, "pir_after_mean": 0.702, "cohens_d": 2.31}
+FIRST["cohens_d_interval"] = [2.2, 2.42]
 
 # Numbers
 
@@ -28,12 +40,6 @@ def test_number(value, text):
     assert number(value) == text
 
 
-def test_signed_number():
-    assert number(0.0712, signed=True) == "+0.071"
-    assert number(-0.0712, signed=True) == "-0.071"
-    assert number(0.0, signed=True) == "0.000"
-
-
 @pytest.mark.parametrize(
     ("p", "text"),
     [
@@ -49,27 +55,27 @@ def test_p_value(p, text):
     assert p_value(p) == text
 
 
-def test_two_means_show_that_they_differ():
-    assert two_means(0.61, 0.68) == ("0.61", "0.68")
-    assert two_means(0.6121, 0.6138) == ("0.612", "0.614")
-    assert two_means(0.5, 0.5) == ("0.500", "0.500")
-
-
-def test_other_numbers():
-    assert interval([2.3, 2.516]) == "2.30 to 2.52"
-    assert interval(None) == "undefined" and interval([None, 1.0], missing="") == ""
-    assert [duration(s) for s in (4.24, 41, 192, 7499, None)] == [
-        "4.2 s",
-        "41 s",
-        "3 min 12 s",
-        "2 h 05 min",
-        "unknown",
-    ]
-    assert duration(59.7) == "1 min 00 s" and duration(3599.8) == "1 h 00 min"
-    assert whole(1234) == "1,234" and percent(12.34, 1) == "12.3%"
-    assert [plain(v) for v in (None, True, 15000, 1e-5, [], [1.0, -1.0], "")] == [
-        *("not set", "yes", "15,000", "1e-05", "(empty)", "1, -1", "(empty)")
-    ]
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (number(0.0712, signed=True), "+0.071"),
+        (number(0.0, signed=True), "0.000"),
+        (two_means(0.61, 0.68), ("0.61", "0.68")),
+        (two_means(0.6121, 0.6138), ("0.612", "0.614")),
+        (two_means(0.5, 0.5), ("0.500", "0.500")),
+        (interval([2.3, 2.516]), "2.30 to 2.52"),
+        (interval(None), "undefined"),
+        (interval([None, 1.0], missing=""), ""),
+        ([duration(s) for s in (4.24, 41, 59.7, 192)], ["4.2 s", "41 s", "1 min 00 s", "3 min 12 s"]),
+        ([duration(s) for s in (3599.8, 7499, None)], ["1 h 00 min", "2 h 05 min", "unknown"]),
+        (whole(1234), "1,234"),
+        (percent(12.34, 1), "12.3%"),
+        ([plain(v) for v in (None, True, 15000, 1e-5)], ["not set", "yes", "15,000", "1e-05"]),
+        ([plain(v) for v in ([], [1.0, -1.0], "")], ["(empty)", "1, -1", "(empty)"]),
+    ],
+)
+def test_other_numbers(said, text):
+    assert said == text
 
 
 # Sentences
@@ -77,19 +83,12 @@ def test_other_numbers():
 
 def test_verdict_sentences():
     base = {
-        "pir_before_mean": 0.611,
-        "pir_after_mean": 0.684,
-        "change": 0.073,
-        "cohens_d": 2.41,
-        "cohens_d_interval": [2.31, 2.52],
-        "p_value": 0.0,
-        "alpha": 0.001,
-        "class_names": ["mountain", "coast"],
+        **{"pir_before_mean": 0.611, "pir_after_mean": 0.684, "change": 0.073, "cohens_d": 2.41, "p_value": 0.0},
+        **{"cohens_d_interval": [2.31, 2.52], "alpha": 0.001, "class_names": ["mountain", "coast"]},
     }
     effect = "(d = 2.4, 95% interval 2.3 to 2.5)"
-    assert verdict_sentence({**base, "verdict": "gain"}) == (
-        f"Tuning raised the mean PIR from 0.61 to 0.68 {effect}: a gain."
-    )
+    gain = verdict_sentence({**base, "verdict": "gain"})
+    assert gain == f"Tuning raised the mean PIR from 0.61 to 0.68 {effect}: a gain."
     collapse = {**base, "verdict": "gain with collapse", "diversity": {"collapsed": [False, True]}}
     assert "in the class coast less than half of the variety is left" in verdict_sentence(collapse)
     assert "no success" in verdict_sentence(collapse)
@@ -107,41 +106,53 @@ def test_not_measured_is_never_a_gain():
     assert headline({}) == "Not measured yet"
 
 
-def test_audience():
-    assert audience({"source": "simulated", "objective": "color:blue"}) == "simulated users who like blue"
-    assert audience({"source": "simulated", "objective": "color:red-green-blue"}) == (
-        "simulated users who like red in the left third, green in the middle third and blue in the right third"
+def test_a_change_that_the_estimate_did_not_share_is_not_put_down_to_the_pir_term():
+    moved = {"estimate_rose": False, "estimated_change": 4e-9, "estimated_change_interval": [-1e-8, 2e-8]}
+    said = (
+        "This change can't be put down to the PIR term: the estimated PIR, which that term raises, didn't rise beyond chance "
+        "(+4e-09, 95% interval -1e-08 to +2e-08)."
     )
-    assert audience({"source": "csv", "objective": None}) == "real people"
-    both = audience({"source": "csv", "objective": "color:blue"})
-    assert both == "simulated users who like blue, while real people judge the new images"
-    assert "vgg:pool1" in audience({"source": "simulated", "objective": "vgg:pool1"})
+    assert doubt({**results(), **moved}) == said
+    assert doubt({**results(), **moved, "estimated_change_interval": None}).endswith("chance (+4e-09).")
+    assert doubt({**results(), **moved, "verdict": "loss"}) == said
+    table = result_table({**results(), **moved})
+    assert f"Note: {said}" in " ".join(table.split()) and "gain" in table
+    for other in (results(), results(measured=False), {}, {**results(), **moved, "verdict": "no significant change"}):
+        assert doubt(other) is None
 
 
 @pytest.mark.parametrize(
-    "objective, said",
+    ("objective", "said"),
     [
-        ("vgg:pool3:filters=12", "filter 12 of VGG16's layer pool3"),
-        ("vgg:pool3:filters=40,12", "filters 12 and 40 of VGG16's layer pool3"),
-        ("vgg:fc7:k=20:seed=2", "20 filters (draw 2) of VGG16's layer fc7"),
-        ("vgg:pool1:k=1", "1 filter (draw 0) of VGG16's layer pool1"),
-        ("vgg:fc8:filters=9,8,7,6,5,4,3,2,1,0", "filters 0, 1, 2, 3, 4, 5, 6, 7 and 2 more of VGG16's layer fc8"),
+        ("color:blue", "simulated users who like blue"),
+        ("color:red-blue", "simulated users who like red in the left half and blue in the right half"),
+        (
+            "color:red-green-blue",
+            "simulated users who like red in the left third, green in the middle third and blue in the right third",
+        ),
+        ("vgg:pool3:filters=12", "simulated users who like what activates filter 12 of VGG16's layer pool3"),
+        ("vgg:pool3:filters=40,12", "simulated users who like what activates filters 12 and 40 of VGG16's layer pool3"),
+        ("vgg:fc7:k=20:seed=2", "simulated users who like what activates 20 filters (draw 2) of VGG16's layer fc7"),
+        ("vgg:pool1:k=1", "simulated users who like what activates 1 filter (draw 0) of VGG16's layer pool1"),
+        (
+            "vgg:fc8:filters=9,8,7,6,5,4,3,2,1,0",
+            "simulated users who like what activates filters 0, 1, 2, 3, 4, 5, 6, 7 and 2 more of VGG16's layer fc8",
+        ),
+        ("vgg:pool1", "simulated users with the objective vgg:pool1"),
     ],
 )
-def test_audience_of_vgg_objectives(objective, said):
-    assert audience({"objective": objective}) == f"simulated users who like what activates {said}"
+def test_audience(objective, said):
+    assert audience({"source": "simulated", "objective": objective}) == said
+    assert audience({"source": "csv", "objective": objective}) == f"{said}, while real people judge the new images"
+    assert audience({"source": "csv", "objective": None}) == "real people"
 
 
 def test_scaling_sentence():
     both = {"before_mean": 0.149, "after_mean": 0.153, "cohens_d": 0.1, "cohens_d_interval": [-0.3, 0.4]}
     scaling = {"percent_clipped_shown": 1.56, "percent_clipped_before": 7.8, "percent_clipped_after": 100.0}
     said = scaling_sentence({"scaling": scaling, "unscaled": both})
-    for words in (
-        "mean 0.5 and standard deviation 0.25",
-        "(1.6% of those, 7.8% of those before, 100.0% of those after tuning)",
-    ):
-        assert words in said
-    assert "from 0.149 to 0.153 (d = 0.1" in said
+    assert "mean 0.5 and standard deviation 0.25" in said and "from 0.149 to 0.153 (d = 0.1" in said
+    assert "(1.6% of those, 7.8% of those before, 100.0% of those after tuning)" in said
     assert scaling_sentence({}) is None and scaling_sentence({"scaling": None, "unscaled": None}) is None
 
 
@@ -149,6 +160,18 @@ def test_estimator_sentence():
     assert "1.50 times that" in estimator_sentence({"estimated_change": 0.04, "change": 0.06})
     assert "times" not in estimator_sentence({"estimated_change": 0.04, "change": -0.06})
     assert estimator_sentence({"estimated_change": 0.04, "change": None}) is None
+
+
+def test_a_second_round_says_what_the_first_did_and_how_far_both_came():
+    way = {"cohens_d_from_start": 3.14, "cohens_d_from_start_interval": [3.0, 3.3]}
+    assert round_sentence({"round": 2, "first_round": FIRST, **way}, {"first_round": "blue"}) == (
+        "This is round 2: it goes on from the run blue, which took the mean PIR from 0.56 to 0.70 (d = 2.3, 95% interval "
+        "2.2 to 2.4). From the images before the first round to those after this one, d = 3.1, 95% interval 3.0 to 3.3."
+    )
+    assert round_sentence({}, {"first_round": "blue"}) == "This is round 2: it goes on from the run blue."
+    said = round_sentence({"round": 3, "first_round": FIRST, "cohens_d_from_start": None}, {"first_round": "blue"})
+    assert said.startswith("This is round 3") and "From the images" not in said
+    assert round_sentence({"round": 1, "first_round": None}, {"first_round": ""}) is None
 
 
 # Tables
@@ -181,9 +204,23 @@ def test_images_without_an_answer_are_not_counted():
     assert lines[0].endswith("120 of 300 images rated") and lines[1].endswith(" 300 images")
 
 
-def test_undefined_is_not_called_not_measured():
+def test_undefined_is_not_called_not_measured_and_stands_apart():
     table = result_table({**results(), "cohens_d": None, "cohens_d_interval": None, "p_value": None, "welch_t": None})
     assert table.count("undefined") == 2
+    constant = {"before_mean": 0.995, "after_mean": 0.995, "change": 0.0, "cohens_d": None}
+    lines = result_table({**results(), "estimated": constant}).splitlines()
+    line = next(line for line in lines if "own view" in line)
+    assert line.split("view")[1].split() == ["0.995", "0.995", "0.000", "undefined"]
+    assert len({len(line) for line in lines[lines.index("") + 1 :]}) == 1 and max(map(len, lines)) <= 80
+
+
+def test_the_result_of_a_run_is_printed_once_it_is_there(tmp_path, capsys):
+    print_result(tmp_path)
+    assert capsys.readouterr().out == ""
+    (tmp_path / "evaluation").mkdir()
+    write_json(tmp_path / "evaluation" / "results.json", results())
+    print_result(tmp_path)
+    assert capsys.readouterr().out == f"\n{result_table(results())}\n"
 
 
 def test_diversity_rows_say_what_collapsed():
@@ -195,14 +232,17 @@ def test_diversity_rows_say_what_collapsed():
     assert rows[0][3].startswith("Collapsed: 40%")
     assert rows[1][3].startswith("Less than half as varied as real images")
     assert diversity_rows({}, ["mountain"]) == []
-
-
-def test_diversity_rows_without_real_images():
-    diversity = results()["diversity"]
     diversity.update(real=None, after_over_real=[None, None], collapsed_against_real=[None, None])
-    (_, distance, likeness, said), _ = diversity_rows({"diversity": diversity}, ["mountain", "coast"])
-    assert distance == ("0.210", "0.180", "none") and likeness[2] == "none"
-    assert "real" not in said
+    _, (_, distance, likeness, said) = diversity_rows({"diversity": diversity}, ["mountain", "coast"])
+    assert distance == ("0.240", "0.200", "none") and likeness[2] == "none" and "real" not in said
+
+
+def test_the_distance_stands_with_its_standard_error_and_only_with_both_sides():
+    kid = {"before": -0.0123, "after": 4.5678, "before_se": 0.00456, "after_se": 0.11}
+    assert kid_row({"kid": kid}) == ("-0.0123 ± 0.0046", "4.57 ± 0.11")
+    assert kid_row({"kid": {**kid, "before_se": None}}) == ("-0.0123", "4.57 ± 0.11")
+    for missing in ({}, {"kid": None}, {"kid": {**kid, "after": None}}):
+        assert kid_row(missing) is None
 
 
 def test_stage_rows_and_config_groups():
@@ -212,7 +252,5 @@ def test_stage_rows_and_config_groups():
     assert rows[0] == ("gan", "5.0 s", "unknown", "", "2024-03-01 10:02")
     assert rows[1] == ("interactions", "not finished", "", "", "")
     assert rows[3] == ("tuning", "5.0 s", "1,400 MB", "first step 3.2 s, data 1.0 s", "2024-03-01 10:02")
-    assert config_groups({"seed": 0, "gan.steps": 5, "gan.keep": "last"}) == [
-        ("experiment", [("seed", "0")]),
-        ("gan", [("steps", "5"), ("keep", "last")]),
-    ]
+    groups = config_groups({"seed": 0, "gan.steps": 5, "gan.keep": "last"})
+    assert groups == [("experiment", [("seed", "0")]), ("gan", [("steps", "5"), ("keep", "last")])]

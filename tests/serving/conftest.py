@@ -1,8 +1,9 @@
-"""A run, its export with everything that the command does, and that export loaded again: once for all tests."""
+"""A run, its export with everything that the command does, and that export loaded again: once for all tests.
+
+TensorFlow is imported where it is used, since not every test here needs it.
+"""
 
 import pytest
-
-# TensorFlow is imported where it is used, since not every test here needs it.
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +15,6 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def version(run, tmp_path_factory):
-    """The folder of the first version of a model."""
     from pir_tf.serving.export import export_run
 
     return export_run(run, tmp_path_factory.mktemp("models") / "landscapes")
@@ -29,7 +29,6 @@ def endpoints(version):
 
 @pytest.fixture(scope="session")
 def material(run):
-    """The Keras models that the version came from."""
     from pir_tf.serving.from_run import Material
 
     return Material.load(run, "tuned", score=True)

@@ -8,15 +8,20 @@ from pir_tf.serving.canary import label_for
 USERS = [f"user-{i}" for i in range(10_000)]
 
 
-@pytest.mark.parametrize("percent", [0.5, 10, 50, 90])
-def test_as_many_users_see_the_canary_as_were_asked_for(percent):
-    share = 100 * sum(label_for(user, percent) == "canary" for user in USERS) / len(USERS)
-    assert abs(share - percent) < 1.5  # three standard deviations of 10,000 coins at 50%
+def seeing(percent, users=USERS, **options):
+    return {user for user in users if label_for(user, percent, **options) == "canary"}
 
 
-def test_numbers_in_a_row_spread_as_names_do():
-    share = sum(label_for(number, 20) == "canary" for number in range(10_000)) / 10_000
-    assert abs(share - 0.2) < 0.012
+@pytest.mark.parametrize("users", [USERS, range(10_000)])
+def test_as_many_users_see_the_canary_as_were_asked_for_and_keep_it_when_the_share_grows(users):
+    before = seeing(0, users)
+    assert before == set()
+    for percent in (0.5, 10, 50, 90, 100):
+        now = seeing(percent, users)
+        assert abs(len(now) / 100 - percent) < 1.5  # three standard deviations of 10,000 coins at 50%
+        assert before < now
+        before = now
+    assert len(before) == 10_000
 
 
 def test_a_user_stays_on_one_side():
@@ -25,35 +30,18 @@ def test_a_user_stays_on_one_side():
     assert [i for i, side in enumerate(sides) if side == "canary"] == [0, 5, 8, 9]
     assert label_for("user-0", 42.4) == "stable" and label_for("user-0", 42.6) == "canary"  # 0x6cc1 is 42.48%
     assert [label_for(i, 50) for i in range(50)] == [label_for(str(i), 50) for i in range(50)]
-
-
-def test_who_saw_the_canary_keeps_it_when_the_share_grows():
-    few = {user for user in USERS if label_for(user, 10) == "canary"}
-    more = {user for user in USERS if label_for(user, 25) == "canary"}
-    assert few < more
-
-
-def test_none_and_all():
-    assert {label_for(user, 0) for user in USERS} == {"stable"}
-    assert {label_for(user, 100) for user in USERS} == {"canary"}
-
-
-def test_another_salt_chooses_other_people():
-    first, second = ({user for user in USERS if label_for(user, 20, salt=salt) == "canary"} for salt in ("a", "b"))
-    assert 0.1 < len(first & second) / len(first) < 0.3  # independent: a fifth of them again
-
-
-def test_any_text_is_an_id():
     assert label_for("Зоя \udc80", 50) in ("stable", "canary")
 
 
-@pytest.mark.parametrize("user", ["", None, True, 1.5, b"user"])
-def test_an_id_that_is_none_is_refused(user):
-    with pytest.raises(InputError, match="User id"):
-        label_for(user, 10)
+def test_another_salt_chooses_other_people():
+    first, second = seeing(20, salt="a"), seeing(20, salt="b")
+    assert 0.1 < len(first & second) / len(first) < 0.3  # independent: a fifth of them again
 
 
-@pytest.mark.parametrize("percent", [-1, 101, float("nan")])
-def test_a_share_that_is_none_is_refused(percent):
-    with pytest.raises(InputError, match="canary_percent"):
-        label_for("user", percent)
+def test_ids_and_shares_that_are_none_are_refused():
+    for user in ("", None, True, 1.5, b"user"):
+        with pytest.raises(InputError, match="User id"):
+            label_for(user, 10)
+    for percent in (-1, 101, float("nan")):
+        with pytest.raises(InputError, match="canary_percent"):
+            label_for("user", percent)

@@ -16,32 +16,35 @@ def add(model, text="whole"):
         return publish(folder)
 
 
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_versions_are_numbered_from_one_and_after_the_greatest(tmp_path):
     assert add(tmp_path / "m").name == "1"
     (tmp_path / "m" / "007").mkdir()
     (tmp_path / "m" / "notes").mkdir()
     assert add(tmp_path / "m").name == "8"
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["007", "1", "8", "notes"]
+    assert names(tmp_path / "m") == ["007", "1", "8", "notes"]
 
 
 def test_an_error_leaves_no_number_and_no_rest(tmp_path):
     with pytest.raises(RuntimeError, match="broken"), unfinished_version(tmp_path / "m") as folder:
-        (folder / "file").write_text("half")
         assert not folder.name.isdecimal() and folder.parent == tmp_path / "m"
         raise RuntimeError("broken")
-    assert list((tmp_path / "m").iterdir()) == []
+    assert names(tmp_path / "m") == []
 
 
-def test_only_what_nobody_writes_any_more_is_removed(tmp_path):
-    left, written = tmp_path / f"{UNFINISHED}left", tmp_path / f"{UNFINISHED}written"
-    for folder in (left, written):
+def test_only_our_own_folders_that_nobody_writes_any_more_are_removed(tmp_path):
+    left, written, theirs = (tmp_path / f"{UNFINISHED}{name}" for name in ("0123456789ab", "ba9876543210", "thesis"))
+    for folder in (left, written, theirs):
         folder.mkdir()
         (folder / "file").write_text("half")
     lock = os.open(written, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     add(tmp_path)
-    assert written.exists() and not left.exists()
     os.close(lock)
+    assert names(tmp_path) == sorted([written.name, theirs.name, "1"]) and (theirs / "file").exists()
 
 
 def test_a_number_that_another_export_took_in_between_is_not_replaced(tmp_path):
@@ -84,17 +87,12 @@ def test_many_at_once_each_get_their_own_number(tmp_path):
     for process in processes:
         process.join()
         assert process.exitcode == 0
-    versions = sorted((tmp_path / "m").iterdir(), key=lambda path: int(path.name))
-    assert [path.name for path in versions] == [str(number) for number in range(1, 81)]
-    assert len({(path / "file").read_text() for path in versions}) == 80
+    assert names(tmp_path / "m") == sorted(str(number) for number in range(1, 81))
+    assert len({path.read_text() for path in (tmp_path / "m").glob("*/file")}) == 80
 
 
 def test_a_folder_that_is_no_models_is_refused(tmp_path):
-    with pytest.raises(InputError, match="whose name is a number, expected a name"), unfinished_version(tmp_path / "3"):
-        pass
     (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(InputError, match="is a file, expected the model's folder"),
-        unfinished_version(tmp_path / "file"),
-    ):
-        pass
+    for name, said in (("3", "whose name is a number, expected a name"), ("file", "is a file, expected the model's")):
+        with pytest.raises(InputError, match=said), unfinished_version(tmp_path / name):
+            pass

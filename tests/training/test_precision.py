@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_networks import images_of, small_discriminator, small_generator
 from tensorflow.python.framework.config import disable_op_determinism
 
 from pir_tf.config import ComputeConfig, EstimatorConfig
 from pir_tf.errors import InputError
+from pir_tf.estimator.heads import Bins
 from pir_tf.estimator.model import PIREstimator, build_network, network_of
 from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.training.precision import mixed
@@ -17,7 +19,7 @@ COMPACT = EstimatorConfig(backbone="compact", weights="none", image_size=32, tra
 
 
 def networks():
-    estimator = PIREstimator(build_network(COMPACT, seed=3)).saved_model()
+    estimator = PIREstimator(build_network(COMPACT, seed=3), Bins(100)).saved_model()
     return build_generator(2, seed=1), build_discriminator(2, dropout=0.3, seed=2), estimator
 
 
@@ -77,15 +79,14 @@ def indeterminate():
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_tuning_steps_in_bfloat16_with_and_without_xla(jit_compile):
     """The gradient goes through the resize in the estimator; losses and weights stay finite float32."""
-    generator, discriminator, estimator = networks()
+    generator, discriminator, estimator = small_generator(), small_discriminator(), networks()[2]
     with mixed("mixed_bfloat16", generator, discriminator, network_of(estimator)):
         tuner = Tuner(generator, discriminator, estimator, pir_weight=100.0, seed=4)
         tuner.compile(keras.optimizers.Adam(1e-4), keras.optimizers.RMSprop(1e-4), jit_compile=jit_compile)
         assert tuner.jit_compile is jit_compile
         start = [np.array(weight) for weight in generator.trainable_variables]
-        images = np.random.default_rng(0).uniform(-1, 1, (4, 64, 64, 3)).astype(np.float32)
-        data = tf.data.Dataset.from_tensor_slices((images, np.array([0, 1, 0, 1], np.int32))).batch(4).repeat(2)
-        logs = tuner.fit(data, verbose=0).history
+        data = tf.data.Dataset.from_tensor_slices(images_of(4)).batch(4).repeat(2)
+        logs = tuner.fit(data, shuffle=False, verbose=0).history
     assert all(np.isfinite(values).all() for values in logs.values())
     assert all(np.abs(weight - old).max() > 0 for weight, old in zip(generator.trainable_variables, start, strict=True))
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.data.sources import ImageSet, batches
+from pir_tf.estimator.heads import Bins
 from pir_tf.estimator.model import build_network, with_pir
 from pir_tf.gan import networks
 from pir_tf.gan.networks import build_discriminator, build_generator
@@ -40,7 +41,8 @@ class Show(keras.callbacks.Callback):
 
 
 networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (8, 8, 8, 8, 3), (8, 8, 8, 8, 8, 8)
-estimator = with_pir(build_network(EstimatorConfig("compact", "none", image_size=64), seed=0), temperature=0.01)
+network = build_network(EstimatorConfig("compact", "none", image_size=64), seed=0)
+estimator = with_pir(network, Bins(100), temperature=0.01)
 tuner = Tuner(build_generator(2), build_discriminator(2), estimator, pir_weight=1000.0, seed=0, fast=True)
 tuner.compile(*optimizers(1e-5, 1e-5, 0.5))
 rng = np.random.default_rng(0)

@@ -28,6 +28,7 @@ from pir_tf.errors import InputError, one_line
 from pir_tf.gan.imported.description import Description, describe
 from pir_tf.gan.imported.signature import open_signature, signature_layer, write_saved_model
 from pir_tf.runs.directory import atomic, atomic_folder, read_json, write_json
+from pir_tf.runs.models import load_model
 
 # Of the layers around a generator, which can't have the same name.
 OUR_NAMES = ("z", "class_one_hot", "z_and_class", "z_reshaped", "float32", "rescale", "grey_as_rgb")
@@ -119,14 +120,7 @@ def load_imported(directory: Path) -> keras.Model:
     """A wrapped generator from what `save_imported` wrote."""
     facts = read_json(directory / "generator.json")["imported"]
     if facts["form"] == "keras":
-        path = directory / "generator.keras"
-        try:
-            return keras.models.load_model(path, compile=False)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{path} is missing or damaged ({one_line(error)}): restore it, or remove {directory / 'done.json'} to make it "
-                "again."
-            ) from error
+        return load_model(directory / "generator.keras")
     description = Description.of_facts(facts)
     return wrap(open_signature(directory / "generator", description.signature)[0], description)
 

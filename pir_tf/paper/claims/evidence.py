@@ -7,28 +7,25 @@ published folder has them under their base names. What is absent is NaN, or empt
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pir_tf.errors import InputError
 from pir_tf.paper.collect import Collected
-from pir_tf.paper.linear_models import LinearModel
-from pir_tf.paper.models import fit_models
-from pir_tf.paper.rows import COLOR_KINDS, COLUMNS, VGG_MULTI, VGG_SINGLE
-from pir_tf.paper.select import by_the_paper, comparisons, trade_offs
+from pir_tf.paper.models import LinearModel, fit_models
+from pir_tf.paper.rows import COLUMNS, read_rows
+from pir_tf.paper.select import ALPHA, by_the_paper, comparisons, trade_offs
 from pir_tf.paper.suites import SIZES, Weights, experiments
-from pir_tf.paper.tasks import ALPHA
 from pir_tf.report.numbers import finite, gpus
 from pir_tf.runs.directory import STAGES, read_json
 from pir_tf.runs.provenance import commits
 
 FACTS: dict[str, type] = {
-    "config": object,
     **dict.fromkeys(("commit", "hardware"), str),
+    **dict.fromkeys(("inception", "inception_range", "vgg"), str),  # weights that a command has to name
     "seconds": float,  # of its own stages
     "gan": str,  # a GAN that was trained for several runs
     "gan_seconds": float,
@@ -43,12 +40,8 @@ FACTS: dict[str, type] = {
 }
 """Columns beside those of a row: what an experiment's files say."""
 
-KINDS = (*COLOR_KINDS, VGG_SINGLE, VGG_MULTI)
-"""The paper's kinds of objectives."""
-LEFT_OUT = "left out"
-"""The `status` of experiments with results that prove nothing."""
-PART = 0.2
-"""Share of the tuning log that is its start, and as much its end."""
+LEFT_OUT = "left out"  # the `status` of experiments with results that prove nothing
+PART = 0.2  # share of the tuning log that is its start, and as much its end
 
 Rows = Any  # a table of experiments, or a dictionary for each
 
@@ -58,37 +51,40 @@ class Evidence:
 
     Attributes:
         rows: All experiments with results: the columns of a row, those of `FACTS`, and a few that follow from them.
-        missing: Experiments that a sweep lists without results, with `status` and `reason`.
         suites: By an experiment's name the suites that have it.
     """
 
     def __init__(self, rows: Rows, missing: Rows = (), suites: Mapping[str, Sequence[str]] | None = None) -> None:
-        self.rows, self.missing, self.suites = frame(rows), frame(missing), suites or {}
+        """Takes experiments with results, and those that a sweep lists without, with `status` and `reason`."""
+        self.rows, self.suites, self._listed = frame(rows), suites or {}, missing
 
     @functools.cached_property
     def method(self) -> pd.DataFrame:
         """First rounds with the paper's method and objectives, each objective and seed once."""
-        rows = frame(by_the_paper(_records(self.rows)))
-        return rows[rows.kind.isin(KINDS)]
+        return by_the_paper(self.rows)
 
     @functools.cached_property
     def models(self) -> dict[str, LinearModel]:
         """The paper's linear models over these."""
-        return fit_models(_records(self.rows))
+        return fit_models(self.rows)
 
     @functools.cached_property
     def curves(self) -> list[pd.DataFrame]:
         """Experiments that differ in the weights of the generator's loss alone."""
-        return [frame(curve) for curve in trade_offs(_records(self.rows))]
+        return [curve for _, curve in trade_offs(self.rows).groupby("curve")]
 
     @functools.cached_property
-    def _pairs(self) -> list[tuple[Any, Any, Any]]:
-        return comparisons(_records(self.rows))
+    def _missing(self) -> pd.DataFrame:
+        return frame(self._listed)
+
+    @functools.cached_property
+    def _pairs(self) -> pd.DataFrame:
+        return comparisons(self.rows)
 
     def compared(self, setting: str) -> pd.DataFrame:
         """Experiments that depart from the paper in one setting alone, with the paper's beside them as `paper_...`."""
-        found = [(paper, other) for comparison, paper, other in self._pairs if comparison.field == setting]
-        return paired([paper for paper, _ in found], [other for _, other in found])
+        found = self._pairs[self._pairs.field == setting]
+        return paired(found[::2], found[1::2])
 
     def why_not_run(self, what: str, of: str) -> str:
         """Why there are no experiments, as a sweep says it.
@@ -98,8 +94,18 @@ class Evidence:
             of: Which experiments would have spoken, as a query. Where such have results, these lack what was to be measured,
                 and no missing one is the reason.
         """
-        missing = select(self.missing, of)
-        return f"no runs {what}" if missing.empty or len(select(self.rows, of)) else _reason(missing.iloc[0])
+        missing = select(self._missing, of)
+        if missing.empty or len(select(self.rows, of)):
+            return f"no runs {what}"
+        status, reason = missing.iloc[0][["status", "reason"]]
+        first = reason.partition(": ")[0].rstrip(
+            "."
+        )  # what to do comes after it; the table has room for the reason alone
+        if status == "not run" and "weights" in first:
+            return f"weights not available offline ({first})"
+        if status in ("not run", LEFT_OUT):
+            return first or "left out of the sweep"
+        return "not run yet" if status == "waiting" else f"{status}: {first}" if first else status
 
 
 def evidence_of(found: Collected) -> Evidence:
@@ -112,38 +118,48 @@ def evidence_of(found: Collected) -> Evidence:
     why = pd.Series("", index=rows.index)
     why[rows.vgg_weights == "none"] = "random VGG16 weights prove nothing"
     why[rows.preset == "smoke"] = "runs of size smoke prove nothing"
-    left_out = rows[why != ""].assign(status=LEFT_OUT, reason=why[why != ""])
-    rows = rows[why == ""]
-    facts = [read_facts(found.places[name]) for name in rows.experiment]
-    rows = rows.assign(**{name: [fact[name] for fact in facts] for name in FACTS})
+    left_out, rows = rows.assign(status=LEFT_OUT, reason=why)[why != ""], rows[why == ""]
+    facts = pd.DataFrame(
+        [read_facts(found.places[name]) for name in rows.experiment], index=rows.index, columns=list(FACTS)
+    )
     sizes = sorted(SIZES.keys() & set(rows.preset))
     suites = {one.name: own for size in sizes for one, own in experiments(["paper"], size, Weights()).items()}
-    return Evidence(rows, pd.concat([frame(found.missing), left_out]), suites)
+    return Evidence(rows.assign(**facts), pd.concat([frame(found.missing), left_out]), suites)
 
 
 def frame(rows: Rows) -> pd.DataFrame:
     """A table of experiments with every column, numbers as floats, and what follows from them."""
     types = {**COLUMNS, **FACTS, "status": str, "reason": str}
-    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=list(types))
-    table = table.reindex(columns=list(types)).reset_index(drop=True)
-    table = table.astype({name: float if kind in (int, float) else object for name, kind in types.items()})
-    table = table.copy().fillna({name: "" for name, kind in types.items() if kind is str})
-    return table.assign(
-        improved=(table.p_value < ALPHA) & (table.change > 0),  # significantly (4)
-        lost=table.collapsed.eq(True),  # more than half of a class's distance (5.1)
-        excess=table.estimated_change - table.change,
-        gain=table.d_from_start - table.first_round_d,  # the second round's own part of the effect size (A.3)
+    found = (rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)).reindex(columns=list(types))
+    numbers, texts = ([name for name, kind in types.items() if kind in own] for own in ((int, float), (str,)))
+    parts = (found[texts].astype(object).fillna(""), found[numbers].astype(float), found.drop(columns=texts + numbers))
+    found = pd.concat(parts, axis=1).reset_index(drop=True).copy()  # in one piece
+    return found.assign(
+        improved=(found.p_value < ALPHA) & (found.change > 0),  # significantly (4)
+        lost=found.collapsed.astype(object).eq(True),  # more than half of a class's distance (5.1)
+        excess=found.estimated_change - found.change,
+        gain=found.d_from_start - found.first_round_d,  # the second round's own part of the effect size (A.3)
     )
 
 
-def paired(paper: Rows, others: Rows) -> pd.DataFrame:
+def paired(paper: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     """Experiments with another beside each, whose columns are called `paper_...`."""
-    return frame(others).join(frame(paper).add_prefix("paper_"))
+    return others.reset_index(drop=True).join(paper.reset_index(drop=True).add_prefix("paper_"))
+
+
+def evaluate(rows: pd.DataFrame, expression: str) -> pd.Series:
+    """The values of an expression of columns."""
+    return rows[columns_of(rows, expression)].eval(expression, engine="python")
+
+
+def columns_of(rows: pd.DataFrame, expression: str) -> list[str]:
+    """The columns that an expression names."""
+    return [name for name in dict.fromkeys(re.findall(r"[a-z_]\w*", expression)) if name in rows]
 
 
 def select(rows: pd.DataFrame, query: str) -> pd.DataFrame:
     """The rows that fit a query; all for an empty one."""
-    return rows.query(query, engine="python") if query else rows
+    return rows[evaluate(rows, query)] if query else rows
 
 
 def read_facts(directory: Path) -> dict[str, Any]:
@@ -161,9 +177,9 @@ def read_facts(directory: Path) -> dict[str, Any]:
     pir, fools = _numbers(log, "L_PIR"), _numbers(log, "L_fake_image_fools")
     weight = finite(config.get("tuning.pir_weight"))
     facts = {
-        "config": config,
         "commit": commits(about, 7),
         "hardware": _hardware(about.get("hardware") or {}),
+        **_weights(config),
         **_times(directory),
         "gradient_ratio": _ratio(_numbers(log, "gradient_pir"), _numbers(log, "gradient_fools")),
         "loss_ratio": None if weight is None else _ratio(weight * pir.abs(), fools.abs()),
@@ -175,20 +191,6 @@ def read_facts(directory: Path) -> dict[str, Any]:
         "swd": None if swd.empty else float(swd.iloc[-1]),
     }
     return {name: facts.get(name) for name in FACTS}
-
-
-def _reason(row: pd.Series) -> str:
-    # What to do comes after a colon; the table has room for the reason alone.
-    first = row.reason.partition(": ")[0].rstrip(".")
-    if row.status == "not run":
-        return f"weights not available offline ({first})" if "weights" in first else first or "left out of the sweep"
-    if row.status in (LEFT_OUT, "waiting"):
-        return first if row.status == LEFT_OUT else "not run yet"
-    return f"{row.status}: {first}" if first else row.status
-
-
-def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    return rows.astype(object).where(rows.notna(), None).to_dict("records")
 
 
 def _first(directory: Path, *names: str) -> Path:
@@ -206,38 +208,49 @@ def _hardware(machine: dict[str, Any]) -> str:
     return ", ".join(part for part in known if part)
 
 
+def _weights(config: dict[str, Any]) -> dict[str, str]:
+    """Pretrained weights other than the defaults; a colour's config has the default of what it doesn't use."""
+    named = [
+        str(config.get(name) or "")
+        for name in ("estimator.weights", "interactions.vgg_weights", "evaluation.kid_weights")
+    ]
+    inception, *vgg = ("" if name in ("none", "imagenet") else name for name in named)
+    if config.get("estimator.backbone") != "inception_v3" or not inception:
+        return {"vgg": next(filter(None, vgg), "")}
+    low, high = config.get("estimator.input_range") or (-1, 1)
+    return {"vgg": next(filter(None, vgg), ""), "inception": inception, "inception_range": f"{low:g} {high:g}"}
+
+
 def _times(directory: Path) -> dict[str, Any]:
     """Seconds of the run's own stages, and the shared GAN: from its stages, the sweep's table, or `published.json`."""
     stages = {name: _json(directory / name / "done.json") for name in STAGES}
-    own = [finite(facts.get("seconds")) for facts in stages.values() if facts and "trained_in" not in facts]
+    own = [finite(facts.get("seconds")) or 0.0 for facts in stages.values() if facts and "trained_in" not in facts]
     if own:
-        shared = stages["gan"].get("trained_in")
-        times = {"gan": str(shared), "gan_seconds": finite(stages["gan"].get("seconds"))} if shared else {}
-        return {"seconds": sum(value or 0.0 for value in own), **times}
-    table = _table(directory.parent / "timings.csv")
-    lines = {str(line["name"]): line for line in table.to_dict("records")}
-    if directory.name in lines:
-        line = lines[directory.name]
-        gan = line.get("gan_trained_in")
-        times = {"gan": gan, "gan_seconds": finite(lines[gan].get("seconds"))} if gan in lines else {}
-        return {"seconds": finite(line.get("seconds")), **times}
+        gan, gan_seconds = stages["gan"].get("trained_in"), finite(stages["gan"].get("seconds"))
+        return {"seconds": sum(own), **({"gan": gan, "gan_seconds": gan_seconds} if gan else {})}
+    lines = {line["name"]: line for line in _table(directory.parent / "timings.csv").to_dict("records")}
+    if line := lines.get(directory.name):
+        gan = lines.get(line.get("gan_trained_in"))
+        shared = {"gan": gan["name"], "gan_seconds": _number(gan["seconds"])} if gan else {}
+        return {"seconds": _number(line["seconds"]), **shared}
     return {"seconds": finite(_json(directory / "published.json").get("seconds"))}
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """A CSV file of a run; an empty table where there is none."""
-    if not path.is_file() or not path.stat().st_size:
-        return pd.DataFrame()
-    try:
-        return pd.read_csv(path, float_precision="round_trip")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} can't be read ({error}), expected a CSV file: make it again.") from error
+    """A CSV file of a run as text; an empty table where there is none."""
+    return pd.DataFrame(read_rows(path, {}) if path.is_file() and path.stat().st_size else [])
 
 
 def _numbers(table: pd.DataFrame, name: str) -> pd.Series:
     """The numbers of one column of a log, in its order."""
-    values = pd.to_numeric(table[name], errors="coerce") if name in table else pd.Series(dtype=float)
-    return values[np.isfinite(values)]
+    return pd.Series(map(_number, table.get(name, ())), dtype=float).dropna()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return finite(float(text))
+    except ValueError:
+        return None
 
 
 def _ratio(above: pd.Series, below: pd.Series) -> float | None:

@@ -10,7 +10,8 @@ import pandas as pd
 from pandas import DataFrame as Frame
 from scipy import stats
 
-from pir_tf.paper.claims.evidence import KINDS, Evidence, paired, select
+from pir_tf.objective_names import COLOR_KINDS
+from pir_tf.paper.claims.evidence import Evidence, paired, select
 from pir_tf.paper.claims.rules import (
     Finding,
     Interval,
@@ -28,8 +29,8 @@ from pir_tf.paper.claims.rules import (
     say,
     shared,
 )
-from pir_tf.paper.rows import CHANNELS, COLOR_KINDS, LAYERS, VGG_MULTI, VGG_SINGLE
-from pir_tf.paper.select import METHOD
+from pir_tf.paper.rows import CHANNELS, LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.paper.select import METHOD, TASKS
 from pir_tf.report.numbers import number, p_value
 
 SINGLE, TWO, THREE = COLOR_KINDS
@@ -40,7 +41,7 @@ LONGER = 5  # times as many steps are a longer tuning; the paper's is ten times 
 FEWEST = 12  # objectives that a linear model needs to say anything
 WEIGHTS = 3  # weights of PIR that make a curve
 
-OF_PAPER = f"kind in {list(KINDS)}"
+OF_PAPER = f"kind in {sorted(set(TASKS.kind))}"
 OF_VGG = f"kind in {[VGG_SINGLE, VGG_MULTI]}"
 OF_SPARSE = f"{OF_VGG} and layer in {list(SPARSE)}"
 
@@ -58,8 +59,8 @@ def mean_d(rows: Frame) -> str:
     rows = rows.dropna(subset="cohens_d")
     if len(rows) != 1:
         return f"mean d {said_mean(rows.cohens_d)}" if len(rows) else ""
-    bounds = tuple(rows.iloc[0][["d_low", "d_high"]])
-    return f"d {said_mean(rows.cohens_d)}{said(bounds) if pd.notna(bounds).all() else ''}"
+    own = rows.iloc[0]
+    return f"d {said_mean(rows.cohens_d)}{said((own.d_low, own.d_high)) if pd.notna(own.d_low) else ''}"
 
 
 def steps(rows: Frame) -> str:
@@ -169,12 +170,14 @@ def extremes(where: str = "") -> Table:
     """Experiments without the generator's loss, with the paper's weights beside them, of each trade-off that has both."""
 
     def rows(evidence: Evidence) -> Frame:
-        found = []
+        paper, alone = [evidence.rows.head(0)], [evidence.rows.head(0)]
         for curve in evidence.curves:
-            paper = curve[(curve.fools_weight != 0) & (curve.pir_weight == METHOD["pir_weight"])]
-            alone = curve[curve.fools_weight == 0]
-            found += [(paper.iloc[0], alone.iloc[0])] if len(paper) and len(alone) else []
-        return paired([paper for paper, _ in found], [alone for _, alone in found])
+            usual = curve[(curve.fools_weight != 0) & (curve.pir_weight == METHOD["pir_weight"])]
+            without_loss = curve[curve.fools_weight == 0]
+            if len(usual) and len(without_loss):
+                paper.append(usual.head(1))
+                alone.append(without_loss.head(1))
+        return paired(pd.concat(paper), pd.concat(alone))
 
     return Table("of tuning without the generator's loss", "fools_weight == 0", where, rows)
 
@@ -232,10 +235,10 @@ def nonzero(layer: str, paper: float) -> Measure:
     table = Table(f"of single filters of {layer}", f"{OF_VGG} and layer == '{layer}'", only(VGG_SINGLE))
 
     def measure(evidence: Evidence) -> Finding:
-        rows = table.read(evidence, "percent_nonzero")
-        value, bounds = statistics.fmean(rows.percent_nonzero), mean_interval(rows.percent_nonzero)
+        rows = table.read(evidence, "initial_percent_nonzero")
+        value, bounds = statistics.fmean(rows.initial_percent_nonzero), mean_interval(rows.initial_percent_nonzero)
         bounds = (max(bounds[0], 0.0), min(bounds[1], 100.0)) if bounds else None
-        zeros, n = int((100 - rows.percent_nonzero > ALL_BUT).sum()), len(rows)
+        zeros, n = int((100 - rows.initial_percent_nonzero > ALL_BUT).sum()), len(rows)
         words = f"{value:.0f}% non-zero{said(bounds, 0)}, {zeros} of {n} filters above {ALL_BUT}% zeros"
         numbers = {"off": abs(value - paper), "zeros": zeros / n, "off_half": abs(zeros / n - 0.5)}
         return Finding(names(rows), words, n, value, bounds, "", numbers)
@@ -245,8 +248,8 @@ def nonzero(layer: str, paper: float) -> Measure:
 
 def sparsest(evidence: Evidence) -> Finding:
     """How many of the sparse layers have fewer non-zero PIRs than every other layer that was run."""
-    rows = select(evidence.method, only(VGG_SINGLE)).dropna(subset="percent_nonzero")
-    means = rows.groupby("layer").percent_nonzero.mean().reindex(LAYERS).dropna()
+    rows = select(evidence.method, only(VGG_SINGLE)).dropna(subset="initial_percent_nonzero")
+    means = rows.groupby("layer").initial_percent_nonzero.mean().reindex(LAYERS).dropna()
     sparse = means.index.isin(SPARSE)
     if sparse.all() or not sparse.any():
         raise NotRun("of single filters of sparse and of other layers", OF_VGG if sparse.any() else OF_SPARSE)
@@ -257,8 +260,8 @@ def sparsest(evidence: Evidence) -> Finding:
 
 def less_sparse(evidence: Evidence) -> Finding:
     """At how many of the sparse layers 20 filters have more non-zero PIRs than one."""
-    rows = select(evidence.method, OF_SPARSE).dropna(subset="percent_nonzero")
-    means = rows.pivot_table("percent_nonzero", "layer", "kind")
+    rows = select(evidence.method, OF_SPARSE).dropna(subset="initial_percent_nonzero")
+    means = rows.pivot_table("initial_percent_nonzero", "layer", "kind")
     means = means.reindex(SPARSE, columns=[VGG_SINGLE, VGG_MULTI]).dropna()
     if means.empty:
         raise NotRun("of one and 20 filters of pool5, fc6 or fc7", OF_SPARSE)
@@ -270,16 +273,18 @@ def less_sparse(evidence: Evidence) -> Finding:
 def all_zero(evidence: Evidence) -> Finding:
     """How many filters of sparse layers have PIRs that are all, or nearly all, zero."""
     table = Table("of single filters of sparse layers", OF_SPARSE, only(VGG_SINGLE))
-    rows = table.read(evidence, "percent_zero")
-    zero, nearly = (int((rows.percent_zero >= percent).sum()) for percent in (100, 99))
+    rows = table.read(evidence, "initial_percent_zero")
+    zero, nearly = (int((rows.initial_percent_zero >= percent).sum()) for percent in (100, 99))
     words = f"{zero} of {len(rows)} filters all zero, {nearly} at least 99%"
-    return Finding(names(rows), words, len(rows), zero, numbers={"most": rows.percent_zero.max()})
+    return Finding(names(rows), words, len(rows), zero, numbers={"most": rows.initial_percent_zero.max()})
 
 
 def poor_where_zero(evidence: Evidence) -> Finding:
     """The effects of filters with almost only zeros, against the others of the same layers."""
-    rows = select(evidence.method, f"{OF_SPARSE} and {only(VGG_SINGLE)}").dropna(subset=["percent_zero", "cohens_d"])
-    zero, rest = (rows[(rows.percent_zero > ALL_BUT) == wanted].cohens_d for wanted in (True, False))
+    rows = select(evidence.method, f"{OF_SPARSE} and {only(VGG_SINGLE)}").dropna(
+        subset=["initial_percent_zero", "cohens_d"]
+    )
+    zero, rest = (rows[(rows.initial_percent_zero > ALL_BUT) == wanted].cohens_d for wanted in (True, False))
     if zero.empty or rest.empty:
         raise NotRun(f"of filters above and below {ALL_BUT}% zeros", OF_SPARSE)
     value, bounds = statistics.fmean(zero), mean_interval(zero)

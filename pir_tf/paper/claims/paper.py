@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pir_tf.objective_names import COLOR_KINDS
 from pir_tf.paper.claims import measures
 from pir_tf.paper.claims.measures import SINGLE, THREE, TWO, compared, each, only, slope, steps, without
 from pir_tf.paper.claims.rules import Claim, Frame, Measure, Said, Table, Words, average, count, joined, share
-from pir_tf.paper.rows import COLOR_KINDS, LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.paper.rows import LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.paper.select import ALPHA
 from pir_tf.paper.suites import ITERATED_LAYERS, MULTI, SIZES, Weights, colors
-from pir_tf.paper.tasks import ALPHA
 
 MOST, HALF, ONE = "at least three quarters", "at least half", "at least one"
-PER_LAYER = SIZES["laptop"].filters  # objectives of a layer that are enough: those of size `laptop`
+ENOUGH = SIZES["laptop"].filters  # objectives of a layer that are enough: those of size `laptop`
 OF_COLORS = Counter(COLOR_KINDS[one.name.count("-") - 1] for one in colors("laptop", Weights()))  # enough are all
 VARIETY, VARIED, PAIRS = 30, 12, 3  # enough to speak of a variety, of many objectives, and in a comparison
 SHOWN = 1000  # images, and impressions of each (2.2)
@@ -43,10 +44,10 @@ def _raised(layer: str, kind: str) -> tuple[Said, Claim]:
         said = Said(f"poor {kind} {layer}", "4.1, 3.2", "poor, no number", suite)
         text, few = f"{layer}, {what}: not particularly successful", RAISED.format("{share: at most half}")
         behind = "the mean d less that of the layers that aren't sparse is {behind: less than 0}"
-        return said, Claim(text, measures.poor(layer), few, behind, PER_LAYER)
+        return said, Claim(text, measures.poor(layer), few, behind, ENOUGH)
     said = Said(f"raises {kind} {layer}", "4.1, Fig. 2", "largely succeeds, no number", suite)
     measure = measures.raises(f"{what} of {layer}", only(kind, layer))
-    return said, Claim(f"{layer}, {what}: PIR is raised", measure, *share(RAISED, MOST, HALF, PER_LAYER))
+    return said, Claim(f"{layer}, {what}: PIR is raised", measure, *share(RAISED, MOST, HALF, ENOUGH))
 
 
 def _zeros(layer: str) -> tuple[Said, Claim]:
@@ -56,7 +57,7 @@ def _zeros(layer: str) -> tuple[Said, Claim]:
     many = "{off_half: at most a quarter} from half" if filters else "{zeros: at most 0}"
     rule = f"the mean is {{off: at most 10}} points from {percent}%, and the share of filters {above} {many}"
     text, measure = f"{layer}, single filters: share of non-zero PIRs", measures.nonzero(layer, percent)
-    return Said(f"zeros {layer}", "C.4.2", paper, "vgg-single"), Claim(text, measure, rule, "", PER_LAYER)
+    return Said(f"zeros {layer}", "C.4.2", paper, "vgg-single"), Claim(text, measure, rule, "", ENOUGH)
 
 
 def _again(layer: str, case: str, did: str, more: str, remark: Words = "") -> Measure:
@@ -205,12 +206,15 @@ CLAIMS: dict[Said, Claim] = {
     Said("trade-off", "5.1", "can be adjusted, no number", "trade-off"): Claim(
         "The weight of PIR trades diversity for PIR",
         count(
-            f"pir_after >= {ORDERED} and distance_after <= -{ORDERED}",
+            f"pir_after_mean >= {ORDERED} and distance_after <= -{ORDERED}",
             "curves",
-            measures.curves("of three weights of PIR with diversity", "pir_after", "distance_after"),
-            each("{pir_after:+.2f} and {distance_after:+.2f} over {weights} weights", f"{RANK} PIR and with distance:"),
+            measures.curves("of three weights of PIR with diversity", "pir_after_mean", "distance_after"),
+            each(
+                "{pir_after_mean:+.2f} and {distance_after:+.2f} over {weights} weights",
+                f"{RANK} PIR and with distance:",
+            ),
             "curves",
-            either=f"pir_after >= {ORDERED} or distance_after <= -{ORDERED}",
+            either=f"pir_after_mean >= {ORDERED} or distance_after <= -{ORDERED}",
         ),
         f"the rank correlation of w_PIR with PIR after tuning is {ORDERED} or more, and with the distance within classes "
         f"-{ORDERED} or less, on {{share: all}} of the curves",
@@ -306,7 +310,7 @@ CLAIMS: dict[Said, Claim] = {
     Said("second round improves", "A.3, 4.3, Fig. 6", "all", "iteration"): Claim(
         f"{LOW}: all models improve again in a second round",
         _again(LOW, "gain > 0", "improved again", MEANS, _certain),
-        *share("d against the first generator's images rises again in {}", "all", "more than half", PER_LAYER),
+        *share("d against the first generator's images rises again in {}", "all", "more than half", ENOUGH),
     ),
     Said("second round less", "A.3, Fig. 6", "none", "iteration"): Claim(
         f"{LOW}: none improves as much as in the first round",
@@ -316,12 +320,12 @@ CLAIMS: dict[Said, Claim] = {
             "gained less than at first",
             "mean gain {gain:+.2f} against {first_round_d:+.2f}",
         ),
-        *share("the second gain in d is smaller than the first in {}", "all", "more than half", PER_LAYER),
+        *share("the second gain in d is smaller than the first in {}", "all", "more than half", ENOUGH),
     ),
     Said("second round worse", "A.3, 4.3, Fig. 6", "many", "iteration"): Claim(
         f"{HIGH}: many models get worse in a second round",
         _again(HIGH, "gain < 0", "got worse", MEANS),
-        *share("d is lower after the second round in {}", "at least a third", ONE, PER_LAYER),
+        *share("d is lower after the second round in {}", "at least a third", ONE, ENOUGH),
     ),
     Said("bins", "C.3", "better, no number", "ablations"): Claim(
         "Classifying into 100 bins performs better than predicting a scalar",

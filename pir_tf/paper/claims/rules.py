@@ -20,7 +20,7 @@ import pandas as pd
 from pandas import DataFrame as Frame
 from scipy import stats
 
-from pir_tf.paper.claims.evidence import Evidence, select
+from pir_tf.paper.claims.evidence import Evidence, columns_of, evaluate, select
 from pir_tf.report.numbers import interval, number
 
 Verdict = Literal["reproduced", "partly", "not", "not run"]
@@ -140,7 +140,9 @@ def joined(*remarks: str) -> str:
 
 def say(words: Words, rows: Frame, **more: Any) -> str:
     """Something said of a table."""
-    return words.format(**rows.mean(numeric_only=True), **more) if isinstance(words, str) else words(rows)
+    if callable(words):
+        return words(rows)
+    return words.format(**rows[columns_of(rows, words)].mean(numeric_only=True), **more)
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class Table:
     def read(self, evidence: Evidence, expression: str) -> Frame:
         """The rows that have every number of an expression; `NotRun` where there are none."""
         rows = select(select(self.rows(evidence), self.of), self.where)
-        rows = rows.dropna(subset=[name for name in re.findall(r"[a-z_]\w*", expression) if name in rows])
+        rows = rows.dropna(subset=columns_of(rows, expression))
         if rows.empty:
             raise NotRun(self.what, self.of)
         return rows
@@ -180,8 +182,8 @@ def count(case: str, did: str, table: Table, more: Words = "", remark: Words = "
 
     def measure(evidence: Evidence) -> Finding:
         rows = table.read(evidence, case)
-        others = {name: float(rows.eval(expression).mean()) for name, expression in numbers.items()}
-        return shared(rows, rows.eval(case), did, say(more, rows), say(remark, rows), **others)
+        others = {name: float(evaluate(rows, expression).mean()) for name, expression in numbers.items()}
+        return shared(rows, evaluate(rows, case), did, say(more, rows), say(remark, rows), **others)
 
     return measure
 
@@ -195,11 +197,11 @@ def average(value: str, words: str, table: Table, remark: Words = "", **numbers:
 
     def measure(evidence: Evidence) -> Finding:
         rows = table.read(evidence, value)
-        values = rows.eval(value)
+        values = evaluate(rows, value)
         n, mean, bounds, above = len(rows), statistics.fmean(values), mean_interval(values), int((values > 0).sum())
         more = {"above": above, "below": (values < 0).sum(), "least": values.min(), "most": values.max()}
         ours = say(words, rows, value=mean, interval=said(bounds, digits), n=n, **more)
-        others = {name: float(rows.eval(expression).mean()) for name, expression in numbers.items()}
+        others = {name: float(evaluate(rows, expression).mean()) for name, expression in numbers.items()}
         return Finding(names(rows), ours, n, mean, bounds, say(remark, rows), {"share": above / n, **others})
 
     return measure

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -28,9 +27,6 @@ COLUMNS: dict[str, type] = {
     "runs": int,
 }
 """The columns of a row, in their order, with the type of their values."""
-
-DEFAULTS = ("", "none", "imagenet")
-"""Weights that a command need not name."""
 
 BEGIN, END = "<!-- claims: begin. pir-tf claims writes what follows -->", "<!-- claims: end -->"
 HEADER = """\
@@ -67,20 +63,13 @@ def _command(suites: str, behind: pd.DataFrame, evidence: Evidence) -> str:
     presets = evidence.rows.preset if behind.empty else behind.preset
     sizes = Counter(size for size in presets if size in SIZES).most_common(1)
     words = ["pir-tf sweep", *found, *(f"--size {size}" for size, _ in sizes)]
-    configs = [config for config in behind.config if isinstance(config, dict)]
-    real = [config for config in configs if config.get("estimator.backbone") == "inception_v3"]
-    inception = _named(config.get("estimator.weights") for config in real)
-    low, high = next((config.get("estimator.input_range") or (-1, 1) for config in real), (-1, 1))
-    words += [f"--inception-weights {inception}"] if inception else []
-    words += [f"--inception-range {low:g} {high:g}"] if inception and (low, high) != (-1, 1) else []
-    # A colour's config has the default of what it doesn't use.
-    fields = ("interactions.vgg_weights", "evaluation.kid_weights")
-    vgg = _named([*(config.get(field) for config in configs for field in fields), *behind.vgg_weights])
-    return " ".join([*words, *([f"--vgg-weights {vgg}"] if vgg else [])])
-
-
-def _named(weights: Iterable[Any]) -> str:
-    return next((str(name) for name in weights if (name or "") not in DEFAULTS), "")
+    options = {
+        "--inception-weights": behind.inception,
+        "--inception-range": behind.inception_range.replace("-1 1", ""),
+        "--vgg-weights": pd.concat([behind.vgg, behind.vgg_weights.replace(["imagenet", "none"], "")]),
+    }
+    chosen = {name: values[values != ""].head(1).item() for name, values in options.items() if (values != "").any()}
+    return " ".join([*words, *(f"{name} {value}" for name, value in chosen.items())])
 
 
 def _several(values: pd.Series) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pir_tf.objective_names import COLOR_KINDS
 from pir_tf.paper.figures.style import (
     PALE,
     columns,
@@ -263,7 +264,7 @@ class Rounds:
     def table(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Three rows for each objective: at the start, where d is 0, and after each round; p is of the second's own change."""
         found = second_rounds(rows)
-        others = np.where(found["objective"].str.startswith("color:"), PANELS[-1], found["kind"])
+        others = np.where(found["kind"].isin(COLOR_KINDS), PANELS[-1], found["kind"])
         found = found.assign(panel=found["layer"].where(found["layer"] != "", others))
         steps = [
             found.assign(round=0, cohens_d=0.0, p_value=np.nan),

@@ -12,8 +12,9 @@ import pandas as pd
 
 from pir_tf.errors import InputError
 from pir_tf.images import grid
+from pir_tf.objective_names import COLOR_KINDS
 from pir_tf.paper.figures.style import columns, empty, objective_in_words
-from pir_tf.paper.rows import COLOR_KINDS, table
+from pir_tf.paper.rows import table
 from pir_tf.paper.select import by_the_paper
 from pir_tf.report import style
 
@@ -23,9 +24,7 @@ COLUMNS = columns(
 )
 COUNT, LINE, ACROSS = 12, 4, 3
 """Images of a block and of a line in it, and blocks side by side."""
-
-SIDE = 0.68
-"""Inches of an image's side."""
+SIDE = 0.68  # inches of an image
 
 
 def draw_samples(rows: pd.DataFrame, archives: Mapping[str, Path], *, seed: int) -> tuple[pd.DataFrame, np.ndarray]:

@@ -11,17 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from pir_tf.objective_names import parse
-from pir_tf.paper.rows import COLOR_KINDS, COLUMNS, LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.objective_names import COLOR_KINDS, parse
+from pir_tf.paper.rows import COLUMNS, LAYERS, VGG_MULTI, VGG_SINGLE
 from pir_tf.paper.select import ALPHA
 from pir_tf.report import style
 
-PALE = 0.28
-"""Opacity of points that are not significant."""
-
-CHARACTER = 0.62
-"""Width of a character as a share of the font's size."""
-
+PALE = 0.28  # opacity of points that are not significant
+CHARACTER = 0.62  # width of a character as a share of the font's size
 _LAYER_COLORS = ("#2b0f54", "#443983", "#31688e", "#21808d", "#1f9e89", "#44b574", "#7fc444", "#b5a500")
 _TASK_LOOKS = (("#c44e00", "D"), ("#cc79a7", "^"), ("#8c1d40", "v"))
 LOOKS = {

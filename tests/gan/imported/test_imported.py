@@ -175,6 +175,7 @@ def test_a_cut_or_missing_file_of_a_run_is_one_sentence(tmp_path):
     save_imported(
         wrap(core, describe(core, config("none"), ())), describe(core, config("none"), ()), tmp_path, own=False
     )
+    (tmp_path / "done.json").write_text("{}")
     path = tmp_path / "generator.keras"
     for spoil in (lambda: path.write_bytes(path.read_bytes()[:1000]), path.unlink):
         spoil()

@@ -1,4 +1,4 @@
-"""Repeating a request that got no answer, and the one error that the client raises.
+"""What the client and both of its transports share: the endpoints, what a failed attempt is, and when it is repeated.
 
 The served endpoints are pure functions: the same inputs give the same images and change nothing. So a request whose fate is
 unknown (no connection, no answer in time, a server that is loading or full) may be sent again. A refusal (a wrong name, a class
@@ -12,26 +12,40 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
-Answer = TypeVar("Answer")
+import numpy as np
 
+MAX_BATCH = 256
+"""Images that one request may ask for."""
 REPEATED = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 """Statuses (gRPC's names) after which a request is sent again; every other status is final."""
 
+Answer = TypeVar("Answer")
+Values = np.ndarray | list[bytes]
+"""An input: numbers of the signature's type, or encoded images; the images lie along the first axis."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A signature of the served model: names of its inputs, and what each output is: `bytes`, `str` or an array's type."""
+
+    signature: str
+    inputs: tuple[str, ...]
+    outputs: dict[str, Any]
+
+
+GENERATE = Endpoint("generate", ("seed", "class_id"), {"image_bytes": bytes, "class_name": str})
+GENERATE_FROM_LATENT = Endpoint("generate_from_latent", ("latent", "class_id"), {"image": np.uint8})
+SCORE = Endpoint("score", ("image_bytes",), {"pir": np.float32})
+
 
 class AttemptFailed(Exception):
-    """One attempt at a request got no answer, or a refusal.
-
-    Args:
-        status: a gRPC status name, or `HTTP <code>` for what has none.
-        details: what the server or the network said.
-    """
+    """One attempt at a request got no answer, or a refusal: gRPC's name of the status, or `HTTP <code>`, and what was said."""
 
     def __init__(self, status: str, details: str) -> None:
         super().__init__(status, details)
-        self.status = status
-        self.details = details
+        self.status, self.details = status, details
 
 
 class ServingError(Exception):
@@ -52,10 +66,8 @@ class ServingError(Exception):
         named = f" ({field})" if field else ""
         tried = f", after {attempts} attempts" if attempts > 1 else ""
         super().__init__(f"{request} failed with {failed.status}{named}{tried}: {said}.")
-        self.status = failed.status
-        self.field = field
-        self.details = failed.details
-        self.attempts = attempts
+        self.status, self.details = failed.status, failed.details
+        self.field, self.attempts = field, attempts
 
 
 @dataclass(frozen=True)
@@ -69,9 +81,7 @@ class Patience:
             up, so let it be longer than the slowest answer.
         first_wait: seconds before the second attempt.
         longest_wait: seconds that a wait never exceeds.
-        clock: gives the time in seconds; only differences count.
-        sleep: waits for some seconds.
-        chance: where the random half comes from.
+        clock, sleep, chance: the time in seconds, what waits for some, and where the random half comes from.
     """
 
     attempt_seconds: float = 30.0
@@ -100,16 +110,10 @@ def repeated(
         attempt: sends the request with a timeout in seconds; raises `AttemptFailed`.
         until: the deadline, on the clock of `patience`.
         patience: how to wait.
-        error: makes the final error from the last failure and the number of attempts.
-
-    Returns:
-        What `attempt` returned.
-
-    Raises:
-        ServingError: the request was refused, or the time is over.
+        error: what is raised, of the last failure and the number of attempts.
     """
     attempts = 0
-    last: AttemptFailed | None = None
+    last = AttemptFailed("DEADLINE_EXCEEDED", "the deadline passed before the request was sent")
     while (remaining := until - patience.clock()) > 0:
         attempts += 1
         try:
@@ -121,4 +125,4 @@ def repeated(
         if last.status not in REPEATED or patience.clock() + wait >= until:
             break
         patience.sleep(wait)
-    raise error(last or AttemptFailed("DEADLINE_EXCEEDED", "the deadline passed before the request was sent"), attempts)
+    raise error(last, attempts)
