@@ -20,7 +20,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuses the command line."""
-        raise InputError(f"{message[:1].upper()}{message[1:]}: see {self.prog} --help.")
+        raise InputError(f"{message[:1].upper()}{message[1:].rstrip('.')}: see {self.prog} --help.")
+
+
+class PathError(InputError, argparse.ArgumentTypeError):
+    """A path that can't be meant; argparse keeps its words."""
 
 
 def user_path(text: str) -> Path:
@@ -30,13 +34,11 @@ def user_path(text: str) -> Path:
         InputError: it is empty, as an unset variable is, or names an unknown user's home.
     """
     if not text:
-        raise InputError(
-            "A path is empty, perhaps from an unset variable: name a place, or `.` for the current folder."
-        )
+        raise PathError("A path is empty, perhaps from an unset variable: name a place, or `.` for the current folder.")
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise InputError(f"{text} begins with a home folder that isn't known here: write out the whole path.") from None
+        raise PathError(f"{text} begins with a home folder that isn't known here: write out the whole path.") from None
 
 
 def settle() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import pir_tf
 from pir_tf import cli
-from pir_tf.commands import exit_code, lasting_output, user_path
+from pir_tf.commands import Parser, exit_code, lasting_output, user_path
 from pir_tf.errors import InputError
 
 
@@ -155,6 +155,10 @@ def test_paths_mean_what_the_user_means(monkeypatch):
     for text, said in (("", "path is empty"), ("~nobody-here/m", "begins with a home folder that isn't known")):
         with pytest.raises(InputError, match=said):
             user_path(text)
+    parser = Parser(prog="x")
+    parser.add_argument("--to", type=user_path)
+    with pytest.raises(InputError, match="Argument --to: A path is empty.* folder: see x --help"):
+        parser.parse_args(["--to", ""])
 
 
 SETTINGS = """
