@@ -100,11 +100,12 @@ def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:
 
 
 def _agree(run: RunDirectory, value: int) -> int:
-    before = signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # no handler of Python's runs while TensorFlow waits for the others
+    strategy = devices.strategy(run.config.compute)
+    if not replicas.is_multi_worker(strategy):
+        return value
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # while TensorFlow waits no handler of Python's runs
     try:
-        return replicas.agree(devices.strategy(run.config.compute), value)
+        return replicas.agree(strategy, value)
     finally:
         signal.signal(signal.SIGINT, before)
 
