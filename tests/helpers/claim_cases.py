@@ -16,12 +16,8 @@ def filters(layer, count, k=1):
     return [f"vgg:{layer}:{f'filters={i}' if k == 1 else f'k={k}:seed={i}'}" for i in range(count)]
 
 
-EVERYTHING = [
-    *SINGLES,
-    *TWOS,
-    *THREES,
-    *(name for layer in LAYERS[:5] for k in (1, 20) for name in filters(layer, 4, k)),
-]
+VGG = [name for layer in LAYERS[:5] for k in (1, 20) for name in filters(layer, 4, k)]
+EVERYTHING = [*SINGLES, *TWOS, *THREES, *VGG]
 COUNT = len(EVERYTHING)
 
 
@@ -34,24 +30,22 @@ def rows(objectives, d=1.0, **columns):
     return found
 
 
-def some(count, yes, no, objectives=EVERYTHING):
-    """All objectives of size `laptop`, the first so many with the columns `yes`, the others with `no`."""
-    return rows(objectives[:count], **yes) + rows(objectives[count:], **no)
+def parts(yes, no, shares=(3 / 4, 1 / 2, 1 / 3)):
+    """All objectives of size `laptop`, a share of them with the columns `yes`, the others with `no`."""
+    counts = [int(COUNT * share) for share in shares]
+    return [rows(EVERYTHING[:count], **yes) + rows(EVERYTHING[count:], **no) for count in counts]
 
 
 def raised(objectives, **columns):
-    """The rule of three quarters and of half that were improved."""
+    """Three quarters improved, half of them, and one less."""
     n = len(objectives)
-    return [
-        rows(objectives, [1.0] * count + [-1.0] * (n - count), **columns)
-        for count in (-(-3 * n // 4), -(-n // 2), -(-n // 2) - 1)
-    ]
+    counts = (-(-3 * n // 4), -(-n // 2), -(-n // 2) - 1)
+    return [rows(objectives, [1.0] * count + [-1.0] * (n - count), **columns) for count in counts]
 
 
-def pairs(paper, other, count=4, objective="vgg:pool3:filters={}"):
-    """Experiments with the paper's setting, and beside them those with another."""
-    objectives = [objective.format(i) for i in range(count)]
-    return rows(objectives, **paper) + rows(objectives, **other)
+def pairs(paper, other, count=4):
+    """Single filters with the paper's setting, and with another."""
+    return rows(filters("pool3", count), **paper) + rows(filters("pool3", count), **other)
 
 
 def beside(paper, *others, field="d", **setting):
@@ -60,13 +54,12 @@ def beside(paper, *others, field="d", **setting):
 
 
 def channels(objectives, right):
-    """Colour objectives; the first so many move their channels as they should: the colours asked for up, the others down."""
-    before = {f"{name}_before": 0.3 for name in ("red", "green", "blue")}
-    after = {
-        f"{name}_after": [0.4 if (name in objective) == (i < right) else 0.2 for i, objective in enumerate(objectives)]
-        for name in ("red", "green", "blue")
-    }
-    return rows(objectives, **before, **after)
+    """Colours; the first so many move their channels as they should: those asked for up, the others down."""
+    columns = {}
+    for name in ("red", "green", "blue"):
+        after = [0.4 if (name in objective) == (i < right) else 0.2 for i, objective in enumerate(objectives)]
+        columns |= {f"{name}_before": 0.3, f"{name}_after": after}
+    return rows(objectives, **columns)
 
 
 def lengths(short, long):
@@ -76,56 +69,40 @@ def lengths(short, long):
 
 def sparse(zeros, layer="pool5", k=1, d=1.0):
     """Objectives of a layer with these percents of zeros."""
-    return rows(
-        filters(layer, len(zeros), k),
-        d,
-        initial_percent_zero=zeros,
-        initial_percent_nonzero=[100 - zero for zero in zeros],
-    )
+    nonzero = [100 - zero for zero in zeros]
+    return rows(filters(layer, len(zeros), k), d, initial_percent_zero=zeros, initial_percent_nonzero=nonzero)
 
 
-def sparse_layers(pool5, fc6, fc7):
-    """Single filters of three layers, and of one with 20% zeros."""
-    return [
-        row for layer, zeros in (("pool5", pool5), ("fc6", fc6), ("fc7", fc7)) for row in sparse(zeros, layer)
-    ] + sparse([20.0] * 4, "pool1")
+def at_layers(*zeros, k=1):
+    """A percent of zeros for each of some layers, two objectives of each."""
+    layers = ("pool5", "fc6", "fc7", "pool1")
+    return [row for layer, zero in zip(layers, zeros, strict=False) for row in sparse([zero] * 2, layer, k)]
 
 
-def one_and_twenty(single, multi):
-    """Single filters and sets of 20 at three layers, a percent of zeros for each layer."""
-    layers = ("pool5", "fc6", "fc7")
-    one = [row for layer, zero in zip(layers, single, strict=True) for row in sparse([zero] * 4, layer)]
-    return one + [row for layer, zero in zip(layers, multi, strict=True) for row in sparse([zero] * 4, layer, k=20)]
-
-
-def line(slope, noise, column, over, start=0.0, y="change", objectives=EVERYTHING[12:28], **columns):
+def line(slope, noise, column, over, y="change", objectives=EVERYTHING[12:28], **columns):
     """Experiments on a line over a column, with noise that no line explains."""
     x = [over[i % len(over)] for i in range(len(objectives))]
     off = [noise * (-1) ** (i // 8) * (1 if i % 2 else 0.5) for i in range(len(objectives))]
-    values = [start + slope * at + away for at, away in zip(x, off, strict=True)]
-    return rows(objectives, **{column: x, y: values, **columns})
-
-
-SPREADS = [0.02 + 0.01 * i for i in range(8)]
-OTHERS = {
-    "initial_mean": [0.4 + 0.01 * (i % 5) for i in range(16)],
-    "initial_percent_zero": [float(i % 3) for i in range(16)],
-}
+    return rows(objectives, **{column: x, y: [slope * at + away for at, away in zip(x, off, strict=True)], **columns})
 
 
 def over_layers(slope, noise):
     objectives = [name for layer in LAYERS[:5] for name in filters(layer, 4, 20)]
     effects = [2 + slope * (i // 4) + noise * (-1) ** i * (1 + i % 3) for i in range(20)]
     spreads = [0.02 + 0.003 * ((7 * (i // 4) + 3 * i) % 5) for i in range(20)]
-    return rows(
-        objectives, effects, initial_sd=spreads, initial_percent_zero=[float((i // 4 + i) % 4) for i in range(20)]
-    )
+    zeros = [float((i // 4 + i) % 4) for i in range(20)]
+    return rows(objectives, effects, initial_sd=spreads, initial_percent_zero=zeros)
 
 
 def complex_ones(estimates, changes):
     """Two objectives of three layers each."""
     objectives = [name for layer in ("pool1", "pool3", "pool5") for name in filters(layer, 2)]
     return rows(objectives, estimated_change=estimates, change=changes)
+
+
+def again(layer, *seconds):
+    """Second rounds of a layer whose first effect size was 1."""
+    return [rows(filters(layer, len(d)), round=2, first_round_d=1.0, d_from_start=d) for d in seconds]
 
 
 def curve(objective="color:blue", **columns):
@@ -139,17 +116,17 @@ def alone(objective="color:blue", **columns):
     return rows([objective], **paper) + rows([objective], **{**paper, "fools_weight": 0.0, **columns})
 
 
-def gans(setting, departure):
-    """GANs whose images are clearly closer to real ones than the other's, hardly, and not."""
-    paper = {"gan_loss": "non_saturating", "gan_kind": "acgan"}[setting]
-    return [
-        rows(["color:blue"] * 2, kid_before=[0.1, kid], kid_before_se=0.001, **{setting: [paper, departure]})
-        for kid in (0.12, 0.101, 0.09)
-    ]
+def gans(**settings):
+    """GANs whose images are clearly closer to real ones than another's, hardly, and not."""
+    kids = ([0.1, kid] for kid in (0.12, 0.101, 0.09))
+    return [rows(["color:blue"] * 2, kid_before=kid, kid_before_se=0.001, **settings) for kid in kids]
 
 
 UP, DOWN = [0.1, 0.5, 1.0, 2.0], [0.2, 0.19, 0.15, 0.1]
-STEEP = [0.2, 0.1, 0.15, 0.3]  # rank correlation 0.4
+LESS = [0.2, 0.1, 0.15, 0.3]  # rank correlation 0.4
+SPREADS = [0.02 + 0.01 * i for i in range(8)]
+OTHERS = {"initial_mean": [0.4 + 0.01 * (i % 5) for i in range(16)], "initial_percent_zero": [i % 3 for i in range(16)]}
+STREAK = ["color:green-blue-red"]
 
 CASES = {
     "raises all": raised(EVERYTHING),
@@ -157,160 +134,77 @@ CASES = {
     "raises two colors": raised(TWOS),
     **{f"raises vgg single {name}": raised(filters(name, 4)) for name in LAYERS if name not in ("pool5", "fc6", "fc7")},
     **{f"raises vgg k=20 {name}": raised(filters(name, 4, 20)) for name in LAYERS},
-    **{
-        f"poor vgg single {name}": [
-            rows(filters(name, 4), [1.0, 1.0, 0.0, 0.0]),
-            rows(filters(name, 4), [1.0, 1.0, 0.9, 0.0]) + rows(filters("pool1", 4), 1.0),
-            rows(filters(name, 4), [1.0, 1.0, 3.0, 0.0]) + rows(filters("pool1", 4), 1.0),
-        ]
-        for name in ("pool5", "fc6", "fc7")
-    },
-    "20 filters more consistent": [
-        rows(filters("pool1", 3), [1.0, 0.0, 2.0]) + rows(filters("pool1", 3, 20), [1.0, 0.0, 1.5]),
-        rows(filters("pool1", 3), [0.2, 0.2, 2.0]) + rows(filters("pool1", 3, 20), [1.0, 0.9, 0.0]),
-        rows(filters("pool1", 3), [1.0, 0.9, 1.1]) + rows(filters("pool1", 3, 20), [1.0, 0.0, 2.5]),
-    ],
+    **{f"poor vgg single {name}": [rows(filters(name, 4), d) + rows(filters("pool1", 4)) for d in (
+        [1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 0.9, 0.0], [1.0, 1.0, 3.0, 0.0])] for name in ("pool5", "fc6", "fc7")},
+    "20 filters more consistent": [rows(filters("pool1", 3), one) + rows(filters("pool1", 3, 20), many) for one, many in (
+        ([1.0, 0.0, 2.0], [1.0, 0.0, 1.5]), ([0.2, 0.2, 2.0], [1.0, 0.9, 0.0]), ([1.0, 0.9, 1.1], [1.0, 0.0, 2.5]))],
     "1000 images": raised(EVERYTHING, images=1000, impressions=1000),
-    "three colours harder": [
-        rows(SINGLES, 3.0) + rows(TWOS, 2.0) + rows(THREES, 1.0),
-        rows(SINGLES, 3.0) + rows(TWOS, 1.0) + rows(THREES, 2.0),
-        rows(SINGLES, 1.0) + rows(TWOS, 1.0) + rows(THREES, 1.0),
-    ],
+    "three colours harder": [rows(SINGLES, one) + rows(TWOS, two) + rows(THREES, three) for one, two, three in (
+        (3.0, 2.0, 1.0), (3.0, 1.0, 2.0), (1.0, 1.0, 1.0))],
     "three colours at first": [lengths(short, 1.0) for short in ([0.1, 0.49, -0.2], [0.1, 0.5, 0.7], [0.5, 0.7, 0.8])],
     "three colours longer": [lengths(0.0, long) for long in ([1.0, 1.0, 0.0], [1.0, 0.0, -1.0], [0.1, 0.0, -1.0])],
     "single colour rises": [channels(SINGLES, count) for count in (3, 2, 1)],
     "third channel falls": [channels(TWOS, count) for count in (6, 3, 2)],
-    "blue streak": [
-        rows(["color:green-blue-red"], middle_blue_before=0.25, middle_blue_after=after)
-        for after in (0.2701, 0.2601, 0.25)
-    ],
-    "zeros pool5": [sparse([95.0, 70.1, 70.0, 70.0]), sparse([80.0] * 4), sparse([10.0] * 4)],
+    "blue streak": [rows(STREAK, middle_blue_before=0.25, middle_blue_after=blue) for blue in (0.2701, 0.2601, 0.25)],
+    "zeros pool5": [sparse(zeros) for zeros in ([95.0, 70.1, 70.0, 70.0], [80.0] * 4, [10.0] * 4)],
     "zeros fc6": [sparse(zeros, "fc6") for zeros in ([95.0, 91.0, 60.0, 60.0], [75.0] * 4, [99.0] * 4)],
     "zeros fc7": [sparse(zeros, "fc7") for zeros in ([95.0, 91.0, 91.0, 60.0], [99.0, 99.0, 0.0, 0.0], [10.0] * 4)],
     "zeros fc8": [sparse(zeros, "fc8") for zeros in ([41.0] * 4, [42.0] * 4, [95.0] * 4)],
-    "sparse layers": [
-        sparse_layers([80.0] * 2, [75.0], [75.0]),
-        sparse_layers([80.0] * 2, [1.0], [75.0]),
-        sparse_layers([4.0] * 2, [1.0], [20.0]),
-    ],
+    "sparse layers": [at_layers(*zeros, 20.0) for zeros in ((80.0, 75.0, 75.0), (80.0, 1.0, 75.0), (4.0, 1.0, 20.0))],
     "all zero": [sparse(zeros) for zeros in ([100.0, 0.0], [99.0, 0.0], [98.9, 0.0])],
-    "zeros make it poor": [
-        sparse([95.0] * 4 + [90.0] * 3, d=[0.0, 0.1, 0.2, 2.5, 2.0, 2.0, 2.0]),
-        sparse([95.0] * 4 + [90.0] * 3, d=[0.0, 0.1, 2.5, 2.5, 2.0, 2.0, 2.0]),
-        sparse([95.0] * 2 + [90.0] * 2, d=[3.0, 3.0, 2.0, 2.0]),
-    ],
-    "20 filters less sparse": [
-        one_and_twenty((80.0, 70.0, 60.0), (10.0, 5.0, 5.0)),
-        one_and_twenty((80.0, 3.0, 3.0), (10.0, 5.0, 5.0)),
-        one_and_twenty((8.0, 3.0, 3.0), (10.0, 5.0, 5.0)),
-    ],
+    "zeros make it poor": [sparse([95.0] * 4 + [90.0] * 3, d=d + [2.0] * 3) for d in (
+        [0.0, 0.1, 0.2, 2.5], [0.0, 0.1, 2.5, 2.5], [3.0] * 4)],
+    "20 filters less sparse": [at_layers(*zeros) + at_layers(10.0, 5.0, 5.0, k=20) for zeros in (
+        (80.0, 70.0, 60.0), (80.0, 3.0, 3.0), (8.0, 3.0, 3.0))],
     "layer trend": [over_layers(-0.3, 0.02), over_layers(-0.05, 0.5), over_layers(0.1, 0.02)],
-    "estimate to truth": [
-        line(slope, noise, "estimated_change", SPREADS) for slope, noise in ((1.1, 0.001), (1.1, 0.2), (0.9, 0.001))
-    ],
-    "initial spread": [
-        line(slope, noise, "initial_sd", SPREADS, **OTHERS)
-        for slope, noise in ((1.0, 0.002), (1.0, 0.2), (-1.0, 0.002))
-    ],
-    "initial spread alone": [
-        line(slope, noise, "initial_sd", SPREADS) for slope, noise in ((1.0, 0.03), (1.0, 0.002), (-1.0, 0.02))
-    ],
+    "estimate to truth": [line(slope, noise, "estimated_change", SPREADS) for slope, noise in (
+        (1.1, 0.001), (1.1, 0.2), (0.9, 0.001))],
+    "initial spread": [line(slope, noise, "initial_sd", SPREADS, **OTHERS) for slope, noise in (
+        (1.0, 0.002), (1.0, 0.2), (-1.0, 0.002))],
+    "initial spread alone": [line(slope, noise, "initial_sd", SPREADS) for slope, noise in (
+        (1.0, 0.03), (1.0, 0.002), (-1.0, 0.02))],
     "zeros and effect": [
-        line(
-            slope,
-            noise,
-            "initial_percent_nonzero",
-            [100.0, 95.0, 90.0, 85.0],
-            y="cohens_d",
-            objectives=filters("pool1", 16),
-        )
-        for slope, noise in ((0.08, 0.05), (0.01, 1.0), (-0.04, 0.05))
-    ],
-    "underestimates": [
-        some(count, {"estimated_change": 0.02}, {"estimated_change": 0.08})
-        for count in (COUNT * 3 // 4, COUNT // 2, COUNT // 3)
-    ],
-    "absolute bias": [
-        some(count, {"estimator_bias": -0.01}, {"estimator_bias": 0.01})
-        for count in (COUNT * 3 // 4, COUNT // 2, COUNT // 3)
-    ],
-    "bias by temperature": [
-        some(count, {"bias": -0.02, "bias_at_1": 0.0}, {"bias": bias, "bias_at_1": 0.0})
-        for count, bias in ((COUNT * 3 // 4, 0.01), (COUNT // 2, 0.01), (COUNT // 2, 0.03))
-    ],
-    "complex objectives": [
-        complex_ones([0.05, 0.05, 0.03, 0.03, 0.01, 0.01], [0.06, 0.06, 0.04, 0.04, 0.0, 0.0]),
-        complex_ones([0.05, 0.05, 0.03, 0.03, 0.01, 0.01], [0.06, 0.06, 0.04, 0.04, 0.0, 0.02]),
-        complex_ones([0.01, 0.01, 0.03, 0.03, 0.05, 0.05], [0.06, 0.06, 0.04, 0.04, 0.0, 0.06]),
-    ],
-    "second round improves": [
-        rows(filters("pool2", 4), round=2, first_round_d=1.0, d_from_start=second)
-        for second in (1.2, [1.2, 1.2, 1.2, 0.9], [1.2, 1.2, 0.9, 0.9])
-    ],
-    "second round less": [
-        rows(filters("pool2", 4), round=2, first_round_d=1.0, d_from_start=second)
-        for second in (1.9, [1.9, 1.9, 1.9, 2.1], [1.9, 1.9, 2.1, 2.1])
-    ],
-    "second round worse": [
-        rows(filters("fc8", 6), round=2, first_round_d=1.0, d_from_start=[0.8] * count + [1.2] * (6 - count))
-        for count in (2, 1, 0)
-    ],
-    "limited generator": [
-        rows(SINGLES, distance_before=before, distance_real=0.25)
-        for before in (0.2, [0.2, 0.3, 0.3], [0.3, 0.31, 0.32])
-    ],
-    "comparable terms": [
-        rows(EVERYTHING, loss_ratio=loss, gradient_ratio=pull)
-        for loss, pull in ((10.0, 0.1), (10.1, 1.0), (0.09, 11.0))
-    ],
-    "generator loss rises": [
-        some(count, *({"pir_rise": 0.1, "generator_loss_rise": rise} for rise in (0.2, -0.2)))
-        for count in (COUNT * 3 // 4, COUNT // 2, COUNT // 3)
-    ],
-    "partial collapse": [
-        some(count, *({"distance_before": 0.2, "distance_after": after} for after in (0.1, 0.21)))
-        for count in (COUNT // 2, COUNT // 4, COUNT // 5)
-    ],
+        line(slope, noise, "initial_percent_nonzero", [100.0, 95.0, 90.0, 85.0], "cohens_d", filters("pool1", 16))
+        for slope, noise in ((0.08, 0.05), (0.01, 1.0), (-0.04, 0.05))],
+    "underestimates": parts({"estimated_change": 0.02}, {"estimated_change": 0.08}),
+    "absolute bias": parts({"estimator_bias": -0.01}, {"estimator_bias": 0.01}),
+    "bias by temperature": [parts({"bias": -0.02, "bias_at_1": 0.0}, {"bias": bias, "bias_at_1": 0.0}, [share])[0]
+        for share, bias in ((3 / 4, 0.01), (1 / 2, 0.01), (1 / 2, 0.03))],
+    "complex objectives": [complex_ones(estimates, [0.06, 0.06, 0.04, 0.04, 0.0, last]) for estimates, last in (
+        ([0.05, 0.05, 0.03, 0.03, 0.01, 0.01], 0.0), ([0.05, 0.05, 0.03, 0.03, 0.01, 0.01], 0.02),
+        ([0.01, 0.01, 0.03, 0.03, 0.05, 0.05], 0.06))],
+    "second round improves": again("pool2", [1.2] * 4, [1.2, 1.2, 1.2, 0.9], [1.2, 1.2, 0.9, 0.9]),
+    "second round less": again("pool2", [1.9] * 4, [1.9, 1.9, 1.9, 2.1], [1.9, 1.9, 2.1, 2.1]),
+    "second round worse": again("fc8", [0.8] * 2 + [1.2] * 4, [0.8] + [1.2] * 5, [1.2] * 6),
+    "limited generator": [rows(SINGLES, distance_before=before, distance_real=0.25) for before in (
+        0.2, [0.2, 0.3, 0.3], [0.3, 0.31, 0.32])],
+    "comparable terms": [rows(EVERYTHING, loss_ratio=loss, gradient_ratio=pull) for loss, pull in (
+        (10.0, 0.1), (10.1, 1.0), (0.09, 11.0))],
+    "generator loss rises": parts(*({"pir_rise": 0.1, "generator_loss_rise": rise} for rise in (0.2, -0.2))),
+    "partial collapse": parts(
+        *({"distance_before": 0.2, "distance_after": after} for after in (0.1, 0.21)), shares=(1 / 2, 1 / 4, 1 / 5)),
     "trade-off": [
         curve(pir_after_mean=UP, distance_after=DOWN),
-        curve(pir_after_mean=UP, distance_after=DOWN)
-        + curve("color:red", pir_after_mean=UP[::-1], distance_after=DOWN[::-1]),
-        curve(pir_after_mean=STEEP, distance_after=DOWN[::-1]),
-    ],
-    "away from the data": [curve(kid_after=kid) for kid in (UP, STEEP, UP[::-1])],
-    "without the generator's loss": [
-        alone(distance_after=0.02, collapsed=True),
-        alone(distance_after=0.15, collapsed=False),
-        alone(distance_after=0.25, collapsed=False),
-    ],
+        curve(pir_after_mean=UP, distance_after=DOWN) + curve("color:red", pir_after_mean=DOWN, distance_after=UP),
+        curve(pir_after_mean=LESS, distance_after=UP)],
+    "away from the data": [curve(kid_after=kid) for kid in (UP, LESS, DOWN)],
+    "without the generator's loss": [alone(distance_after=after, collapsed=collapsed) for after, collapsed in (
+        (0.02, True), (0.15, False), (0.25, False))],
     "generator's loss regularizes": [
-        alone(estimated_change=0.2),
-        alone(estimated_change=0.2) + alone("color:red", estimated_change=0.001),
-        alone(estimated_change=0.001),
-    ],
-    "non-saturating": gans("gan_loss", "saturating"),
-    "acgan": gans("gan_kind", "gan"),
+        alone(estimated_change=0.2), alone(estimated_change=0.2) + alone("color:red", estimated_change=0.001),
+        alone(estimated_change=0.001)],
+    "non-saturating": gans(gan_loss=["non_saturating", "saturating"]),
+    "acgan": gans(gan_kind=["acgan", "gan"]),
     "bins": beside([1.0] * 4, [0.5, 0.5, 0.5, 2.0], [0.5, 0.5, 2.0, 2.0], [0.5, 2.0, 2.0, 2.0], output="scalar"),
-    "scalar fits worse": beside(
-        [0.01] * 4,
-        *([0.02, 0.02, 0.02, 0.005], [0.02, 0.02, 0.005, 0.005], [0.02, 0.005, 0.005, 0.005]),
-        field="error",
-        output="scalar",
-    ),
+    "scalar fits worse": beside([0.01] * 4, [0.02, 0.02, 0.02, 0.005], [0.02, 0.02, 0.005, 0.005],
+        [0.02, 0.005, 0.005, 0.005], field="error", output="scalar"),
     "temperature": [
         pairs({"d": paper, "distance_after": 0.2}, {"d": other, "distance_after": after, "temperature": 1.0}, 3)
         for paper, other, after in (
-            ([2.0, 2.0, 1.0], [1.0, 1.0, 1.5], 0.1),
-            (1.0, 2.0, [0.1, 0.1, 0.3]),
-            (1.0, 2.0, [0.1, 0.3, 0.3]),
-        )
-    ],
-    "normalised": beside(
-        [1.0] * 4, [0.5, 0.5, 1.5, 1.5], [1.1] * 4, [1.21] * 4, field="unscaled_cohens_d", scaling="normalized"
-    ),
-    "clipped": [
-        rows(filters("pool1", 4), scaling="normalized", percent_clipped=percents)
-        for percents in ([4.7, 4.7, 4.7, 4.6], [4.7, 4.6, 4.6, 4.6], 4.6)
-    ],
-}
+            ([2.0, 2.0, 1.0], [1.0, 1.0, 1.5], 0.1), (1.0, 2.0, [0.1, 0.1, 0.3]), (1.0, 2.0, [0.1, 0.3, 0.3]))],
+    "normalised": beside([1.0] * 4, [0.5, 0.5, 1.5, 1.5], [1.1] * 4, [1.21] * 4, field="unscaled_cohens_d",
+        scaling="normalized"),
+    "clipped": [rows(filters("pool1", 4), scaling="normalized", percent_clipped=percents) for percents in (
+        [4.7, 4.7, 4.7, 4.6], [4.7, 4.6, 4.6, 4.6], 4.6)],
+}  # fmt: skip
 """Keys of claims; what they are given for the three verdicts."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from claim_cases import EVERYTHING, rows
+from many_rows import config, write_run
 
-from pir_tf.config import flatten
 from pir_tf.errors import InputError
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.paper.claims.command import main
@@ -19,23 +19,9 @@ from pir_tf.paper.claims.paper import CLAIMS
 from pir_tf.paper.claims.table import BEGIN, COLUMNS, END, as_text, between_marks, block, judge, page, write_into
 from pir_tf.paper.rows import COLUMNS as ROW_COLUMNS
 from pir_tf.paper.rows import read_rows, records, row_of, write_rows
-from pir_tf.presets import laptop
 
 ROOT = Path(__file__).resolve().parents[2]
 WHY = "fc6 needs weights that 'file' lacks"
-
-
-def write_run(path, objective, d):
-    (path / "evaluation").mkdir(parents=True)
-    config = {**flatten(laptop()), "interactions.objective": objective}
-    results = {"change": d / 20, "cohens_d": d, "cohens_d_interval": [d - 0.1, d + 0.1], "p_value": 1e-9}
-    files = {
-        "config.json": {"config": config, "commit": "abcdef0123", "hardware": {"cores": 2, "machine": "x86_64"}},
-        "evaluation/results.json": {**results, "significant": True},
-        "evaluation/done.json": {"seconds": 7.0},
-    }
-    for name, content in files.items():
-        (path / name).write_text(json.dumps(content))
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +29,10 @@ def made(tmp_path_factory):
     """A sweep of three single colours, with a filter of fc6 that couldn't be run, and its claims."""
     root = tmp_path_factory.mktemp("made")
     for name, d in (("red", 3.0), ("green", 2.0), ("blue", 4.0)):
-        write_run(root / "sweep" / f"color-{name}", f"color:{name}", d)
-    config = {**flatten(laptop()), "interactions.objective": "vgg:fc6:filters=7"}
+        run = write_run(root / "sweep" / f"color-{name}", d, objective=f"color:{name}")
+        (run / "evaluation" / "done.json").write_text('{"seconds": 7.0}')
     why = {"suite": "vgg-single", "name": "fc6", "status": "not run", "reason": f"{WHY}: use imagenet"}
-    lines = [row_of(config, {}, experiment="fc6") | why]
+    lines = [row_of(config("vgg:fc6:filters=7"), {}, experiment="fc6") | why]
     write_rows(root / "sweep" / "results.csv", lines, (*why, *ROW_COLUMNS))
     (root / "README.md").write_text(f"# x\n\n{BEGIN}\n{END}\n\nend\n")
     assert main([str(root / "sweep"), "--to", str(root / "out"), "--readme", str(root / "README.md")]) == 0
@@ -59,18 +45,15 @@ def test_the_files_agree_and_name_no_directory(made):
     assert found["claims"] == records(read_rows(made / "out" / "claims.csv", COLUMNS))
     assert len(found["claims"]) == len(CLAIMS) == sum(found["verdicts"].values())
     assert found["notes"] == [f"fc6: not run ({WHY}: use imagenet)."]
+    rows = {row["key"]: row for row in found["claims"]}
+    colors, fc6 = rows["raises single color"], rows["poor vgg single fc6"]
+    assert (colors["verdict"], colors["n"], colors["seconds"]) == ("reproduced", 3, 21.0)
+    assert colors["command"] == "pir-tf sweep colors --size laptop"
+    assert (fc6["verdict"], fc6["remark"]) == ("not run", f"weights not available offline ({WHY})")
     texts = [path.read_text() for path in (*sorted((made / "out").iterdir()), made / "README.md")]
     assert between_marks(texts[2], "page")[1] == between_marks(texts[3], "readme")[1]
     assert texts[3].startswith("# x\n\n") and texts[3].endswith("\n\nend\n") and "`pir-tf claims sweep`" in texts[2]
     assert not any(str(place) in text for text in texts for place in (made, Path.home()))
-
-
-def test_the_rows_say_what_was_found_and_how_it_was_made(made):
-    found = {row["key"]: row for row in json.loads((made / "out" / "claims.json").read_text())["claims"]}
-    colors, fc6 = found["raises single color"], found["poor vgg single fc6"]
-    assert (colors["verdict"], colors["n"], colors["seconds"], colors["commit"]) == ("reproduced", 3, 21.0, "abcdef0")
-    assert colors["command"] == "pir-tf sweep colors --size laptop"
-    assert (fc6["verdict"], fc6["remark"]) == ("not run", f"weights not available offline ({WHY})")
 
 
 def test_making_them_again_changes_nothing(made, capsys):
@@ -87,7 +70,6 @@ def test_making_them_again_changes_nothing(made, capsys):
         (["{here}/absent"], "absent is no directory"),
         (["{here}"], "holds no config.json"),
         (["{made}/sweep", "--readme", "{here}/absent.md"], "is no file, expected a README"),
-        (["{made}/sweep", "--readme", "{made}/out/claims.csv"], "once each: put both where the table goes"),
         (["{made}/sweep", "--to", "{made}/README.md"], "can't be used"),
         (["{made}/sweep", "--tp", "x"], "see pir-tf claims --help"),
     ],
@@ -98,13 +80,10 @@ def test_mistakes_are_one_sentence(made, tmp_path, capsys, words, said):
     assert error.startswith("Error: ") and said in error and error.count("\n") == 1
 
 
-BLOCKED = """
-import sys
-for name in ("tensorflow", "keras", "matplotlib"):
-    sys.modules[name] = None  # importing it fails
+BLOCKED = """import sys
+sys.modules.update(tensorflow=None, keras=None, matplotlib=None)  # importing them fails
 from pir_tf.paper.claims.command import main
-sys.exit(main(sys.argv[1:]))
-"""
+sys.exit(main(sys.argv[1:]))"""
 
 
 def test_the_table_alone_is_printed_without_tensorflow(made, tmp_path):
@@ -189,9 +168,7 @@ def test_a_file_without_its_marks_is_refused_and_stays(tmp_path, text):
 
 def test_the_published_files_agree_and_are_of_these_claims():
     (place,) = (ROOT / "experiments").rglob("claims.md")  # made by pir-tf claims with --to and --readme
-    pages = [
-        path.read_text(encoding="utf-8") for path in (place, ROOT / "README.md", ROOT / "experiments" / "README.md")
-    ]
+    pages = [path.read_text(encoding="utf-8") for path in (place, ROOT / "README.md", place.parents[1] / "README.md")]
     tables = [between_marks(text, "page")[1] for text in pages if BEGIN in text]
     assert len(tables) > 1 and len(set(tables)) == 1
     found = records(read_rows(place.with_suffix(".csv"), COLUMNS))

@@ -32,16 +32,9 @@ def facts(tmp_path):
 
 
 def test_a_run_directory(facts):
-    found = facts(
-        {
-            "config.json": ABOUT,
-            "estimator/quality.json": QUALITY,
-            "tuning/history.csv": HISTORY,
-            "gan/history.csv": "step,swd\n1,300\n2,\n3,250.5\n",
-            "gan/done.json": {"seconds": 10.0},
-            "tuning/done.json": {"seconds": 2.5},
-        }
-    )
+    seconds = {f"{stage}/done.json": {"seconds": value} for stage, value in (("gan", 10.0), ("tuning", 2.5))}
+    logs = {"tuning/history.csv": HISTORY, "gan/history.csv": "step,swd\n1,300\n2,\n3,250.5\n"}
+    found = facts({"config.json": ABOUT, "estimator/quality.json": QUALITY, **seconds, **logs})
     assert (found["commit"], found["hardware"]) == ("0123456", "2 CPU cores (x86_64)")
     assert (found["seconds"], found["gan"]) == (12.5, None)
     assert [found[name] for name in ("bias", "bias_at_1", "error", "swd")] == [-0.03, 0.001, 0.02, 250.5]
@@ -51,30 +44,18 @@ def test_a_run_directory(facts):
     assert (found["pir_rise"], found["generator_loss_rise"]) == (pytest.approx(0.08), pytest.approx(0.8))
 
 
-@pytest.mark.parametrize(
-    ("config", "weights"),
-    [
-        (
-            {"interactions.vgg_weights": "imagenet", "evaluation.kid_weights": "file:vgg.h5"},
-            ("file:vgg.h5", None, None),
-        ),
-        ({"estimator.weights": "file:inception.h5"}, ("", None, None)),
-        (
-            {"estimator.backbone": "inception_v3", "estimator.weights": "hub:x", "estimator.input_range": [0.0, 1.0]},
-            ("", "hub:x", "0 1"),
-        ),
-    ],
-)
-def test_weights_that_a_command_names(facts, config, weights):
-    found = facts({"config.json": {"config": config}})
-    assert (found["vgg"], found["inception"], found["inception_range"]) == weights
+def test_weights_that_a_command_names(facts):
+    names = ("vgg", "inception", "inception_range")
+    read = lambda **config: facts({"config.json": {"config": config}})  # noqa: E731
+    vgg = {"interactions.vgg_weights": "imagenet", "evaluation.kid_weights": "file:vgg.h5"}
+    inception = {"estimator.weights": "hub:x", "estimator.input_range": [0.0, 1.0]}
+    assert [read(**vgg, **inception)[name] for name in names] == ["file:vgg.h5", None, None]
+    assert [read(**inception, **{"estimator.backbone": "inception_v3"})[name] for name in names] == ["", "hub:x", "0 1"]
 
 
 def test_gpus_and_commits_that_a_run_went_on_with(facts):
-    hardware = {**ABOUT["hardware"], "gpus": ["NVIDIA H100"]}
-    found = facts(
-        {"config.json": {**ABOUT, "hardware": hardware, "continued": [{"commit": "89abcdef01", "versions": {}}]}}
-    )
+    about = {**ABOUT, "hardware": {"cores": 2, "machine": "x86_64", "gpus": ["NVIDIA H100"]}}
+    found = facts({"config.json": about | {"continued": [{"commit": "89abcdef01", "versions": {}}]}})
     assert found["hardware"] == "2 CPU cores (x86_64), 1 GPU (NVIDIA H100)"
     assert found["commit"] == "0123456 then 89abcde"
 
@@ -86,17 +67,13 @@ def test_a_published_folder_has_them_under_base_names(facts):
 
 
 def test_a_shared_gan_counts_where_it_was_trained(facts):
-    files = {
-        "blue/gan/done.json": {"seconds": 100.0, "trained_in": "gan/abc"},
-        "blue/tuning/done.json": {"seconds": 3.0},
-    }
-    assert facts(files, "blue") == NOTHING | {"seconds": 3.0, "gan": "gan/abc", "gan_seconds": 100.0}
-
-
-def test_a_sweep_s_table_has_the_seconds_of_runs_that_are_not_there(facts):
+    found = facts(
+        {"x/gan/done.json": {"seconds": 100.0, "trained_in": "gan/abc"}, "x/tuning/done.json": {"seconds": 3.5}}, "x"
+    )
+    assert found == NOTHING | {"seconds": 3.5, "gan": "gan/abc", "gan_seconds": 100.0}
+    # A sweep's table has the seconds of runs that are not there.
     table = {"timings.csv": "name,seconds,gan_trained_in\ngan/abc,100.0,\nblue,3.5,gan/abc\nred,,\n"}
-    assert facts(table, "blue") == NOTHING | {"seconds": 3.5, "gan": "gan/abc", "gan_seconds": 100.0}
-    assert facts({}, "red") == NOTHING == facts({}, "absent")
+    assert facts(table, "blue") == found and facts({}, "red") == NOTHING == facts({}, "absent")
 
 
 def test_what_is_absent_or_undefined_is_none(facts):
