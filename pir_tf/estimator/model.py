@@ -130,11 +130,7 @@ def build_network(config: EstimatorConfig, *, seed: int, pretrained: bool = True
 
 
 def with_pir(network: keras.Model, head: Head, *, temperature: float) -> keras.Model:
-    """The network with the head's layers after it: images to PIR, float32 [b, 1] in [0, 1]. Shares the weights.
-
-    Raises:
-        InputError: If the temperature is not a finite number above 0.
-    """
+    """The network with the head's layers after it: images to PIR, float32 [b, 1] in [0, 1]. Shares the weights."""
     (logits,) = network.outputs
     model = keras.Model(network.input, head.pir(logits, temperature), name="pir_estimator")
     model.jit_compile = False

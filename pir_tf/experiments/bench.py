@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pir_tf.commands import exit_code
+from pir_tf.commands import exit_code, user_path
 from pir_tf.config import ComputeConfig, EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parsed
 from pir_tf.runs.directory import write_json
-from pir_tf.runs.provenance import package_commit
+from pir_tf.runs.provenance import now, package_commit
 
 if TYPE_CHECKING:
     import keras
@@ -39,15 +39,9 @@ if TYPE_CHECKING:
 
 PEER_CASE = "tuning step, InceptionV3 at 75, batch 32"
 """The step that a peer is compared with."""
-LARGE = "at 299"
-"""Cases of this name take seconds a step and get fewer rounds."""
-_ESTIMATOR = "estimator (InceptionV3 at 75)"
 CLASSES = 2
-LEARNING_RATE = 1e-6
 ESTIMATORS = {
-    "InceptionV3 at 75": EstimatorConfig(weights="none", image_size=75),
-    "InceptionV3 at 96": EstimatorConfig(weights="none", image_size=96),
-    "InceptionV3 at 299": EstimatorConfig(weights="none", image_size=299),
+    **{f"InceptionV3 at {size}": EstimatorConfig(weights="none", image_size=size) for size in (75, 96, 299)},
     "mixed2 at 96": EstimatorConfig(weights="none", image_size=96, layer="mixed2"),
     "compact": EstimatorConfig(backbone="compact", weights="none", image_size=64),
 }
@@ -104,7 +98,7 @@ def bench(options: BenchOptions) -> None:
     print("\n" + _HEADER)
     for name, build in chosen.items():
         batch, forms = build()
-        rounds = min(options.rounds, 5) if LARGE in name else options.rounds
+        rounds = min(options.rounds, 5) if "at 299" in name else options.rounds  # where a step takes seconds
         for row in _measure(forms, rates["convolution"], rounds):
             facts["rows"].append({"case": name, "batch": batch, **row})
             print(_line(facts["rows"][-1]), flush=True)
@@ -115,8 +109,9 @@ def bench(options: BenchOptions) -> None:
             print(f"{'':<46}  against the peer: {times} (turns: {turns})", flush=True)
     print(_EXPLANATION)
     if options.json:
-        write_json(options.json.expanduser(), facts)
-        print(f"Numbers: {options.json.expanduser()}")
+        path = user_path(str(options.json))
+        write_json(path, facts)
+        print(f"Numbers: {path}")
 
 
 def _measure(forms: Forms, rate: float, rounds: int) -> list[dict[str, Any]]:
@@ -176,15 +171,10 @@ def _peer_seconds(command: str) -> float:
     try:
         said = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=600, check=True).stdout
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise InputError(
-            f"--peer {command!r} failed ({error}): give a command that runs the step and prints s/step."
-        ) from error
-    found = re.search(r"s/step\s+([0-9.]+)", said)
-    if not found:
-        raise InputError(
-            f"--peer {command!r} printed {said[-100:]!r}, expected a line with s/step SECONDS: make it print one."
-        )
-    return float(found.group(1))
+        raise InputError(f"--peer {command!r} failed ({error}): give a command that prints s/step.") from error
+    if found := re.search(r"s/step\s+([0-9.]+)", said):
+        return float(found[1])
+    raise InputError(f"--peer {command!r} printed {said[-100:]!r}, expected a line with s/step SECONDS: add one.")
 
 
 def _about_machine() -> dict[str, Any]:
@@ -193,8 +183,7 @@ def _about_machine() -> dict[str, Any]:
 
     processor = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, IndexError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        processor = re.findall(r"model name\s*: (.*)", lines)[0]
+        processor = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[0]
     return {
         "processor": processor,
         "cores": os.cpu_count(),
@@ -203,7 +192,7 @@ def _about_machine() -> dict[str, Any]:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "commit": package_commit(),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "time": now(),
     }
 
 
@@ -241,7 +230,8 @@ def machine() -> dict[str, tuple[Any, float]]:
 
 def cases() -> dict[str, Callable[[], tuple[int, Forms]]]:
     """By its name, what makes each case's batch size and forms when its turn comes."""
-    gradients = {"generator": ("weights'",), "discriminator": ("weights'", "image's"), _ESTIMATOR: ("image's",)}
+    estimator = f"estimator ({next(iter(ESTIMATORS))})"
+    gradients = {"generator": ("weights'",), "discriminator": ("weights'", "image's"), estimator: ("image's",)}
     found: dict[str, Callable[[], tuple[int, Forms]]] = {}
     for noun, backward in gradients.items():
         found[f"{noun}, forward"] = functools.partial(_block, noun, "")
@@ -315,7 +305,7 @@ def _step(title: str, batch: int) -> tuple[int, Forms]:
             model: ACGAN = Tuner(*networks, _frozen_estimator(title), pir_weight=1000.0, seed=0, fast=fast)
         else:
             model = ACGAN(*networks, seed=0, fast=fast)
-        model.compile(*optimizers(LEARNING_RATE, LEARNING_RATE, 0.5))
+        model.compile(*optimizers(1e-6, 1e-6, 0.5))
         forms[form] = tf.function(functools.partial(model.train_step, data), autograph=False)
     return batch, forms
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
-from pir_tf.config import ExperimentConfig
+from pir_tf.config import EstimatorConfig, ExperimentConfig
 from pir_tf.estimator.model import PIREstimator, save_estimator, saved_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
-from pir_tf.estimator.train import fit_estimator
-from pir_tf.experiments.features import feature_maker
+from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
+from pir_tf.experiments.cache import Rows, cached, digest
 from pir_tf.experiments.interactions_stage import FEW, Shown, sample
 from pir_tf.experiments.rounds import FirstRound
 from pir_tf.experiments.stopwatch import Stopwatch
@@ -130,3 +132,33 @@ def training_pir(run: RunDirectory) -> np.ndarray:
         return truth(Shown.load(run).images)
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
     return interactions.pir[interactions.rated]
+
+
+def feature_maker(config: EstimatorConfig, cache: Path | None) -> FeatureMaker:
+    """What `fit_estimator` makes features with, float32 `[n, f]` of uint8 images `[n, h, w, 3]`, so that no image is seen twice.
+
+    With `trainable: head` the estimator, the second judge and the folds all learn from the same features. Within a process they
+    are remembered for each image alone, so that folds find theirs; between runs that share a cache, for whole sets.
+
+    Two backbones are one if their architectures and weights, wherever these came from, are equal.
+    """
+
+    def make(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
+        weights = digest(*(keras.ops.convert_to_numpy(weight) for weight in backbone.weights))
+        architecture = [config.backbone, config.layer, config.image_size, list(config.input_range)]
+        name = {"architecture": architecture, "weights": weights}
+
+        def compute(new: np.ndarray) -> np.ndarray:
+            key = {"backbone": name, "images": digest(new)}
+            return cached(cache, "features", key, lambda: {"features": backbone_features(backbone, new)})["features"]
+
+        return _remembered(str(name)).of(images, compute)
+
+    return make
+
+
+@functools.lru_cache(maxsize=1)
+def _remembered(backbone: str) -> Rows:
+    """Features by image, of the backbone that was used last in this process."""
+    del backbone
+    return Rows()

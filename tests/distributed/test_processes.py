@@ -1,4 +1,5 @@
-"""Two processes of one job on this machine: a late one is waited for, a killed one ends the job, the next start goes on."""
+"""Two processes of one job on this machine: a late one is waited for, a killed one ends the job, and so does one that restores
+another checkpoint; the next start goes on. What the chief's end does to the others needs no second process to be seen."""
 
 import csv
 import json
@@ -9,144 +10,156 @@ import socket
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
-TRAINING = ("--gan.generator", "train", "--stages", "gan", "--gan.checkpoint-every", "2", "--data.count", "32")
-TRAINING += ("--gan.steps", "200", "--gan.decay-steps", "0")
-PROGRAM = ("-m", "pir_tf.experiments.run")
-UNREADABLE = """
+from pir_tf.errors import InputError
+from pir_tf.experiments import stages
+from pir_tf.experiments.people import Waiting
+from pir_tf.presets import smoke
+from pir_tf.runs.directory import RunDirectory
+
+WORDS = "smoke --gan.generator train --stages gan --data.count 32 --gan.batch-size 4 --gan.checkpoint-every 2".split()
+WORDS += "--gan.steps 2000 --gan.decay-steps 0 --run-dir run".split()
+PROGRAM = """
 import errno, os, sys
 import numpy as np
 from pir_tf.experiments.run import main
+from pir_tf.gan import networks, train
+
+networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (8, 4, 4, 4, 3), (4, 4, 4, 4, 4, 4)
+train.DISTANCE_IMAGES = 16
 load = np.load
 
-def fails_at_the_newest(path, **options):
-    if os.path.basename(path) == NEWEST:
+def fails_at_one(path, **options):
+    if os.path.basename(path) == UNREADABLE:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
     return load(path, **options)
 
-np.load = fails_at_the_newest
+np.load = fails_at_one
 sys.exit(main(sys.argv[1:]))
 """
-"""The same program on a machine that can't read the newest checkpoint."""
+"""The program with small networks, on a machine that can't read one file."""
 PATIENCE = 240  # seconds, for busy machines
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("localhost", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+class Job:
+    """The processes of a job, in a folder."""
 
+    def __init__(self, folder):
+        self.folder, self.running = folder, {}
+        sockets = [socket.create_server(("localhost", 0)) for _ in range(2)]
+        self.addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
+        for one in sockets:
+            one.close()
 
-def start(directory, index, ports, *words, program=PROGRAM):
-    config = {
-        "cluster": {"worker": [f"localhost:{port}" for port in ports]},
-        "task": {"type": "worker", "index": index},
-    }
-    with open(directory.parent / f"process-{index}.log", "w") as log:
-        return subprocess.Popen(
-            [sys.executable, *program, "smoke", *words, "--run-dir", str(directory)],
-            env={**os.environ, "TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": ""},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    def start(self, index, unreadable=""):
+        config = {"cluster": {"worker": self.addresses}, "task": {"type": "worker", "index": index}}
+        with open(self.folder / f"process-{index}.log", "w") as log:
+            self.running[index] = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM.replace("UNREADABLE", repr(unreadable)), *WORDS],
+                env={**os.environ, "TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": ""},
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return self
 
+    def said(self, index):
+        return (self.folder / f"process-{index}.log").read_text(errors="replace")
 
-def said(directory, index):
-    return (directory.parent / f"process-{index}.log").read_text(errors="replace")
-
-
-@pytest.mark.slow
-def test_a_late_process_a_killed_process_and_the_start_after_it(tmp_path):
-    directory = tmp_path / "run"
-    ports = free_ports(2)
-    chief = start(directory, 0, ports, *TRAINING)
-    time.sleep(5)
-    assert chief.poll() is None  # it waits
-    worker = start(directory, 1, ports, *TRAINING)
-    try:
+    def wait_until(self, condition):
         end = time.monotonic() + PATIENCE
-        while len(list(directory.glob("gan/checkpoints/step-*.npz"))) < 2:
-            assert time.monotonic() < end and chief.poll() is None and worker.poll() is None, said(directory, 0)
+        while not condition():
+            alive = all(process.poll() is None for process in self.running.values())
+            assert alive and time.monotonic() < end, self.said(0)
             time.sleep(0.1)
-        worker.send_signal(signal.SIGKILL)
-        assert chief.wait(timeout=60) == 1
-    finally:
-        for process in (chief, worker):
-            process.kill()
-            process.wait()
-    assert "Error: Another process of this job is gone (TensorFlow names worker 1)" in said(directory, 0)
-    reached = max(int(path.stem.removeprefix("step-")) for path in directory.glob("gan/checkpoints/step-*.npz"))
 
-    ports = free_ports(2)
-    both = [start(directory, index, ports, *TRAINING) for index in (0, 1)]
-    try:
-        # Checkpoints are of the config, so the number of steps stays; the end isn't waited for.
-        end = time.monotonic() + PATIENCE
-        while not re.search(rf"checkpoint of step {reached}\b", said(directory, 0)) or not newer(directory, reached):
-            assert time.monotonic() < end and both[0].poll() is None, said(directory, 0)
-            time.sleep(0.1)
-    finally:
-        for process in both:
+    def ends(self):
+        return [self.running[index].wait(timeout=PATIENCE) for index in sorted(self.running)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for process in self.running.values():
             process.kill()
             process.wait()
-    with open(directory / "gan" / "history.csv", newline="") as handle:
-        steps = [int(row["step"]) for row in csv.DictReader(handle)]
-    assert steps[: reached // 2 + 1] == list(range(2, reached + 4, 2))  # no row twice, none left out
 
 
 @pytest.mark.slow
-def test_when_one_machine_restores_another_step_all_processes_end(tmp_path):
-    directory = tmp_path / "run"
-    words = tuple("4" if word == "200" else word for word in TRAINING)
-    assert finished([start(directory, 0, free_ports(1), *words)]) == [0], said(directory, 0)
-    (directory / "gan" / "done.json").unlink()
-    before, after = sorted(path.name for path in directory.glob("gan/checkpoints/*"))
-    ports = free_ports(2)
-    unreadable = ("-c", UNREADABLE.replace("NEWEST", repr(after)))
-    both = [start(directory, 0, ports, *words), start(directory, 1, ports, *words, program=unreadable)]
-    assert finished(both) == [2, 2], said(directory, 0) + said(directory, 1)
-    assert "gave another step in another process than step 4 in the job's first process" in said(directory, 0)
-    assert "gave step 2 here and step 4 in the job's first process" in said(directory, 1)
-    assert sorted(path.name for path in directory.glob("gan/checkpoints/*")) == [before, after]
+def test_a_life_of_a_job(tmp_path):
+    folder = tmp_path / "run" / "gan" / "checkpoints"
+
+    def steps():
+        return sorted(int(path.stem.removeprefix("step-")) for path in folder.glob("step-*.npz"))
+
+    with Job(tmp_path).start(0) as job:
+        job.wait_until(lambda: "Waiting for worker 1" in job.said(0))
+        job.start(1).wait_until(lambda: len(steps()) == 2)
+        job.running[1].send_signal(signal.SIGKILL)
+        assert job.ends() == [1, -signal.SIGKILL]
+        assert "Error: Another process of this job is gone (TensorFlow names worker 1)" in job.said(0)
+    before, reached = steps()[-2:]
+
+    with Job(tmp_path).start(0).start(1, unreadable=f"step-{reached:09d}.npz") as job:
+        assert job.ends() == [2, 2], job.said(0) + job.said(1)
+        first = f"step {reached} in the job's first process"
+        assert f"gave another step in another process than {first}" in job.said(0)
+        assert f"gave step {before} here and {first}" in job.said(1)
+    assert steps() == [before, reached]
+
+    # Checkpoints are of the config, so the number of steps stays; the end isn't waited for.
+    with Job(tmp_path).start(0).start(1) as job:
+        job.wait_until(lambda: max(steps(), default=0) > reached + 2)
+        assert re.search(rf"checkpoint of step {reached}\b", job.said(0))
+    with open(tmp_path / "run" / "gan" / "history.csv", newline="") as handle:
+        logged = [int(row["step"]) for row in csv.DictReader(handle)]
+    assert logged[: reached // 2 + 1] == list(range(2, reached + 4, 2))  # no row twice, none left out
 
 
-@pytest.mark.slow
-def test_when_the_chief_waits_for_people_or_meets_an_error_the_others_end_with_it(tmp_path):
-    answers = tmp_path / "answers.csv"
-    words = ("--interactions.source", f"csv:{answers}", "--stages", "gan", "interactions", "estimator")
-    for code, chief_says, other_says in (
-        (0, f"the template is {answers}", "Waiting for people. The job's first process says what to do"),
-        (2, "Error: ", "Error: The job's first process stopped with an error, which it says itself"),
-    ):
-        ports = free_ports(2)
-        both = [start(tmp_path / "run", index, ports, *words) for index in (0, 1)]
-        try:
-            codes = [process.wait(timeout=PATIENCE) for process in both]
-        finally:
-            for process in both:
-                process.kill()
-                process.wait()
-        assert codes == [code, code], said(tmp_path / "run", 0) + said(tmp_path / "run", 1)
-        assert chief_says in said(tmp_path / "run", 0)
-        assert other_says in said(tmp_path / "run", 1)
-        answers.write_text(answers.read_text().replace(",,", ",1,2", 1))  # 2 of 1 liked it
-    assert "positives" in said(tmp_path / "run", 0)
+# The chief's end
 
 
-def finished(processes):
-    try:
-        return [process.wait(timeout=PATIENCE) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+@pytest.fixture
+def run(tmp_path):
+    directory = RunDirectory(tmp_path / "run", smoke())
+    yield directory
+    directory.close()
 
 
-def newer(directory, reached):
-    return any(int(path.stem.removeprefix("step-")) > reached + 2 for path in directory.glob("gan/checkpoints/step-*"))
+@pytest.mark.parametrize(
+    "error, told",
+    [(Waiting("the template is there"), stages._WAITS), (InputError("positives above impressions"), stages._STOPPED)],
+)
+def test_a_chief_that_stops_where_the_others_dont_train_tells_them(run, monkeypatch, error, told):
+    def interactions(run):
+        raise error
+
+    agreed = []
+    monkeypatch.setattr(stages, "_agree", lambda run, value: agreed.append(int(value)) or int(value))
+    made = {"gan": lambda run: {}, "interactions": interactions}
+    module = lambda name: types.SimpleNamespace(run=made[name.split(".")[-1].removesuffix("_stage")])  # noqa: E731
+    monkeypatch.setattr(stages.importlib, "import_module", module)
+    with pytest.raises(type(error), match=str(error)):
+        stages.run_stages(run, ("gan", "interactions", "estimator"))
+    assert agreed == [0, 0, told]  # both stages to do, then how it ended
+
+
+@pytest.mark.parametrize(
+    "said, kind, sentence",
+    [
+        (stages._WAITS, Waiting, "The job's first process says what to do"),
+        (stages._STOPPED, InputError, "The job's first process stopped with an error, which it says itself"),
+    ],
+)
+def test_the_others_end_with_the_chief(run, monkeypatch, said, kind, sentence):
+    answers, trained = iter([0, 0, said]), []
+    monkeypatch.setattr(stages.devices, "is_chief", lambda: False)
+    monkeypatch.setattr(stages, "_agree", lambda run, value: next(answers))
+    module = types.SimpleNamespace(run=lambda run: trained.append("gan"))
+    monkeypatch.setattr(stages.importlib, "import_module", lambda name: module)
+    with pytest.raises(kind, match=sentence):
+        stages.run_stages(run, ("gan", "interactions", "estimator"))
+    assert trained == ["gan"]  # and no interactions, which are the chief's

@@ -8,7 +8,7 @@ import pytest
 from pir_tf.config import EstimatorConfig
 from pir_tf.estimator.quality import cross_validated_quality
 from pir_tf.estimator.train import backbone_features, fit_estimator
-from pir_tf.experiments import features
+from pir_tf.experiments import estimator_stage as features
 from pir_tf.interactions.simulated import simulate
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory

@@ -206,7 +206,9 @@ def test_the_file_is_known_by_its_content_and_its_base_name(tmp_path):
     (tmp_path / "a" / "mine.keras").write_bytes(b"one")
     config = config_of(tmp_path / "a" / "mine.keras")
     digest = named_files(config)["gan.generator"]
-    RunDirectory(tmp_path / "run", config, files=named_files(config)).close()
+    begun = RunDirectory(tmp_path / "run", config, files=named_files(config))
+    begun.mark_done("gan")
+    begun.close()
     assert read(tmp_path / "run" / "config.json")["config"]["gan.generator"] == "import:mine.keras"
     shutil.move(tmp_path / "a", tmp_path / "b")
     moved = config_of(tmp_path / "b" / "mine.keras")
@@ -242,12 +244,5 @@ def test_the_config_refuses_what_makes_no_sense(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             ExperimentConfig(**{"gan": gan, **change})
-    for fields, words in (
-        ({"generator": "import:"}, "bundled, train or import:PATH"),
-        ({"generator": "mine.keras"}, "bundled, train or import:PATH"),
-        ({"import_class": "word"}, "one-hot, integer, joined or none"),
-        ({"import_range": (1.0, 0.0)}, "the lower first"),
-        ({"import_latent_size": -1}, "0 or above"),
-    ):
-        with pytest.raises(InputError, match=words):
-            GanConfig(**fields)
+    with pytest.raises(InputError, match="bundled, train or import:PATH"):
+        GanConfig(generator="import:")

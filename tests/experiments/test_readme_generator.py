@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -42,6 +43,7 @@ def follow(tmp_path, monkeypatch, *, trained=2000, stages=(), **sizes):
     make, load = blocks("python")
     assert len(make.splitlines()) + len(load.splitlines()) <= 30
     names = {}
+    keras.utils.set_random_seed(0)
     exec(compile(make.replace("2000", str(trained)), "README.md", "exec"), names)  # noqa: S102 (the example itself)
     names["before"] = names["generator"].predict([names["z"][:16], names["classes"][:16]], verbose=0)
     run_it, export_it = blocks("sh")[0].replace("\\\n", " ").splitlines()
@@ -62,7 +64,7 @@ def follow(tmp_path, monkeypatch, *, trained=2000, stages=(), **sizes):
 @pytest.mark.slow
 def test_it_is_imported_tuned_and_loaded_again(tmp_path, monkeypatch):
     stages = ("gan", "interactions", "estimator", "tuning")
-    sizes = {"trained": 120, "images": 16, "steps": 4, "tuning_steps": 5, "evaluated": 16}
+    sizes = {"trained": 300, "images": 16, "steps": 4, "tuning_steps": 5, "evaluated": 16}
     follow(tmp_path, monkeypatch, stages=stages, **sizes)
     facts = json.loads((tmp_path / "runs" / "mine" / "tuning" / "generator.json").read_text())
     assert facts["class_names"] == ["day", "night"] and facts["imported"]["class_input"] == "label"

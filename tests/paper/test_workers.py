@@ -1,7 +1,8 @@
-"""Jobs on a Ray cluster: with a stand-in for Ray, and where it is installed on a cluster of this machine."""
+"""Jobs' processes, and jobs on a Ray cluster: with a stand-in for Ray, and where it is installed on a cluster of this machine."""
 
 import functools
 import os
+import signal
 import sys
 from concurrent.futures import Future
 from types import SimpleNamespace
@@ -10,12 +11,24 @@ import pytest
 from sweeping import Sweep, wait_for
 
 from pir_tf.errors import InputError
-from pir_tf.paper import sweep
+from pir_tf.paper import sweep, workers
 from pir_tf.paper.jobs import Job, is_held
 from pir_tf.paper.workers import RayTasks
 from pir_tf.presets import smoke
 
 WORDS = ("colors", "--only", "color-red-*")
+
+
+def test_a_process_leaves_its_output_and_exit_code_and_a_deaf_one_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", 0.2)
+    said = "import os; print(os.environ['FAKE'], flush=True); raise SystemExit(3)"
+    assert workers.run_in_process(["-c", said], str(tmp_path / "a"), {"FAKE": "it"}) == 3
+    assert (tmp_path / "a" / "log.txt").read_text() == "\nit\n"
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    process = workers.start_process(["-c", deaf], tmp_path, {})
+    wait_for(lambda: "deaf" in (tmp_path / "log.txt").read_text())
+    workers.stop_processes([process])
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_without_ray_one_sentence_names_the_extra(tmp_path, monkeypatch, capsys):
@@ -71,26 +84,26 @@ def test_what_no_node_can_hold_is_one_sentence_and_nothing_waits(ray):
 
 def test_ray_counts_its_own_room_and_at_most_one_job_waits_for_it(ray, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_SOMETHING", "kept")
-    workers = RayTasks("auto", None, 1, 0.5, {"PIR_TF_CACHE": "there"})
+    tasks = RayTasks("auto", None, 1, 0.5, {"PIR_TF_CACHE": "there"})
     jobs = {name: Job(name, tmp_path / name, smoke()) for name in "abc"}
     for job in jobs.values():
         job.directory.mkdir()
         (job.directory / "log.txt").write_text("of an earlier process")
-        assert workers.has_room()
-        workers.start(job)
-        assert not workers.has_room()
+        assert tasks.has_room()
+        tasks.start(job)
+        assert not tasks.has_room()
         with open(job.directory / "log.txt", "a") as log:
             log.write("\n")  # Ray has begun it
     assert ray.reserved == {"num_cpus": 1, "num_gpus": 0.5}
     words, directory, environment = ray.tasks["a"].arguments
     assert (words[-2:], directory) == (["--run-dir", str(tmp_path / "a")], str(tmp_path / "a"))
     assert (environment["PIR_TF_CACHE"], environment["TF_SOMETHING"]) == ("there", "kept")
-    assert workers.ended() == []
+    assert tasks.ended() == []
     ray.tasks["a"].set_result(0)
     ray.tasks["b"].set_exception(ray.exceptions.RayError())
-    assert workers.ended() == [("a", 0), ("b", 1)]
+    assert tasks.ended() == [("a", 0), ("b", 1)]
     assert "Error: Ray lost this job (RayError)" in (tmp_path / "b" / "log.txt").read_text()
-    workers.stop()
+    tasks.stop()
     assert ray.tasks["c"].cancelled() and ray.shut
     two = RayTasks("auto", 2, 1, 0, {})
     for name, room in (("a", True), ("b", False)):
