@@ -126,7 +126,6 @@ UP, DOWN = [0.1, 0.5, 1.0, 2.0], [0.2, 0.19, 0.15, 0.1]
 LESS = [0.2, 0.1, 0.15, 0.3]  # rank correlation 0.4
 SPREADS = [0.02 + 0.01 * i for i in range(8)]
 OTHERS = {"initial_mean": [0.4 + 0.01 * (i % 5) for i in range(16)], "initial_percent_zero": [i % 3 for i in range(16)]}
-STREAK = ["color:green-blue-red"]
 
 CASES = {
     "raises all": raised(EVERYTHING),
@@ -145,7 +144,7 @@ CASES = {
     "three colours longer": [lengths(0.0, long) for long in ([1.0, 1.0, 0.0], [1.0, 0.0, -1.0], [0.1, 0.0, -1.0])],
     "single colour rises": [channels(SINGLES, count) for count in (3, 2, 1)],
     "third channel falls": [channels(TWOS, count) for count in (6, 3, 2)],
-    "blue streak": [rows(STREAK, middle_blue_before=0.25, middle_blue_after=blue) for blue in (0.2701, 0.2601, 0.25)],
+    "blue streak": [rows(THREES[1:2], middle_blue_before=0.25, middle_blue_after=blue) for blue in (0.2701, 0.2601, 0.25)],
     "zeros pool5": [sparse(zeros) for zeros in ([95.0, 70.1, 70.0, 70.0], [80.0] * 4, [10.0] * 4)],
     "zeros fc6": [sparse(zeros, "fc6") for zeros in ([95.0, 91.0, 60.0, 60.0], [75.0] * 4, [99.0] * 4)],
     "zeros fc7": [sparse(zeros, "fc7") for zeros in ([95.0, 91.0, 91.0, 60.0], [99.0, 99.0, 0.0, 0.0], [10.0] * 4)],

@@ -32,9 +32,8 @@ SHARES = {"three quarters": 3 / 4, "two thirds": 2 / 3, "half": 1 / 2, "a third"
 WHOLE = {"all": "at least 1", "at least one": "more than 0"}  # shares that are said without a number
 
 Interval = tuple[float, float]
-Words = (
-    str | Callable[[Frame], str]
-)  # said of a table: a text in which a column's name stands for its mean, or a function
+Words = str | Callable[[Frame], str]
+"""Something said of a table: a text in which a column's name stands for its mean, or a function."""
 
 
 @dataclass(frozen=True)
