@@ -19,11 +19,10 @@ def channel_means(images: npt.NDArray[np.uint8]) -> dict[str, Any] | None:
     """Mean of each channel over all images.
 
     Args:
-        images: uint8 [n, h, w, 3], channels red, green, blue.
+        images: uint8 [n, h, w, 3], channels red, green, blue; w of 3 or more.
 
     Returns:
-        `image`: three means in [0, 1]; `thirds`: the same of the left, middle and right third, or None where images are
-        narrower than three pixels. None without images.
+        `image`: three means in [0, 1]; `thirds`: the same of the left, middle and right third. None without images.
 
     Raises:
         InputError: Another shape or type.
@@ -35,5 +34,5 @@ def channel_means(images: npt.NDArray[np.uint8]) -> dict[str, Any] | None:
         return None
     columns = array.mean(axis=(0, 1), dtype=np.float64) / 255  # [w, 3]
     cuts = [i * len(columns) // THIRDS for i in range(THIRDS + 1)]
-    thirds = [columns[low:high].mean(axis=0).tolist() for low, high in zip(cuts, cuts[1:], strict=False) if low < high]
-    return {"image": columns.mean(axis=0).tolist(), "thirds": thirds if len(thirds) == THIRDS else None}
+    thirds = [columns[low:high].mean(axis=0).tolist() for low, high in zip(cuts, cuts[1:], strict=False)]
+    return {"image": columns.mean(axis=0).tolist(), "thirds": thirds}

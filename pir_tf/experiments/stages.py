@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pir_tf.errors import InputError, explain_os_errors
 from pir_tf.experiments.inputs import require_batches, require_weights
 from pir_tf.experiments.people import Waiting, require_unchanged
-from pir_tf.report.tables import result_table
-from pir_tf.runs.directory import STAGES, RunDirectory, read_json
+from pir_tf.report.tables import print_result
+from pir_tf.runs.directory import STAGES, RunDirectory
 from pir_tf.training import devices, replicas
 
 NEEDS = {
@@ -55,7 +55,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
     chief = devices.is_chief()
     for stage in asked:
         if chief and stage == "report":
-            _print_results(run)  # whatever becomes of the report
+            print_result(run.path)  # whatever becomes of the report
         done = _agree(run, run.is_done(stage))
         if not chief:
             _follow(run, stage, done)
@@ -73,17 +73,11 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
             raise
     _end_with_the_chief(_agree(run, 0))
     if chief and "report" not in asked:
-        _print_results(run)
+        print_result(run.path)
     if chief and (report := run.path / "report" / "index.html").exists():
         print(f"Report: {report}")
     if waiting:
         raise waiting
-
-
-def _print_results(run: RunDirectory) -> None:
-    """The proof in a table, where it is known."""
-    if (results := run.path / "evaluation" / "results.json").exists():
-        print(f"\n{result_table(read_json(results))}", flush=True)
 
 
 def _lead(run: RunDirectory, stage: str, *, done: bool, keep: bool) -> None:

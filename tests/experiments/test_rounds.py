@@ -72,7 +72,9 @@ def test_rounds_are_counted_and_share_no_seed(one, tmp_path):
 def test_the_first_rounds_results_are_part_of_the_identity_and_its_place_is_not(one, tmp_path):
     config, files = second(one), round_files(second(one))
     assert set(files) == {"first_round"} and len(files["first_round"]) == 64
-    RunDirectory(tmp_path / "two", config, files=files).close()
+    run = RunDirectory(tmp_path / "two", config, files=files)
+    run.mark_done("gan")
+    run.close()
     (tmp_path / "elsewhere").mkdir()
     moved = one.rename(tmp_path / "elsewhere" / "one")
     RunDirectory(tmp_path / "two", second(moved), files=round_files(second(moved))).close()

@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -92,14 +91,13 @@ def test_a_judge_begins_afresh_with_the_steps_of_both_rounds(first, tmp_path, mo
     monkeypatch.setattr(
         estimator_stage,
         "fit_estimator",
-        lambda images, interactions, settings, **more: asked.append((settings.steps, more["initial"], more["seed"])),
+        lambda images, answers, settings, **more: asked.append((settings.steps, more["initial"], more["seed"])),
     )
-    config = parse([*SMALL, "--first-round", str(first)]).experiment
-    run, shown = RunDirectory(tmp_path / "two", config), SimpleNamespace(images=None)
-    for stage, purpose in (("estimator", "estimator"), ("evaluation", "judge")):
-        estimator_stage.train(run, shown, None, stage=stage, purpose=purpose, title="")
-    saved = first / "estimator" / "estimator.keras"
-    assert asked == [(6, saved, run.seed_of("estimator")), (12, None, run.seed_of("judge"))]
+    run = RunDirectory(tmp_path / "two", parse([*SMALL, "--first-round", str(first)]).experiment)
+    for name in ("images.npz", "interactions.csv"):
+        shutil.copy(first / "interactions" / name, run.file("interactions", name))
+    estimator_stage.second_judge(run)
+    assert asked == [(12, None, run.seed_of("judge"))]
     run.close()
 
 
