@@ -244,12 +244,5 @@ def test_the_config_refuses_what_makes_no_sense(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             ExperimentConfig(**{"gan": gan, **change})
-    for fields, words in (
-        ({"generator": "import:"}, "bundled, train or import:PATH"),
-        ({"generator": "mine.keras"}, "bundled, train or import:PATH"),
-        ({"import_class": "word"}, "one-hot, integer, joined or none"),
-        ({"import_range": (1.0, 0.0)}, "the lower first"),
-        ({"import_latent_size": -1}, "0 or above"),
-    ):
-        with pytest.raises(InputError, match=words):
-            GanConfig(**fields)
+    with pytest.raises(InputError, match="bundled, train or import:PATH"):
+        GanConfig(generator="import:")

@@ -28,7 +28,7 @@ from pir_tf.errors import InputError, one_line
 from pir_tf.gan.imported.description import Description, describe
 from pir_tf.gan.imported.signature import open_signature, signature_layer, write_saved_model
 from pir_tf.runs.directory import atomic, atomic_folder, read_json, write_json
-from pir_tf.runs.models import load_model
+from pir_tf.runs.models import load_model, unusable
 
 # Of the layers around a generator, which can't have the same name.
 OUR_NAMES = ("z", "class_one_hot", "z_and_class", "z_reshaped", "float32", "rescale", "grey_as_rgb")
@@ -121,8 +121,12 @@ def load_imported(directory: Path) -> keras.Model:
     facts = read_json(directory / "generator.json")["imported"]
     if facts["form"] == "keras":
         return load_model(directory / "generator.keras")
-    description = Description.of_facts(facts)
-    return wrap(open_signature(directory / "generator", description.signature)[0], description)
+    description, folder = Description.of_facts(facts), directory / "generator"
+    try:
+        core, _ = open_signature(folder, description.signature)
+    except InputError as error:
+        raise unusable(folder, one_line(error)) from error
+    return wrap(core, description)
 
 
 def imported_facts(directory: Path) -> dict[str, Any] | None:

@@ -73,6 +73,11 @@ def test_what_is_tuned_goes_back_under_the_same_signatures(module, tmp_path, mon
     mean = new["mean"](latent=tf.constant(z))["mean"]
     np.testing.assert_allclose(mean, image(written, z, one_hot * 0 + np.eye(3)[0]).mean((1, 2, 3)), rtol=1e-5)
     assert not list(tmp_path.glob(".*")) and not (tmp_path / "imported.keras").exists()
+    (written / "variables" / "variables.index").unlink()
+    with pytest.raises(
+        InputError, match="generator is missing or damaged .*restore it, or run the stage that writes it"
+    ):
+        load_imported(tmp_path)
 
 
 def test_a_keras_export_is_such_a_saved_model(tmp_path):
