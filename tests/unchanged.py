@@ -62,7 +62,7 @@ def record(tree: Path, out: Path) -> None:
             )
         command("export", Path(work, "smoke"), "--to", Path(work, "models"))
         (out / "signatures.txt").write_text(python("-c", SIGNATURES, Path(work, "models", "1")))
-        published = ROOT / "experiments" / "laptop"
+        published = tree / "experiments" / "laptop"
         command("figures", published, "--to", Path(work, "figures"))
         command("claims", published, "--to", Path(work, "claims"))
         for path in [*Path(work, "figures").glob("*.csv"), Path(work, "claims", "claims.json")]:

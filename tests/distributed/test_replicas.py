@@ -132,7 +132,7 @@ def test_all_processes_end_where_one_restored_another_step(is_chief, mine, chief
     given = []
     answers = iter([(2.0 * chiefs, 2), (2.0 * differ, 2)])  # of two replicas here
     monkeypatch.setattr(replicas, "is_multi_worker", lambda strategy: True)
-    monkeypatch.setattr(replicas, "is_chief", lambda strategy: is_chief)
+    monkeypatch.setattr(replicas, "is_chief", lambda: is_chief)
     monkeypatch.setattr(replicas, "_sum", lambda strategy, value: given.append(value) or next(answers))
     if said is None:
         replicas.require_one_step(None, mine, tmp_path)
@@ -161,4 +161,4 @@ def test_whoever_restores_a_checkpoint_compares_its_step():
             if "checkpoints.restore_latest(" in line:
                 assert re.search(r"replicas\.require_one_step\(\w+\.distribute_strategy, first, ", after), path
                 found += 1
-    assert found == 4
+    assert found == 1  # all trainings go through one fit
