@@ -93,6 +93,7 @@ def test_parts_of_the_images_are_disjoint_make_up_the_set_and_have_all_classes(c
         whole.part(0, 6)
 
 
+@pytest.mark.slow
 def test_fit_evaluate_and_a_second_fit_on_two_replicas(two_replicas):
     rng = np.random.default_rng(0)
     data = tf.data.Dataset.from_tensor_slices(

@@ -15,6 +15,7 @@ from pir_tf import presets
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.estimator import train
+from pir_tf.estimator.heads import head_of
 from pir_tf.estimator.model import LOGITS, PIREstimator, build_network, estimate, save_estimator
 from pir_tf.images import to_float
 from pir_tf.interactions.records import Interactions
@@ -47,6 +48,7 @@ class Steps(keras.callbacks.Callback):
         self.seen += 1
 
 
+@pytest.mark.slow
 def test_one_seed_gives_equal_weights_and_another_others(few):
     first, again, other = (train.fit_estimator(*few, CONFIG, seed=seed) for seed in (7, 7, 8))
     assert equal(weights_of(first), weights_of(again))
@@ -189,7 +191,7 @@ def test_initial_restores_all_weights(few, tmp_path):
 
 @pytest.mark.parametrize("other", [{"bins": 10}, {"output": "scalar"}, {"image_size": 64}])
 def test_initial_of_another_network_is_refused_and_changes_nothing(tmp_path, other):
-    path = save_estimator(PIREstimator(build_network(CONFIG, seed=1)), tmp_path)
+    path = save_estimator(PIREstimator(build_network(CONFIG, seed=1), head_of(CONFIG)), tmp_path)
     network = build_network(dataclasses.replace(CONFIG, **other), seed=2)
     before = network.get_weights()
     with pytest.raises(InputError, match="expected the same network"):

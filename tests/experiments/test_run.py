@@ -175,6 +175,7 @@ def test_runs_that_begin_in_one_second_and_long_objectives_get_directories(tmp_p
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(names)
 
 
+@pytest.mark.slow
 def test_saved_networks_load_without_this_package(smoke):
     program = """
 import sys

@@ -29,6 +29,7 @@ def test_the_first_convolution_is_imagenets(real):
     assert kernel.shape == (3, 3, 3, 64) and bias.shape == (64,)
 
 
+@pytest.mark.slow
 def test_real_filters_tell_colours_and_edges_apart(real):
     """A flat picture wakes no edge filter: some filter has nearly all its share of the striped one, and none of the flat."""
     size = 64
@@ -44,6 +45,7 @@ def test_real_filters_tell_colours_and_edges_apart(real):
     assert (shares[:, 1] > 3 * shares[:, 2] + 0.05).any() and (shares[:, 2] > 3 * shares[:, 1] + 0.05).any()
 
 
+@pytest.mark.slow
 def test_higher_layers_are_sparser(real):
     """The paper's reason for k = 20 (3.2): more single filters are zero to within a bin."""
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3))
@@ -55,6 +57,7 @@ def test_higher_layers_are_sparser(real):
     assert zeros[4] > zeros[3] > zeros[1] and zeros[4] > 0.3
 
 
+@pytest.mark.slow
 def test_real_pool1_equals_numpy_at_full_size(real):
     images = by_hand.pictures(1, 64, 64)
     activations = by_hand.pools(images, by_hand.weights_of(real[0]), 224, 1)[0]

@@ -196,6 +196,7 @@ def test_page_of_a_run_that_has_only_begun_drops_figures_that_are_no_longer_true
     assert page.images() == [] and not (tmp_path / "report" / "pir-true.png").exists()
 
 
+@pytest.mark.slow
 def test_same_run_gives_the_same_page(unmeasured, tmp_path):
     again = tmp_path / "again"
     shutil.copytree(unmeasured.parent.parent, again)

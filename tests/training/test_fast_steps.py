@@ -108,10 +108,11 @@ def check(make, count):
     for logs, expected in zip(steps(ours, count), steps(stock, count), strict=True):
         assert logs == pytest.approx(expected, rel=1e-4)
     found = arrays(ours)
+    largest = max(np.linalg.norm(value - before[name]) for name, value in arrays(stock).items())
     for name, expected in arrays(stock).items():
-        # Of each array the change, but for the rounding of the array itself.
+        # Of each array the change, but for rounding: of the array itself, and of a bias that normalization makes vain.
         error, change = np.linalg.norm(found[name] - expected), np.linalg.norm(expected - before[name])
-        assert error <= 1e-3 * change + 1e-6 * np.linalg.norm(expected), name
+        assert error <= 1e-3 * change + 1e-6 * max(np.linalg.norm(expected), largest), name
     return before, found
 
 
@@ -128,6 +129,7 @@ def test_two_compiled_steps_equal_those_of_the_stock_layers(make):
     check(make, 2)
 
 
+@pytest.mark.slow
 def test_the_tuner_pulls_at_the_generator_by_the_estimator(make, uncompiled):
     """Without which the test above would say nothing of the estimator's form."""
     alone, tuned = make("acgan", fast=True), make("tuner", fast=True)
