@@ -17,8 +17,13 @@ DIGITS = 10
 SEGMENTS = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcfgd")
 """Which strokes of a seven-segment display each digit has."""
 STROKES = {
-    **{"a": (0, 2, 0, 8), "b": (0, 8, 6, 8), "c": (8, 16, 6, 8), "d": (14, 16, 0, 8)},
-    **{"e": (8, 16, 0, 2), "f": (0, 8, 0, 2), "g": (7, 9, 0, 8)},
+    "a": (0, 2, 0, 8),
+    "b": (0, 8, 6, 8),
+    "c": (8, 16, 6, 8),
+    "d": (14, 16, 0, 8),
+    "e": (8, 16, 0, 2),
+    "f": (0, 8, 0, 2),
+    "g": (7, 9, 0, 8),
 }
 """Top, bottom, left and right of each stroke, in pixels."""
 
@@ -26,31 +31,41 @@ STROKES = {
 def dcgan(share=1.0):
     """(generator, discriminator) of the first example; 1.0 has 3,979,651 and 404,801 weights."""
     few = lambda count: max(4, round(count * share))  # noqa: E731
-    first = (keras.Input((few(128),)), layers.Dense(8 * 8 * few(128)), layers.Reshape((8, 8, few(128))))
-    up = _strided(layers.Conv2DTranspose, map(few, (128, 256, 512)), 4)
-    generator = keras.Sequential([*first, *up, layers.Conv2D(3, 5, padding="same", activation="sigmoid")])
-    down = _strided(layers.Conv2D, map(few, (64, 128, 128)), 4)
-    last = (layers.Flatten(), layers.Dropout(0.2), layers.Dense(1))
-    return generator, keras.Sequential([keras.Input((64, 64, 3)), *down, *last])
-
-
-def _strided(convolution, filters, kernel):
-    """Convolutions of stride 2, each with a leaky ReLU behind it."""
-    pairs = ((convolution(n, kernel, strides=2, padding="same"), layers.LeakyReLU(negative_slope=0.2)) for n in filters)
-    return [layer for pair in pairs for layer in pair]
+    generator = keras.Sequential(
+        [keras.Input((few(128),)), layers.Dense(8 * 8 * few(128)), layers.Reshape((8, 8, few(128)))]
+    )
+    for filters in (128, 256, 512):
+        generator.add(layers.Conv2DTranspose(few(filters), 4, strides=2, padding="same"))
+        generator.add(layers.LeakyReLU(negative_slope=0.2))
+    generator.add(layers.Conv2D(3, 5, padding="same", activation="sigmoid"))
+    discriminator = keras.Sequential([keras.Input((64, 64, 3))])
+    for filters in (64, 128, 128):
+        discriminator.add(layers.Conv2D(few(filters), 4, strides=2, padding="same"))
+        discriminator.add(layers.LeakyReLU(negative_slope=0.2))
+    for layer in (layers.Flatten(), layers.Dropout(0.2), layers.Dense(1)):
+        discriminator.add(layer)
+    return generator, discriminator
 
 
 def conditional_gan(share=1.0):
     """(generator, discriminator) of the second example; the discriminator sees the class as 10 more channels."""
     few = lambda count: max(4, round(count * share))  # noqa: E731
     joined = few(128) + DIGITS
-    first = (keras.Input((joined,)), layers.Dense(7 * 7 * joined), layers.LeakyReLU(negative_slope=0.2))
-    up = _strided(layers.Conv2DTranspose, [few(128)] * 2, 4)
-    last = layers.Conv2D(1, 7, padding="same", activation="sigmoid")
-    generator = keras.Sequential([*first, layers.Reshape((7, 7, joined)), *up, last])
-    down = _strided(layers.Conv2D, map(few, (64, 128)), 3)
-    judged = (keras.Input((28, 28, 1 + DIGITS)), *down, layers.GlobalMaxPooling2D(), layers.Dense(1))
-    return generator, keras.Sequential(judged)
+    generator = keras.Sequential(
+        [keras.Input((joined,)), layers.Dense(7 * 7 * joined), layers.LeakyReLU(negative_slope=0.2)]
+    )
+    generator.add(layers.Reshape((7, 7, joined)))
+    for _ in range(2):
+        generator.add(layers.Conv2DTranspose(few(128), 4, strides=2, padding="same"))
+        generator.add(layers.LeakyReLU(negative_slope=0.2))
+    generator.add(layers.Conv2D(1, 7, padding="same", activation="sigmoid"))
+    discriminator = keras.Sequential([keras.Input((28, 28, 1 + DIGITS))])
+    for filters in (64, 128):
+        discriminator.add(layers.Conv2D(few(filters), 3, strides=2, padding="same"))
+        discriminator.add(layers.LeakyReLU(negative_slope=0.2))
+    for layer in (layers.GlobalMaxPooling2D(), layers.Dense(1)):
+        discriminator.add(layer)
+    return generator, discriminator
 
 
 def train(generator, discriminator, images, one_hot=None, *, steps, batch=32, rate=1e-3, seed=0):
