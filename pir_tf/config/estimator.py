@@ -5,28 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_choices, require_positive, require_range
+from pir_tf.config.checks import require, require_choices, require_positive, require_range, require_weights
+
+LAYERS = {
+    "inception_v3": tuple(f"mixed{i}" for i in range(11)),
+    "compact": tuple(f"conv_{i}" for i in range(1, 5)),
+    "discriminator": tuple(f"{kind}_{i}" for kind in ("conv", "leaky", "batch_norm") for i in range(1, 7)),
+}
+"""Layers of each backbone that a linear readout may read."""
 
 
 @dataclass(frozen=True)
 class EstimatorConfig:
     """The PIR estimator R: image -> [0, 1] (sections 2.3, C.3)."""
 
-    backbone: Literal["inception_v3", "compact"] = "inception_v3"
-    """`inception_v3` (deviation D4) or `compact` (a small convolutional network). Source: 2.3."""
+    backbone: Literal["inception_v3", "compact", "discriminator", "inception_v3+discriminator"] = "inception_v3"
+    """`inception_v3` (deviation D4), `compact` (a small convolutional network), and for `output linear` alone `discriminator` (a
+    frozen copy of the generator's own, no download) or `inception_v3+discriminator`. Source: 2.3."""
     weights: str = "imagenet"
     """The backbone's first weights: `imagenet`, `file:PATH` (looked for in $PIR_TF_WEIGHTS too), `hub:HANDLE` (or a
     local folder in TF-Hub's format) or `none`. Source: 2.3, deviation D4."""
     layer: str = ""
-    """The backbone's layer that is read out (`mixed2`, ...), its last when empty."""
+    """The backbone's layer that is read out (`mixed2`, ...), its last when empty. With `output linear` a list with commas, the
+    usual ones when empty: mixed0,mixed1,mixed2 and all of a smaller network."""
+    grid: int = 0
+    """With `output linear`: means over so many places a side, too, which tell left from right (4 for colours); 0 for none."""
     image_size: int = 299
     """Side in pixels that images are resized to, bilinearly, inside the model. Source: not given in the paper, D5."""
     input_range: tuple[float, float] = (-1.0, 1.0)
     """Range of pixel values that the backbone's weights expect (Keras's InceptionV3: -1 1; some files: 0 1)."""
     trainable: Literal["all", "head"] = "all"
     """`all`: fine-tuned whole, as in the paper; `head`: only the last layer, on features computed once. Source: 2.3."""
-    output: Literal["bins", "scalar"] = "bins"
-    """`bins`: a softmax over bins of PIR; `scalar`: one sigmoid output, which the paper compared with. Source: C.3."""
+    output: Literal["bins", "scalar", "linear"] = "bins"
+    """`bins`: a softmax over bins of PIR; `scalar`: one sigmoid output, which the paper compared with (C.3); `linear`: ridge on
+    frozen features in closed form, not the paper's, to which `trainable`, steps, rate and batch mean nothing."""
+    pessimism: float = 0.0
+    """With `output linear`: how many standard deviations of its own doubt tuning takes off the estimate."""
     bins: int = 100
     """Bins of equal width on [0, 1]. Source: C.3, deviation D7."""
     learning_rate: float = 5e-4
@@ -46,7 +60,7 @@ class EstimatorConfig:
 
     def __post_init__(self) -> None:
         require_choices("estimator", self)
-        scheme, _, rest = self.weights.partition(":")
+        linear, scheme, rest = self.output == "linear", *self.weights.partition(":")[::2]
         named = self.weights in ("none", "imagenet") or (scheme in ("file", "hub") and bool(rest))
         require(named, "estimator.weights", self.weights, "none, imagenet, file:PATH or hub:HANDLE")
         if self.backbone == "compact":
@@ -55,14 +69,40 @@ class EstimatorConfig:
                 ("layer", "", "nothing, since layers are chosen of inception_v3"),
                 ("trainable", "all", "all, since the compact backbone has no first weights"),
             ):
-                require(getattr(self, name) == only, f"estimator.{name}", getattr(self, name), why)
-        if scheme != "hub":  # whose modules refuse a layer themselves
-            known = self.layer in ("", *(f"mixed{i}" for i in range(11)))
-            require(known, "estimator.layer", self.layer, "mixed0 to mixed10 of inception_v3, or nothing for the last")
+                if not (linear and name == "layer"):
+                    require(getattr(self, name) == only, f"estimator.{name}", getattr(self, name), why)
+        if linear:
+            self._check_linear(scheme)
+        else:
+            own = self.backbone in ("inception_v3", "compact")
+            require(own, "estimator.backbone", self.backbone, "inception_v3 or compact, or --estimator.output linear")
+            require(self.grid == 0, "estimator.grid", self.grid, "0 without --estimator.output linear")
+            require(self.pessimism == 0, "estimator.pessimism", self.pessimism, "0 without --estimator.output linear")
+            if scheme != "hub":  # whose modules refuse a layer themselves
+                known = self.layer in ("", *(f"mixed{i}" for i in range(11)))
+                require(
+                    known, "estimator.layer", self.layer, "mixed0 to mixed10 of inception_v3, or nothing for the last"
+                )
         positive = ("image_size", "learning_rate", "steps", "batch_size", "temperature", "quality_images")
         require_positive("estimator", self, *positive, "checkpoint_every", "checkpoint_minutes")
         require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
         require_range("estimator.input_range", self.input_range)
-        least = 75 if self.backbone == "inception_v3" else 32
+        least = 75 if "inception_v3" in self.backbone else 32
         big = f"{least} pixels or more for {self.backbone}"
         require(self.image_size >= least, "estimator.image_size", self.image_size, big)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names in `layer`."""
+        return tuple(name for name in self.layer.split(",") if name)
+
+    def _check_linear(self, scheme: str) -> None:
+        """What only a linear readout refuses."""
+        allowed = "imagenet, file:PATH or none, since layers inside a TF-Hub module can't be read"
+        require(scheme != "hub", "estimator.weights", self.weights, f"{allowed} out linearly")
+        known = [name for part in self.backbone.split("+") for name in LAYERS[part]]
+        wrong = [name for name in self.layers if name not in known]
+        expected = f"names of {', '.join(known)} with commas between them, or nothing for the usual ones"
+        require(not wrong, "estimator.layer", self.layer, expected)
+        require(0 <= self.grid <= 8, "estimator.grid", self.grid, "0 for none, or places a side up to 8")
+        require_weights("estimator", self, "pessimism")

@@ -71,6 +71,11 @@ class ExperimentConfig:
                 f"{self.evaluation.kid_weights!r}, but an imported generator is tuned and judged without real images: leave out "
                 "--data.source and --evaluation.kid-weights."
             )
+        if "discriminator" in self.estimator.backbone:
+            raise InputError(
+                f"estimator.backbone is {self.estimator.backbone!r}, but an imported generator comes without a discriminator to "
+                "copy: take --estimator.backbone compact, or inception_v3 with --estimator.weights."
+            )
         names, count = self.data.classes, self.gan.import_class_count
         if names and count and len(names) != count:
             raise InputError(

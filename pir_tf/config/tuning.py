@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pir_tf.config.checks import require_multiples, require_positive, require_weights
+from pir_tf.config.checks import require, require_multiples, require_positive, require_weights
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,9 @@ class TuningConfig:
 
     pir_weight: float = 1000.0
     """Weight w_PIR of the estimated PIR in the generator's loss. Source: 2.4."""
+    pir_gradient_ratio: float = 0.0
+    """In place of `pir_weight`: w_PIR is set before the first step so that the PIR term's gradient is so many times as long as
+    that of L_fake_image_fools (2.4 has them "roughly comparable"); 0 takes `pir_weight`."""
     fools_weight: float = 1.0
     """Weight of L_fake_image_fools; 0 leaves out the generator's own loss, the extreme of 5.1. Source: 2.4, 5.1."""
     anchor_weight: float = 100.0
@@ -38,7 +41,12 @@ class TuningConfig:
     """Also write the log for TensorBoard."""
 
     def __post_init__(self) -> None:
-        require_weights("tuning", self, "pir_weight", "fools_weight", "anchor_weight")
+        require_weights("tuning", self, "pir_weight", "pir_gradient_ratio", "fools_weight", "anchor_weight")
+        both = self.pir_gradient_ratio and self.pir_weight != TuningConfig.pir_weight
+        expected = (
+            f"none beside tuning.pir_gradient_ratio, which is {self.pir_gradient_ratio:g} and sets the weight itself"
+        )
+        require(not both, "tuning.pir_weight", self.pir_weight, expected)
         positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
         require_positive("tuning", self, *positive, "checkpoint_every", "checkpoint_minutes")
         require_multiples("tuning", self)

@@ -60,7 +60,7 @@ def compact(image_size: int, *, seed: int) -> keras.Model:
     normalization: an image's PIR depends on that image alone, in training too. Images are resized to 32 pixels or more.
     """
     images = keras.Input((None, None, 3), name="images")
-    x = _resized(images, image_size, (-1.0, 1.0))
+    x = resized(images, image_size, (-1.0, 1.0))
     for index, filters in enumerate(COMPACT_FILTERS, start=1):
         name = f"conv_{index}"
         init = _he(seed, name)
@@ -95,7 +95,7 @@ def inception_v3(
 
     Source: 2.3. Deviation: D4 (InceptionV3 in place of v2, other weights), D5.
     """
-    whole = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(image_size, image_size, 3))
+    whole = inception_body(image_size, weights_from=weights_from, seed=seed)
     names = [item.name for item in whole.layers if item.name.startswith("mixed")]
     last = layer or names[-1]
     if last not in names:
@@ -103,17 +103,23 @@ def inception_v3(
             f"estimator.layer is {layer!r}; expected one of {', '.join(names)} of InceptionV3, or nothing for the "
             "last: change it with --estimator.layer NAME."
         )
+    body = keras.Model(whole.input, whole.get_layer(last).output, name="inception_v3")
+    images = keras.Input((None, None, 3), name="images")
+    x = body(resized(images, image_size, input_range))
+    return keras.Model(images, layers.GlobalAveragePooling2D(name="features")(x), name="inception_v3_features")
+
+
+def inception_body(image_size: int, *, weights_from: str, seed: int) -> keras.Model:
+    """InceptionV3 without its output layer, whole, from images of that size in the range of its weights; see `inception_v3`."""
+    whole = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(image_size, image_size, 3))
     scheme, _, path = weights_from.partition(":")
     if weights_from == "none":
         _seed_kernels(whole, seed)
-    else:  # put in before the cut, so that a file always has to hold the whole network
+    else:  # a file always has to hold the whole network
         named = scheme == "file"
         found = pretrained.find_weights(path) if named else pretrained.imagenet_file(pretrained.INCEPTION_V3)
         pretrained.load_weights(whole, found, "InceptionV3 without its output layer")
-    body = keras.Model(whole.input, whole.get_layer(last).output, name="inception_v3")
-    images = keras.Input((None, None, 3), name="images")
-    x = body(_resized(images, image_size, input_range))
-    return keras.Model(images, layers.GlobalAveragePooling2D(name="features")(x), name="inception_v3_features")
+    return whole
 
 
 def hub_module(handle: str, image_size: int, input_range: tuple[float, float], *, trainable: bool) -> keras.Model:
@@ -128,13 +134,13 @@ def hub_module(handle: str, image_size: int, input_range: tuple[float, float], *
     """
     images = keras.Input((None, None, 3), name="images")
     module = hub.SavedModelLayer(hub.resolve(handle), image_size=image_size, trainable=trainable, name="hub_module")
-    x = module(_resized(images, image_size, input_range))
+    x = module(resized(images, image_size, input_range))
     last = layers.GlobalAveragePooling2D if len(x.shape) == 4 else layers.Flatten
     return keras.Model(images, last(name="features")(x), name="hub_features")
 
 
-def _resized(images: keras.KerasTensor, image_size: int, input_range: tuple[float, float]) -> keras.KerasTensor:
-    """Images in [-1, 1] at the backbone's size and in its range."""
+def resized(images: keras.KerasTensor, image_size: int, input_range: tuple[float, float]) -> keras.KerasTensor:
+    """Images in [-1, 1] at a backbone's size and in its range."""
     low, high = input_range
     resize = layers.Resizing(image_size, image_size, interpolation="bilinear", antialias=False, name="resize")
     return layers.Rescaling((high - low) / 2, offset=(high + low) / 2, name="rescale")(resize(images))

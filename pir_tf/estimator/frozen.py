@@ -171,7 +171,8 @@ LARGEST = 4
 """Entries that the matrix of a convolution may have, in kernels."""
 AS_THEY_ARE = (
     *(layers.Activation, layers.ReLU, layers.AveragePooling2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D),
-    *(layers.Resizing, layers.Rescaling, layers.Flatten, layers.Dense, layers.Softmax),
+    *(layers.Resizing, layers.Rescaling, layers.Flatten, layers.Dense, layers.Softmax, layers.LeakyReLU),
+    *(layers.ZeroPadding2D, layers.Normalization),
 )
 """Layers that are called as they are."""
 
@@ -256,10 +257,14 @@ def _step(layer: Any, inputs: list[int], out: int) -> Convolution | Operation:
         return _convolution(layer, inputs, out)
     if type(layer) is layers.Concatenate:
         return Operation(inputs, out, lambda *parts: tf.concat(parts, layer.axis), layer)
+    if type(layer) in (layers.Add, layers.Subtract, layers.Multiply, layers.Dot):
+        return Operation(inputs, out, lambda *parts: layer(list(parts)), layer)
     if type(layer) is layers.Dropout:
         return Operation(inputs, out, tf.identity, layer)
     if type(layer) is layers.BatchNormalization:
         return Operation(inputs, out, functools.partial(layer.__call__, training=False), layer)
+    if type(layer).__name__ == "Sqrt":  # of keras.ops, which has no public type for it
+        return Operation(inputs, out, tf.sqrt, layer)
     if type(layer) in AS_THEY_ARE:
         return Operation(inputs, out, layer, layer)
     raise UnknownLayer(layer.name)

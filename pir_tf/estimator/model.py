@@ -22,6 +22,7 @@ from pir_tf.errors import InputError
 from pir_tf.estimator import backbones
 from pir_tf.estimator.heads import Head, head_of
 from pir_tf.estimator.hub import SavedModelLayer
+from pir_tf.estimator.linear import LinearEstimator
 from pir_tf.images import require_images, to_float
 from pir_tf.runs.directory import atomic, atomic_folder
 from pir_tf.runs.models import load_model, unusable
@@ -139,13 +140,22 @@ def with_pir(network: keras.Model, head: Head, *, temperature: float) -> keras.M
 
 def network_of(saved: keras.Model) -> keras.Model:
     """The inverse of `with_pir`, for a loaded estimator: images to logits. An `InputError` if it has no layer `logits`."""
+    return _up_to(saved, LOGITS)
+
+
+def backbone_of(saved: keras.Model) -> keras.Model:
+    """A loaded estimator's backbone: images to features."""
+    return _up_to(saved, "features")
+
+
+def _up_to(saved: keras.Model, layer: str) -> keras.Model:
     names = [layer.name for layer in saved.layers]
-    if LOGITS not in names:
+    if layer not in names:
         raise InputError(
-            f"The estimator has the layers {', '.join(names)}; expected {LOGITS} among them: name an {KERAS_NAME} "
+            f"The estimator has the layers {', '.join(names)}; expected {layer} among them: name an {KERAS_NAME} "
             "that pir_tf saved."
         )
-    return keras.Model(saved.input, saved.get_layer(LOGITS).output, name="pir_network")
+    return keras.Model(saved.input, saved.get_layer(layer).output, name="pir_network")
 
 
 def estimate(model: keras.Model, images: npt.NDArray[np.uint8], *, batch_size: int = 64) -> npt.NDArray[np.float32]:
@@ -181,14 +191,14 @@ def is_stock(model: keras.Model) -> bool:
     return not any(isinstance(layer, SavedModelLayer) for layer in model.layers)
 
 
-def save_estimator(estimator: PIREstimator, folder: str | os.PathLike[str]) -> Path:
+def save_estimator(estimator: PIREstimator | LinearEstimator, folder: str | os.PathLike[str]) -> Path:
     """Saves images -> PIR into the folder, made if need be, under its final name only when whole.
 
     Returns:
         The file `estimator.keras`; or, with a TF-Hub backbone, the SavedModel folder `estimator`, which carries the
         module's weights.
     """
-    model, folder = estimator.pir_model, Path(folder)
+    model, folder = estimator.saved_model(), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if is_stock(model):
         path = folder / KERAS_NAME
@@ -218,6 +228,15 @@ def load_estimator(path: str | os.PathLike[str]) -> keras.Model:
     Raises:
         InputError: If there is no whole estimator at that path.
     """
+    model = load_saved(path)
+    if len(model.outputs) > 1:  # a linear estimator's standard deviation comes second
+        model = keras.Model(model.input, model.outputs[0], name="pir_estimator")
+    model.jit_compile = model.trainable = False
+    return model
+
+
+def load_saved(path: str | os.PathLike[str]) -> keras.Model:
+    """A saved estimator with everything that its file holds; see `load_estimator`."""
     path = Path(path)
     if path.is_dir():
         images = keras.Input((None, None, 3), name="images")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from pir_tf.config import ComputeConfig, EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
-from pir_tf.estimator.model import PIREstimator, is_stock, outputs
+from pir_tf.estimator.linear import LinearEstimator
+from pir_tf.estimator.model import PIREstimator, estimate, is_stock, outputs
 from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
 from pir_tf.images import require_images
 from pir_tf.interactions.records import Interactions
@@ -69,7 +71,10 @@ def quality(predicted_pir: npt.ArrayLike, true_pir: npt.ArrayLike) -> dict[str, 
 
 
 def estimator_quality(
-    estimator: PIREstimator, images: npt.NDArray[np.uint8], true_pir: npt.ArrayLike, config: EstimatorConfig
+    estimator: PIREstimator | LinearEstimator,
+    images: npt.NDArray[np.uint8],
+    true_pir: npt.ArrayLike,
+    config: EstimatorConfig,
 ) -> dict[str, Any]:
     """Quality on new images at temperature 1, as trained, and at the temperature of use: A.1 lays the bias to the change.
 
@@ -96,6 +101,7 @@ def cross_validated_quality(
     folds: int = 5,
     compute: ComputeConfig | None = None,
     features: FeatureMaker = backbone_features,
+    discriminator: keras.Model | None = None,
 ) -> dict[str, Any]:
     """Quality of estimators that are trained like the real one, each tested on the images that it was not trained on.
 
@@ -128,28 +134,34 @@ def cross_validated_quality(
             seed=derived_seed(seed, f"fold {number}"),
             compute=compute,
             features=features,
+            discriminator=discriminator,
         )
         estimates[:, left_out] = _estimates(estimator, images[left_out], config)
     return {"folds": folds, **_report(estimates[:, rated], interactions.pir[rated], estimator, config)}
 
 
 def _estimates(
-    estimator: PIREstimator, images: npt.NDArray[np.uint8], config: EstimatorConfig
+    estimator: PIREstimator | LinearEstimator, images: npt.NDArray[np.uint8], config: EstimatorConfig
 ) -> npt.NDArray[np.float32]:
     """[2, n]: at temperature 1 and at the config's, from one pass through the network."""
     require_images(images, uint8=True)
+    if isinstance(estimator, LinearEstimator):
+        return np.tile(estimate(estimator.pir_model, images), (2, 1))
     logits, temperatures = outputs(estimator.network, images, batch_size=64), (1.0, config.temperature)
     return np.stack([estimator.head.pir(logits, temperature).numpy()[:, 0] for temperature in temperatures])
 
 
 def _report(
-    estimates: npt.NDArray[np.float32], true_pir: npt.ArrayLike, estimator: PIREstimator, config: EstimatorConfig
+    estimates: npt.NDArray[np.float32],
+    true_pir: npt.ArrayLike,
+    estimator: PIREstimator | LinearEstimator,
+    config: EstimatorConfig,
 ) -> dict[str, Any]:
     return {
         "temperature": config.temperature,
         "at_temperature_1": quality(estimates[0], true_pir),
         "at_temperature": quality(estimates[1], true_pir),
-        "saved_as": "keras" if is_stock(estimator.network) else "saved_model",
+        "saved_as": "keras" if is_stock(estimator.saved_model()) else "saved_model",
     }
 
 

@@ -21,12 +21,16 @@ import tensorflow as tf
 from pir_tf.config import ComputeConfig, EstimatorConfig, decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
+from pir_tf.estimator.features import frozen_features
 from pir_tf.estimator.heads import head_of
+from pir_tf.estimator.linear import LinearEstimator
 from pir_tf.estimator.model import (
     LOGITS,
     PIREstimator,
+    backbone_of,
     build_network,
     load_estimator,
+    load_saved,
     network_of,
     outputs,
 )
@@ -59,7 +63,8 @@ def fit_estimator(
     compute: ComputeConfig | None = None,
     directory: Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> PIREstimator:
+    discriminator: keras.Model | None = None,
+) -> PIREstimator | LinearEstimator:
     """Trains an estimator on all images with impressions, on the devices of the strategy in whose scope this is called.
 
     Args:
@@ -67,16 +72,19 @@ def fit_estimator(
         interactions: Their counts, row i for image i; rows without impressions are left out.
         config: The estimator's configuration.
         seed: Seed of the first weights and of the batches; one seed gives equal weights on one machine.
-        initial: A saved estimator whose weights training starts from, with fresh optimizer state (A.3's second round).
+        initial: A saved estimator whose weights training starts from, with fresh optimizer state (A.3's second round); with
+            `output linear` its features are kept, a discriminator's copy among them.
         features: With `trainable: head`, how the features are made; it may know those of some images already.
         compute: Of this section `jit_compile` and `precision`, the latter in training alone.
         directory: Where training saves `checkpoints/` and resumes from; None for neither.
         callbacks: Keras callbacks, of the chief alone in a job of several processes. An epoch is one pass over the images,
             rounded up to whole batches; the last one may be shorter, so that all of them have `config.steps` steps. With
             `trainable: head` their model is one of features alone.
+        discriminator: The generator's, where the config's backbone has it as a part; it is copied.
 
     Returns:
-        The trained estimator; its `history` is that of `fit`.
+        The trained estimator; its `history` is that of `fit`. With `output linear` a `LinearEstimator`, which is not trained but
+        solved for.
 
     Raises:
         InputError: If images and interactions don't belong together, none has impressions, weights are missing, or
@@ -88,6 +96,13 @@ def fit_estimator(
     Deviation: D6, D21.
     """
     images, counts = _rated(images, interactions)
+    if config.output == "linear":
+        frozen = (
+            backbone_of(load_saved(initial))
+            if initial is not None
+            else frozen_features(config, seed=seed, discriminator=discriminator)
+        )
+        return LinearEstimator.fit(frozen, features(frozen, images), counts)
     compute = compute or ComputeConfig()
     network = build_network(config, seed=seed, pretrained=initial is None)
     if initial is not None:

@@ -12,19 +12,24 @@ import keras
 import numpy as np
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig
+from pir_tf.estimator.linear import LinearEstimator
 from pir_tf.estimator.model import PIREstimator, save_estimator, saved_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
 from pir_tf.experiments.cache import Rows, cached, digest
+from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import FEW, Shown, sample
 from pir_tf.experiments.rounds import FirstRound
 from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.truth import true_pir
-from pir_tf.gan.saved import load_generator
+from pir_tf.gan.saved import Networks, load_generator
 from pir_tf.interactions.records import Interactions
 from pir_tf.runs.directory import RunDirectory, write_json
 from pir_tf.training.callbacks import ProgressBar
 from pir_tf.training.devices import is_chief, kind, strategy
+
+FEWEST_FOR_JUDGE = 300
+"""Answered images below which a linear estimator keeps them all."""
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
@@ -33,8 +38,8 @@ def run(run: RunDirectory) -> dict[str, Any]:
     In a second round the estimator goes on from the first round's weights. Source: A.3.
     """
     config, watch, first = run.config, Stopwatch(), FirstRound.of(run.config)
-    answers = Interactions.load(run.file("interactions", "interactions.csv"))
-    images, directory = Shown.load(run).images, run.file("estimator", "quality.json").parent
+    images, answers = answered(run, of_judge=False)
+    directory, copied = run.file("estimator", "quality.json").parent, discriminator_of(run, config.estimator)
     with watch.part("training"):
         estimator = train(
             config,
@@ -45,6 +50,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
             directory=directory,
             cache=run.cache,
             initial=saved_estimator(first.path / "estimator") if first else None,
+            discriminator=copied,
         )
     if not is_chief():
         return {}
@@ -56,22 +62,60 @@ def run(run: RunDirectory) -> dict[str, Any]:
             quality = estimator_quality(estimator, new, truth(new), config.estimator)
             quality["measured_on"] = f"{count} new images and their noise-free PIR"
         else:
-            quality = _of_folds(images, answers, config, run.cache, seed=run.seed_of("folds"))
+            quality = _of_folds(images, answers, config, run.cache, seed=run.seed_of("folds"), discriminator=copied)
         write_json(directory / "quality.json", quality)
     return {"parts": watch.parts}
 
 
-def second_judge(run: RunDirectory) -> PIREstimator:
+def answered(run: RunDirectory, *, of_judge: bool) -> tuple[np.ndarray, Interactions]:
+    """The shown images, and the answers that the estimator learns from, or those that the second judge does.
+
+    They share their answers, and the judge has another seed. Beside a linear readout, which has no seed, it has a third of the
+    answered images for itself.
+    """
+    images, answers = Shown.load(run).images, Interactions.load(run.file("interactions", "interactions.csv"))
+    if run.config.estimator.output != "linear" or not has_judge(run):
+        return images, answers
+    rated = np.random.default_rng(run.seed_of("answers of the judge")).permutation(np.flatnonzero(answers.rated))
+    third = rated[: len(rated) // 3]
+    rows = np.sort(third if of_judge else np.setdiff1d(rated, third))
+    return images[rows], answers.select(rows)
+
+
+def has_judge(run: RunDirectory) -> bool:
+    """Whether a second judge is asked for and can be had: a linear one needs features of its own, and answers enough."""
+    config = run.config
+    if config.estimator.output != "linear" or not config.evaluation.judge:
+        return config.evaluation.judge
+    answers = Interactions.load(run.file("interactions", "interactions.csv"))
+    return answers.rated.sum() >= FEWEST_FOR_JUDGE and not (config.estimator.backbone == "compact" and imported_in(run))
+
+
+def judge_config(config: EstimatorConfig) -> EstimatorConfig:
+    """A linear judge's own features: those of a compact network, or beside it of the discriminator."""
+    own = dataclasses.replace(config, backbone="compact", weights="none", layer="", image_size=64, trainable="all")
+    return dataclasses.replace(own, backbone="discriminator") if config.backbone == "compact" else own
+
+
+def discriminator_of(run: RunDirectory, config: EstimatorConfig) -> keras.Model | None:
+    """The pretrained discriminator, where the estimator's backbone has it as a part."""
+    return Networks.load(run.path / "gan").discriminator if "discriminator" in config.backbone else None
+
+
+def second_judge(run: RunDirectory) -> PIREstimator | LinearEstimator:
     """An estimator that learned the same answers from another seed, and that tuning never saw.
 
     It must not know what the tuning's estimator learned in a first round, so it begins afresh, with as many steps as both
-    rounds have (A.3).
+    rounds have (A.3). Beside a linear estimator it shares neither answers nor features with it.
     """
     config, steps = run.config, run.config.estimator.steps * run.round
+    settings = dataclasses.replace(config.estimator, steps=steps)
+    if settings.output == "linear":
+        settings = judge_config(settings)
     return train(
-        dataclasses.replace(config, estimator=dataclasses.replace(config.estimator, steps=steps)),
-        Shown.load(run).images,
-        Interactions.load(run.file("interactions", "interactions.csv")),
+        dataclasses.replace(config, estimator=settings),
+        *answered(run, of_judge=True),
+        discriminator=discriminator_of(run, settings),
         seed=run.seed_of("judge"),
         title="Training a second judge",
         directory=run.path / "evaluation",
@@ -91,7 +135,8 @@ def train(
     cache: Path | None,
     initial: Path | None = None,
     alone: bool = False,
-) -> PIREstimator:
+    discriminator: keras.Model | None = None,
+) -> PIREstimator | LinearEstimator:
     """An estimator of the config on these answers; `alone`, by the chief without the other processes of its job."""
     settings, compute = config.estimator, config.compute
     one_process = alone and kind(compute) == "multiworker"
@@ -106,11 +151,18 @@ def train(
             compute=compute,
             directory=directory,
             callbacks=[ProgressBar(title, settings.steps, {"loss": "loss"})],
+            discriminator=discriminator,
         )
 
 
 def _of_folds(
-    images: np.ndarray, answers: Interactions, config: ExperimentConfig, cache: Path | None, *, seed: int
+    images: np.ndarray,
+    answers: Interactions,
+    config: ExperimentConfig,
+    cache: Path | None,
+    *,
+    seed: int,
+    discriminator: keras.Model | None,
 ) -> dict[str, Any]:
     """How well estimators predict people's answers to images that they weren't trained on. Source: D21."""
     if answers.rated.sum() < FEW:
@@ -122,6 +174,7 @@ def _of_folds(
         seed=seed,
         compute=config.compute,
         features=feature_maker(config.estimator, cache),
+        discriminator=discriminator,
     )
     return {**quality, "measured_on": "people's answers, each image by an estimator that was trained without it"}
 
@@ -145,7 +198,9 @@ def feature_maker(config: EstimatorConfig, cache: Path | None) -> FeatureMaker:
 
     def make(backbone: keras.Model, images: np.ndarray) -> np.ndarray:
         weights = digest(*(keras.ops.convert_to_numpy(weight) for weight in backbone.weights))
-        architecture = [config.backbone, config.layer, config.image_size, list(config.input_range)]
+        architecture: list[Any] = [config.backbone, config.layer, config.image_size, list(config.input_range)]
+        if config.output == "linear":
+            architecture += ["means and roots of mean squares", config.grid]
         name = {"architecture": architecture, "weights": weights}
 
         def compute(new: np.ndarray) -> np.ndarray:

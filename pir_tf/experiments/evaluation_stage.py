@@ -16,7 +16,7 @@ from pir_tf.data.sources import ImageSet
 from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.measure import Sides, diversity_report, rated, results, scaling_facts
-from pir_tf.experiments.estimator_stage import second_judge, training_pir
+from pir_tf.experiments.estimator_stage import has_judge, second_judge, training_pir
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import sample
@@ -83,9 +83,9 @@ def judge(run: RunDirectory, images: Arrays, watch: Stopwatch) -> tuple[dict[str
     """PIR before and after tuning by everyone who can say it, and the wait for people where they can't yet."""
     with watch.part("estimates"):
         pir = {"estimated": _estimates(load_estimator(saved_estimator(run.path / "estimator")), images)}
-    if run.config.evaluation.judge:
+    if has_judge(run):
         with watch.part("second judge"):
-            pir["judged"] = _estimates(second_judge(run).saved_model(), images)
+            pir["judged"] = _estimates(second_judge(run).pir_model, images)
     asked = answers_path(run, "evaluation")
     with watch.part("truth"):
         if asked is None:

@@ -10,7 +10,8 @@ import keras
 from pir_tf.config import ExperimentConfig, decisive_fields
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
-from pir_tf.estimator.model import is_stock, load_estimator, network_of, saved_estimator
+from pir_tf.estimator.linear import objective
+from pir_tf.estimator.model import backbone_of, is_stock, load_saved, network_of, saved_estimator
 from pir_tf.experiments.cache import digest
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in, save_tuned
@@ -43,7 +44,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     gan, directory, seed = run.path / "gan", run.file("tuning", "history.csv").parent, run.seed_of("tuning steps")
     made_by: dict[str, Any] = {**decisive_fields("tuning", config.tuning), "seed": config.seed}
     with watch.part("networks" if imported else "networks and real images"), strategy(config.compute).scope():
-        estimator = load_estimator(saved_estimator(run.path / "estimator"))
+        estimator = objective(load_saved(saved_estimator(run.path / "estimator")), config.estimator.pessimism)
         made_by["estimator"] = digest(*estimator.get_weights())
         tuner: AnchoredTuner | Tuner
         if imported:
@@ -56,13 +57,14 @@ def run(run: RunDirectory) -> dict[str, Any]:
             tuner = _tuner(config, networks, estimator, seed)
             stream = stream_of(image_set, run.seed_of("real images in tuning"))
             made_by |= {**decisive_fields("gan", config.gan), "images": image_set.digest}
+        weight = _weighed(config, tuner)
     shown = [TimeFirstStep(watch), *_samples(config, tuner, true_pir(run, reuse=False), run.seed_of("display"))]
     _tune(config, tuner, estimator, stream, directory, made_by, shown)
     if is_chief() and imported:
         save_tuned(run, tuner.generator)
     elif is_chief():
         networks.save(directory)
-    return {"parts": watch.parts}
+    return {"parts": watch.parts, "pir_weight": weight}
 
 
 def _require_fit(image_set: ImageSet, networks: Networks, batch_size: int) -> None:
@@ -110,6 +112,21 @@ def _anchored_tuner(
     return tuner
 
 
+def _weighed(config: ExperimentConfig, tuner: AnchoredTuner | Tuner) -> float:
+    """w_PIR, set by the ratio of gradients where the config asks for that, and said."""
+    settings = config.tuning
+    if not settings.pir_gradient_ratio:
+        return settings.pir_weight
+    weight = tuner.weigh(settings.pir_gradient_ratio, batch_size=settings.batch_size)
+    if weight is None:
+        said = f"one of the terms has no gradient yet, so w_PIR is {settings.pir_weight:g}"
+    else:
+        said = f"w_PIR is {weight:,.0f} per unit of PIR (the paper's is 1,000)"
+    if is_chief():
+        print(f"tuning: for a gradient ratio of {settings.pir_gradient_ratio:g}, {said}", flush=True)
+    return settings.pir_weight if weight is None else weight
+
+
 def _tune(
     config: ExperimentConfig,
     tuner: AnchoredTuner | Tuner,
@@ -123,8 +140,9 @@ def _tune(
     norms = LogGradientNorms(settings.gradients_every, batch_size=settings.batch_size)
     bar = ProgressBar("Tuning the generator", settings.steps, {"L_PIR": "estimated PIR", "true_pir": "true PIR"})
     inside = list(tuner.networks().values())
-    if is_stock(estimator):
-        inside.append(network_of(estimator))  # up to its logits
+    if is_stock(estimator):  # up to its logits, or to what is read out
+        linear = config.estimator.output == "linear"
+        inside.append(backbone_of(estimator) if linear else network_of(estimator))
     with mixed(config.compute.precision, *inside):
         fit_resumable(
             tuner,

@@ -13,6 +13,7 @@ The estimator comes as a model from images to PIR: nothing here knows what peopl
 from __future__ import annotations
 
 import functools
+import statistics
 import warnings
 from typing import Any
 
@@ -20,17 +21,21 @@ import keras
 import tensorflow as tf
 
 from pir_tf.estimator.frozen import fast_frozen
+from pir_tf.estimator.linear import LinearEstimator, objective
 from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan import losses
 from pir_tf.gan.acgan import ACGAN, LOSSES, TERMS
 from pir_tf.gan.trainer import GeneratorTrainer
 from pir_tf.training.callbacks import Measure
 
+WEIGHING_BATCHES = 8
+"""Batches whose gradients are compared before the first step."""
+
 
 class PIRTerm(GeneratorTrainer):
     """A generator in training whose objective has the term w_PIR L_PIR: what both tuners share."""
 
-    pir_weight: float
+    pir_weight: float | keras.Variable
     gradient_columns: tuple[str, ...]
     """Columns of the log that hold the norms of the weighted terms' gradients."""
 
@@ -38,10 +43,14 @@ class PIRTerm(GeneratorTrainer):
         """Freezes the estimator and takes it as R."""
         if isinstance(estimator, PIREstimator):
             estimator = estimator.pir_model
+        elif isinstance(estimator, LinearEstimator):
+            estimator = objective(estimator.saved_model(), 0.0)
         estimator.trainable = False
         # Functions, so that Keras tracks none of the estimator's variables as the tuner's own.
         self._estimate = fast_frozen(estimator) if fast else functools.partial(estimator.__call__, training=False)
         self.pir_weight = pir_weight
+        first = "only_first_replica"  # all replicas weigh the same
+        self._weighed = keras.Variable(pir_weight, trainable=False, aggregation=first, name="pir_weight")
 
     def estimated_pir(self, images: tf.Tensor) -> tf.Tensor:
         """R(images): float32 `[batch]` in [0, 1], of images `[batch, h, w, 3]` in [-1, 1]."""
@@ -67,6 +76,42 @@ class PIRTerm(GeneratorTrainer):
             terms = self.weighted_terms(*self.draw(tf.constant(batch_size)))
         norms = [tf.linalg.global_norm(tape.gradient(term, variables)) for term in terms]
         return dict(zip(self.gradient_columns, norms, strict=True))
+
+    def weigh(self, ratio: float, *, batch_size: int) -> float | None:
+        """Sets w_PIR so that the gradient of w_PIR L_PIR is `ratio` times as long as that of the term that holds images real.
+
+        Of several batches of latents that no step draws the median counts. The weight then belongs to the state, so that a
+        resumed run has the same one.
+
+        Args:
+            ratio: Above 0.
+            batch_size: Images of a batch.
+
+        Returns:
+            w_PIR per unit of PIR; None, and the weight stays, where one of the gradients is 0: an anchor pulls at nothing
+            at the start, and an estimator may be certain of all images.
+
+        Source: 2.4 ("roughly comparable").
+        """
+        measure = tf.function(functools.partial(self.gradient_norms, batch_size), autograph=False, jit_compile=False)
+        pir = "gradient_pir"
+        held = next(name for name in self.gradient_columns if name != pir)
+        ratios = []
+        for batch in range(1, WEIGHING_BATCHES + 1):
+            self.step.assign(-batch)
+            norms = {name: float(value) for name, value in measure().items()}
+            ratios.append(norms[held] / norms[pir] if norms[pir] else 0.0)
+        self.step.assign(0)
+        if not min(ratios) > 0:
+            return None
+        self._weighed.assign(float(self.pir_weight) * ratio * statistics.median(ratios))
+        self.pir_weight = self._weighed
+        return float(self._weighed)
+
+    def state(self) -> dict[str, keras.Variable]:
+        """As without the term, and its weight where `weigh` has set it."""
+        weighed = {"pir_weight": self._weighed} if self.pir_weight is self._weighed else {}
+        return {**super().state(), **weighed}
 
 
 class Tuner(PIRTerm, ACGAN):
