@@ -22,6 +22,11 @@ class EvaluationConfig:
     """Random pairs of images a class whose likeness is measured. Source: 5.1."""
     judge: bool = True
     """Train a second estimator from another seed that the tuning never saw, and let it judge too."""
+    control: bool = False
+    """Measure the same steps with w_PIR 0 too: a gain then also has to stand out from what the GAN's own training does."""
+    best_of: int = 0
+    """Measure the choice of the best of so many images of the same class by the estimator, too, before tuning and after; 0 for
+    not."""
     kid_weights: str = "none"
     """Weights of VGG16 without top, on whose pool5 features the distance from the real images (KID) is measured:
     `imagenet`, `file:PATH` or `none` (not measured). The tuning never uses that network. Source: 5.1."""
@@ -33,5 +38,6 @@ class EvaluationConfig:
         require(self.source == "same" or csv, "evaluation.source", self.source, "same or csv:PATH")
         require(self.images >= 2, "evaluation.images", self.images, "2 or more")
         require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
+        require(self.best_of == 0 or self.best_of >= 2, "evaluation.best_of", self.best_of, "0 for not, or 2 or more")
         require_positive("evaluation", self, "diversity_pairs", "kid_images")
         require_pretrained("evaluation.kid_weights", self.kid_weights)

@@ -55,7 +55,12 @@ def compare(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
 
 
 def results(
-    pir: Mapping[str, Sides], *, training: np.ndarray, diversity: DiversityReport, alpha: float
+    pir: Mapping[str, Sides],
+    *,
+    training: np.ndarray,
+    diversity: DiversityReport,
+    alpha: float,
+    control: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """What `results.json` says of PIR and diversity.
 
@@ -64,6 +69,7 @@ def results(
         training: PIR of the estimator's training images, for the initial mean and spread (D14).
         diversity: before, after and real images.
         alpha: significance threshold.
+        control: true PIR of images after the same steps without the PIR term, beside `pir["true"]`.
 
     Returns:
         The proof at the top level, all comparisons below it. What is not measured or undefined is None. `estimate_rose` says
@@ -76,6 +82,7 @@ def results(
     initial = pir_summary(training, training)
     change, d, p = (truth.get(name) for name in ("change", "cohens_d", "p_value"))
     interval = change_interval(*pir["estimated"])
+    over = compare(control, pir["true"][1]) if control is not None else None
     return {
         "pir_before_mean": truth.get("before_mean"),
         "pir_after_mean": truth.get("after_mean"),
@@ -85,7 +92,16 @@ def results(
         "welch_t": truth.get("welch_t"),
         "p_value": p,
         "significant": None if p is None else p < alpha,
-        "verdict": verdict(change, d, p, distance_ratios=diversity.after_over_before, alpha=alpha),
+        "verdict": verdict(
+            change,
+            d,
+            p,
+            distance_ratios=diversity.after_over_before,
+            alpha=alpha,
+            over_control=(over["change"], over["p_value"]) if over else None,
+        ),
+        "control": compare(pir["true"][0], control) if control is not None else None,
+        "over_control": over,
         "estimated_change": estimate["change"],
         "estimated_change_interval": list(interval) if interval else None,
         "estimate_rose": (interval[0] if interval else estimate["change"]) > ROUNDING,

@@ -5,6 +5,7 @@ Its images go through it as arrays by the names that `evaluation/samples.npz` gi
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 from pir_tf.config import derived_seed
 from pir_tf.data.sources import ImageSet
 from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
+from pir_tf.evaluation.best_of import best_of
 from pir_tf.evaluation.channels import channel_means
-from pir_tf.evaluation.measure import Sides, diversity_report, rated, results, scaling_facts
+from pir_tf.evaluation.measure import Sides, compare, diversity_report, rated, results, scaling_facts
+from pir_tf.experiments.control import control_generator, has_control
 from pir_tf.experiments.estimator_stage import has_judge, second_judge, training_pir
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
@@ -35,6 +38,8 @@ PAIRS = 32
 REAL = 64
 """Real images that are kept to be looked at."""
 WHEN = ("before", "after")
+PICKS = 250
+"""Choices of the best of n."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -54,7 +59,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     pir, waiting = judge(run, images, watch)
     asked = answers_path(run, "evaluation")
     noted = {"answers_sha256": answers_digest(asked)} if asked and not waiting else {}
-    facts = measure(run, images, pir, image_set, watch)
+    facts = measure(run, images, pir, image_set, watch) | baselines(run, images, pir, watch)
     with watch.part("samples"):
         write(run, images, pir, facts)
     if waiting:
@@ -66,6 +71,11 @@ def draw(run: RunDirectory, image_set: ImageSet | None) -> Arrays:
     """Images of both generators: of new latents, to compare, and of common ones, to look at; and as many real images."""
     before, after = generators = tuple(load_generator(run.path / stage) for stage in ("gan", "tuning"))
     images, seed = _compared(run, generators), run.config.seed
+    if image_set is not None and has_control(run):
+        seeds = run.seed_of("evaluation control")
+        images["control"], _, images["labels_control"] = sample(
+            run, control_generator(run, image_set), len(images["before"]), seed=seeds, title="Images of the control"
+        )
     z, labels = _pair_latents(before, derived_seed(seed, "pairs"))
     images |= {
         "pair_before": generate(before, z, labels),
@@ -112,6 +122,7 @@ def measure(
         training=training_pir(run),
         diversity=diversity,
         alpha=settings.alpha,
+        control=pir["control"][0] if "control" in pir else None,
     )
     return {
         **facts,
@@ -128,10 +139,35 @@ def measure(
     }
 
 
+def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: Stopwatch) -> dict[str, Any]:
+    """What choosing among images gives, before tuning and after it, in place of tuning and on top of it."""
+    n, truth = run.config.evaluation.best_of, true_pir(run, reuse=False)
+    if not n or truth is None or "true" not in pir:
+        return {"best_of": None}
+    estimator = load_estimator(saved_estimator(run.path / "estimator"))
+    found: dict[str, Any] = {"n": n, "picks": PICKS}
+    with watch.part("best of n"):
+        for when, stage in zip(WHEN, ("gan", "tuning"), strict=True):
+            generator = load_generator(run.path / stage)
+            latent_size, classes = (tensor.shape[-1] for tensor in generator.inputs)
+            picked, _ = best_of(
+                functools.partial(generate, generator),
+                functools.partial(estimate, estimator),
+                n,
+                PICKS,
+                latent_size=latent_size,
+                classes=classes,
+                seed=run.seed_of(f"best of n {when}"),
+            )
+            found[when] = compare(pir["true"][0], truth(picked))
+    return {"best_of": found}
+
+
 def write(run: RunDirectory, images: Arrays, pir: dict[str, Sides], facts: dict[str, Any]) -> None:
     """Everything that the report draws, NaN where it was not measured, and the results."""
     kept = {**images, "real": images["real"][:REAL], "real_labels": images["real_labels"][:REAL]}
-    kept.pop("order")
+    for name in ("order", "control", "labels_control"):
+        kept.pop(name, None)
     for side, when in enumerate(WHEN):
         nothing = np.full(len(images[when]), np.nan)
         for name in ("true", "estimated", "judged"):
@@ -192,6 +228,8 @@ def _simulated(run: RunDirectory, images: Arrays) -> dict[str, Sides]:
         shown, labels = run.config.interactions.impressions, images[f"labels_{when}"]
         observed.append(simulate(pir, impressions=shown, seed=seed, image_ids=ids, class_index=labels).pir)
     found = {"true": true, "observed": (observed[0], observed[1])}
+    if "control" in images:
+        found["control"] = (objective(images["control"]),) * 2
     unscaled = unscaled_pir(run.config, None) if scaling_of(run) else None
     if unscaled is not None:  # VGG16's part of it is remembered
         found["unscaled"] = unscaled(images["before"]), unscaled(images["after"])

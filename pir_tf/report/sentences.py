@@ -14,6 +14,7 @@ MOST_FILTERS = 8
 _VERDICTS = {
     "gain": ("A gain", "gain"),
     "gain with collapse": ("A gain with collapse", "warning"),
+    "gain, not told apart from the GAN's own training": ("A gain, but not the PIR term's", "warning"),
     "loss": ("A loss", "loss"),
     "no significant change": ("No significant change", "neutral"),
     "undefined": ("The outcome is undefined", "neutral"),
@@ -55,6 +56,11 @@ def verdict_sentence(results: dict[str, Any]) -> str:
         return (
             f"Tuning raised the mean PIR from {low} to {high} ({effect}), but the images became too alike: "
             f"{_collapsed(results)}. A gain with collapse is no success."
+        )
+    if word.startswith("gain, not told apart"):
+        return (
+            f"Tuning raised the mean PIR from {low} to {high} ({effect}), but as many steps of the GAN's own training, without "
+            "the PIR term, did about as much: the gain can't be told apart from theirs."
         )
     if word == "loss":
         return f"Tuning lowered the mean PIR from {low} to {high} ({effect}): a loss."

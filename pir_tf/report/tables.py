@@ -49,6 +49,17 @@ def estimate_rows(results: dict[str, Any]) -> list[Row]:
     return [(name, *(_compared(results[key]) if results.get(key) else (NOT_JUDGED,) * 4)) for key, name in VIEWS]
 
 
+def baseline_rows(results: dict[str, Any]) -> list[Row]:
+    """What tuning has to beat, where it was measured: (name, mean before, mean with it, change, d)."""
+    rows, best = [], results.get("best_of") or {}
+    if results.get("control"):
+        rows.append(("  the GAN's own training", *_compared(results["control"])))
+    for when, called in (("before", "untouched"), ("after", "tuned")):
+        if best.get(when):
+            rows.append((f"  best of {best['n']}, {called}", *_compared(best[when])))
+    return rows
+
+
 def observed_values(results: dict[str, Any]) -> Row | None:
     """Mean before, mean after, change and d of simulated reactions with their noise; `None` where they don't exist.
 
@@ -70,6 +81,9 @@ def result_table(results: dict[str, Any]) -> str:
     lines = [f"{label:<{label_width}}{value:<{value_width}}{remark}".rstrip() for label, value, remark in rows]
     estimates: list[Row] = [("Estimates, not gains", "before", "after", "change", "d")]
     estimates += [(f"  {name}", *values) for name, *values in estimate_rows(results)]
+    baselines = baseline_rows(results)
+    if baselines:
+        estimates += [("",) * 5, ("Baselines, true PIR", "before", "with it", "change", "d"), *baselines]
     width = max(9, *(len(cell) + 2 for _, *cells in estimates for cell in cells if cell != NOT_JUDGED))
     lines.append("")
     for name, *cells in estimates:

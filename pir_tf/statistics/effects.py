@@ -26,7 +26,15 @@ COLLAPSE_RATIO = 0.5
 ZERO_PIR = 0.01  # the width of one of the estimator's 100 bins
 
 Maybe = float | None
-Verdict = Literal["gain", "gain with collapse", "loss", "no significant change", "not measured yet", "undefined"]
+Verdict = Literal[
+    "gain",
+    "gain with collapse",
+    "gain, not told apart from the GAN's own training",
+    "loss",
+    "no significant change",
+    "not measured yet",
+    "undefined",
+]
 
 
 def _values(name: str, values: ArrayLike) -> np.ndarray:
@@ -209,7 +217,13 @@ def pir_summary(before: ArrayLike, after: ArrayLike) -> PIRSummary:
 
 
 def verdict(
-    change: Maybe, d: Maybe, p: Maybe, *, distance_ratios: Sequence[Maybe] | None, alpha: float = ALPHA
+    change: Maybe,
+    d: Maybe,
+    p: Maybe,
+    *,
+    distance_ratios: Sequence[Maybe] | None,
+    alpha: float = ALPHA,
+    over_control: tuple[Maybe, Maybe] | None = None,
 ) -> Verdict:
     """The one word for an experiment's outcome.
 
@@ -220,9 +234,11 @@ def verdict(
         distance_ratios: Each class's within-class pairwise distance after tuning divided by that before; `None` for a
             class that was not measured, or for all. That does not count as collapse, so there is no default.
         alpha: Significance threshold, 0.001 in the paper; p has to be below it.
+        over_control: Change and p of the tuned images against those of a control, which had no PIR term; `None` without one.
 
     Returns:
         "not measured yet" without a true change, "undefined" without d or p, "no significant change", "loss", "gain",
+        "gain, not told apart from the GAN's own training" where it doesn't stand out from the control's,
         or "gain with collapse" when a class kept less than half of its distance: diversity sold for PIR is no success.
 
     Raises:
@@ -246,4 +262,8 @@ def verdict(
         return "no significant change"
     if change < 0:
         return "loss"
+    if over_control is not None:
+        over, chance = over_control
+        if over is None or chance is None or over <= 0 or chance >= alpha:
+            return "gain, not told apart from the GAN's own training"
     return "gain with collapse" if any(ratio < COLLAPSE_RATIO for ratio in ratios) else "gain"

@@ -1,0 +1,65 @@
+"""The control: the same tuning with w_PIR 0, which shows what the GAN's own training does to PIR (2.4). Not the paper's.
+
+It depends on the networks, real images, seed, batch and steps alone, so all objectives of a sweep share one through the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from pir_tf.config import decisive_fields
+from pir_tf.data.sources import ImageSet
+from pir_tf.experiments.cache import cached, digest
+from pir_tf.experiments.imported import imported_in
+from pir_tf.experiments.people import answers_path
+from pir_tf.gan.acgan import ACGAN
+from pir_tf.gan.saved import Networks
+from pir_tf.gan.train import optimizers, stream_of
+from pir_tf.runs.directory import RunDirectory
+from pir_tf.training.callbacks import ProgressBar
+from pir_tf.training.devices import use_fast_forms
+from pir_tf.training.fit import Plan, fit_resumable
+
+
+def has_control(run: RunDirectory) -> bool:
+    """Whether a control is asked for and can be had: people don't judge it, and an imported generator would stand still."""
+    return run.config.evaluation.control and not answers_path(run, "evaluation") and not imported_in(run)
+
+
+def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
+    """The generator after as many steps of the GAN's own training as tuning had, from the same networks, images and seed."""
+    config, networks = run.config, Networks.load(run.path / "gan")
+    fields = {**decisive_fields("tuning", config.tuning), **decisive_fields("gan", config.gan)}
+    facts: dict[str, Any] = {name: value for name, value in fields.items() if "pir_" not in name}
+    facts |= {"images": image_set.digest, "seed": run.seed_of("tuning steps"), "steps": config.tuning.steps}
+    facts["networks"] = digest(*networks.generator.get_weights(), *networks.discriminator.get_weights())
+
+    def make() -> dict[str, np.ndarray]:
+        acgan = ACGAN(
+            networks.generator,
+            networks.discriminator,
+            seed=run.seed_of("tuning steps"),
+            fools_weight=config.tuning.fools_weight,
+            fake_class_weight=config.gan.fake_class_weight,
+            real_class_weight=config.gan.real_class_weight,
+            loss=config.gan.loss,
+            fast=use_fast_forms(config.compute),
+        )
+        rate = config.tuning.learning_rate
+        acgan.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)
+        fit_resumable(
+            acgan,
+            stream_of(image_set, run.seed_of("real images in tuning")),
+            Plan.of(config.tuning, ()),
+            run.file("evaluation", "control") / "steps",
+            facts,
+            chief_callbacks=[ProgressBar("Control without the PIR term", config.tuning.steps)],
+        )
+        return {f"{place:03d}": weight for place, weight in enumerate(networks.generator.get_weights())}
+
+    made = cached(run.cache, "control", facts, make)
+    networks.generator.set_weights([made[name] for name in sorted(made)])
+    return networks.generator

@@ -1,0 +1,113 @@
+"""A run with the linear estimator, the control and the best of n: what it writes, and what it refuses before it begins."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import SMALL, small_command
+
+from pir_tf.experiments.estimator_stage import answered, has_judge, judge_config
+from pir_tf.experiments.tuning_stage import _weighed
+from pir_tf.interactions.records import Interactions
+from pir_tf.presets import laptop
+from pir_tf.runs.directory import RunDirectory
+
+LINEAR = "--estimator.output linear --estimator.backbone discriminator".split()
+MEASURED = "--evaluation.control --evaluation.best-of 2 --tuning.pir-weight 0 --estimator.pessimism 1".split()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("linear")
+    done = small_command(*SMALL, *LINEAR, *MEASURED, "--run-dir", path / "run", cwd=path)
+    assert done.returncode == 0, done.stderr
+    return path / "run", done.stdout
+
+
+def test_the_control_is_tuning_without_the_term_to_the_last_bit(run):
+    tuned, control = (
+        np.load(sorted((run[0] / folder).glob("step-*.npz"))[-1])
+        for folder in ("tuning/checkpoints", "evaluation/control/steps/checkpoints")
+    )
+    assert any(name.startswith("discriminator/") for name in tuned.files)
+    for name in set(tuned.files) - {"made_by"}:
+        np.testing.assert_array_equal(control[name], tuned[name], err_msg=name)
+
+
+def test_the_control_and_the_best_of_n_stand_beside_the_result(run):
+    path, said = run
+    results = json.loads((path / "evaluation" / "results.json").read_text())
+    before, best = results["pir_before_mean"], results["best_of"]
+    assert results["control"]["before_mean"] == before == best["before"]["before_mean"] == best["after"]["before_mean"]
+    assert results["over_control"]["after_mean"] == results["pir_after_mean"]
+    assert results["over_control"]["before_mean"] == results["control"]["after_mean"]
+    assert (best["n"], best["picks"], best["before"]["n_after"]) == (2, 250, 250)
+    for line in ("the GAN's own training", "best of 2, untouched", "best of 2, tuned"):
+        assert f"  {line}" in said
+    assert not {"control", "labels_control"} & set(np.load(path / "evaluation" / "samples.npz").files)
+
+
+@pytest.mark.parametrize(
+    "weight, said",
+    [(812.4, "w_PIR is 812 per unit of PIR (the paper's is 1,000)"), (None, "no gradient yet, so w_PIR is 1000")],
+)
+def test_the_weight_that_a_ratio_gives_is_said(weight, said, capsys):
+    config = laptop()
+    config = dataclasses.replace(config, tuning=dataclasses.replace(config.tuning, pir_gradient_ratio=2.0))
+    assert _weighed(config, SimpleNamespace(weigh=lambda ratio, batch_size: weight)) == (weight or 1000.0)
+    assert "for a gradient ratio of 2" in (printed := capsys.readouterr().out) and said in printed
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (
+            ["--tuning.pir-gradient-ratio", "1", "--tuning.pir-weight", "5"],
+            "tuning.pir_weight is 5.0, expected none beside",
+        ),
+        (
+            ["--estimator.backbone", "discriminator"],
+            "estimator.backbone is 'discriminator', expected inception_v3 or compact",
+        ),
+        (["--estimator.grid", "2"], "estimator.grid is 2, expected 0 without --estimator.output linear"),
+        (["--estimator.pessimism", "2"], "estimator.pessimism is 2.0, expected 0 without --estimator.output linear"),
+        ([*LINEAR, "--estimator.layer", "mixed2"], "estimator.layer is 'mixed2', expected names of conv_1"),
+        ([*LINEAR, "--estimator.grid", "9"], "estimator.grid is 9, expected 0 for none, or places a side up to 8"),
+        ([*LINEAR, "--estimator.pessimism", "-1"], "estimator.pessimism is -1.0, expected a finite number, 0 or above"),
+        ([*LINEAR, "--evaluation.best-of", "1"], "evaluation.best_of is 1, expected 0 for not, or 2 or more"),
+        ([*LINEAR, "--gan.generator", "import:x.keras"], "an imported generator comes without a discriminator to copy"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_runs(words, said, tmp_path):
+    done = small_command("smoke", *words, "--run-dir", tmp_path / "run", cwd=tmp_path)
+    assert done.returncode == 2 and said in done.stderr.replace("\n", " ") and not (tmp_path / "run").exists()
+
+
+# The second judge
+
+
+def test_the_judge_beside_a_linear_estimator_shares_neither_answers_nor_features(tmp_path, monkeypatch):
+    config = laptop()
+    config = dataclasses.replace(
+        config, estimator=dataclasses.replace(config.estimator, output="linear", backbone="discriminator")
+    )
+    run = RunDirectory(tmp_path / "run", config)
+    shown = np.where(np.arange(400) < 330, 5, 0)
+    answers = Interactions(
+        image_id=[f"{i:04}" for i in range(400)],
+        class_index=np.zeros(400, int),
+        impressions=shown,
+        positives=shown // 2,
+    )
+    answers.save(run.file("interactions", "interactions.csv"))
+    monkeypatch.setattr(
+        "pir_tf.experiments.estimator_stage.Shown.load", lambda run: pd.Series({"images": np.arange(400)})
+    )
+    (mine, my_answers), (judges, _) = (answered(run, of_judge=judge) for judge in (False, True))
+    assert has_judge(run) and not set(mine) & set(judges)
+    assert (len(mine), len(judges)) == (220, 110) and my_answers.rated.all()
+    assert judge_config(config.estimator).backbone == "compact"
+    run.close()
