@@ -63,6 +63,10 @@ SIZES = {
 
 PER_LAYER = {name: size.filters for name, size in SIZES.items()}
 """Objectives of each VGG layer, by the size's name."""
+BEYOND: dict[str, dict[str, Any]] = {"evaluation": {"control": True, "best_of": 16, "judge": False}}
+"""What the linear estimator's experiments change beside it."""
+COLOR_GRID = 4
+"""Places a side whose means tell colours' places apart: 2 for halves, 3 for thirds."""
 MULTI = 20
 """Filters of an objective of several. Source: 3.2, C.4.2."""
 PIR_WEIGHTS = (0, 30, 100, 300, 1000, 3000, 10_000)
@@ -205,12 +209,31 @@ def ablations(size: str, weights: Weights) -> list[Experiment]:
     return list(dict.fromkeys(found + _gan_ablations(size, weights)))
 
 
+def beyond(size: str, weights: Weights) -> list[Experiment]:
+    """The linear estimator on the objectives of figure 2 and two more filters, with control and best of 16. Not the paper's."""
+    more = [one for one in iteration(size, weights) if not one.config.first_round]
+    found = []
+    for base in dict.fromkeys([*colors(size, weights), *vgg_single(size, weights), *more, *vgg_multi(size, weights)]):
+        if "fc" in base.name:
+            continue
+        joined = base.config.estimator.backbone == "inception_v3"
+        estimator: dict[str, Any] = {
+            "output": "linear",
+            "backbone": "inception_v3+discriminator" if joined else "discriminator",
+            "layer": "",
+        }
+        if base.name.startswith("color"):
+            estimator["grid"] = COLOR_GRID
+        found.append(_variant(base, "linear", estimator=estimator, **BEYOND))
+    return found
+
+
 def paper(size: str, weights: Weights) -> list[Experiment]:
-    """Everything, in the order in which it is most useful early."""
+    """Everything that the paper did, in the order in which it is most useful early."""
     return list(experiments(["paper"], size, weights))
 
 
-_ALL = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations, paper)
+_ALL = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations, paper, beyond)
 SUITES: dict[str, Callable[[str, Weights], list[Experiment]]] = {
     suite.__name__.replace("_", "-"): suite for suite in _ALL
 }
@@ -219,7 +242,8 @@ SUITES: dict[str, Callable[[str, Weights], list[Experiment]]] = {
 def experiments(names: Sequence[str], size: str, weights: Weights) -> dict[Experiment, tuple[str, ...]]:
     """The experiments of several suites without repeats, in the suites' own order, with the suites that each is in."""
     found: dict[Experiment, tuple[str, ...]] = {}
-    for suite in [name for name in SUITES if name != "paper" and (name in names or "paper" in names)]:
+    papers = set(SUITES) - {"paper", "beyond"} if "paper" in names else set()
+    for suite in [name for name in SUITES if name != "paper" and name in papers | set(names)]:
         for experiment in SUITES[suite](size, weights):
             found[experiment] = (*found.get(experiment, ()), suite)
     return found
