@@ -28,8 +28,8 @@ def acgan(rate, *, batch_norm=True):
     return make
 
 
-def dataset(batch, count=BATCH, repeats=1):
-    return tf.data.Dataset.from_tensor_slices(images_of(count)).batch(batch).repeat(repeats)
+def dataset(batch, count=BATCH):
+    return tf.data.Dataset.from_tensor_slices(images_of(count)).batch(batch)
 
 
 def step(strategy, make, data):

@@ -143,20 +143,13 @@ def test_another_config_seed_or_other_images_are_refused(runs, image_set, change
 
 @pytest.mark.parametrize(("step", "share"), [(0, 1), (60, 1), (80, 0.5), (99, 0.025), (100, 0)])
 def test_both_rates_fall_linearly_in_the_last_steps(step, share):
-    config = GanConfig(
-        steps=100, log_every=1, checkpoint_every=1, decay_steps=40, generator_learning_rate=2.0,
-        discriminator_learning_rate=4.0,
-    )  # fmt: skip
-    optimizers = [keras.optimizers.SGD(9.0), keras.optimizers.SGD(9.0)]
-    model = types.SimpleNamespace(
-        step=keras.Variable(step, dtype="int64"),
-        generator_optimizer=optimizers[0],
-        discriminator_optimizer=optimizers[1],
-    )
-    decay = train._DecayLearningRates(config)
-    decay.set_model(model)
+    rates = {"generator_learning_rate": 2.0, "discriminator_learning_rate": 4.0}
+    g, d = keras.optimizers.SGD(9.0), keras.optimizers.SGD(9.0)
+    decay = train._DecayLearningRates(dataclasses.replace(CONFIG, steps=100, decay_steps=40, **rates))
+    step = keras.Variable(step, dtype="int64")
+    decay.set_model(types.SimpleNamespace(step=step, generator_optimizer=g, discriminator_optimizer=d))
     decay.on_epoch_begin(0)
-    assert [float(o.learning_rate) for o in optimizers] == pytest.approx([2 * share, 4 * share])
+    assert [float(g.learning_rate), float(d.learning_rate)] == pytest.approx([2 * share, 4 * share])
 
 
 def test_the_optimizers_hold_the_papers_values():

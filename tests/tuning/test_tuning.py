@@ -202,8 +202,8 @@ def test_looking_on_changes_nothing(fit):
         keras.random.normal((3,))
         return {"true_pir": float(generate(model.generator, *latents).mean()) / 255}
 
-    logs = fit(watched, 4, [Measure(2, true_pir), LogGradientNorms(1, batch_size=4)]).history
-    fit(alone, 4)
+    logs = fit(watched, 2, [Measure(1, true_pir), LogGradientNorms(1, batch_size=4)]).history
+    fit(alone, 2)
     assert_same(arrays(watched.state()), arrays(alone.state()))
-    assert len(logs["true_pir"]) == 2 and all(0 < value < 1 for value in logs["true_pir"])
-    assert all(len(logs[name]) == 4 for name in Tuner.gradient_columns)
+    assert all(0 < value < 1 for value in logs["true_pir"])
+    assert all(len(logs[name]) == 2 for name in ("true_pir", *Tuner.gradient_columns))

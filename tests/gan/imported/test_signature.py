@@ -185,17 +185,3 @@ def test_what_cannot_be_used_is_one_sentence(module, tmp_path):
         with pytest.raises(InputError) as refused:
             open_signature(folder, name)
         assert words in str(refused.value) and str(folder) in str(refused.value)
-
-
-def test_constants_in_place_of_weights_leave_nothing_to_train(tmp_path):
-    kernel = tf.random.stateless_normal((LATENT, 27), (1, 2))
-
-    class Constant(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((None, LATENT), name="latent")])
-        def make(self, latent):
-            return {"picture": tf.sigmoid(tf.reshape(latent @ kernel, (-1, 3, 3, 3)))}
-
-    module = Constant()
-    tf.saved_model.save(module, str(tmp_path / "constant"), signatures=module.make)
-    generator, _ = import_generator(config("none", tmp_path / "constant"), ())
-    assert isinstance(generator, keras.Model) and generator.trainable_variables == []
