@@ -3,10 +3,9 @@
 import keras
 import numpy as np
 import pytest
-import small_networks
 import tensorflow as tf
 from keras import layers
-from small_networks import images_of, small_estimator, small_generator
+from small_networks import images_of, init, small_discriminator, small_estimator, small_generator
 
 from pir_tf.estimator.heads import Bins, Scalar
 from pir_tf.estimator.model import PIREstimator
@@ -16,25 +15,21 @@ from pir_tf.tuning.tuner import Tuner
 
 pytestmark = pytest.mark.slow
 BATCH = 6
-TERMS = {
-    "fools": {"fools_weight": 1.0, "fake_class_weight": 0.0},
-    "fake class": {"fools_weight": 0.0, "fake_class_weight": 1.5},
-    "real class": {"fools_weight": 0.0, "fake_class_weight": 0.0, "real_class_weight": 2.0},
-    "all": {},
-}
 
 
-def small_discriminator(*, batch_norm=False):
-    """Without dropout, whose masks differ between replicas."""
-    return small_networks.small_discriminator(dropout=0.0, batch_norm=batch_norm)
+def acgan(rate, *, batch_norm=True):
+    """A function that makes one, without dropout, whose masks differ between replicas."""
+
+    def make():
+        made = ACGAN(small_generator(), small_discriminator(dropout=0.0, batch_norm=batch_norm), seed=3)
+        made.compile(keras.optimizers.SGD(rate), keras.optimizers.SGD(rate))
+        return made
+
+    return make
 
 
-def sgd(model):
-    model.compile(keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0))
-
-
-def dataset(batch, count=BATCH, repeats=1):
-    return tf.data.Dataset.from_tensor_slices(images_of(count)).batch(batch).repeat(repeats)
+def dataset(batch, count=BATCH):
+    return tf.data.Dataset.from_tensor_slices(images_of(count)).batch(batch)
 
 
 def step(strategy, make, data):
@@ -47,9 +42,7 @@ def step(strategy, make, data):
 
 
 def assert_equal(one, two):
-    for (before, after), (_, other) in zip(
-        zip(one[0], one[1], strict=True), zip(two[0], two[1], strict=True), strict=True
-    ):
+    for before, after, other in zip(one[0], one[1], two[1], strict=True):
         change, same = after - before, other - before
         assert np.abs(change - same).max() <= 1e-5 * max(np.abs(change).max(), 1e-3)
     assert one[2].keys() == two[2].keys()
@@ -61,57 +54,55 @@ def both(two_replicas, make, data):
     return step(tf.distribute.get_strategy(), make, data), step(two_replicas, make, data)
 
 
-@pytest.mark.parametrize("weights", TERMS.values(), ids=TERMS)
-def test_the_acgan_for_each_term(two_replicas, weights):
+@pytest.mark.parametrize(
+    "fools, fake_class, real_class, pir",
+    [(1.0, 0.0, 1.0, 0.0), (0.0, 1.5, 1.0, 0.0), (0.0, 0.0, 2.0, 0.0), (0.0, 0.0, 1.0, 10.0), (1.0, 1.5, 1.0, 10.0)],
+    ids=["fools", "fake class", "real class", "PIR", "all"],
+)
+def test_the_tuner_for_each_term(two_replicas, fools, fake_class, real_class, pir):
+    """With a weight of 0 for the PIR, which is the ACGAN's step, too."""
+    weights = {"fools_weight": fools, "fake_class_weight": fake_class, "real_class_weight": real_class}
+
     def make():
-        acgan = ACGAN(small_generator(), small_discriminator(), seed=3, **weights)
-        sgd(acgan)
-        return acgan
+        networks = small_generator(), small_discriminator(dropout=0.0, batch_norm=False), small_estimator()
+        tuner = Tuner(*networks, pir_weight=pir, seed=3, **weights)
+        tuner.compile(keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0))
+        return tuner
 
     one, two = both(two_replicas, make, dataset(BATCH))
     assert_equal(one, two)
     assert max(np.abs(a - b).max() for a, b in zip(one[0], one[1], strict=True)) > 1e-3
 
 
-@pytest.mark.parametrize("fools_weight", [0.0, 1.0])
-def test_the_tuner_with_the_pir_term_alone_and_with_the_others(two_replicas, fools_weight):
+@pytest.mark.parametrize("batch", [5, 4], ids=["3 + 2", "2 + 2, then 1 + 0"])
+def test_the_anchored_tuner(two_replicas, batch):
     def make():
-        tuner = Tuner(
-            small_generator(),
-            small_discriminator(),
-            small_estimator(),
-            pir_weight=10.0,
-            seed=3,
-            fools_weight=fools_weight,
-            fake_class_weight=1.5 * fools_weight,
-        )
-        sgd(tuner)
+        tuner = AnchoredTuner(small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0)
+        tuner.compile(keras.optimizers.SGD(1.0))
         return tuner
 
-    assert_equal(*both(two_replicas, make, dataset(BATCH)))
+    data = tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(batch)
+    assert_equal(*both(two_replicas, make, data))
 
 
-def anchored():
-    tuner = AnchoredTuner(small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0)
-    tuner.compile(keras.optimizers.SGD(1.0))
-    return tuner
-
-
-def test_the_anchored_tuner(two_replicas):
-    assert_equal(*both(two_replicas, anchored, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(5)))
-
-
-@pytest.mark.parametrize("bins", [1, 10])
-def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_replicas, bins):
-    impressions = np.array([0, 10, 0, 10, 10, 10])  # one rated image in the first half, three in the second
-    counts = np.stack([impressions, impressions // 2], axis=1)
-    data = tf.data.Dataset.from_tensor_slices((images_of(BATCH)[0], counts)).batch(BATCH)
+@pytest.mark.parametrize(
+    "bins, batch, impressions",
+    [
+        (1, 6, [0, 10, 0, 10, 10, 10]),  # one rated image in the first half, three in the second
+        (10, 6, [0, 10, 0, 10, 10, 10]),
+        (10, 4, [10, 10, 10, 10, 10]),  # the last batch leaves a replica without rows
+    ],
+)
+def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_replicas, bins, batch, impressions):
+    impressions = np.array(impressions)
+    counts = np.stack([impressions, [3, 5, 2, 9, 1, 4][: len(impressions)] * (impressions > 0)], axis=1)
+    data = tf.data.Dataset.from_tensor_slices((images_of(len(counts))[0], counts)).batch(batch)
 
     def make():
         image = keras.Input((8, 8, 3))
-        logits = layers.Dense(bins, kernel_initializer=keras.initializers.GlorotUniform(6), name="logits")
-        network = keras.Model(image, logits(layers.Flatten()(image)))
-        estimator = PIREstimator(network, Scalar() if bins == 1 else Bins(bins))
+        convolved = layers.Conv2D(2, 3, strides=2, kernel_initializer=init(7))(image)
+        logits = layers.Dense(bins, kernel_initializer=init(6), name="logits")(layers.Flatten()(convolved))
+        estimator = PIREstimator(keras.Model(image, logits), Scalar() if bins == 1 else Bins(bins))
         estimator.compile(keras.optimizers.SGD(1.0))
         return estimator
 
@@ -124,12 +115,7 @@ def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_repli
     ids=["3 + 2", "2 + 2, then 2 + 1", "2 + 2, then 1 + 0"],
 )
 def test_batches_that_do_not_divide_over_the_replicas(two_replicas, batch, count, batch_norm):
-    def make():
-        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=batch_norm), seed=3)
-        acgan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
-        return acgan
-
-    one, two = both(two_replicas, make, dataset(batch, count))
+    one, two = both(two_replicas, acgan(0.1, batch_norm=batch_norm), dataset(batch, count))
     assert_equal(one, two)
     evaluated = [model.evaluate(dataset(batch, count), verbose=0, return_dict=True) for model in (one[3], two[3])]
     for name, value in evaluated[0].items():
@@ -138,45 +124,19 @@ def test_batches_that_do_not_divide_over_the_replicas(two_replicas, batch, count
 
 def test_a_replica_without_rows_and_batch_normalization(two_replicas):
     """Training counts the row that stands for none in the step's statistics, and stays finite; evaluation is equal."""
-
-    def make():
-        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=True), seed=3)
-        acgan.compile(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01))
-        return acgan
-
-    _, after, history, _ = step(two_replicas, make, dataset(4, 5))
+    _, after, history, _ = step(two_replicas, acgan(0.01), dataset(4, 5))
     assert all(np.isfinite(values).all() for values in [*after, *history.values()])
     with two_replicas.scope():
-        fresh = make()
-    evaluated = [model.evaluate(dataset(4, 5), verbose=0, return_dict=True) for model in (make(), fresh)]
+        fresh = acgan(0.01)()
+    evaluated = [model.evaluate(dataset(4, 5), verbose=0, return_dict=True) for model in (acgan(0.01)(), fresh)]
     assert evaluated[0] == pytest.approx(evaluated[1], rel=1e-4)
-
-
-def test_the_anchored_tuner_and_the_estimator_where_a_replica_has_no_rows(two_replicas):
-    def estimator():
-        image = keras.Input((8, 8, 3))
-        convolved = layers.Conv2D(2, 3, strides=2, kernel_initializer=keras.initializers.GlorotUniform(7))(image)
-        logits = layers.Dense(10, kernel_initializer=keras.initializers.GlorotUniform(6), name="logits")
-        made = PIREstimator(keras.Model(image, logits(layers.Flatten()(convolved))), Bins(10))
-        made.compile(keras.optimizers.SGD(1.0))
-        return made
-
-    assert_equal(*both(two_replicas, anchored, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(4)))
-    counts = np.array([[10, 3], [10, 5], [10, 2], [10, 9], [10, 1]])
-    assert_equal(*both(two_replicas, estimator, tf.data.Dataset.from_tensor_slices((images_of(5)[0], counts)).batch(4)))
 
 
 def test_statistics_of_batch_normalization_are_those_of_the_whole_batch(two_replicas):
     """The first half of each batch is dark, the second bright: a replica sees one kind alone."""
     images = np.concatenate([np.full((3, 8, 8, 3), -0.9, np.float32), np.full((3, 8, 8, 3), 0.9, np.float32)])
     data = tf.data.Dataset.from_tensor_slices((images, np.zeros(6, np.int32))).batch(6).repeat(5)
-
-    def make():
-        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=True), seed=3)
-        acgan.compile(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01))
-        return acgan
-
-    one, two = both(two_replicas, make, data)
+    one, two = both(two_replicas, acgan(0.01), data)
     assert_equal(one, two)
     mean = two[3].discriminator.get_layer("batch_norm_1").moving_mean.value
     copies = [np.array(copy) for copy in two_replicas.experimental_local_results(mean)]

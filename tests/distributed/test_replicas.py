@@ -1,15 +1,13 @@
-"""What replicas share and what differs between them."""
+"""What replicas share, what differs between them, and where all processes of a job end."""
 
-import re
-from pathlib import Path
+import contextlib
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_networks import small_discriminator, small_generator
+from small_networks import images_of, small_discriminator, small_generator
 
-from pir_tf.config import ComputeConfig
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
 from pir_tf.gan.acgan import ACGAN
@@ -18,33 +16,6 @@ from pir_tf.training import replicas
 
 def on_each(strategy, what):
     return [np.array(value) for value in strategy.experimental_local_results(strategy.run(what))]
-
-
-def test_a_share_knows_its_rows_of_the_whole_batch(two_replicas):
-    whole = tf.range(5)
-
-    def mine():
-        place = tf.distribute.get_replica_context().replica_id_in_sync_group
-        share = replicas.share(3 - place)  # 3 rows and 2
-        return tf.concat([[share.total, share.start, share.rows], tf.zeros(place, tf.int32), share.of(whole)], axis=0)
-
-    first, second = on_each(two_replicas, mine)
-    assert first.tolist() == [5, 0, 3, 0, 1, 2] and second.tolist() == [5, 3, 2, 0, 3, 4]
-
-
-def test_means_are_over_all_rows(two_replicas):
-    def mean():
-        place = tf.distribute.get_replica_context().replica_id_in_sync_group
-        share = replicas.share(3 - place)
-        return share.mean({"x": tf.cast(place, tf.float32)})["x"]  # 3 rows of 0 and 2 of 1
-
-    assert [float(value) for value in on_each(two_replicas, mean)] == pytest.approx([0.4, 0.4])
-
-
-def test_without_a_strategy_a_share_is_the_batch():
-    share = replicas.share(tf.constant(4))
-    whole, mean = tf.range(4), tf.constant(2.0)
-    assert share.of(whole) is whole and share.scaled(mean) is mean and int(share.total) == 4
 
 
 def test_replicas_draw_other_dropout_masks_and_the_same_ones_again(two_replicas):
@@ -95,10 +66,7 @@ def test_parts_of_the_images_are_disjoint_make_up_the_set_and_have_all_classes(c
 
 @pytest.mark.slow
 def test_fit_evaluate_and_a_second_fit_on_two_replicas(two_replicas):
-    rng = np.random.default_rng(0)
-    data = tf.data.Dataset.from_tensor_slices(
-        (rng.uniform(-1, 1, (8, 8, 8, 3)).astype(np.float32), np.zeros(8, np.int32))
-    ).batch(4)
+    data = tf.data.Dataset.from_tensor_slices(images_of(8)).batch(4)
     with two_replicas.scope():
         acgan = ACGAN(small_generator(), small_discriminator(batch_norm=True), seed=3)
         acgan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.RMSprop(1e-3))
@@ -108,15 +76,6 @@ def test_fit_evaluate_and_a_second_fit_on_two_replicas(two_replicas):
     acgan.fit(data, verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 1e-6)])
     rates = [float(np.array(one.learning_rate)) for one in (acgan.generator_optimizer, acgan.discriminator_optimizer)]
     assert rates == pytest.approx([1e-6, 1e-6]) and int(acgan.step.numpy()) == 4
-
-
-def test_fast_forms_are_for_one_device_in_float32():
-    from pir_tf.training.devices import use_fast_forms
-
-    assert not use_fast_forms(ComputeConfig(distribute="mirrored"))
-    assert not use_fast_forms(ComputeConfig(distribute="none", precision="mixed_bfloat16"))
-    with pytest.raises(InputError, match="compute.kernels is fast with the distribution mirrored"):
-        use_fast_forms(ComputeConfig(distribute="mirrored", kernels="fast"))
 
 
 @pytest.mark.parametrize(
@@ -135,31 +94,10 @@ def test_all_processes_end_where_one_restored_another_step(is_chief, mine, chief
     monkeypatch.setattr(replicas, "is_multi_worker", lambda strategy: True)
     monkeypatch.setattr(replicas, "is_chief", lambda: is_chief)
     monkeypatch.setattr(replicas, "_sum", lambda strategy, value: given.append(value) or next(answers))
-    if said is None:
+    with pytest.raises(InputError, match=f"{said}, expected one step in all") if said else contextlib.nullcontext():
         replicas.require_one_step(None, mine, tmp_path)
-    else:
-        with pytest.raises(InputError, match=f"{said}, expected one step in all"):
-            replicas.require_one_step(None, mine, tmp_path)
     assert given == [mine if is_chief else 0, int(mine != chiefs)]
-
-
-def test_one_process_asks_nobody(two_replicas, monkeypatch, tmp_path):
-    monkeypatch.delattr(replicas, "_sum")
-    for strategy in (tf.distribute.get_strategy(), two_replicas):
-        replicas.require_one_step(strategy, 7, tmp_path)
-        assert replicas.agree(strategy, 7) == 7
 
 
 def test_a_number_is_added_up_exactly(two_replicas):
     assert replicas._sum(two_replicas, 123_456_789) == (246_913_578.0, 2)
-
-
-def test_whoever_restores_a_checkpoint_compares_its_step():
-    found = 0
-    for path in Path(replicas.__file__).parents[1].rglob("*.py"):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        for line, after in zip(lines, lines[1:], strict=False):
-            if "checkpoints.restore_latest(" in line:
-                assert re.search(r"replicas\.require_one_step\(\w+\.distribute_strategy, first, ", after), path
-                found += 1
-    assert found == 1  # all trainings go through one fit

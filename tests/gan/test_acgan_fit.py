@@ -1,4 +1,4 @@
-"""The ACGAN in `fit`: every way of calling it, callbacks that move learning rates, resuming, and equal seeds."""
+"""The ACGAN in `fit`: every way of calling it, callbacks that move learning rates, and resuming."""
 
 import keras
 import numpy as np
@@ -8,7 +8,6 @@ from small_networks import arrays, assert_same
 
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.train import optimizers
-from pir_tf.training import checkpoints
 
 GIVEN = [np.zeros((3, 5), np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0]]]
 
@@ -54,19 +53,14 @@ def test_a_second_fit_with_new_rates_goes_on(make_acgan, fit):
     assert 0 < max(np.abs(value - before[name]).max() for name, value in arrays(acgan.generator).items()) < 1e-7
 
 
-def test_calling_it_makes_images(make_acgan):
-    acgan = make_acgan(run_eagerly=True)
-    np.testing.assert_allclose(acgan(GIVEN), acgan.generator(GIVEN), atol=1e-6)
-    assert acgan.predict(GIVEN, verbose=0).shape == (3, 8, 8, 3)
-
-
 @pytest.mark.parametrize("first", ["call", "evaluate", "predict"])
 def test_fits_after_another_use(make_acgan, fit, real, first):
     acgan = make_acgan(run_eagerly=True)
     if first == "evaluate":
         acgan.evaluate(real[0][:4], real[1][:4], verbose=0)
     else:
-        {"call": acgan, "predict": acgan.predict}[first](GIVEN)
+        images = {"call": acgan, "predict": acgan.predict}[first](GIVEN)
+        np.testing.assert_allclose(images, acgan.generator(GIVEN), atol=1e-6)
     fit(acgan, 1)
     assert_both_trained(acgan, 1)
 
@@ -81,10 +75,10 @@ def test_the_logs_start_afresh_each_epoch(make_acgan, fit):
     np.testing.assert_allclose(seen[0], seen[2], rtol=0.2)
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.5, None])
-def test_trains_at_any_dropout_rate_and_without_a_seed(make_acgan, fit, rate):
-    acgan = make_acgan(dropout=rate or 0.0, run_eagerly=True)
-    if rate is None:  # other people's layers have no seed
+@pytest.mark.parametrize("seeded", [True, False])
+def test_trains_at_a_dropout_rate_of_0_and_without_a_seed(make_acgan, fit, seeded):
+    acgan = make_acgan(dropout=0.0, run_eagerly=True)
+    if not seeded:  # other people's layers have no seed
         image = keras.Input((8, 8, 3))
         own = keras.Model(image, acgan.discriminator(keras.layers.Dropout(0.5)(image)))
         acgan = ACGAN(acgan.generator, own, seed=7)
@@ -93,60 +87,13 @@ def test_trains_at_any_dropout_rate_and_without_a_seed(make_acgan, fit, rate):
     assert_both_trained(acgan, 1)
 
 
-# Optimizers
-
-
-@pytest.mark.parametrize(
-    "callback, epochs, factor",
-    [
-        (keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 4), 1, 0.25),
-        # No improvement is large enough, so every epoch after the first halves the rate.
-        (
-            keras.callbacks.ReduceLROnPlateau("generator_loss", mode="min", factor=0.5, patience=1, min_delta=1e9),
-            2,
-            0.5,
-        ),
-    ],
-)
-def test_keras_callbacks_move_both_rates(make_acgan, fit, callback, epochs, factor):
+def test_a_keras_callback_moves_both_rates(make_acgan, fit):
     acgan = make_acgan(run_eagerly=True, rates=(1e-3, 2e-3))
-    fit(acgan, 1, epochs=epochs, callbacks=[callback])
+    # No improvement is large enough, so every epoch after the first halves the rate.
+    halve = keras.callbacks.ReduceLROnPlateau("generator_loss", mode="min", factor=0.5, patience=1, min_delta=1e9)
+    fit(acgan, 1, epochs=2, callbacks=[halve])
     rates = [float(one.learning_rate) for one in (acgan.generator_optimizer, acgan.discriminator_optimizer)]
-    assert rates == pytest.approx([1e-3 * factor, 2e-3 * factor])
-
-
-def test_no_optimizer_is_made_that_nobody_uses(make_acgan, fit, monkeypatch):
-    made = []
-    original = keras.optimizers.Optimizer.__init__
-    monkeypatch.setattr(
-        keras.optimizers.Optimizer, "__init__", lambda self, *a, **k: (made.append(self), original(self, *a, **k))[1]
-    )
-    acgan = make_acgan(run_eagerly=True)
-    # Built before the first step, each over its own network. Adam: counter, rate and two moments a variable; RMSProp: one.
-    assert len(acgan.generator_optimizer.variables) == 2 + 2 * 4
-    assert len(acgan.discriminator_optimizer.variables) == 2 + 8
-    fit(acgan, 1)
-    assert made == acgan.optimizer.optimizers == [acgan.generator_optimizer, acgan.discriminator_optimizer]
-
-
-# Resuming and seeds
-
-
-def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(make_acgan, fit, tmp_path):
-    straight, broken = make_acgan(run_eagerly=True), make_acgan(run_eagerly=True)
-    fit(straight, 4)
-    fit(broken, 2)
-    checkpoints.save(tmp_path / "two.npz", broken.state())
-    # The new process has made other layers before, has other first weights, and its global generator is elsewhere.
-    keras.layers.Dropout(0.5)
-    keras.utils.set_random_seed(123)
-    resumed = make_acgan(weights_seed=50, run_eagerly=True)
-    # Masks belong to the layer's seed, which the experiment's seed fixes.
-    resumed.discriminator.get_layer("dropout_1").seed = 11
-    checkpoints.restore(tmp_path / "two.npz", resumed.state())
-    fit(resumed, 2, first=2)
-    assert_same(arrays(straight.state()), arrays(resumed.state()))
-    assert_both_trained(resumed, 4)
+    assert rates == pytest.approx([5e-4, 1e-3])
 
 
 def test_a_resumed_run_equals_an_unbroken_one_with_other_noise_than_dropout(make_acgan, fit):
@@ -176,16 +123,3 @@ def test_a_resumed_run_equals_an_unbroken_one_with_other_noise_than_dropout(make
     everything += [variable for optimizer in straight.optimizer.optimizers for variable in optimizer.variables]
     assert {id(variable) for variable in state.values()} == {id(variable) for variable in everything}
     assert len(state) == len(everything)
-
-
-def test_one_seed_gives_one_result_and_another_seed_another(make_acgan, fit):
-    results = []
-    for seed in (7, 7, 8):
-        acgan = make_acgan(run_eagerly=True, seed=seed)
-        fit(acgan, 3)
-        results.append(arrays(acgan.state()))
-        # An unrelated model in between must change nothing.
-        keras.Sequential([keras.Input((4,)), keras.layers.Dropout(0.5), keras.layers.BatchNormalization()])
-        keras.random.normal((3,))
-    assert_same(results[0], results[1])
-    assert not np.array_equal(results[0]["generator/000"], results[2]["generator/000"])

@@ -103,10 +103,7 @@ def test_knows_ours_alone_also_when_saved_and_loaded(tmp_path):
     x = images(2, size=64)
     assert_equal(fast_discriminator(without_tanh(loaded))(x, update=False), stateless(ours, x))
     image = keras.Input((64, 64, 3))
-    others = [
-        loaded,
-        small(),
-        keras.Model(image, keras.layers.Flatten()(image)),
-    ]  # tanh u; odd maps, for all it looks at
+    # tanh u; odd maps, for all it looks at
+    others = [loaded, small(), keras.Model(image, keras.layers.Flatten()(image))]
     others += [changed(ours, every={"dtype": "float64"}), changed(ours, leaky_2={"negative_slope": 0.3})]
     assert not any(FastDiscriminator.knows(other) for other in others)

@@ -53,20 +53,6 @@ def test_equals_the_definition_in_value_and_gradients(function, definition, size
             assert_equal(found, expected, relative)
 
 
-def test_the_kernel_of_the_transposed_convolution_worked_by_hand():
-    """[k2, k1 + k2, k0 + k1, k0]; along the other axis the same of (0, 1, 0) is (0, 1, 1, 0)."""
-    kernel = np.outer([1.0, 10.0, 100.0], [0.0, 1.0, 0.0])
-    found = fast_layers.transposed_kernel(tf.constant(kernel[..., None, None]))[..., 0, 0]
-    np.testing.assert_array_equal(found, np.outer([100, 110, 11, 1], [0, 1, 1, 0]))
-
-
-def test_winograds_constants_worked_by_hand():
-    """Two pixels of a line of four: 1 * 1 + 2 * 10 + 3 * 100 and 2 * 1 + 3 * 10 + 4 * 100, by four products."""
-    x, k = fast_layers._INPUT @ [1, 2, 3, 4], fast_layers._KERNEL @ [1, 10, 100]
-    assert (x.tolist(), k.tolist()) == ([-2, 5, 1, -2], [1, 55.5, 45.5, 100])
-    assert (fast_layers._OUTPUT @ (k * x)).tolist() == [321, 432]
-
-
 def test_rounding_grows_little_at_the_networks_sizes():
     """The reason for these forms and not for ones with fewer products still: float32 stays at the stock error's size."""
     rng = np.random.default_rng(3)

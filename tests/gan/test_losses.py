@@ -1,4 +1,4 @@
-"""Each term of 2.1 and C.1 against values worked by hand, and the directions of their gradients."""
+"""Each term of 2.1 and C.1 against values worked by hand, for any logit, and where the two losses pull."""
 
 import math
 
@@ -24,7 +24,6 @@ def test_p_real_is_the_papers_tanh_read_as_a_probability():
     p_real = (1 + np.tanh(u)) / 2
     np.testing.assert_allclose(losses.log_p_real(tf.constant(u)), np.log(p_real), rtol=1e-8)
     np.testing.assert_allclose(losses.log_p_fake(tf.constant(u)), np.log(1 - p_real), rtol=1e-8)
-    np.testing.assert_allclose(1 / (1 + np.exp(-2 * u)), p_real, atol=1e-15)
 
 
 def test_the_source_terms_worked_by_hand():
@@ -54,15 +53,6 @@ def test_terms_and_gradients_are_finite_for_any_logit(size):
     logits = [[size, -size], [-size, size]]
     term = lambda x: losses.image_class(x, tf.constant([0, 0]))  # noqa: E731
     assert np.isfinite(term(tf.constant(logits))) and np.isfinite(gradient(term, logits)).all()
-
-
-def test_maximising_moves_each_logit_the_right_way():
-    u = [[-1.0], [0.5]]
-    assert (gradient(losses.real_image, u) > 0).all()
-    assert (gradient(losses.fake_image, u) < 0).all()
-    assert (gradient(losses.fake_image_fools, u) > 0).all()
-    classes = gradient(lambda x: losses.image_class(x, tf.constant([1])), [[0.2, 0.1]])
-    assert classes[0, 1] > 0 > classes[0, 0]
 
 
 def test_fooling_pulls_where_the_discriminator_is_sure_and_the_saturating_loss_does_not():

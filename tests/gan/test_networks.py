@@ -56,10 +56,8 @@ def test_the_discriminators_layers_and_parameters(discriminator):
     assert [layer.strides for layer in convolutions] == [(2, 2), (1, 1)] * 3
     assert all(layer.kernel_size == (3, 3) for layer in convolutions)
     assert are_linear([*convolutions, *discriminator.layers[-2:]])
-    leaky, shapes = (
-        of_kind(discriminator, layers.LeakyReLU),
-        [(32, 16), (32, 32), (16, 64), (16, 128), (8, 256), (8, 512)],
-    )
+    leaky = of_kind(discriminator, layers.LeakyReLU)
+    shapes = [(32, 16), (32, 32), (16, 64), (16, 128), (8, 256), (8, 512)]
     assert [layer.output.shape[1:] for layer in leaky] == [(size, size, channels) for size, channels in shapes]
     assert all(layer.negative_slope == 0.2 for layer in leaky)
     filters = [3, 16, 32, 64, 128, 256, 512]

@@ -34,20 +34,6 @@ def test_orders_other_landscapes_blurred_ones_and_noise_and_leaves_them_alone(re
     assert np.array_equal(real, before[0]) and np.array_equal(noise, before[1])
 
 
-def test_is_nearly_symmetric_between_likes(real, others):
-    there, back = sliced_wasserstein(others, real, seed=0), sliced_wasserstein(real, others, seed=0)
-    assert there == pytest.approx(back, rel=0.25)
-
-
-def test_grows_with_the_amount_of_change(real):
-    rng = np.random.default_rng(0)
-    values = []
-    for size in (5, 20, 60):
-        changed = np.clip(real + rng.normal(0, size, real.shape), 0, 255).astype(np.uint8)
-        values.append(sliced_wasserstein(changed, real, seed=0))
-    assert values[0] < values[1] < values[2]
-
-
 def test_sees_a_shift_of_one_colour_alone(real, others):
     tinted = real.copy()
     tinted[..., 0] = np.minimum(tinted[..., 0].astype(int) + 40, 255)

@@ -29,17 +29,14 @@ def test_without_a_cluster_there_is_one_process(monkeypatch, given):
     assert read_cluster(given) == Cluster() and (read_cluster().size, read_cluster().index) == (1, 0)
 
 
-@pytest.mark.parametrize("index", [0, 1, "0", "1"])
-def test_a_worker_has_its_place(monkeypatch, index):
+@pytest.mark.parametrize("index", [0, "1"])
+def test_a_worker_has_its_place_and_the_chief_comes_before_the_workers(monkeypatch, index):
     monkeypatch.setenv("TF_CONFIG", text(TWO, index=index))
     cluster = read_cluster()
     assert (cluster.size, cluster.index, cluster.task) == (2, int(index), f"worker {index}")
-
-
-def test_a_task_called_chief_comes_before_the_workers():
     cluster = {**TWO, "chief": ["localhost:12344"]}
     assert read_cluster(text(cluster, "chief")).index == 0
-    assert (read_cluster(text(cluster, "worker", 1)).index, read_cluster(text(cluster)).size) == (2, 3)
+    assert (read_cluster(text(cluster, index=index)).index, read_cluster(text(cluster)).size) == (int(index) + 1, 3)
 
 
 @pytest.mark.parametrize(
@@ -142,18 +139,21 @@ def test_a_run_that_waits_says_so_and_can_be_stopped(tmp_path, addresses, number
 
 
 @pytest.mark.parametrize(
-    "kernels, gpus, expected",
+    "options, gpus, expected",
     [
-        ("stock", 0, False),
-        ("stock", 1, False),
-        ("fast", 0, True),
-        ("fast", 1, True),
-        ("auto", 0, True),
-        ("auto", 2, False),
+        ({"kernels": "stock"}, 0, False),
+        ({"kernels": "fast"}, 0, True),
+        ({"kernels": "fast"}, 1, True),
+        ({"kernels": "auto"}, 0, True),
+        ({"kernels": "auto"}, 2, False),
+        ({"distribute": "mirrored"}, 0, False),
+        ({"distribute": "none", "precision": "mixed_bfloat16"}, 0, False),
     ],
 )
-def test_the_fast_forms_are_taken_when_asked_for_or_without_a_gpu(kernels, gpus, expected, monkeypatch):
+def test_the_fast_forms_are_for_one_device_in_float32_asked_for_or_no_gpu(options, gpus, expected, monkeypatch):
     devices = {"CPU": ["/physical_device:CPU:0"], "GPU": [f"/physical_device:GPU:{i}" for i in range(gpus)]}
     every = [device for found in devices.values() for device in found]
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: devices[kind] if kind else every)
-    assert use_fast_forms(ComputeConfig(kernels=kernels)) is expected
+    assert use_fast_forms(ComputeConfig(**options)) is expected
+    with pytest.raises(InputError, match="compute.kernels is fast with the distribution mirrored"):
+        use_fast_forms(ComputeConfig(distribute="mirrored", kernels="fast"))

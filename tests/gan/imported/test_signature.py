@@ -29,27 +29,21 @@ def image(folder, z, one_hot):
     return function(latent=tf.constant(z), label=tf.constant(one_hot.argmax(-1)))["picture"].numpy()
 
 
-def test_images_are_the_signatures_own_in_our_range(module):
+def test_images_and_weights_are_the_signatures_own(module):
     generator, description = import_generator(config("integer", module, **fields()), ())
     z, one_hot = latents()
     images = np.asarray(generator([z, one_hot]))
     np.testing.assert_allclose(images, np.repeat(image(module, z, one_hot), 3, -1) * 2 - 1, atol=1e-6)
     assert (description.class_input, description.latent_size, description.signature) == ("label", LATENT, "make")
-
-
-def test_its_weights_are_the_saved_variables(module):
-    generator, _ = import_generator(config("integer", module, **fields()), ())
-    assert [v.shape for v in generator.trainable_variables] == [(LATENT + CLASSES, 96)]
-    assert len(generator.non_trainable_variables) == 1
-    z, one_hot = latents()
-    before = np.asarray(generator([z, one_hot]))
+    (kernel,) = generator.trainable_variables
+    assert kernel.shape == (LATENT + CLASSES, 96) and len(generator.non_trainable_variables) == 1
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(generator([tf.constant(z), tf.constant(one_hot)])))
     (gradient,) = tape.gradient(loss, generator.trainable_variables)
-    assert np.abs(gradient).max() > 0
-    (kernel,) = generator.trainable_variables
     kernel.assign(kernel - 10 * gradient)
-    assert np.abs(np.asarray(generator([z, one_hot])) - before).max() > 0.01
+    assert np.abs(np.asarray(generator([z, one_hot])) - images).max() > 0.01
+    again, _ = import_generator(config("integer", module, **fields()), ())  # with weights of its own
+    assert np.array_equal(np.asarray(again([z, one_hot])), images)
 
 
 def test_what_is_tuned_goes_back_under_the_same_signatures(module, tmp_path, monkeypatch):
@@ -116,11 +110,8 @@ def saved_by_tensorflow_1(folder, names, output="image", signature="serving_defa
 @pytest.mark.parametrize(
     ("names", "valid"),
     [
-        (("z", "label"), ("z", "label")),
-        (("z:0", "label:0"), ("z_0", "label_0")),
-        (("latent vector", "the label"), ("latent_vector", "the_label")),
-        (("generator/noise", "generator/label"), ("generator_noise", "generator_label")),
-        (("_z", "_label"), ("arg_z", "arg_label")),
+        (("z:0", "the label"), ("z_0", "the_label")),
+        (("generator/noise", "_label"), ("generator_noise", "arg_label")),
         (("rauschen ü", "标"), ("rauschen__", "arg_")),
         (("0", "1"), ("arg_0", "arg_1")),
     ],
@@ -179,12 +170,6 @@ def test_tuned_weights_go_back_into_ones_own_class(tmp_path):
     np.testing.assert_allclose(np.asarray(own(z)), np.asarray(generator([z, one_hot[:, :1]])), atol=1e-6)
 
 
-def test_two_openings_have_weights_of_their_own(module):
-    one, two = (import_generator(config("integer", module, **fields()), ())[0] for _ in range(2))
-    one.trainable_variables[0].assign(one.trainable_variables[0] * 0)
-    assert np.abs(np.asarray(two.trainable_variables[0])).max() > 0
-
-
 def test_what_cannot_be_used_is_one_sentence(module, tmp_path):
     damaged = tmp_path / "damaged"
     damaged.mkdir()
@@ -200,17 +185,3 @@ def test_what_cannot_be_used_is_one_sentence(module, tmp_path):
         with pytest.raises(InputError) as refused:
             open_signature(folder, name)
         assert words in str(refused.value) and str(folder) in str(refused.value)
-
-
-def test_constants_in_place_of_weights_leave_nothing_to_train(tmp_path):
-    kernel = tf.random.stateless_normal((LATENT, 27), (1, 2))
-
-    class Constant(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec((None, LATENT), name="latent")])
-        def make(self, latent):
-            return {"picture": tf.sigmoid(tf.reshape(latent @ kernel, (-1, 3, 3, 3)))}
-
-    module = Constant()
-    tf.saved_model.save(module, str(tmp_path / "constant"), signatures=module.make)
-    generator, _ = import_generator(config("none", tmp_path / "constant"), ())
-    assert isinstance(generator, keras.Model) and generator.trainable_variables == []
