@@ -61,10 +61,7 @@ def test_an_anchored_tuning_has_curves_of_its_own_terms():
     steps = np.array([2.0, 4.0])
     log = {"step": steps, "L_PIR": steps, "L_anchor": steps, "gradient_pir": steps, "gradient_anchor": steps / 2}
     _, losses, norms, _ = of_log(pd.DataFrame(log))
-    assert [axes.get_title(loc="left") for axes in losses.axes] == [
-        r"$L_{\mathrm{PIR}}$",
-        r"$L_{\mathrm{anchor}}$",
-    ]
+    assert [axes.get_title(loc="left") for axes in losses.axes] == [r"$L_{\mathrm{PIR}}$", r"$L_{\mathrm{anchor}}$"]
     assert {"PIR", "anchor"} <= {text.get_text() for text in norms.axes[0].texts}
     assert figures.SYMBOLS["L_fake_image_fools"] == r"$L_{\mathrm{fake\ image\ fools}}$"
 
