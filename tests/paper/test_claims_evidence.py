@@ -34,8 +34,10 @@ def facts(tmp_path):
 def test_a_run_directory(facts):
     seconds = {f"{stage}/done.json": {"seconds": value} for stage, value in (("gan", 10.0), ("tuning", 2.5))}
     logs = {"tuning/history.csv": HISTORY, "gan/history.csv": "step,swd\n1,300\n2,\n3,250.5\n"}
-    found = facts({"config.json": ABOUT, "estimator/quality.json": QUALITY, **seconds, **logs})
-    assert (found["commit"], found["hardware"]) == ("0123456", "2 CPU cores (x86_64)")
+    about = {**ABOUT, "hardware": {**ABOUT["hardware"], "gpus": ["NVIDIA H100"]}}
+    about["continued"] = [{"commit": "89abcdef01", "versions": {}}]
+    found = facts({"config.json": about, "estimator/quality.json": QUALITY, **seconds, **logs})
+    assert (found["commit"], found["hardware"]) == ("0123456 then 89abcde", "2 CPU cores (x86_64), 1 GPU (NVIDIA H100)")
     assert (found["seconds"], found["gan"]) == (12.5, None)
     assert [found[name] for name in ("bias", "bias_at_1", "error", "swd")] == [-0.03, 0.001, 0.02, 250.5]
     assert found["gradient_ratio"] == 0.5
@@ -53,16 +55,10 @@ def test_weights_that_a_command_names(facts):
     assert [read(**inception, **{"estimator.backbone": "inception_v3"})[name] for name in names] == ["", "hub:x", "0 1"]
 
 
-def test_gpus_and_commits_that_a_run_went_on_with(facts):
-    about = {**ABOUT, "hardware": {"cores": 2, "machine": "x86_64", "gpus": ["NVIDIA H100"]}}
-    found = facts({"config.json": about | {"continued": [{"commit": "89abcdef01", "versions": {}}]}})
-    assert found["hardware"] == "2 CPU cores (x86_64), 1 GPU (NVIDIA H100)"
-    assert found["commit"] == "0123456 then 89abcde"
-
-
 def test_a_published_folder_has_them_under_base_names(facts):
     published = {"command": "", "commit": "", "hardware": "", "seconds": 68.5, "finished": None}
     found = facts({"config.json": ABOUT, "quality.json": QUALITY, "history.csv": HISTORY, "published.json": published})
+    assert (found["commit"], found["hardware"]) == ("0123456", "2 CPU cores (x86_64)")
     assert (found["seconds"], found["bias"], found["gradient_ratio"], found["swd"]) == (68.5, -0.03, 0.5, None)
 
 
