@@ -84,14 +84,9 @@ def test_one_run_has_a_point_but_no_line_and_what_is_undefined_is_said():
 
 def test_every_task_has_its_own_look_and_significance_is_at_the_paper_s_threshold():
     assert set(LOOKS) == set(values(TASKS, "kind", "layer")) and len(set(LOOKS.values())) == len(TASKS)
-    p, said = (
-        pd.DataFrame({"p_value": [0.0009, 0.001, None]}),
-        ("2 are pale", "1 is pale", "all changes are significant"),
-    )
-    assert [significance_in_words(p[:n]).startswith(words) for n, words in zip((3, 2, 1), said, strict=True)] == [
-        True
-    ] * 3
-    assert significance_in_words(p[1:]).startswith("all are pale")
+    p = pd.DataFrame({"p_value": [0.0009, 0.001, None]})
+    for some, said in ((p, "2 are"), (p[:2], "1 is"), (p[:1], "all changes are significant"), (p[1:], "all are")):
+        assert significance_in_words(some).startswith(said)
 
 
 @pytest.mark.parametrize("scatter", [ESTIMATED, SPREAD, NONZERO])
@@ -201,15 +196,12 @@ def test_ablations_are_pairs_with_their_intervals():
     assert [sorted(x for x, _, _ in marks(axes)) for axes in figure.axes] == [[1.0, 2.0], [1.7, 2.0]]
     spans = [tuple(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata()) == 2]
     assert (1.5, 1.9) in spans and (1.9, 2.1) in spans
-    assert "Plain GAN" in figure._supxlabel.get_text() and "-1.00 (n = 1)" in said and "-0.30 (n = 1)" in said
-
-
-def test_ablations_of_many_seeds_name_them_and_undefined_sides_are_left_open():
-    rows = [experiment(name=f"b{seed}", seed=seed) for seed in range(2)]
-    rows += [experiment(name="s0", estimator__output="scalar", measured=UNDEFINED)]
-    axes = drawn(PAIRS, [*rows, experiment(name="s1", seed=1, estimator__output="scalar")])[0].axes[0]
+    several = [experiment(name=f"b{seed}", seed=seed) for seed in range(2)]
+    several += [experiment(name="s0", estimator__output="scalar", measured=UNDEFINED)]  # a side that is left open
+    axes = drawn(PAIRS, [*several, experiment(name="s1", seed=1, estimator__output="scalar")])[0].axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["blue, seed 0", "blue, seed 1"]
     assert len(marks(axes)) == 3
+    assert "Plain GAN" in figure._supxlabel.get_text() and "-1.00 (n = 1)" in said and "-0.30 (n = 1)" in said
 
 
 def archive(path, before, after, n=20):

@@ -81,6 +81,11 @@ def test_pairs_differ_in_one_setting_alone():
         experiment(name="seed", seed=5, estimator__output="scalar"),
     ]
     assert pairs(*rows) == [("output", "base", "scalar"), ("temperature", "base", "hot"), ("gan_loss", "hot", "both")]
+    # The bundled generator's training is no setting.
+    for generator, found in (("bundled", [("output", "a", "b")]), ("train", [])):
+        a = experiment(name="a", gan__generator=generator, gan__steps=1)
+        b = experiment(name="b", gan__generator=generator, gan__steps=2, estimator__output="scalar")
+        assert pairs(a, b) == found
 
 
 def test_fine_tuning_may_have_its_own_length_and_long_tuning_is_the_second_side():
@@ -91,13 +96,6 @@ def test_fine_tuning_may_have_its_own_length_and_long_tuning_is_the_second_side(
     assert pairs(elsewhere, head) == []
     long = experiment("color:red-green-blue", name="long", tuning__steps=1500)
     assert pairs(long, experiment("color:red-green-blue", name="short")) == [("tuning_steps", "short", "long")]
-
-
-@pytest.mark.parametrize(("generator", "found"), [("bundled", [("output", "a", "b")]), ("train", [])])
-def test_the_bundled_generator_s_training_is_no_setting(generator, found):
-    a = experiment(name="a", gan__generator=generator, gan__steps=1)
-    b = experiment(name="b", gan__generator=generator, gan__steps=2, estimator__output="scalar")
-    assert pairs(a, b) == found
 
 
 def test_a_trade_off_rises_with_the_weight_and_ends_without_the_generator_s_loss():

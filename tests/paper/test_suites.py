@@ -48,13 +48,13 @@ def test_colors_are_the_twelve_of_d11_and_their_presets_but_for_the_objective():
     assert differing(three, paper()) == {**objective, "tuning.steps": (500_000, 50_000)}
 
 
-@pytest.mark.parametrize(("size", "count"), [("paper", 10), ("laptop", 4)])
 @pytest.mark.parametrize(("suite", "k"), [("vgg-single", 1), ("vgg-multi", 20)])
-def test_vgg_suites_have_as_many_objectives_a_layer_as_the_size_says(size, count, suite, k):
-    objectives = [one.config.interactions.objective for one in SUITES[suite](size, Weights())]
-    parsed = [objective_names.parse(objective) for objective in objectives]
-    assert [p.layer for p in parsed] == [layer for layer in VGG_FILTERS for _ in range(count)]
-    assert {p.k for p in parsed} == {k} and len(set(objectives)) == len(objectives)
+def test_vgg_suites_have_as_many_objectives_a_layer_as_the_size_says(suite, k):
+    for size, count in (("paper", 10), ("laptop", 4)):
+        objectives = [one.config.interactions.objective for one in SUITES[suite](size, Weights())]
+        parsed = [objective_names.parse(objective) for objective in objectives]
+        assert [p.layer for p in parsed] == [layer for layer in VGG_FILTERS for _ in range(count)]
+        assert {p.k for p in parsed} == {k} and len(set(objectives)) == len(objectives)
 
 
 def test_the_drawn_filters_never_change_and_smaller_sizes_take_the_first():
@@ -130,47 +130,45 @@ def test_trade_off_varies_the_weight_and_measures_kid():
         assert extreme.gan.generator == "bundled" or extreme.gan == paper().gan
 
 
+ABLATIONS = {
+    **{"scalar": "estimator.output", "temperature-1": "estimator.temperature", "normalized": "interactions.scaling"},
+    **{"-steps": "tuning.steps", "saturating": "gan.loss", "plain-gan": "gan.kind"},
+}
+
+
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(
-    ("suffix", "field"),
-    [
-        ("scalar", "estimator.output"),
-        ("temperature-1", "estimator.temperature"),
-        ("normalized", "interactions.scaling"),
-        ("-steps", "tuning.steps"),
-        ("saturating", "gan.loss"),
-        ("plain-gan", "gan.kind"),
-    ],
-)
-def test_each_ablation_stands_beside_its_baseline_and_differs_in_one_field(size, suffix, field):
-    found = by_name("ablations", size, Weights())
-    variants = [name for name in found if name.endswith(suffix)]
-    assert variants
-    for name in variants:
-        base = max((other for other in found if name.startswith(f"{other}-")), key=len)
-        assert set(differing(found[name].config, found[base].config)) == {field}
+def test_each_ablation_stands_beside_its_baseline_and_differs_in_one_field(size):
+    found = {name: one.config for name, one in by_name("ablations", size, Weights()).items()}
+    for suffix, field in ABLATIONS.items():
+        variants = [name for name in found if name.endswith(suffix)]
+        assert variants
+        for name in variants:
+            base = max((other for other in found if name.startswith(f"{other}-")), key=len)
+            assert set(differing(found[name], found[base])) == {field}
+    three = [config.tuning.steps for config in found.values() if config.interactions.objective.count("-") == 2]
+    lengths = {"paper": {50_000, 500_000}, "laptop": {150, 1500}}
+    assert len(three) == 6 and set(three) == lengths.get(size, set(three))
 
 
-@pytest.mark.parametrize(("size", "steps"), [("paper", {50_000, 500_000}), ("laptop", {150, 1500})])
-def test_three_colors_run_at_both_lengths(size, steps):
-    configs = [one.config for one in SUITES["ablations"](size, FILES)]
-    three = [config.tuning.steps for config in configs if config.interactions.objective.count("-") == 2]
-    assert len(three) == 6 and set(three) == steps
-
-
-# Commands
+ODD = [
+    {"data": {"classes": ("a b", "c"), "source": "folder:x y"}, "gan": {"generator": "train"}},
+    {"evaluation": {"judge": False}, "compute": {"jit_compile": True, "deterministic": False}},
+    {"tuning": {"learning_rate": 1.2345678901234567e-7, "pir_weight": 0.0}},
+    {"estimator": {"input_range": (-2.5, 0.125), "backbone": "inception_v3", "layer": "mixed3", "image_size": 80}},
+]
 
 
 @pytest.mark.slow
-def test_the_command_of_every_experiment_means_its_config():
+def test_the_command_of_every_experiment_means_its_config_and_every_kind_of_field_survives():
+    configs = [one.config for size in SIZES for some in (FILES, Weights()) for one in SUITES["paper"](size, some)]
     seen, checked = set(), 0
-    for one in [one for size in SIZES for weights in (FILES, Weights()) for one in SUITES["paper"](size, weights)]:
-        words = command_words(one.config)
-        options = {f"{one.config.preset} {word}" for word in words if word.startswith("--")}
+    for config in [*configs, *(changed(laptop(), **sections) for sections in ODD)]:
+        words = command_words(config)
+        options = {f"{config.preset} {word}" for word in words if word.startswith("--")}
         if options - seen:  # those that show no option anew are passed over
             seen, checked = seen | options, checked + 1
-            assert parse(words).experiment == one.config, one.name
-    assert checked > 15
+            assert parse(words).experiment == config
+    assert checked > 15 + len(ODD)
 
 
 def test_a_command_names_only_what_differs_and_is_published_without_paths():
@@ -182,17 +180,3 @@ def test_a_command_names_only_what_differs_and_is_published_without_paths():
     command = public_command(command_words(config))
     assert command.startswith("python -m pir_tf.experiments.run laptop --first-round vgg-pool2-filter-34 ")
     assert "file:inception.h5" in command and "file:vgg.h5" in command and "/" not in command
-
-
-@pytest.mark.parametrize(
-    "sections",
-    [
-        {"data": {"classes": ("a b", "c"), "source": "folder:x y"}, "gan": {"generator": "train"}},
-        {"evaluation": {"judge": False}, "compute": {"jit_compile": True, "deterministic": False}},
-        {"tuning": {"learning_rate": 1.2345678901234567e-7, "pir_weight": 0.0}},
-        {"estimator": {"input_range": (-2.5, 0.125), "backbone": "inception_v3", "layer": "mixed3", "image_size": 80}},
-    ],
-)
-def test_every_kind_of_field_survives_the_command(sections):
-    config = changed(laptop(), **sections)
-    assert parse(command_words(config)).experiment == config

@@ -29,9 +29,6 @@ def swept(tmp_path):
     return Sweep(tmp_path / "sweep")
 
 
-# Options
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -57,13 +54,6 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(words, said, capsys, t
     assert captured.err.startswith("Error: ") and captured.err.count("\n") == 1
     assert all(part in captured.err for part in said)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_help_explains_every_option(capsys):
-    with pytest.raises(SystemExit):
-        sweep.main(["--help"])
-    text, options = capsys.readouterr().out, "size dir jobs only limit time-limit keep-checkpoints dry-run vgg-weights"
-    assert all(f"  --{option}" in text for option in f"{options} vgg-layers inception-weights ray cpus gpus".split())
 
 
 def test_the_dry_run_lists_commands_and_runs_nothing(tmp_path, capsys, monkeypatch):
@@ -101,9 +91,6 @@ def test_a_folder_of_somebody_else_s_is_refused_untouched(swept, name):
     assert "holds other things than a sweep" in said and said.count("\n") == 1
     assert [path for path in swept.root.rglob("*") if path.is_file()] == [swept.root / name]
     assert "can't be used" in Sweep(swept.root / name).run("colors", code=2)
-
-
-# Sweeps
 
 
 def test_every_experiment_runs_once_in_its_own_directory_and_gets_a_row(swept):
@@ -302,9 +289,6 @@ def test_a_gan_that_several_experiments_train_is_trained_once(swept):
     assert not {"gan/" + name for name in trained} & swept.rows().keys()
 
 
-# What is shown
-
-
 def test_limits_leave_the_rest_and_say_it(swept):
     out = swept.run("colors", *PAIRS, "--limit", 1)
     assert "color-red-green started; 0 done, 1 running, 0 waiting, 2 left by --limit, time left unknown" in out
@@ -327,19 +311,6 @@ def test_lines_have_counts_and_the_time_left_and_a_terminal_a_bar_with_what_is_r
     assert "1/3 |###3      | color-red-blue report\r" in terminal.getvalue()
 
 
-@pytest.fixture
-def progress(tmp_path, monkeypatch):
-    """Of twelve colours two are done in 100 and 200 s, two run since 30 and 400 s, the rest waits."""
-    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
-    jobs = jobs_of(SUITES["colors"]("smoke", Weights()), tmp_path)
-    names = list(jobs)
-    done_in(jobs[names[0]], 100)
-    done_in(jobs[names[1]], 200)
-    state = dict.fromkeys(names, (WAITING, ""))
-    state |= dict.fromkeys(names[:2], (DONE, "")) | dict.fromkeys(names[2:4], (RUNNING, ""))
-    return Progress(jobs, names, states=state, started={names[2]: 970.0, names[3]: 600.0})
-
-
 def done_in(job, seconds):
     """Leaves what a finished job leaves, two stages of half the time each."""
     for stage in ("gan", "report"):
@@ -347,28 +318,35 @@ def done_in(job, seconds):
         write_json(job.directory / stage / "done.json", {"seconds": seconds / 2, "peak_memory_mb": 7})
 
 
-def test_time_left_is_the_mean_of_the_done_less_what_has_passed(progress):
+def test_time_left_is_the_mean_of_the_done_of_its_kind_less_what_has_passed(tmp_path, monkeypatch):
+    # Of twelve colours two are done in 100 and 200 s, two run since 30 and 400 s, the rest waits.
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    jobs = jobs_of(SUITES["colors"]("smoke", Weights()), tmp_path)
+    names = list(jobs)
+    done_in(jobs[names[0]], 100)
+    done_in(jobs[names[1]], 200)
+    state = dict.fromkeys(names, (WAITING, ""))
+    state |= dict.fromkeys(names[:2], (DONE, "")) | dict.fromkeys(names[2:4], (RUNNING, ""))
+    progress = Progress(jobs, names, states=state, started={names[2]: 970.0, names[3]: 600.0})
     # A mean of 150 s: 120 s for the one that runs since 30 s, none for the other, 8 x 150 s that wait.
     assert progress.seconds_left() == pytest.approx(120 + 8 * 150)
     progress.at_once = 4
     assert progress.seconds_left() == pytest.approx((120 + 8 * 150) / 4)
-    progress.limit, progress.log_starts = 5, dict.fromkeys(list(progress.jobs)[:4], 0)
+    progress.limit, progress.log_starts = 5, dict.fromkeys(names[:4], 0)
     assert progress.seconds_left() == pytest.approx(150)  # the longer of the two that will run
     progress.stopped_by = "--limit"
     assert progress.seconds_left() == pytest.approx(120)
-    progress.states = dict.fromkeys(progress.jobs, (WAITING, ""))
-    assert progress.seconds_left() is None
-
-
-def test_time_left_takes_experiments_of_the_same_kind_where_there_are_some(progress, tmp_path):
+    # Those of the same kind speak for a longer one, where there are some.
     found = [one for one in SUITES["ablations"]("smoke", Weights()) if one.name.endswith("12-steps")][:2]
     longer, other = jobs_of(found, tmp_path).values()
-    progress.jobs.update({longer.name: longer, other.name: other})
-    progress.asked, progress.states[longer.name] = [longer.name], (WAITING, "")
+    progress = Progress({**jobs, longer.name: longer, other.name: other}, [longer.name])
+    progress.states = {**state, longer.name: (WAITING, ""), other.name: (WAITING, "")}
     assert progress.seconds_left() == pytest.approx(150)
     done_in(other, 1000)
     progress.states[other.name] = (DONE, "")
     assert progress.seconds_left() == pytest.approx(1000)
+    progress.states = dict.fromkeys(progress.jobs, (WAITING, ""))
+    assert progress.seconds_left() is None
 
 
 def test_importing_the_sweep_loads_nothing_heavy():
