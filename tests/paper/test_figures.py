@@ -64,19 +64,10 @@ def test_figures_are_drawn_again_alike_without_tensorflow_and_without_the_runs(m
     assert contents(tmp_path) == contents(made)
 
 
-def test_pictures_that_were_published_stay_until_there_are_new_ones(made, tmp_path):
-    archives, drawn = {"color-blue": made.parent / "sweep/color-blue/evaluation/samples.npz"}, []
-    for own, keep in ((archives, True), ({}, True), ({}, False)):
-        write_tables(tmp_path, table([experiment()]), own, seed=0, keep_samples=keep)
-        drawn.append(contents(tmp_path))
-    assert drawn[0] == drawn[1] and [one["figure-3.csv"].count(b"\n") for one in drawn] == [25, 25, 1]
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ([], "No runs were given, expected run directories"),
-        (["{here}/absent"], "absent is no directory, expected a run"),
         (["{here}"], "holds no config.json"),
         (["--redraw", "{here}"], "has no experiments.csv"),
         (["--redraw", "{here}/old"], "has no column objective"),
@@ -97,13 +88,6 @@ def test_mistakes_are_one_sentence_and_change_nothing(made, tmp_path, capsys, wo
     assert (tmp_path / "README.md").read_text() == "My own words." and len(list(tmp_path.rglob("*"))) == 3
 
 
-def test_help_is_answered_at_once():
-    code = "import sys, atexit; atexit.register(lambda: print(sorted({'numpy','matplotlib','pandas'} & set(sys.modules))))\n"
-    code += "from pir_tf.paper.figures.command import main; main(['--help'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and "published folders" in done.stdout and done.stdout.strip().endswith("[]")
-
-
 def page(tmp_path, rows, notes=()):
     """The page over some experiments, drawn with figure 2 alone."""
     write_tables(tmp_path, table(rows), {}, seed=0)
@@ -114,7 +98,7 @@ def page(tmp_path, rows, notes=()):
     return (tmp_path / "README.md").read_text()
 
 
-def test_the_page_counts_tasks_and_names_what_is_missing(tmp_path):
+def test_the_page_counts_tasks_and_says_what_is_missing_or_not_in_the_figures(tmp_path):
     text = page(tmp_path, whole(), notes=["x has no results yet."])
     assert text.startswith("# Figures and models over 62 experiments\n") and "`pir-tf figures runs`" in text
     assert "| Colours: single | 3 | 3 | 0 | 0 | +3.01 |" in text
@@ -127,9 +111,6 @@ def test_the_page_counts_tasks_and_names_what_is_missing(tmp_path):
     lines = (tmp_path / "figure-2.csv").read_text().splitlines()
     (tmp_path / "figure-2.csv").write_text("\n".join(lines[:-1]) + "\n")
     assert redraw(tmp_path) == 1 and "(n = 61)" in (tmp_path / "README.md").read_text()
-
-
-def test_the_page_says_which_experiments_are_not_in_the_figures(tmp_path):
     hot = {"estimator__temperature": 1.0}
     rows = [experiment(), experiment(name="w", tuning__pir_weight=30.0), experiment(name="again", preset="smoke")]
     rows += [experiment(name="t", **hot), experiment(name="t2", seed=2, **hot), experiment("vgg:pool1:k=5")]

@@ -5,18 +5,9 @@ import math
 import pytest
 from synthetic_run import results
 
+from pir_tf.report import sentences
 from pir_tf.report.numbers import duration, interval, number, p_value, percent, plain, two_means, whole
-from pir_tf.report.sentences import (
-    audience,
-    doubt,
-    estimator_sentence,
-    headline,
-    round_sentence,
-    scaling_sentence,
-    verdict_sentence,
-)
-from pir_tf.report.tables import config_groups, diversity_rows, kid_row, print_result, result_table, stage_rows
-from pir_tf.runs.directory import write_json
+from pir_tf.report.tables import config_groups, diversity_rows, kid_row, result_table, stage_rows
 
 OPEN = "not measured yet"
 NUMBERS = [
@@ -37,49 +28,43 @@ NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize(("said", "text"), NUMBERS)
-def test_numbers(said, text):
-    assert said == text
+def test_numbers():
+    for said, text in NUMBERS:
+        assert said == text
 
 
-def test_verdict_sentences():
+def test_verdict_sentences_and_the_doubt_where_the_estimate_did_not_rise():
     base = {
         **{"pir_before_mean": 0.611, "pir_after_mean": 0.684, "change": 0.073, "cohens_d": 2.41, "p_value": 0.0},
         **{"cohens_d_interval": [2.31, 2.52], "alpha": 0.001, "class_names": ["mountain", "coast"]},
     }
     effect = "(d = 2.4, 95% interval 2.3 to 2.5)"
-    gain = verdict_sentence({**base, "verdict": "gain"})
+    gain = sentences.verdict_sentence({**base, "verdict": "gain"})
     assert gain == f"Tuning raised the mean PIR from 0.61 to 0.68 {effect}: a gain."
     collapse = {**base, "verdict": "gain with collapse", "diversity": {"collapsed": [False, True]}}
-    assert "in the class coast less than half of the variety is left" in verdict_sentence(collapse)
-    assert "no success" in verdict_sentence(collapse)
+    assert "in the class coast less than half of the variety is left" in sentences.verdict_sentence(collapse)
+    assert "no success" in sentences.verdict_sentence(collapse)
     loss = {**base, "pir_before_mean": 0.684, "pir_after_mean": 0.611, "verdict": "loss"}
-    assert verdict_sentence(loss).startswith("Tuning lowered the mean PIR from 0.68 to 0.61")
-    nothing = verdict_sentence({**base, "verdict": "no significant change", "p_value": 0.4})
+    assert sentences.verdict_sentence(loss).startswith("Tuning lowered the mean PIR from 0.68 to 0.61")
+    nothing = sentences.verdict_sentence({**base, "verdict": "no significant change", "p_value": 0.4})
     assert "no difference that stands out from chance" in nothing and "p = 0.400, threshold 0.001" in nothing
     undefined = {**base, "verdict": "undefined", "cohens_d": None, "cohens_d_interval": None, "p_value": None}
-    assert "can't be told" in verdict_sentence(undefined)
-
-
-def test_not_measured_is_never_a_gain():
+    assert "can't be told" in sentences.verdict_sentence(undefined)
     for some in ({}, results(measured=False), {"verdict": "gain"}, {"verdict": "of another version"}):
-        assert "not measured yet" in verdict_sentence(some)
-    assert headline({}) == "Not measured yet"
-
-
-def test_a_change_that_the_estimate_did_not_share_is_not_put_down_to_the_pir_term():
+        assert "not measured yet" in sentences.verdict_sentence(some)
+    assert sentences.headline({}) == "Not measured yet"
     moved = {"estimate_rose": False, "estimated_change": 4e-9, "estimated_change_interval": [-1e-8, 2e-8]}
     said = (
         "This change can't be put down to the PIR term: the estimated PIR, which that term raises, didn't rise beyond chance "
         "(+4e-09, 95% interval -1e-08 to +2e-08)."
     )
-    assert doubt({**results(), **moved}) == said
-    assert doubt({**results(), **moved, "estimated_change_interval": None}).endswith("chance (+4e-09).")
-    assert doubt({**results(), **moved, "verdict": "loss"}) == said
+    assert sentences.doubt({**results(), **moved}) == said
+    assert sentences.doubt({**results(), **moved, "estimated_change_interval": None}).endswith("chance (+4e-09).")
+    assert sentences.doubt({**results(), **moved, "verdict": "loss"}) == said
     table = result_table({**results(), **moved})
     assert f"Note: {said}" in " ".join(table.split()) and "gain" in table
     for other in (results(), results(measured=False), {}, {**results(), **moved, "verdict": "no significant change"}):
-        assert doubt(other) is None
+        assert sentences.doubt(other) is None
 
 
 VGG = "what activates {} of VGG16's layer {}"
@@ -99,38 +84,43 @@ LIKED = {objective: f"simulated users who like {said}" for objective, said in LI
 @pytest.mark.parametrize("objective", [*LIKED, "vgg:pool1"])
 def test_audience(objective):
     said = LIKED.get(objective, f"simulated users with the objective {objective}")
-    assert audience({"source": "simulated", "objective": objective}) == said
-    assert audience({"source": "csv", "objective": objective}) == f"{said}, while real people judge the new images"
-    assert audience({"source": "csv", "objective": None}) == "real people"
+    assert sentences.audience({"source": "simulated", "objective": objective}) == said
+    assert (
+        sentences.audience({"source": "csv", "objective": objective})
+        == f"{said}, while real people judge the new images"
+    )
+    assert sentences.audience({"source": "csv", "objective": None}) == "real people"
 
 
-def test_scaling_and_estimator_sentences():
+def test_sentences_of_scaling_the_estimator_and_a_second_round():
     both = {"before_mean": 0.149, "after_mean": 0.153, "cohens_d": 0.1, "cohens_d_interval": [-0.3, 0.4]}
     scaling = {"percent_clipped_shown": 1.56, "percent_clipped_before": 7.8, "percent_clipped_after": 100.0}
-    said = scaling_sentence({"scaling": scaling, "unscaled": both})
+    said = sentences.scaling_sentence({"scaling": scaling, "unscaled": both})
     assert "mean 0.5 and standard deviation 0.25" in said and "from 0.149 to 0.153 (d = 0.1" in said
     assert "(1.6% of those, 7.8% of those before, 100.0% of those after tuning)" in said
-    assert scaling_sentence({}) is None and scaling_sentence({"scaling": None, "unscaled": None}) is None
-    assert "1.50 times that" in estimator_sentence({"estimated_change": 0.04, "change": 0.06})
-    assert "times" not in estimator_sentence({"estimated_change": 0.04, "change": -0.06})
-    assert estimator_sentence({"estimated_change": 0.04, "change": None}) is None
-
-
-def test_a_second_round_says_what_the_first_did_and_how_far_both_came():
+    assert (
+        sentences.scaling_sentence({}) is None
+        and sentences.scaling_sentence({"scaling": None, "unscaled": None}) is None
+    )
+    assert "1.50 times that" in sentences.estimator_sentence({"estimated_change": 0.04, "change": 0.06})
+    assert "times" not in sentences.estimator_sentence({"estimated_change": 0.04, "change": -0.06})
+    assert sentences.estimator_sentence({"estimated_change": 0.04, "change": None}) is None
     first = {"run": "blue", "pir_before_mean": 0.561, "pir_after_mean": 0.702, "cohens_d": 2.31}
     first["cohens_d_interval"] = [2.2, 2.42]
     way = {"cohens_d_from_start": 3.14, "cohens_d_from_start_interval": [3.0, 3.3]}
-    assert round_sentence({"round": 2, "first_round": first, **way}, {"first_round": "blue"}) == (
+    assert sentences.round_sentence({"round": 2, "first_round": first, **way}, {"first_round": "blue"}) == (
         "This is round 2: it goes on from the run blue, which took the mean PIR from 0.56 to 0.70 (d = 2.3, 95% interval "
         "2.2 to 2.4). From the images before the first round to those after this one, d = 3.1, 95% interval 3.0 to 3.3."
     )
-    assert round_sentence({}, {"first_round": "blue"}) == "This is round 2: it goes on from the run blue."
-    said = round_sentence({"round": 3, "first_round": first, "cohens_d_from_start": None}, {"first_round": "blue"})
+    assert sentences.round_sentence({}, {"first_round": "blue"}) == "This is round 2: it goes on from the run blue."
+    said = sentences.round_sentence(
+        {"round": 3, "first_round": first, "cohens_d_from_start": None}, {"first_round": "blue"}
+    )
     assert said.startswith("This is round 3") and "From the images" not in said
-    assert round_sentence({"round": 1, "first_round": None}, {"first_round": ""}) is None
+    assert sentences.round_sentence({"round": 1, "first_round": None}, {"first_round": ""}) is None
 
 
-def test_result_table():
+def test_result_table_of_runs_that_are_measured_open_or_undefined():
     table = result_table({**results(), "p_value": 0.0})
     assert "p < 1e-300" in table and "Verdict at alpha 0.001" in table
     assert "Estimates, not gains" in table and "a second judge" in table
@@ -144,17 +134,11 @@ def test_result_table():
     some["true"]["n_before"] = 120  # the others have no answer
     lines = result_table(some).splitlines()
     assert lines[0].endswith("120 of 300 images rated") and lines[1].endswith(" 300 images")
-
-
-def test_result_table_of_a_run_that_is_not_measured():
     table = result_table({**results(measured=False, judge=False), "note": "word " * 40})
     assert table.count("not measured yet") == 6
     assert not any(word in table for word in ("None", "nan", "null"))
     assert max(map(len, table.splitlines())) <= 80
     assert result_table({})
-
-
-def test_undefined_is_not_called_not_measured_and_stands_apart():
     table = result_table({**results(), "cohens_d": None, "cohens_d_interval": None, "p_value": None, "welch_t": None})
     assert table.count("undefined") == 2
     constant = {"before_mean": 0.995, "after_mean": 0.995, "change": 0.0, "cohens_d": None}
@@ -164,16 +148,10 @@ def test_undefined_is_not_called_not_measured_and_stands_apart():
     assert len({len(line) for line in lines[lines.index("") + 1 :]}) == 1 and max(map(len, lines)) <= 80
 
 
-def test_the_result_of_a_run_is_printed_once_it_is_there(tmp_path, capsys):
-    print_result(tmp_path)
-    assert capsys.readouterr().out == ""
-    (tmp_path / "evaluation").mkdir()
-    write_json(tmp_path / "evaluation" / "results.json", results())
-    print_result(tmp_path)
-    assert capsys.readouterr().out == f"\n{result_table(results())}\n"
-
-
-def test_diversity_rows_say_what_collapsed():
+def test_rows_of_diversity_stages_and_config():
+    kid = {"before": -0.0123, "after": 4.5678, "before_se": None, "after_se": 0.11}
+    assert kid_row({"kid": kid}) == ("-0.0123", "4.57 ± 0.11")
+    assert kid_row({}) is kid_row({"kid": None}) is kid_row({"kid": {**kid, "after": None}}) is None
     diversity = results()["diversity"]
     diversity["collapsed"], diversity["after_over_before"] = [True, False], [0.4, 0.9]
     diversity["collapsed_against_real"] = [True, True]
@@ -185,15 +163,6 @@ def test_diversity_rows_say_what_collapsed():
     diversity.update(real=None, after_over_real=[None, None], collapsed_against_real=[None, None])
     _, (_, distance, likeness, said) = diversity_rows({"diversity": diversity}, ["mountain", "coast"])
     assert distance == ("0.240", "0.200", "none") and likeness[2] == "none" and "real" not in said
-
-
-def test_the_distance_has_its_standard_error_where_there_is_one_and_needs_both_sides():
-    kid = {"before": -0.0123, "after": 4.5678, "before_se": None, "after_se": 0.11}
-    assert kid_row({"kid": kid}) == ("-0.0123", "4.57 ± 0.11")
-    assert kid_row({}) is kid_row({"kid": None}) is kid_row({"kid": {**kid, "after": None}}) is None
-
-
-def test_stage_rows_and_config_groups():
     gan = {"seconds": 5.0, "peak_memory_mb": None, "finished": "2024-03-01T10:02:11+0000"}
     parts = {"images": 0.2, "data": 1.0, "first step": 3.25}
     rows = stage_rows({"gan": gan, "tuning": {**gan, "peak_memory_mb": 1400, "parts": parts}})
