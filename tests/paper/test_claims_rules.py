@@ -136,7 +136,7 @@ def test_numbers_and_bounds_by_hand():
         assert holds(within, bound) and not holds(beyond, bound), bound
 
 
-def test_rows_have_every_column_how_they_were_made_and_the_suites_that_have_more_of_a_claim():
+def test_rows_have_every_column_and_how_they_were_made():
     facts = {"inception": "file:inception.h5", "inception_range": "0 1", "vgg": "file:vgg.h5", "commit": "0123456"}
     facts |= {"hardware": "2 CPU cores (x86_64)", "seconds": 60.0, "gan": "gan/1", "gan_seconds": 30.0}
     table = judge(Evidence(rows(EVERYTHING, **facts)))
@@ -153,6 +153,9 @@ def test_rows_have_every_column_how_they_were_made_and_the_suites_that_have_more
     five = judge(Evidence(rows(SINGLES + EVERYTHING[9:11], commit=[f"{i}" * 7 for i in range(5)])))
     row = next(row for row in five if row["key"] == "raises all")
     assert row["commit"] == "5 of them, 0000000 to 4444444" and row["seconds"] is None
+
+
+def test_the_command_names_suites_that_have_other_experiments_of_the_claim():
     found = rows(SINGLES)
     suites = {row["experiment"]: ("iteration", "ablations") for row in found}
     suites[found[0]["experiment"]] = ("colors", "ablations")

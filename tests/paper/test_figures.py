@@ -98,7 +98,7 @@ def page(tmp_path, rows, notes=()):
     return (tmp_path / "README.md").read_text()
 
 
-def test_the_page_counts_tasks_and_says_what_is_missing_or_not_in_the_figures(tmp_path):
+def test_the_page_counts_tasks_and_names_what_is_missing(tmp_path):
     text = page(tmp_path, whole(), notes=["x has no results yet."])
     assert text.startswith("# Figures and models over 62 experiments\n") and "`pir-tf figures runs`" in text
     assert "| Colours: single | 3 | 3 | 0 | 0 | +3.01 |" in text
@@ -111,6 +111,9 @@ def test_the_page_counts_tasks_and_says_what_is_missing_or_not_in_the_figures(tm
     lines = (tmp_path / "figure-2.csv").read_text().splitlines()
     (tmp_path / "figure-2.csv").write_text("\n".join(lines[:-1]) + "\n")
     assert redraw(tmp_path) == 1 and "(n = 61)" in (tmp_path / "README.md").read_text()
+
+
+def test_the_page_says_which_experiments_are_not_in_the_figures(tmp_path):
     hot = {"estimator__temperature": 1.0}
     rows = [experiment(), experiment(name="w", tuning__pir_weight=30.0), experiment(name="again", preset="smoke")]
     rows += [experiment(name="t", **hot), experiment(name="t2", seed=2, **hot), experiment("vgg:pool1:k=5")]

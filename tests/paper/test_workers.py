@@ -93,6 +93,7 @@ def test_ray_counts_its_own_room_one_job_waits_and_what_no_node_can_hold_is_refu
     for name, room in (("a", True), ("b", False)):
         two.start(jobs[name])
         assert two.has_room() is room
+    ray.shut.clear()
     RayTasks("auto", 2, 8, 0, {})
     RayTasks("auto", None, 0.5, 4, {})
     with pytest.raises(InputError, match="--cpus is 2 and --gpus 1, .*8 CPUs and 0 GPUs; 1 CPUs and 4 GPUs"):

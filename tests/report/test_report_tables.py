@@ -5,7 +5,7 @@ import math
 import pytest
 from synthetic_run import results
 
-from pir_tf.report import sentences
+from pir_tf.report import sentences as say
 from pir_tf.report.numbers import duration, interval, number, p_value, percent, plain, two_means, whole
 from pir_tf.report.tables import config_groups, diversity_rows, kid_row, result_table, stage_rows
 
@@ -39,32 +39,32 @@ def test_verdict_sentences_and_the_doubt_where_the_estimate_did_not_rise():
         **{"cohens_d_interval": [2.31, 2.52], "alpha": 0.001, "class_names": ["mountain", "coast"]},
     }
     effect = "(d = 2.4, 95% interval 2.3 to 2.5)"
-    gain = sentences.verdict_sentence({**base, "verdict": "gain"})
+    gain = say.verdict_sentence({**base, "verdict": "gain"})
     assert gain == f"Tuning raised the mean PIR from 0.61 to 0.68 {effect}: a gain."
     collapse = {**base, "verdict": "gain with collapse", "diversity": {"collapsed": [False, True]}}
-    assert "in the class coast less than half of the variety is left" in sentences.verdict_sentence(collapse)
-    assert "no success" in sentences.verdict_sentence(collapse)
+    assert "in the class coast less than half of the variety is left" in say.verdict_sentence(collapse)
+    assert "no success" in say.verdict_sentence(collapse)
     loss = {**base, "pir_before_mean": 0.684, "pir_after_mean": 0.611, "verdict": "loss"}
-    assert sentences.verdict_sentence(loss).startswith("Tuning lowered the mean PIR from 0.68 to 0.61")
-    nothing = sentences.verdict_sentence({**base, "verdict": "no significant change", "p_value": 0.4})
+    assert say.verdict_sentence(loss).startswith("Tuning lowered the mean PIR from 0.68 to 0.61")
+    nothing = say.verdict_sentence({**base, "verdict": "no significant change", "p_value": 0.4})
     assert "no difference that stands out from chance" in nothing and "p = 0.400, threshold 0.001" in nothing
     undefined = {**base, "verdict": "undefined", "cohens_d": None, "cohens_d_interval": None, "p_value": None}
-    assert "can't be told" in sentences.verdict_sentence(undefined)
+    assert "can't be told" in say.verdict_sentence(undefined)
     for some in ({}, results(measured=False), {"verdict": "gain"}, {"verdict": "of another version"}):
-        assert "not measured yet" in sentences.verdict_sentence(some)
-    assert sentences.headline({}) == "Not measured yet"
+        assert "not measured yet" in say.verdict_sentence(some)
+    assert say.headline({}) == "Not measured yet"
     moved = {"estimate_rose": False, "estimated_change": 4e-9, "estimated_change_interval": [-1e-8, 2e-8]}
     said = (
         "This change can't be put down to the PIR term: the estimated PIR, which that term raises, didn't rise beyond chance "
         "(+4e-09, 95% interval -1e-08 to +2e-08)."
     )
-    assert sentences.doubt({**results(), **moved}) == said
-    assert sentences.doubt({**results(), **moved, "estimated_change_interval": None}).endswith("chance (+4e-09).")
-    assert sentences.doubt({**results(), **moved, "verdict": "loss"}) == said
+    assert say.doubt({**results(), **moved}) == said
+    assert say.doubt({**results(), **moved, "estimated_change_interval": None}).endswith("chance (+4e-09).")
+    assert say.doubt({**results(), **moved, "verdict": "loss"}) == said
     table = result_table({**results(), **moved})
     assert f"Note: {said}" in " ".join(table.split()) and "gain" in table
     for other in (results(), results(measured=False), {}, {**results(), **moved, "verdict": "no significant change"}):
-        assert sentences.doubt(other) is None
+        assert say.doubt(other) is None
 
 
 VGG = "what activates {} of VGG16's layer {}"
@@ -84,40 +84,32 @@ LIKED = {objective: f"simulated users who like {said}" for objective, said in LI
 @pytest.mark.parametrize("objective", [*LIKED, "vgg:pool1"])
 def test_audience(objective):
     said = LIKED.get(objective, f"simulated users with the objective {objective}")
-    assert sentences.audience({"source": "simulated", "objective": objective}) == said
-    assert (
-        sentences.audience({"source": "csv", "objective": objective})
-        == f"{said}, while real people judge the new images"
-    )
-    assert sentences.audience({"source": "csv", "objective": None}) == "real people"
+    assert say.audience({"source": "simulated", "objective": objective}) == said
+    assert say.audience({"source": "csv", "objective": objective}) == f"{said}, while real people judge the new images"
+    assert say.audience({"source": "csv", "objective": None}) == "real people"
 
 
 def test_sentences_of_scaling_the_estimator_and_a_second_round():
     both = {"before_mean": 0.149, "after_mean": 0.153, "cohens_d": 0.1, "cohens_d_interval": [-0.3, 0.4]}
     scaling = {"percent_clipped_shown": 1.56, "percent_clipped_before": 7.8, "percent_clipped_after": 100.0}
-    said = sentences.scaling_sentence({"scaling": scaling, "unscaled": both})
+    said = say.scaling_sentence({"scaling": scaling, "unscaled": both})
     assert "mean 0.5 and standard deviation 0.25" in said and "from 0.149 to 0.153 (d = 0.1" in said
     assert "(1.6% of those, 7.8% of those before, 100.0% of those after tuning)" in said
-    assert (
-        sentences.scaling_sentence({}) is None
-        and sentences.scaling_sentence({"scaling": None, "unscaled": None}) is None
-    )
-    assert "1.50 times that" in sentences.estimator_sentence({"estimated_change": 0.04, "change": 0.06})
-    assert "times" not in sentences.estimator_sentence({"estimated_change": 0.04, "change": -0.06})
-    assert sentences.estimator_sentence({"estimated_change": 0.04, "change": None}) is None
+    assert say.scaling_sentence({}) is None and say.scaling_sentence({"scaling": None, "unscaled": None}) is None
+    assert "1.50 times that" in say.estimator_sentence({"estimated_change": 0.04, "change": 0.06})
+    assert "times" not in say.estimator_sentence({"estimated_change": 0.04, "change": -0.06})
+    assert say.estimator_sentence({"estimated_change": 0.04, "change": None}) is None
     first = {"run": "blue", "pir_before_mean": 0.561, "pir_after_mean": 0.702, "cohens_d": 2.31}
     first["cohens_d_interval"] = [2.2, 2.42]
     way = {"cohens_d_from_start": 3.14, "cohens_d_from_start_interval": [3.0, 3.3]}
-    assert sentences.round_sentence({"round": 2, "first_round": first, **way}, {"first_round": "blue"}) == (
+    assert say.round_sentence({"round": 2, "first_round": first, **way}, {"first_round": "blue"}) == (
         "This is round 2: it goes on from the run blue, which took the mean PIR from 0.56 to 0.70 (d = 2.3, 95% interval "
         "2.2 to 2.4). From the images before the first round to those after this one, d = 3.1, 95% interval 3.0 to 3.3."
     )
-    assert sentences.round_sentence({}, {"first_round": "blue"}) == "This is round 2: it goes on from the run blue."
-    said = sentences.round_sentence(
-        {"round": 3, "first_round": first, "cohens_d_from_start": None}, {"first_round": "blue"}
-    )
+    assert say.round_sentence({}, {"first_round": "blue"}) == "This is round 2: it goes on from the run blue."
+    said = say.round_sentence({"round": 3, "first_round": first, "cohens_d_from_start": None}, {"first_round": "blue"})
     assert said.startswith("This is round 3") and "From the images" not in said
-    assert sentences.round_sentence({"round": 1, "first_round": None}, {"first_round": ""}) is None
+    assert say.round_sentence({"round": 1, "first_round": None}, {"first_round": ""}) is None
 
 
 def test_result_table_of_runs_that_are_measured_open_or_undefined():
