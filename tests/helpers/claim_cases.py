@@ -44,7 +44,6 @@ def raised(objectives, **columns):
 
 
 def pairs(paper, other, count=4):
-    """Single filters with the paper's setting, and with another."""
     return rows(filters("pool3", count), **paper) + rows(filters("pool3", count), **other)
 
 
@@ -63,12 +62,10 @@ def channels(objectives, right):
 
 
 def lengths(short, long):
-    """Three-colour experiments after 150 and after 750 steps."""
     return rows(THREES, short, tuning_steps=150) + rows(THREES, long, tuning_steps=750)
 
 
 def sparse(zeros, layer="pool5", k=1, d=1.0):
-    """Objectives of a layer with these percents of zeros."""
     nonzero = [100 - zero for zero in zeros]
     return rows(filters(layer, len(zeros), k), d, initial_percent_zero=zeros, initial_percent_nonzero=nonzero)
 
@@ -95,18 +92,15 @@ def over_layers(slope, noise):
 
 
 def complex_ones(estimates, changes):
-    """Two objectives of three layers each."""
     objectives = [name for layer in ("pool1", "pool3", "pool5") for name in filters(layer, 2)]
     return rows(objectives, estimated_change=estimates, change=changes)
 
 
 def again(layer, *seconds):
-    """Second rounds of a layer whose first effect size was 1."""
     return [rows(filters(layer, len(d)), round=2, first_round_d=1.0, d_from_start=d) for d in seconds]
 
 
 def curve(objective="color:blue", **columns):
-    """Experiments over the weight of PIR."""
     return rows([objective] * 4, pir_weight=[0.0, 100.0, 1000.0, 10_000.0], **columns)
 
 

@@ -12,13 +12,8 @@ from pir_tf.evaluation.diversity import Diversity, DiversityReport
 from pir_tf.presets import laptop
 
 CLASS_NAMES = ["mountain", "coast"]
-TERMS = {
-    "L_fake_image": -0.55,
-    "L_real_image": -0.5,
-    "L_real_class": -0.1,
-    "L_fake_image_fools": -0.95,
-    "L_fake_class": -0.3,
-}
+TERMS = {"L_fake_image": -0.55, "L_real_image": -0.5, "L_real_class": -0.1, "L_fake_image_fools": -0.95}
+TERMS["L_fake_class"] = -0.3
 
 
 def pirs(n=300, seed=0):
@@ -47,15 +42,10 @@ def results(measured=True, judge=True):
 def pictures(n, seed, blue=0):
     """Uint8 landscapes of a kind [n, 64, 64, 3]: sky, ridge and ground, bluer with `blue`; labels [n]."""
     rng = np.random.default_rng(seed)
-    x, y = np.arange(64), np.arange(64)[:, None]
-    images = np.empty((n, 64, 64, 3), np.uint8)
-    for i in range(n):
-        ridge = 30 + 8 * np.sin(x / rng.uniform(5, 14) + rng.uniform(0, 6)) + rng.normal(0, 1, 64).cumsum() * 0.7
-        sky = np.array([150, 180, 215]) + rng.integers(-30, 30, 3)
-        ground = np.array([95, 110, 70]) + rng.integers(-35, 35, 3)
-        picture = np.where((y < ridge)[..., None], sky - y[..., None] * 0.8, ground + y[..., None] * 0.5)
-        images[i] = np.clip(picture + rng.normal(0, 5, (64, 64, 1)) + [-blue / 2, -blue / 3, blue], 0, 255)
-    return images, np.arange(n) % 2
+    y, ridge = np.arange(64)[:, None, None], rng.integers(20, 44, (n, 1, 1, 1))
+    images = np.where(y < ridge, [150, 180, 215] - 0.8 * y, [95, 110, 70] + 0.5 * y) + [-blue / 2, -blue / 3, blue]
+    images = images + rng.integers(-30, 30, (n, 1, 1, 3)) + rng.normal(0, 5, (n, 64, 64, 1))
+    return np.clip(images, 0, 255).astype(np.uint8), np.arange(n) % 2
 
 
 def write_history(path, levels, steps, every, **sparse):
@@ -72,22 +62,16 @@ def write_history(path, levels, steps, every, **sparse):
 
 def quality(n=300, bias=-0.03):
     """One of the two halves of quality.json."""
-    groups = [
-        {"count": n // 10, "mean_predicted": float(p), "mean_true": float(p - bias)} for p in np.linspace(0.5, 0.7, 10)
-    ]
+    at = np.linspace(0.5, 0.7, 10)
+    groups = [{"count": n // 10, "mean_predicted": float(p), "mean_true": float(p - bias)} for p in at]
     errors = {"n": n, "spearman": 0.91, "mean_absolute_error": 0.012, "bias": bias}
     return {**errors, "sd_predicted": 0.028, "sd_true": 0.031, "calibration": groups, "undefined": {}}
 
 
 def write_run(path: Path, *, measured=True, judge=True, gan_history=False, **changes) -> Path:
-    """Writes a whole run directory.
+    """Writes a whole run directory; `changes` replace entries of results.json.
 
-    Args:
-        path: where.
-        measured: whether the true PIR is known.
-        judge: whether a second estimator judged.
-        gan_history: whether the ACGAN was trained in this run.
-        changes: replaces entries of results.json.
+    Its true PIR may not be measured, no second estimator have judged, and its ACGAN may have been trained in it.
     """
 
     def write(name, value):
@@ -95,8 +79,7 @@ def write_run(path: Path, *, measured=True, judge=True, gan_history=False, **cha
         (path / name).write_text(json.dumps(value))
 
     for stage in ("gan", "interactions", "estimator", "tuning", "evaluation"):
-        done = {"finished": "2024-03-01T10:02:11+0000", "seconds": 73.4, "peak_memory_mb": 1480}
-        write(f"{stage}/done.json", done)
+        write(f"{stage}/done.json", {"finished": "2024-03-01T10:02:11+0000", "seconds": 73.4, "peak_memory_mb": 1480})
     about = {
         "config": flatten(laptop()) | ({} if measured else {"interactions.source": "csv:ratings.csv"}),
         "files": {},
@@ -109,12 +92,8 @@ def write_run(path: Path, *, measured=True, judge=True, gan_history=False, **cha
     write("gan/generator.json", {"class_names": CLASS_NAMES})
     if gan_history:
         write_history(path / "gan" / "history.csv", TERMS, 15_000, 100, swd=(5, 0.4, 0.12))
-    sparse = {
-        "gradient_fools": (10, 1.2, 1.9),
-        "gradient_fake_class": (10, 0.3, 0.6),
-        "gradient_pir": (10, 5.0, 2.2),
-        "true_pir": (5 if measured else 1_000, 0.61, 0.68),
-    }
+    sparse = {"gradient_fools": (10, 1.2, 1.9), "gradient_fake_class": (10, 0.3, 0.6), "gradient_pir": (10, 5.0, 2.2)}
+    sparse["true_pir"] = (5 if measured else 1_000, 0.61, 0.68)
     write_history(path / "tuning" / "history.csv", {**TERMS, "L_PIR": 0.9}, 150, 5 if measured else 1, **sparse)
     both = {"at_temperature_1": quality(bias=-0.002), "at_temperature": quality()}
     measured_on = "1000 new images and their noise-free PIR"
@@ -130,13 +109,10 @@ def write_run(path: Path, *, measured=True, judge=True, gan_history=False, **cha
         for name, both in pirs().items()
         for when, pir in zip(("before", "after"), both, strict=True)
     }
-    for name, labels, count, seed, blue in (
-        ("before", "labels_before", 40, 1, 0),
-        ("after", "labels_after", 40, 2, 40),
-        ("pair_before", "pair_labels", 20, 3, 0),
-        ("pair_after", "pair_labels", 20, 3, 40),
-        ("real", "real_labels", 40, 4, 0),
+    for name, labels, *made in (
+        *(("before", "labels_before", 40, 1), ("after", "labels_after", 40, 2, 40), ("real", "real_labels", 40, 4)),
+        *(("pair_before", "pair_labels", 20, 3), ("pair_after", "pair_labels", 20, 3, 40)),
     ):
-        arrays[name], arrays[labels] = pictures(count, seed, blue)
+        arrays[name], arrays[labels] = pictures(*made)
     np.savez(path / "evaluation" / "samples.npz", **arrays)
     return path

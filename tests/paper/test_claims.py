@@ -34,12 +34,12 @@ def made(tmp_path_factory):
     why = {"suite": "vgg-single", "name": "fc6", "status": "not run", "reason": f"{WHY}: use imagenet"}
     lines = [row_of(config("vgg:fc6:filters=7"), {}, experiment="fc6") | why]
     write_rows(root / "sweep" / "results.csv", lines, (*why, *ROW_COLUMNS))
-    (root / "README.md").write_text(f"# x\n\n{BEGIN}\n{END}\n\nend\n")
+    (root / "README.md").write_text(f"# x µ\n\n{BEGIN}\nold\n{END}\n\nend\n", encoding="utf-8")
     assert main([str(root / "sweep"), "--to", str(root / "out"), "--readme", str(root / "README.md")]) == 0
     return root
 
 
-def test_the_files_agree_and_name_no_directory(made):
+def test_the_files_agree_name_no_directory_and_making_them_again_changes_nothing(made, capsys):
     found = json.loads((made / "out" / "claims.json").read_text())
     assert found["runs"] == ["sweep"] and found["experiments"] == 3
     assert found["claims"] == records(read_rows(made / "out" / "claims.csv", COLUMNS))
@@ -52,11 +52,8 @@ def test_the_files_agree_and_name_no_directory(made):
     assert (fc6["verdict"], fc6["remark"]) == ("not run", f"weights not available offline ({WHY})")
     texts = [path.read_text() for path in (*sorted((made / "out").iterdir()), made / "README.md")]
     assert between_marks(texts[2], "page")[1] == between_marks(texts[3], "readme")[1]
-    assert texts[3].startswith("# x\n\n") and texts[3].endswith("\n\nend\n") and "`pir-tf claims sweep`" in texts[2]
+    assert texts[3].startswith("# x µ\n\n<") and texts[3].endswith(">\n\nend\n") and "`pir-tf claims sweep`" in texts[2]
     assert not any(str(place) in text for text in texts for place in (made, Path.home()))
-
-
-def test_making_them_again_changes_nothing(made, capsys):
     before = {path: path.read_bytes() for path in (*(made / "out").iterdir(), made / "README.md")}
     assert main([str(made / "sweep"), "--to", str(made / "out"), "--readme", str(made / "README.md")]) == 0
     assert {path: path.read_bytes() for path in (*(made / "out").iterdir(), made / "README.md")} == before
@@ -67,7 +64,6 @@ def test_making_them_again_changes_nothing(made, capsys):
     ("words", "said"),
     [
         ([], "No runs were given, expected run directories"),
-        (["{here}/absent"], "absent is no directory"),
         (["{here}"], "holds no config.json"),
         (["{made}/sweep", "--readme", "{here}/absent.md"], "is no file, expected a README"),
         (["{made}/sweep", "--to", "{made}/README.md"], "can't be used"),
@@ -101,69 +97,41 @@ def test_a_run_s_results_have_the_channel_means_of_its_images(smoke):
             assert found[when] == channel_means(samples[when])
 
 
-# Text
-
-
-@pytest.fixture(scope="module")
-def table():
-    return judge(Evidence(rows(EVERYTHING)))
-
-
-def test_the_block_has_a_line_for_each_claim_and_counts_them(table):
+def test_the_block_and_the_page_have_a_line_for_each_claim_that_says_everything():
+    table = judge(Evidence(rows(EVERYTHING)))
     text = block(table, "pir-tf claims x")
     lines = text.splitlines()
-    assert lines[0] == BEGIN and lines[-1] == END and "Made by `pir-tf claims x`." in text
-    assert sum(line.startswith("| ") for line in lines) == len(table) + 1
+    assert lines[0] == BEGIN and lines[-1] == END
     counts = [f"{sum(row['verdict'] == verdict for row in table)} {verdict}" for verdict in ("reproduced", "not run")]
-    assert f"{len(table)} claims: {counts[0]}, " in text and f"{counts[1]}." in text
-    assert all(line.replace("\\|", "").count("|") == 8 for line in lines if line.startswith("|"))
-
-
-def test_a_line_says_everything(table):
+    assert f"{len(table)} claims: {counts[0]}, " in text and f"{counts[1]}. Made by `pir-tf claims x`." in text
+    columns = [line.replace("\\|", "").count("|") for line in lines if line.startswith("|")]
+    assert columns == [8] * (len(table) + 2)
     row = {**table[0], "claim": "a | b", "ours": "3 of 3 improved", "n": 3, "verdict": "reproduced", "remark": "since"}
     row |= {"command": "sweep", "commit": "0123456", "hardware": "2 CPU cores", "seconds": 192.0, "runs": 3}
-    text = block([row], "x")
-    assert " | a \\| b | " in text
-    assert "| 3 of 3 improved; n = 3 | reproduced | since | 1; 0123456, 2 CPU cores, 3 min 12 s in 3 runs |" in text
     unknown = {**row, "commit": "", "hardware": "", "seconds": None, "runs": 1}
     text = block([row, row, {**row, "command": "another"}, unknown], "x")
+    assert " | a \\| b | " in text
+    assert "| 3 of 3 improved; n = 3 | reproduced | since | 1; 0123456, 2 CPU cores, 3 min 12 s in 3 runs |" in text
     assert "Commands:\n\n1. `sweep`\n2. `another`\n" in text and "| 2; 0123456" in text
     assert "| 1; commit unknown, hardware unknown, time unknown in 1 run |" in text
-
-
-def test_the_page_has_every_rule_and_what_was_left_out(table):
     text = page(table, "x", ["one has no results yet."])
     for row in table:
         rule = f"reproduced: {row['reproduced_if']}; partly: {row['partly_if']}."
         assert f"- **{row['claim']}** ({row['section']}): {rule}" in text
+    for width in (70, 120):  # the terminal's
+        lines = as_text(table, width).splitlines()
+        assert max(map(len, lines)) <= width and sum(bool(line[:1].strip()) for line in lines) == len(table) + 1
+        assert "here: " not in as_text([{**table[0], "ours": "", "n": 0}], width)
     assert text.endswith("## Left out\n\n- one has no results yet.\n") and "Left out" not in page(table, "x", [])
 
 
-@pytest.mark.parametrize("width", [70, 120])
-def test_the_terminal_s_table_fits(table, width):
-    lines = as_text(table, width).splitlines()
-    assert max(map(len, lines)) <= width and sum(bool(line[:1].strip()) for line in lines) == len(table) + 1
-    assert "here: " not in as_text([{**table[0], "ours": "", "n": 0}], width)
-
-
-def test_only_what_is_between_the_marks_changes(table, tmp_path):
-    readme, text = tmp_path / "README.md", block(table, "x")
-    readme.write_text(f"# x\n\nbefore µ\n\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    for _ in range(2):
-        write_into(readme, text)
-        assert readme.read_text(encoding="utf-8") == f"# x\n\nbefore µ\n\n{text}\nafter\n"
-
-
-@pytest.mark.parametrize("text", ["nothing", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {BEGIN} {END}"])
-def test_a_file_without_its_marks_is_refused_and_stays(tmp_path, text):
+def test_a_file_without_its_marks_is_refused_and_stays(tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text(text)
-    with pytest.raises(InputError, match="once each: put both where the table goes"):
-        write_into(readme, "table")
-    assert readme.read_text() == text
-
-
-# Published
+    for text in ("nothing", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {BEGIN} {END}"):
+        readme.write_text(text)
+        with pytest.raises(InputError, match="once each: put both where the table goes"):
+            write_into(readme, "table")
+        assert readme.read_text() == text
 
 
 def test_the_published_files_agree_and_are_of_these_claims():

@@ -10,7 +10,7 @@ from pir_tf.paper.collect import collect
 from pir_tf.paper.rows import COLUMNS, records, row_of, write_rows
 
 
-def test_a_run_and_a_published_folder_are_named_by_their_directories(tmp_path, monkeypatch):
+def test_runs_and_published_folders_have_their_directories_names_and_count_once(tmp_path, monkeypatch):
     run = write_run(tmp_path / "blue", 2.0)
     (run / "evaluation" / "samples.npz").write_bytes(b"")
     published = write_run(tmp_path / "red", 1.0, published=True, objective="color:red")
@@ -23,16 +23,18 @@ def test_a_run_and_a_published_folder_are_named_by_their_directories(tmp_path, m
     assert found.places == {"blue": run, "red": published} and found.missing.empty
     monkeypatch.chdir(run)
     assert list(collect([Path(".")]).rows["experiment"]) == ["blue"]
+    one, copy = write_run(tmp_path / "a" / "blue"), write_run(tmp_path / "b" / "blue", published=True)
+    found = collect([one, one, copy])
+    assert list(found.rows["experiment"]) == ["blue"] and found.notes == []
+    other, third = write_run(tmp_path / "c" / "blue", 1.7), write_run(tmp_path / "d" / "azure")
+    found = collect([one, other, third])
+    assert list(found.rows["experiment"]) == ["blue", "c/blue"]
+    assert found.notes == ["azure equals blue in settings and results, so it counts once."]
 
 
-def test_a_sweep_is_searched_to_any_depth_but_not_its_cache(tmp_path):
+def test_a_sweep_is_searched_to_any_depth_and_what_is_open_or_damaged_is_noted(tmp_path):
     for place in ("colors/blue", "cache/x", ".trash/y", "red", "red/inner"):
-        write_run(tmp_path / "sweep" / place, objective="color:red" if place == "red" else "color:blue")
-    assert list(collect([tmp_path / "sweep"]).rows["experiment"]) == ["colors/blue", "red"]
-
-
-def test_what_is_open_or_damaged_below_a_sweep_is_noted_without_its_directory(tmp_path):
-    write_run(tmp_path / "s" / "blue")
+        write_run(tmp_path / "s" / place, objective="color:red" if place == "red" else "color:blue")
     write_run(tmp_path / "s" / "open", None)
     (write_run(tmp_path / "s" / "torn") / "evaluation" / "results.json").write_text("{")
     (write_run(tmp_path / "s" / "list") / "evaluation" / "results.json").write_text("[]")
@@ -40,7 +42,7 @@ def test_what_is_open_or_damaged_below_a_sweep_is_noted_without_its_directory(tm
     (tmp_path / "s" / "foreign").mkdir()
     (tmp_path / "s" / "foreign" / "results.csv").write_text("step,loss\n1,2\n")
     found = collect([tmp_path / "s"])
-    assert list(found.rows["experiment"]) == ["blue"]
+    assert list(found.rows["experiment"]) == ["colors/blue", "red"]
     assert [note.split()[0] for note in found.notes] == ["empty", "foreign", "list", "open", "torn"]
     assert "has no results yet" in found.notes[3] and "is not valid JSON" in found.notes[4]
     assert not [note for note in found.notes if str(tmp_path) in note]
@@ -85,13 +87,3 @@ def test_a_sweep_s_table_speaks_for_runs_that_are_not_there(tmp_path):
         assert (first["experiment"], first["layer"], first["status"]) == (f"{prefix}fc6-0", "fc6", "not run")
         assert first["reason"] == "no weights of the top."
         assert (last["experiment"], last["status"]) == (f"{prefix}bad", "failed")
-
-
-def test_equal_experiments_count_once_and_equal_names_get_their_folder(tmp_path):
-    one, copy = write_run(tmp_path / "a" / "blue"), write_run(tmp_path / "b" / "blue", published=True)
-    found = collect([one, one, copy])
-    assert list(found.rows["experiment"]) == ["blue"] and found.notes == []
-    other, third = write_run(tmp_path / "c" / "blue", 1.7), write_run(tmp_path / "d" / "azure")
-    found = collect([one, other, third])
-    assert list(found.rows["experiment"]) == ["blue", "c/blue"]
-    assert found.notes == ["azure equals blue in settings and results, so it counts once."]

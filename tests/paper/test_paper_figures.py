@@ -39,18 +39,26 @@ def values(rows, *names):
     return list(rows[list(names)].itertuples(index=False, name=None))
 
 
-@pytest.mark.parametrize(
-    ("figure", "said", "times"),
-    [
+def test_empty_figures_undefined_values_and_single_runs_say_so_and_each_task_has_its_look():
+    for figure, said, times in (
         *((strips, "no runs", 3) for strips in (EFFECT, CHANGE)),
         *((scatter, scatter.nothing, 1) for scatter in (ESTIMATED, SPREAD, NONZERO)),
-        (ROUNDS, "no second rounds", 2),
         *((compared, "no runs that differ in", 1) for compared in (TRADE_OFF, PAIRS)),
-    ],
-)
-def test_an_empty_figure_says_so(figure, said, times):
-    picture, caption, _ = drawn(figure, [experiment(interactions__source="csv:ratings.csv")])
-    assert words(picture).count(said) == times and said in caption
+        (ROUNDS, "no second rounds", 2),
+    ):
+        picture, caption, _ = drawn(figure, [experiment(interactions__source="csv:ratings.csv")])
+        assert words(picture).count(said) == times and said in caption, figure
+    figure, said, _ = drawn(SPREAD, [experiment()])
+    assert len(marks(figure.axes[0])) == 1 and "no line is fitted (1 rows" in said
+    figure, said, _ = drawn(EFFECT, [experiment()])
+    assert len(marks(figure.axes[2])) == 1 and "no runs of VGG16, single filters" in words(figure)
+    assert "n = 1" in said and "Highest: blue with +1.00" in said
+    figure, said, _ = drawn(EFFECT, [experiment(measured=UNDEFINED)])
+    assert "undefined" in words(figure) and "1 more have no value" in said
+    assert set(LOOKS) == set(values(TASKS, "kind", "layer")) and len(set(LOOKS.values())) == len(TASKS)
+    p = pd.DataFrame({"p_value": [0.0009, 0.001, None]})
+    for some, said in ((p, "2 are"), (p[:2], "1 is"), (p[:1], "all changes are significant"), (p[1:], "all are")):
+        assert significance_in_words(some).startswith(said)
 
 
 @pytest.mark.parametrize("strips", [EFFECT, CHANGE])
@@ -72,28 +80,6 @@ def test_strips_have_a_point_for_each_objective_in_its_column(strips):
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()][::7] == ["pool1\nn = 5", "fc8\n"]
 
 
-def test_one_run_has_a_point_but_no_line_and_what_is_undefined_is_said():
-    figure, said, _ = drawn(SPREAD, [experiment()])
-    assert len(marks(figure.axes[0])) == 1 and "no line is fitted (1 rows" in said
-    figure, said, _ = drawn(EFFECT, [experiment()])
-    assert len(marks(figure.axes[2])) == 1 and "no runs of VGG16, single filters" in words(figure)
-    assert "n = 1" in said and "Highest: blue with +1.00" in said
-    figure, said, _ = drawn(EFFECT, [experiment(measured=UNDEFINED)])
-    assert "undefined" in words(figure) and "1 more have no value" in said
-
-
-def test_every_task_has_its_own_look_and_significance_is_at_the_paper_s_threshold():
-    assert set(LOOKS) == set(values(TASKS, "kind", "layer")) and len(set(LOOKS.values())) == len(TASKS)
-    p, said = (
-        pd.DataFrame({"p_value": [0.0009, 0.001, None]}),
-        ("2 are pale", "1 is pale", "all changes are significant"),
-    )
-    assert [significance_in_words(p[:n]).startswith(words) for n, words in zip((3, 2, 1), said, strict=True)] == [
-        True
-    ] * 3
-    assert significance_in_words(p[1:]).startswith("all are pale")
-
-
 @pytest.mark.parametrize("scatter", [ESTIMATED, SPREAD, NONZERO])
 def test_scatter_plots_show_each_objective_at_its_numbers(scatter):
     rows = [row for row in whole() if scatter is not NONZERO or row["kind"] != "vgg k=20"]
@@ -110,12 +96,19 @@ def test_scatter_plots_show_each_objective_at_its_numbers(scatter):
     assert legend.count("pool1") == (1 if scatter is NONZERO else 2) and "fc8" not in legend
 
 
-def test_the_legend_of_all_groups_fits_beside_the_axes():
+def test_the_legend_fits_beside_the_axes_and_labels_keep_apart():
     figure, *_ = drawn(ESTIMATED, whole(("pool1", "pool2", "pool3", "pool4", "pool5", "fc6", "fc7", "fc8")))
     figure.draw_without_rendering()
     legend, axes = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
     assert len(figure.legends[0].get_texts()) == 16 + 3 + 3 + 1 + 3
     assert 0 <= legend.y0 and legend.y1 <= figure.bbox.y1 and axes.x1 <= legend.x0 and legend.x1 <= figure.bbox.x1
+    # Two points at one place: their labels share no area.
+    rows = curve()
+    rows[0]["pir_after_mean"], rows[0]["ms_ssim_after"] = 0.5, 0.39
+    figure, *_ = drawn(TRADE_OFF, rows)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[1].texts]
+    assert not [(i, box) for i, box in enumerate(boxes) for other in boxes[:i] if box.overlaps(other)]
 
 
 def second_round(objective, first, both, p=1e-9):
@@ -144,15 +137,13 @@ def test_rounds_are_lines_from_zero():
 
 def curve(kid=True):
     rows = []
-    for name, d, ms_ssim, after, weights in (
-        ("w0", 0.0, 0.4, 0.05, {"tuning__pir_weight": 0.0}),
-        ("w100", 0.33, 0.41, 0.06, {"tuning__pir_weight": 100.0}),
-        ("w1000", 3.3, 0.5, 0.15, {"tuning__pir_weight": 1000.0}),
-        ("x", 5.0, 0.9, 0.5, {"tuning__fools_weight": 0.0, "gan__fake_class_weight": 0.0}),
-    ):
-        measured = {"ms_ssim": ms_ssim, **({"kid": {"before": 0.05, "after": after, "after_se": 0.01}} if kid else {})}
-        rows.append(experiment(name=name, d=d, measured=measured, **weights))
-    return rows
+    for name, d, ms_ssim, after in (("0", 0.0, 0.4, 0.05), ("100", 0.33, 0.41, 0.06), ("1000", 3.3, 0.5, 0.15)):
+        kids = {"kid": {"before": 0.05, "after": after, "after_se": 0.01}} if kid else {}
+        measured = {"ms_ssim": ms_ssim, **kids}
+        rows.append(experiment(name=name, d=d, measured=measured, tuning__pir_weight=float(name)))
+    measured = {"ms_ssim": 0.9, **({"kid": {**kids["kid"], "after": 0.5}} if kid else {})}
+    alone = {"tuning__fools_weight": 0.0, "gan__fake_class_weight": 0.0}
+    return [*rows, experiment(name="x", d=5.0, measured=measured, **alone)]
 
 
 def test_the_trade_off_has_a_named_point_for_each_weight_and_one_before():
@@ -174,16 +165,6 @@ def test_the_trade_off_has_a_named_point_for_each_weight_and_one_before():
     assert "KID was not measured" in said
 
 
-def test_labels_keep_apart():
-    """Two points at one place: their labels share no area."""
-    rows = curve()
-    rows[0]["pir_after_mean"], rows[0]["ms_ssim_after"] = 0.5, 0.39
-    figure, *_ = drawn(TRADE_OFF, rows)
-    figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in figure.axes[1].texts]
-    assert not [(i, box) for i, box in enumerate(boxes) for other in boxes[:i] if box.overlaps(other)]
-
-
 def test_ablations_are_pairs_with_their_intervals():
     normalised = {"unscaled": {"change": 0.04, "cohens_d": 1.7, "cohens_d_interval": [1.5, 1.9]}}
     rows = [
@@ -201,15 +182,12 @@ def test_ablations_are_pairs_with_their_intervals():
     assert [sorted(x for x, _, _ in marks(axes)) for axes in figure.axes] == [[1.0, 2.0], [1.7, 2.0]]
     spans = [tuple(line.get_xdata()) for line in figure.axes[1].lines if len(line.get_xdata()) == 2]
     assert (1.5, 1.9) in spans and (1.9, 2.1) in spans
-    assert "Plain GAN" in figure._supxlabel.get_text() and "-1.00 (n = 1)" in said and "-0.30 (n = 1)" in said
-
-
-def test_ablations_of_many_seeds_name_them_and_undefined_sides_are_left_open():
-    rows = [experiment(name=f"b{seed}", seed=seed) for seed in range(2)]
-    rows += [experiment(name="s0", estimator__output="scalar", measured=UNDEFINED)]
-    axes = drawn(PAIRS, [*rows, experiment(name="s1", seed=1, estimator__output="scalar")])[0].axes[0]
+    several = [experiment(name=f"b{seed}", seed=seed) for seed in range(2)]
+    several += [experiment(name="s0", estimator__output="scalar", measured=UNDEFINED)]  # a side that is left open
+    axes = drawn(PAIRS, [*several, experiment(name="s1", seed=1, estimator__output="scalar")])[0].axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["blue, seed 0", "blue, seed 1"]
     assert len(marks(axes)) == 3
+    assert "Plain GAN" in figure._supxlabel.get_text() and "-1.00 (n = 1)" in said and "-0.30 (n = 1)" in said
 
 
 def archive(path, before, after, n=20):
@@ -238,9 +216,6 @@ def test_samples_are_drawn_by_the_seed_with_one_block_before_tuning(tmp_path):
     other = {**archives, "color-red-blue": archive(tmp_path / "s.npz", 2, 3)}
     own, _ = samples.draw_samples(table(whole()), other, seed=0)
     assert list(own["when"][::12])[:4] == ["before", "after", "before", "after"]
-
-
-def test_few_samples_none_and_damaged_ones(tmp_path):
     one = {"color-blue": archive(tmp_path / "s.npz", 2, 3, n=3)}
     own, images = samples.draw_samples(table([experiment()]), one, seed=0)
     assert len(images) == 6 and len(samples.draw(own, images).axes) == 2

@@ -69,43 +69,17 @@ def test_every_model_against_the_normal_equations(name):
         assert list(found.coefficients) == ["intercept", "layer index", "initial SD", "percent zeros"]
 
 
-def test_rows_without_a_number_are_left_out_and_counted():
+def test_holes_are_counted_constant_controls_named_and_points_on_a_line_have_no_t():
     rows = many(12)
     holes = rows.iloc[:2].assign(cohens_d=[None, 1.0], initial_percent_zero=[1.0, None])
     model = MODELS["layer_trend"].fit(pd.concat([rows, holes]))
     assert (model.n, model.left_out) == (12, 2)
     assert model.slope == MODELS["layer_trend"].fit(rows).slope
-
-
-@pytest.mark.parametrize(
-    ("rows", "reason"),
-    [
-        (of([1, 2], [1, 2]), "2 rows, but 2 coefficients need 3 or more"),
-        (of([1, 2, 3, 5], [1, 2, 3, 4], [0, 1, 0, 1], [1, 0, 0, 0]), "4 rows, but 4 coefficients need 5"),
-        (of([1, 2, 4], [0.1 * 3, 0.3, 0.3]), "initial SD is the same in every row"),
-        (of([2, 2, 2], [1, 2, 3]), "the outcome is the same in every row"),
-        (
-            of([1, 2, 4, 3], [1, 2, 3, 4], [0.98, 0.96, 0.94, 0.92], [0] * 4),
-            "initial SD, initial mean follow from each",
-        ),
-    ],
-)
-def test_an_undefined_model_says_why(rows, reason):
-    model = (ALONE if rows["initial_mean"].isna().all() else HELD).fit(rows)
-    assert model.slope is None and model.coefficients == {} and model.r_squared is None and model.correlation is None
-    assert reason in model.reason and model.n == len(rows)
-    json.dumps(dataclasses.asdict(model), allow_nan=False)
-
-
-def test_a_control_that_never_varies_changes_no_slope_and_is_named():
     rows = many().assign(initial_percent_zero=0.0)
     model = HELD.fit(rows)
     without = dataclasses.replace(HELD, controls=("initial_mean",)).fit(rows)
     assert model.slope == without.slope and model.formula == without.formula
     assert "percent zeros is the same in every row" in model.reason
-
-
-def test_points_on_a_line_have_no_t():
     # Their residuals are rounding, and rounding is no standard error.
     x = np.linspace(0, 1, 7) / 3
     model = ALONE.fit(of(0.1 + 0.7 * x, x))
@@ -115,7 +89,24 @@ def test_points_on_a_line_have_no_t():
     json.dumps(dataclasses.asdict(model), allow_nan=False)
 
 
-def test_models_are_of_experiments_with_the_paper_s_method_alone():
+REASONS = [
+    (of([1, 2], [1, 2]), "2 rows, but 2 coefficients need 3 or more"),
+    (of([1, 2, 3, 5], [1, 2, 3, 4], [0, 1, 0, 1], [1, 0, 0, 0]), "4 rows, but 4 coefficients need 5"),
+    (of([1, 2, 4], [0.1 * 3, 0.3, 0.3]), "initial SD is the same in every row"),
+    (of([2, 2, 2], [1, 2, 3]), "the outcome is the same in every row"),
+    (of([1, 2, 4, 3], [1, 2, 3, 4], [0.98, 0.96, 0.94, 0.92], [0] * 4), "initial SD, initial mean follow from each"),
+]
+
+
+@pytest.mark.parametrize(("rows", "reason"), REASONS)
+def test_an_undefined_model_says_why(rows, reason):
+    model = (ALONE if rows["initial_mean"].isna().all() else HELD).fit(rows)
+    assert model.slope is None and model.coefficients == {} and model.r_squared is None and model.correlation is None
+    assert reason in model.reason and model.n == len(rows)
+    json.dumps(dataclasses.asdict(model), allow_nan=False)
+
+
+def test_models_are_of_experiments_with_the_paper_s_method_alone_and_say_what_is_undefined():
     rows = whole()
     away = [experiment(name=f"x{i}", d=9.0 * i, seed=i, estimator__output="scalar") for i in range(9)]
     odd = [experiment(f"vgg:pool1:k=5:seed={i}", name=f"k5-{i}", d=9.0 * i) for i in range(9)]
@@ -127,9 +118,6 @@ def test_models_are_of_experiments_with_the_paper_s_method_alone():
     assert trend["beta"] == trend["coefficients"]["layer index"]["beta"] < 0
     assert "-0.13" in trend["paper"] and "1.67" in found["change_on_estimated"]["paper"]
     assert found["change_on_estimated"]["beta"] == pytest.approx(1.6)
-
-
-def test_models_say_what_is_undefined():
     text = as_markdown(fit_models(table([experiment()])))
     assert text.count("| undefined | undefined | ") == 5
     assert "change in mean PIR on estimated change: 1 rows, but 2 coefficients need 3 or more." in text

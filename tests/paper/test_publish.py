@@ -10,7 +10,6 @@ from PIL import Image
 from synthetic_run import results, write_run
 
 from pir_tf.config import flatten
-from pir_tf.errors import InputError
 from pir_tf.paper import publish
 from pir_tf.paper.rows import row_of, write_rows
 from pir_tf.presets import laptop, smoke
@@ -49,6 +48,12 @@ def test_a_run_is_published_with_how_it_was_made(tmp_path):
     assert all(name in text for name in ("commit", "seed", "peak memory", "versions", "Cohen's d", "pir-true.png"))
     assert (folder / "results.json").read_text() == (run / "evaluation" / "results.json").read_text()
     assert Image.open(folder / "pairs.png").size == (8 * 128 + 9 * 2, 4 * 128 + 5 * 2)
+    # And the card of bundled weights.
+    (run / "gan" / "history.csv").write_text("step,swd\n2,300.5\n4,\n6,200.25\n8,250\n")
+    text = publish.card(run, 12_345_678)
+    assert "12.3 MB" in text and "kept: step 6" in text
+    assert "the smallest of 3 measures, one every 2 steps: 200.2 (the first: 300.5)" in text
+    assert "| hardware | 2 CPU cores (x86_64), no GPU used |" in text
 
 
 def test_a_real_run_has_all_that_is_published_and_no_path(smoke, tmp_path):
@@ -60,17 +65,10 @@ def test_a_real_run_has_all_that_is_published_and_no_path(smoke, tmp_path):
     assert not any(str(run.parent) in text for text in texts)
 
 
-@pytest.mark.parametrize(
-    ("recorded", "words"),
-    [
-        ({}, "no GPU used"),
-        ({"gpus": ["Tesla T4"]}, "1 GPU (Tesla T4)"),
-        ({"gpus": ["NVIDIA H100"] * 8}, "8 GPUs (NVIDIA H100)"),
-    ],
-)
-def test_pages_say_which_gpus_and_versions_were_there_and_whose_gan_it_is(tmp_path, recorded, words):
+def test_pages_say_which_gpus_and_versions_were_there_and_whose_gan_it_is(tmp_path):
     about = {"config": {"seed": 0}, "command": "x", "commit": "a1", "started": "now"}
-    about |= {"hardware": {"cores": 2, "machine": "x86_64", **recorded}, "versions": {"keras": "3.8", "scipy": "1.2"}}
+    about |= {"hardware": {"cores": 2, "machine": "x86_64", "gpus": ["NVIDIA H100"] * 8}}
+    about |= {"versions": {"keras": "3.8", "scipy": "1.2"}}
     about["continued"] = [{"commit": "b2", "versions": {"keras": "3.9", "scipy": "1.2"}}]
     for stage, more in (("gan", {"trained_in": "gan/0123"}), ("tuning", {})):
         (tmp_path / stage).mkdir()
@@ -78,7 +76,7 @@ def test_pages_say_which_gpus_and_versions_were_there_and_whose_gan_it_is(tmp_pa
     (tmp_path / "config.json").write_text(json.dumps(about))
     table = publish.facts_table(tmp_path)
     assert "| commit | a1 then b2 |" in table and "| versions | keras 3.8 then 3.9, scipy 1.2 |" in table
-    assert f"| hardware | 2 CPU cores (x86_64), {words} |" in table
+    assert "| hardware | 2 CPU cores (x86_64), 8 GPUs (NVIDIA H100) |" in table
     assert "| time | 1 s in its stages: tuning 1 s, without the GAN of gan/0123 |" in table
 
 
@@ -86,12 +84,17 @@ def test_what_cant_be_published_or_written_is_refused_in_one_sentence_and_untouc
     sweep, mine = swept(tmp_path / "sweep", "color-blue", "color-red", "Not asked for."), tmp_path / "mine"
     mine.mkdir()
     (mine / "README.md").write_text("mine")
+    own_data = write_run(tmp_path / "own data")
+    fields = {**flatten(laptop()), "data.source": "folder:mine"}
+    (own_data / "config.json").write_text(json.dumps({"config": fields}))
     for words, said in (
         (["run", tmp_path, tmp_path / "p"], "finished run"),
         (["sweep", tmp_path, tmp_path / "p"], "expected the directory of a sweep"),
         (["sweep", sweep, mine / "README.md"], "README.md can't be used (File exists): mend that"),
         (["run", sweep / "color-blue", mine], "holds other things"),
         (["sweep", sweep, mine], "holds other things"),
+        (["bundle", tmp_path], "no finished stage gan"),
+        (["bundle", own_data], "expected landscapes"),
     ):
         assert publish.main([*map(str, words)]) == 2
         error = capsys.readouterr().err
@@ -144,26 +147,6 @@ def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(t
     assert (folder / "timings.csv").read_text() == "name,seconds\ncolor-blue,30\ncolor-red,30\n"
     assert "2 experiments" in (folder / "figures" / "README.md").read_text()
     assert (folder / "figures" / "figure-3.csv").read_text() == drawn and drawn.count("\n") > 1
-
-
-def test_the_card_is_made_of_the_runs_own_files(tmp_path):
-    run = finished(tmp_path / "run")
-    (run / "gan" / "history.csv").write_text("step,swd\n2,300.5\n4,\n6,200.25\n8,250\n")
-    text = publish.card(run, 12_345_678)
-    assert "12.3 MB" in text and "kept: step 6" in text
-    assert "the smallest of 3 measures, one every 2 steps: 200.2 (the first: 300.5)" in text
-    assert "| hardware | 2 CPU cores (x86_64), no GPU used |" in text
-
-
-def test_only_finished_runs_on_the_embedded_data_are_bundled(tmp_path, capsys):
-    assert publish.main(["bundle", str(tmp_path)]) == 2
-    assert "no finished stage gan" in capsys.readouterr().err
-    (tmp_path / "gan").mkdir()
-    (tmp_path / "gan" / "done.json").write_text("{}")
-    fields = {**flatten(laptop()), "data.source": "folder:mine"}
-    (tmp_path / "config.json").write_text(json.dumps({"config": fields}))
-    with pytest.raises(InputError, match="expected landscapes"):
-        publish.bundle(tmp_path)
 
 
 def test_every_field_in_which_laptop_departs_from_paper_is_listed(capsys):

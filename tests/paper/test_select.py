@@ -1,6 +1,5 @@
 """Which experiments stand beside each other in a figure."""
 
-import pytest
 from many_rows import experiment, whole
 
 from pir_tf.paper.rows import records, table
@@ -33,29 +32,22 @@ def test_every_experiment_of_the_paper_s_method_is_taken_once():
     assert by_the_paper(rows.iloc[:0]).empty and list(by_the_paper(rows.iloc[:0])) == list(found)
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"tuning__pir_weight": 30.0}, "pir_weight"),
-        ({"tuning__fools_weight": 0.0}, "fools_weight"),
-        ({"gan__fake_class_weight": 0.0}, "fake_class_weight"),
-        ({"estimator__output": "scalar"}, "output"),
-        ({"estimator__temperature": 1.0}, "temperature"),
-        ({"interactions__scaling": "normalized"}, "scaling"),
-        ({"gan__loss": "saturating"}, "gan_loss"),
-        ({"gan__kind": "gan"}, "gan_kind"),
-        ({"first_round": "one"}, "round"),
-        ({"objective": "vgg:pool1:k=1", "interactions__vgg_weights": "none"}, "vgg_weights"),
-        ({"gan__kind": "gan", "first_round": "one"}, "round and gan_kind"),
+def test_other_settings_than_the_paper_s_are_left_to_the_comparisons():
+    for field, change in (
+        ("pir_weight", {"tuning__pir_weight": 30.0}),
+        ("fools_weight and fake_class_weight", {"tuning__fools_weight": 0.0, "gan__fake_class_weight": 0.0}),
+        ("temperature", {"estimator__temperature": 1.0}),
+        ("scaling", {"interactions__scaling": "normalized"}),
+        ("gan_loss", {"gan__loss": "saturating"}),
+        ("vgg_weights", {"objective": "vgg:pool1:k=1", "interactions__vgg_weights": "none"}),
+        ("round and gan_kind", {"gan__kind": "gan", "first_round": "one"}),
         # One scalar output has no softmax, so no temperature.
-        ({"estimator__output": "scalar", "estimator__temperature": 1.0}, "output"),
-        ({}, ""),
-    ],
-)
-def test_other_settings_than_the_paper_s_are_left_to_the_comparisons(change, field):
-    row = experiment(**change)
-    assert list(departures(table([row]))) == [field]
-    assert shown(row) == ([] if field else ["color-blue"])
+        ("output", {"estimator__output": "scalar", "estimator__temperature": 1.0}),
+        ("", {}),
+    ):
+        row = experiment(**change)
+        assert list(departures(table([row]))) == [field]
+        assert shown(row) == ([] if field else ["color-blue"])
 
 
 def test_an_objective_that_was_run_at_several_sizes_or_lengths_counts_with_the_common_one():
@@ -71,7 +63,7 @@ def test_an_objective_that_was_run_at_several_sizes_or_lengths_counts_with_the_c
     assert shown(*three) == shown(*three[::-1]) == ["3 long"]
 
 
-def test_pairs_differ_in_one_setting_alone():
+def test_pairs_differ_in_one_setting_alone_but_for_what_goes_with_it():
     rows = [
         experiment("color:red", name="red scalar", estimator__output="scalar"),
         experiment(name="both", estimator__temperature=1.0, gan__loss="saturating"),
@@ -81,9 +73,11 @@ def test_pairs_differ_in_one_setting_alone():
         experiment(name="seed", seed=5, estimator__output="scalar"),
     ]
     assert pairs(*rows) == [("output", "base", "scalar"), ("temperature", "base", "hot"), ("gan_loss", "hot", "both")]
-
-
-def test_fine_tuning_may_have_its_own_length_and_long_tuning_is_the_second_side():
+    # The bundled generator's training is no setting.
+    for generator, found in (("bundled", [("output", "a", "b")]), ("train", [])):
+        a = experiment(name="a", gan__generator=generator, gan__steps=1)
+        b = experiment(name="b", gan__generator=generator, gan__steps=2, estimator__output="scalar")
+        assert pairs(a, b) == found
     head = experiment("vgg:pool1:k=1", name="head", estimator__trainable="head")
     whole_one = experiment("vgg:pool1:k=1", name="whole", estimator__trainable="all", estimator__steps=7)
     assert pairs(whole_one, head) == [("trainable", "head", "whole")]
@@ -91,13 +85,6 @@ def test_fine_tuning_may_have_its_own_length_and_long_tuning_is_the_second_side(
     assert pairs(elsewhere, head) == []
     long = experiment("color:red-green-blue", name="long", tuning__steps=1500)
     assert pairs(long, experiment("color:red-green-blue", name="short")) == [("tuning_steps", "short", "long")]
-
-
-@pytest.mark.parametrize(("generator", "found"), [("bundled", [("output", "a", "b")]), ("train", [])])
-def test_the_bundled_generator_s_training_is_no_setting(generator, found):
-    a = experiment(name="a", gan__generator=generator, gan__steps=1)
-    b = experiment(name="b", gan__generator=generator, gan__steps=2, estimator__output="scalar")
-    assert pairs(a, b) == found
 
 
 def test_a_trade_off_rises_with_the_weight_and_ends_without_the_generator_s_loss():

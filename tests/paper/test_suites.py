@@ -48,28 +48,24 @@ def test_colors_are_the_twelve_of_d11_and_their_presets_but_for_the_objective():
     assert differing(three, paper()) == {**objective, "tuning.steps": (500_000, 50_000)}
 
 
-@pytest.mark.parametrize(("size", "count"), [("paper", 10), ("laptop", 4)])
-@pytest.mark.parametrize(("suite", "k"), [("vgg-single", 1), ("vgg-multi", 20)])
-def test_vgg_suites_have_as_many_objectives_a_layer_as_the_size_says(size, count, suite, k):
-    objectives = [one.config.interactions.objective for one in SUITES[suite](size, Weights())]
-    parsed = [objective_names.parse(objective) for objective in objectives]
-    assert [p.layer for p in parsed] == [layer for layer in VGG_FILTERS for _ in range(count)]
-    assert {p.k for p in parsed} == {k} and len(set(objectives)) == len(objectives)
-
-
-def test_the_drawn_filters_never_change_and_smaller_sizes_take_the_first():
+def test_drawn_filters_never_change_and_smaller_sizes_take_the_first():
     """Published results name them."""
     first = "pool1-filter-49 pool2-filter-34 pool3-filter-28 pool4-filter-243 pool5-filter-241"
     first = [f"vgg-{name}" for name in f"{first} fc6-filter-2092 fc7-filter-660 fc8-filter-331".split()]
     assert list(by_name("vgg-single", "smoke")) == first
     for size in ("laptop", "paper"):
         assert [name for i, name in enumerate(by_name("vgg-single", size)) if i % SIZES[size].filters == 0] == first
-    for layer in VGG_FILTERS:
-        ten, four = ([name for name in by_name("vgg-single", size) if layer in name] for size in ("paper", "laptop"))
-        assert ten[:4] == four
+    for suite, k in (("vgg-single", 1), ("vgg-multi", 20)):
+        ten, four = (
+            [one.config.interactions.objective for one in SUITES[suite](s, FILES)] for s in ("paper", "laptop")
+        )
+        for names, count in ((ten, 10), (four, 4)):
+            parsed = [objective_names.parse(name) for name in names]
+            assert [(one.layer, one.k) for one in parsed] == [(layer, k) for layer in VGG_FILTERS for _ in range(count)]
+        assert set(four) <= set(ten) and len(set(ten)) == len(ten)
 
 
-def test_weights_without_the_top_leave_out_its_layers_with_the_reason():
+def test_vgg_runs_name_their_weights_and_leave_out_what_these_lack_with_the_reason():
     assert [one.name for one in SUITES["vgg-single"]("laptop", Weights()) if one.not_run] == []
     left_out = [one for one in SUITES["vgg-single"]("laptop", FILES) if one.not_run]
     assert {one.name.split("-")[1] for one in left_out} == {"fc6", "fc7", "fc8"} and len(left_out) == 12
@@ -77,9 +73,6 @@ def test_weights_without_the_top_leave_out_its_layers_with_the_reason():
     named = replace(FILES, vgg_layers=("pool1", "fc6"))
     served = {one.name.split("-")[1] for one in SUITES["vgg-multi"]("laptop", named) if not one.not_run}
     assert served == {"pool1", "fc6"}
-
-
-def test_vgg_runs_read_out_inception_and_name_its_weights():
     config = by_name("vgg-single")["vgg-pool1-filter-49"].config
     estimator = config.estimator
     assert (estimator.backbone, estimator.layer, estimator.trainable) == ("inception_v3", "mixed2", "head")
@@ -88,23 +81,17 @@ def test_vgg_runs_read_out_inception_and_name_its_weights():
     changes = differing(by_name("vgg-multi", "paper")["vgg-fc6-20-filters-3"].config, paper())
     named = {"interactions.objective", "interactions.vgg_weights", "estimator.weights", "estimator.input_range"}
     assert set(changes) == named
-
-
-def test_smoke_downloads_nothing():
     for one in SUITES["paper"]("smoke", Weights()):
         assert one.config.interactions.vgg_weights == "none" or "vgg" not in one.name
         assert (one.config.evaluation.kid_weights, one.config.estimator.weights) == ("none", "none")
 
 
-@pytest.mark.parametrize(("size", "kept", "other"), [("laptop", "head", "all"), ("paper", "all", "head")])
-def test_finetuned_shows_three_objectives_with_the_head_alone_and_whole(size, kept, other):
-    found = SUITES["finetuned"](size, FILES)
-    others = {*SUITES["vgg-single"](size, FILES), *SUITES["vgg-multi"](size, FILES)}
-    assert [one.config.estimator.trainable for one in found if one in others] == [kept] * 3
-    assert [one.config.estimator.trainable for one in found if one not in others] == [other] * 3
-
-
-def test_iteration_names_first_rounds_that_are_in_it():
+def test_finetuned_shows_the_head_alone_and_whole_and_iteration_has_its_first_rounds():
+    for size, kept, other in (("laptop", "head", "all"), ("paper", "all", "head")):
+        found = SUITES["finetuned"](size, FILES)
+        others = {*SUITES["vgg-single"](size, FILES), *SUITES["vgg-multi"](size, FILES)}
+        assert [one.config.estimator.trainable for one in found if one in others] == [kept] * 3
+        assert [one.config.estimator.trainable for one in found if one not in others] == [other] * 3
     found = by_name("iteration")
     seconds = {name: one for name, one in found.items() if one.config.first_round}
     assert len([name for name in seconds if "pool2" in name]) == 6
@@ -130,47 +117,46 @@ def test_trade_off_varies_the_weight_and_measures_kid():
         assert extreme.gan.generator == "bundled" or extreme.gan == paper().gan
 
 
+ABLATIONS = {
+    **{"scalar": "estimator.output", "temperature-1": "estimator.temperature", "normalized": "interactions.scaling"},
+    **{"-steps": "tuning.steps", "saturating": "gan.loss", "plain-gan": "gan.kind"},
+}
+
+
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(
-    ("suffix", "field"),
-    [
-        ("scalar", "estimator.output"),
-        ("temperature-1", "estimator.temperature"),
-        ("normalized", "interactions.scaling"),
-        ("-steps", "tuning.steps"),
-        ("saturating", "gan.loss"),
-        ("plain-gan", "gan.kind"),
-    ],
-)
-def test_each_ablation_stands_beside_its_baseline_and_differs_in_one_field(size, suffix, field):
-    found = by_name("ablations", size, Weights())
-    variants = [name for name in found if name.endswith(suffix)]
-    assert variants
-    for name in variants:
-        base = max((other for other in found if name.startswith(f"{other}-")), key=len)
-        assert set(differing(found[name].config, found[base].config)) == {field}
+def test_each_ablation_stands_beside_its_baseline_and_differs_in_one_field(size):
+    found = {name: one.config for name, one in by_name("ablations", size, Weights()).items()}
+    for suffix, field in ABLATIONS.items():
+        variants = [name for name in found if name.endswith(suffix)]
+        assert variants
+        for name in variants:
+            base = max((other for other in found if name.startswith(f"{other}-")), key=len)
+            assert set(differing(found[name], found[base])) == {field}
+    three = [config.tuning.steps for config in found.values() if config.interactions.objective.count("-") == 2]
+    lengths = {"paper": {50_000, 500_000}, "laptop": {150, 1500}, "smoke": {6, 12}}
+    assert len(three) == 6 and set(three) == lengths[size]
 
 
-@pytest.mark.parametrize(("size", "steps"), [("paper", {50_000, 500_000}), ("laptop", {150, 1500})])
-def test_three_colors_run_at_both_lengths(size, steps):
-    configs = [one.config for one in SUITES["ablations"](size, FILES)]
-    three = [config.tuning.steps for config in configs if config.interactions.objective.count("-") == 2]
-    assert len(three) == 6 and set(three) == steps
-
-
-# Commands
+ODD = [
+    {"data": {"classes": ("a b", "c"), "source": "folder:x y"}, "gan": {"generator": "train"}},
+    {"evaluation": {"judge": False}, "compute": {"jit_compile": True, "deterministic": False}},
+    {"tuning": {"learning_rate": 1.2345678901234567e-7, "pir_weight": 0.0}},
+    {"estimator": {"input_range": (-2.5, 0.125), "backbone": "inception_v3", "layer": "mixed3", "image_size": 80}},
+]
 
 
 @pytest.mark.slow
-def test_the_command_of_every_experiment_means_its_config():
+def test_the_command_of_every_experiment_means_its_config_and_every_kind_of_field_survives():
+    configs = [one.config for size in SIZES for some in (FILES, Weights()) for one in SUITES["paper"](size, some)]
+    odd = [changed(laptop(), **sections) for sections in ODD]
     seen, checked = set(), 0
-    for one in [one for size in SIZES for weights in (FILES, Weights()) for one in SUITES["paper"](size, weights)]:
-        words = command_words(one.config)
-        options = {f"{one.config.preset} {word}" for word in words if word.startswith("--")}
-        if options - seen:  # those that show no option anew are passed over
+    for config in [*configs, *odd]:
+        words = command_words(config)
+        options = {f"{config.preset} {word}" for word in words if word.startswith("--")}
+        if options - seen or config in odd:  # others that show no option anew are passed over
             seen, checked = seen | options, checked + 1
-            assert parse(words).experiment == one.config, one.name
-    assert checked > 15
+            assert parse(words).experiment == config
+    assert checked > 15 + len(ODD)
 
 
 def test_a_command_names_only_what_differs_and_is_published_without_paths():
@@ -182,17 +168,3 @@ def test_a_command_names_only_what_differs_and_is_published_without_paths():
     command = public_command(command_words(config))
     assert command.startswith("python -m pir_tf.experiments.run laptop --first-round vgg-pool2-filter-34 ")
     assert "file:inception.h5" in command and "file:vgg.h5" in command and "/" not in command
-
-
-@pytest.mark.parametrize(
-    "sections",
-    [
-        {"data": {"classes": ("a b", "c"), "source": "folder:x y"}, "gan": {"generator": "train"}},
-        {"evaluation": {"judge": False}, "compute": {"jit_compile": True, "deterministic": False}},
-        {"tuning": {"learning_rate": 1.2345678901234567e-7, "pir_weight": 0.0}},
-        {"estimator": {"input_range": (-2.5, 0.125), "backbone": "inception_v3", "layer": "mixed3", "image_size": 80}},
-    ],
-)
-def test_every_kind_of_field_survives_the_command(sections):
-    config = changed(laptop(), **sections)
-    assert parse(command_words(config)).experiment == config

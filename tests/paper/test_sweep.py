@@ -29,9 +29,6 @@ def swept(tmp_path):
     return Sweep(tmp_path / "sweep")
 
 
-# Options
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -59,14 +56,7 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(words, said, capsys, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_explains_every_option(capsys):
-    with pytest.raises(SystemExit):
-        sweep.main(["--help"])
-    text, options = capsys.readouterr().out, "size dir jobs only limit time-limit keep-checkpoints dry-run vgg-weights"
-    assert all(f"  --{option}" in text for option in f"{options} vgg-layers inception-weights ray cpus gpus".split())
-
-
-def test_the_dry_run_lists_commands_and_runs_nothing(tmp_path, capsys, monkeypatch):
+def test_a_dry_run_runs_nothing_and_paths_are_found_as_the_shell_would(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["vgg-single", "iteration", "--vgg-weights", "file:there/vgg.h5", "--dry-run", "--only", "vgg-*-34*"]
     assert sweep.main(words) == 0
@@ -76,10 +66,6 @@ def test_the_dry_run_lists_commands_and_runs_nothing(tmp_path, capsys, monkeypat
     assert "--first-round vgg-pool2-filter-34 " in lines[3]
     assert lines[-1] == "2 experiments. Nothing was run."
     assert list(tmp_path.iterdir()) == []
-
-
-def test_files_of_weights_and_the_directory_are_found_as_the_shell_would(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PIR_TF_WEIGHTS", str(tmp_path / "weights"))
     (tmp_path / "weights").mkdir()
@@ -103,15 +89,11 @@ def test_a_folder_of_somebody_else_s_is_refused_untouched(swept, name):
     assert "can't be used" in Sweep(swept.root / name).run("colors", code=2)
 
 
-# Sweeps
-
-
 def test_every_experiment_runs_once_in_its_own_directory_and_gets_a_row(swept):
     out = swept.run("colors", *PAIRS, "--jobs", 2)
     assert list(swept.rows()) == [one.name for one in SUITES["colors"]("smoke", Weights())]
-    done = [name for name, status in swept.status().items() if status == "done"]
-    assert done == ["color-red-green", "color-red-blue", "color-red-green-blue"]
-    assert Counter(swept.status().values()) == {"done": 3, "waiting": 9}
+    done = ["color-red-green", "color-red-blue", "color-red-green-blue"]
+    assert swept.status() == {name: "done" if name in done else "waiting" for name in swept.rows()}
     row = swept.rows()["color-red-blue"]
     results = json.loads((swept.root / "color-red-blue/evaluation/results.json").read_text())
     assert (float(row["pir_before_mean"]), float(row["cohens_d"])) == (results["pir_before_mean"], results["cohens_d"])
@@ -127,19 +109,26 @@ def test_every_experiment_runs_once_in_its_own_directory_and_gets_a_row(swept):
     assert (swept.root / "results.csv").read_bytes() == before
 
 
-def test_a_failure_stops_nothing_else_and_stays_in_the_table_with_its_reason(swept):
-    out = swept.run("colors", *PAIRS, code=1, FAKE_FAIL="color-red-green")
-    assert Counter(swept.status().values()) == {"failed": 1, "done": 2, "waiting": 9}
+def test_a_failure_stops_nothing_else_and_stays_with_reason_and_checkpoints_until_it_is_done(swept):
+    out = swept.run("colors", *PAIRS, code=1, FAKE_FAIL="color-red-green color-red-blue")
+    assert Counter(swept.status().values()) == {"failed": 2, "done": 1, "waiting": 9}
     row, reason = swept.rows()["color-red-green"], "estimator is broken: mend it."
     assert (row["reason"], row["cohens_d"]) == (reason, "")
-    log = swept.root / "color-red-green" / "log.txt"
-    assert f"failed: color-red-green: {reason} (log: {log})" in out
+    green, blue = (swept.root / name for name in ("color-red-green", "color-red-blue"))
+    assert f"failed: color-red-green, color-red-blue: {reason} (log: {green / 'log.txt'})" in out
+    dropped, kept = (run / "tuning" / "checkpoints" / "step-6.npz" for run in (green, blue))
+    mine = green / "notes" / "checkpoints" / "mine.txt"
+    for path in (dropped, kept, mine):
+        path.parent.mkdir(parents=True)
+        path.touch()
     swept.run(*ONE)
     assert swept.rows()["color-red-green"]["reason"] == reason
-    swept.run("colors", *PAIRS, code=1, FAKE_KILLED="color-red-green")
+    swept.run("colors", *PAIRS, "--keep-checkpoints", code=1, FAKE_KILLED="color-red-green")
     assert swept.rows()["color-red-green"]["reason"] == "the process was killed by signal 9 (often: memory ran out)"
+    assert swept.status()["color-red-blue"] == "done" and dropped.exists() and kept.exists()
     swept.run("colors", *PAIRS)
     assert (swept.status()["color-red-green"], swept.rows()["color-red-green"]["reason"]) == ("done", "")
+    assert not dropped.parent.exists() and kept.exists() and mine.exists()
     stages = swept.notes("stage")
     assert (stages["color-red-green", "interactions"], stages["color-red-green", "estimator"]) == (1, 3)
 
@@ -155,20 +144,6 @@ def test_another_config_in_a_directory_is_not_taken_for_done_and_a_newer_version
     assert "failed: color-red: " in out and "tuning.steps (8 there, 6 now)" in out
     assert swept.status()["color-blue"] == "done"
     assert swept.notes("start")["color-blue",] == 1
-
-
-def test_checkpoints_of_what_is_done_are_dropped_and_others_kept(swept):
-    both = ("colors", "--only", "color-red", "--only", "color-blue")
-    swept.run(*both, code=1, FAKE_FAIL="color-red color-blue")
-    kept = {name: swept.root / name / "tuning" / "checkpoints" / "step-6.npz" for name in ("color-red", "color-blue")}
-    mine = swept.root / "color-red" / "notes" / "checkpoints" / "mine.txt"
-    for path in (*kept.values(), mine):
-        path.parent.mkdir(parents=True)
-        path.touch()
-    swept.run(*both, code=1, FAKE_FAIL="color-blue")
-    assert not kept["color-red"].parent.exists() and kept["color-blue"].exists() and mine.exists()
-    swept.run(*both, "--keep-checkpoints")
-    assert kept["color-blue"].exists()
 
 
 def is_alive(pid):
@@ -216,14 +191,11 @@ def test_ctrl_c_and_sigterm_end_the_processes_that_run_side_by_side_and_keep_wha
     assert (swept.status()["color-red"], swept.status()["color-red-blue"]) == ("done", "waiting")
 
 
-def test_a_second_sweep_in_the_same_place_is_refused_in_one_sentence(swept):
+def test_a_directory_in_which_somebody_works_is_waited_for(swept, monkeypatch):
+    swept.run("colors", "--time-limit", 0)
     with sweep._hold(swept.root):
         said = swept.run("colors", code=2)
     assert said.startswith("Error: Another sweep is working in") and said.count("\n") == 1 and "--dir" in said
-
-
-def test_a_directory_in_which_somebody_works_is_waited_for(swept, monkeypatch):
-    swept.run("colors", "--time-limit", 0)
     red = next(one for one in SUITES["colors"]("smoke", Weights()) if one.name == "color-red")
     other, start = RunDirectory(swept.root / "color-red", red.config), InProcess.start
 
@@ -302,10 +274,7 @@ def test_a_gan_that_several_experiments_train_is_trained_once(swept):
     assert not {"gan/" + name for name in trained} & swept.rows().keys()
 
 
-# What is shown
-
-
-def test_limits_leave_the_rest_and_say_it(swept):
+def test_limits_leave_the_rest_and_lines_and_bar_say_counts_and_time_left(swept):
     out = swept.run("colors", *PAIRS, "--limit", 1)
     assert "color-red-green started; 0 done, 1 running, 0 waiting, 2 left by --limit, time left unknown" in out
     assert ", 12 seconds; 1 done, 0 waiting, 2 left by --limit\n" in out
@@ -314,63 +283,46 @@ def test_limits_leave_the_rest_and_say_it(swept):
     out = swept.run("colors", *PAIRS, "--time-limit", 0)
     assert "left by --time-limit: color-red-blue, color-red-green-blue;" in out
     assert Counter(swept.status().values())["done"] == 1
-
-
-def test_lines_have_counts_and_the_time_left_and_a_terminal_a_bar_with_what_is_running(swept):
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     out = swept.run("colors", *PAIRS, stderr=terminal)
-    assert "color-red-green started; 0 done, 1 running, 2 waiting, time left unknown until one is done" in out
     assert "2 done, 1 waiting, about 12 seconds left" in out
     assert ", 12 seconds; 3 done, 0 waiting\n" in out
-    assert out.count("\n") == 9 and "\r" not in out
+    assert out.count("\n") == 7 and "\r" not in out
     assert "1/3 |###3      | color-red-blue report\r" in terminal.getvalue()
 
 
-@pytest.fixture
-def progress(tmp_path, monkeypatch):
-    """Of twelve colours two are done in 100 and 200 s, two run since 30 and 400 s, the rest waits."""
+def test_time_left_is_the_mean_of_the_done_of_its_kind_less_what_has_passed(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
-    jobs = jobs_of(SUITES["colors"]("smoke", Weights()), tmp_path)
-    names = list(jobs)
-    done_in(jobs[names[0]], 100)
-    done_in(jobs[names[1]], 200)
-    state = dict.fromkeys(names, (WAITING, ""))
-    state |= dict.fromkeys(names[:2], (DONE, "")) | dict.fromkeys(names[2:4], (RUNNING, ""))
-    return Progress(jobs, names, states=state, started={names[2]: 970.0, names[3]: 600.0})
+    longer = [one for one in SUITES["ablations"]("smoke", Weights()) if one.name.endswith("12-steps")][:2]
+    jobs = jobs_of([*SUITES["colors"]("smoke", Weights()), *longer], tmp_path)
+    names, own = list(jobs)[:12], list(jobs)[12:]
 
+    def done_in(name, seconds):  # two stages of half the time each
+        for stage in ("gan", "report"):
+            (tmp_path / name / stage).mkdir(parents=True)
+            write_json(tmp_path / name / stage / "done.json", {"seconds": seconds / 2, "peak_memory_mb": 7})
+        progress.states[name] = (DONE, "")
 
-def done_in(job, seconds):
-    """Leaves what a finished job leaves, two stages of half the time each."""
-    for stage in ("gan", "report"):
-        (job.directory / stage).mkdir(parents=True)
-        write_json(job.directory / stage / "done.json", {"seconds": seconds / 2, "peak_memory_mb": 7})
-
-
-def test_time_left_is_the_mean_of_the_done_less_what_has_passed(progress):
+    progress = Progress(jobs, names, states=dict.fromkeys(jobs, (WAITING, "")))
+    assert progress.seconds_left() is None
+    done_in(names[0], 100)
+    done_in(names[1], 200)
+    progress.states |= dict.fromkeys(names[2:4], (RUNNING, ""))
+    progress.started = {names[2]: 970.0, names[3]: 600.0}
     # A mean of 150 s: 120 s for the one that runs since 30 s, none for the other, 8 x 150 s that wait.
     assert progress.seconds_left() == pytest.approx(120 + 8 * 150)
     progress.at_once = 4
     assert progress.seconds_left() == pytest.approx((120 + 8 * 150) / 4)
-    progress.limit, progress.log_starts = 5, dict.fromkeys(list(progress.jobs)[:4], 0)
+    progress.limit, progress.log_starts = 5, dict.fromkeys(names[:4], 0)
     assert progress.seconds_left() == pytest.approx(150)  # the longer of the two that will run
-    progress.stopped_by = "--limit"
-    assert progress.seconds_left() == pytest.approx(120)
-    progress.states = dict.fromkeys(progress.jobs, (WAITING, ""))
-    assert progress.seconds_left() is None
-
-
-def test_time_left_takes_experiments_of_the_same_kind_where_there_are_some(progress, tmp_path):
-    found = [one for one in SUITES["ablations"]("smoke", Weights()) if one.name.endswith("12-steps")][:2]
-    longer, other = jobs_of(found, tmp_path).values()
-    progress.jobs.update({longer.name: longer, other.name: other})
-    progress.asked, progress.states[longer.name] = [longer.name], (WAITING, "")
+    progress.asked, progress.limit = own[:1], None
     assert progress.seconds_left() == pytest.approx(150)
-    done_in(other, 1000)
-    progress.states[other.name] = (DONE, "")
+    done_in(own[1], 1000)
     assert progress.seconds_left() == pytest.approx(1000)
 
 
-def test_importing_the_sweep_loads_nothing_heavy():
-    program = "import sys, pir_tf.paper.sweep\nprint(*{'numpy', 'tensorflow', 'pandas', 'matplotlib', 'ray'} & set(sys.modules))"
+def test_importing_the_commands_loads_nothing_heavy():
+    program = "import sys, pir_tf.paper.sweep, pir_tf.paper.figures.command, pir_tf.paper.claims.command\n"
+    program += "print(*{'numpy', 'tensorflow', 'pandas', 'matplotlib', 'ray'} & set(sys.modules))"
     assert os.popen(f'{sys.executable} -c "{program}"').read() == "\n"

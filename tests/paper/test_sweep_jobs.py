@@ -61,23 +61,18 @@ def test_equal_gans_are_one_job_and_what_is_needed_comes_first(tmp_path):
     assert gan.words[-4:] == ["--stages", "gan", "--run-dir", str(gan.directory)]
 
 
-@pytest.mark.parametrize(
-    ("sections", "same"),
-    [
-        ({"interactions": {"objective": "color:red"}, "tuning": {"steps": 60}, "estimator": {"steps": 7}}, True),
-        ({"evaluation": {"judge": True}, "gan": {"tensorboard": False}}, True),
-        ({"gan": {"loss": "saturating"}}, False),
-        ({"gan": {"fake_class_weight": 0.0}}, False),
-        ({"data": {"count": 129}}, False),
-        ({"compute": {"deterministic": False}}, False),
-    ],
-)
-def test_runs_share_a_gan_when_all_that_decides_it_is_equal(sections, same):
-    varied = changed(TRAINED, **sections)
-    assert (gan_key(varied) == gan_key(TRAINED)) is same
-    assert gan_key(gan_config(varied)) == gan_key(varied) != gan_key(replace(varied, seed=1))
-    kept = {name: fields for name, fields in sections.items() if name in ("gan", "data", "compute")}
-    assert gan_config(varied) == changed(TRAINED, **kept)
+def test_runs_share_a_gan_when_all_that_decides_it_is_equal():
+    for same, sections in [
+        (True, {"interactions": {"objective": "color:red"}, "tuning": {"steps": 60}, "estimator": {"steps": 7}}),
+        (True, {"evaluation": {"judge": True}, "gan": {"tensorboard": False}}),
+        *((False, {"gan": fields}) for fields in ({"loss": "saturating"}, {"fake_class_weight": 0.0})),
+        *((False, fields) for fields in ({"data": {"count": 129}}, {"compute": {"deterministic": False}})),
+    ]:
+        varied = changed(TRAINED, **sections)
+        assert (gan_key(varied) == gan_key(TRAINED)) is same, sections
+        assert gan_key(gan_config(varied)) == gan_key(varied) != gan_key(replace(varied, seed=1))
+        kept = {name: fields for name, fields in sections.items() if name in ("gan", "data", "compute")}
+        assert gan_config(varied) == changed(TRAINED, **kept)
 
 
 @pytest.fixture
@@ -94,7 +89,7 @@ def trained(tmp_path):
     return run.path
 
 
-def test_a_run_gets_the_gan_whole_and_finds_the_stage_done(trained, tmp_path):
+def test_a_run_gets_the_gan_whole_and_no_other_or_unfinished_one(trained, tmp_path):
     config = changed(TRAINED, interactions={"objective": "color:red"})
     (tmp_path / "run" / "gan").mkdir(parents=True)
     (tmp_path / "run" / "gan" / GAN_FILES[0]).write_text("of a copy that was killed")
@@ -108,29 +103,22 @@ def test_a_run_gets_the_gan_whole_and_finds_the_stage_done(trained, tmp_path):
     (trained / "gan" / GAN_FILES[0]).write_text("of a later training")
     put_gan(trained, config, tmp_path / "run")  # what a run has is left alone
     assert (run.path / "gan" / GAN_FILES[0]).read_text() == GAN_FILES[0]
-
-
-def test_another_or_an_unfinished_gan_is_refused(trained, tmp_path):
     other = replace(changed(TRAINED, gan={"loss": "saturating"}), seed=2)
     with pytest.raises(InputError, match=r"another seed, gan\.loss than this run's"):
-        put_gan(trained, other, tmp_path / "run")
+        put_gan(trained, other, tmp_path / "none")
     (trained / "gan" / "done.json").unlink()
     with pytest.raises(InputError, match="no finished stage gan"):
-        put_gan(trained, TRAINED, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def finish(job, files=None):
-    run = RunDirectory(job.directory, job.config, files=files)
-    run.mark_done("report")
-    run.close()
+        put_gan(trained, TRAINED, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_done_means_the_last_stage_of_the_same_config_and_of_files_of_the_same_content(tmp_path):
     config = changed(smoke(), evaluation={"kid_weights": "file:/a/vgg.h5"})
     one = Job("one", tmp_path / "one", config, files={"file:/a/vgg.h5": "1" * 64})
     assert not is_finished(one)
-    finish(one, files={"evaluation.kid_weights": "1" * 64, "first_round": "3" * 64})
+    run = RunDirectory(one.directory, config, files={"evaluation.kid_weights": "1" * 64, "first_round": "3" * 64})
+    run.mark_done("report")
+    run.close()
     assert is_finished(one)
     assert not is_finished(replace(one, config=changed(config, tuning={"steps": 12})))
     tensorboard = not flatten(config)["tuning.tensorboard"]

@@ -1,14 +1,13 @@
 """Sweeps of real experiments, which are tiny."""
 
 import json
-from pathlib import Path
 from unittest import mock
 
 import commands
 import keras
 import numpy as np
 import pytest
-from sweeping import Sweep, tiny_suite, wait_for
+from sweeping import Sweep, tiny_suite
 
 from pir_tf.paper import sweep
 from pir_tf.paper.workers import Workers
@@ -52,17 +51,3 @@ def test_a_real_experiment_takes_the_shared_gan_and_equals_a_single_run(tmp_path
         assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)), file
     texts = [(place / "evaluation" / "results.json").read_text() for place in (run, tmp_path / "alone")]
     assert texts[0] == texts[1]
-
-
-@pytest.mark.nightly
-def test_memory_stays_flat_over_seven_experiments(tmp_path):
-    swept, resident = Sweep(tmp_path / "sweep"), []
-    process = swept.start("colors", "--only", "seed-*", program="tiny")
-    for seed in range(7):
-        wait_for(lambda seed=seed: (swept.root / f"seed-{seed}" / "report" / "done.json").exists(), seconds=120)
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        resident.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)
-    assert process.wait(timeout=60) == 0
-    peaks = [float(row["peak_memory_mb"]) for row in swept.rows("timings.csv").values() if row["report_seconds"]]
-    assert len(peaks) == 7 and max(peaks) <= 1.1 * peaks[0], peaks
-    assert resident[-1] - resident[2] < 5, resident

@@ -38,16 +38,13 @@ def test_without_ray_one_sentence_names_the_extra(tmp_path, monkeypatch, capsys)
     assert said.count("\n") == 1 and "pir_tf[sweep]" in said
 
 
-def node(alive=True, **resources):
-    return {"Alive": alive, "Resources": {"memory": 1e9, **resources}}
-
-
 @pytest.fixture
 def ray(monkeypatch):
     """A stand-in for Ray: tasks wait in `tasks` until a test begins and ends them."""
+    nodes = [(True, {"CPU": 8.0}), (True, {"CPU": 1.0, "GPU": 4.0}), (False, {"CPU": 64.0, "GPU": 8.0})]
     ray = SimpleNamespace(
         **{"tasks": {}, "reserved": {}, "shut": []},
-        nodes=lambda: [node(CPU=8.0), node(CPU=1.0, GPU=4.0), node(alive=False, CPU=64.0, GPU=8.0)],
+        nodes=lambda: [{"Alive": alive, "Resources": {"memory": 1e9, **has}} for alive, has in nodes],
         init=lambda **_: None,
         shutdown=lambda: ray.shut.append(True),
         wait=lambda tasks, timeout, num_returns=1: ([task for task in tasks if task.done()], []),
@@ -69,20 +66,7 @@ def ray(monkeypatch):
     return ray
 
 
-def test_what_no_node_can_hold_is_one_sentence_and_nothing_waits(ray):
-    RayTasks("auto", 2, 8, 0, {})
-    RayTasks("auto", None, 0.5, 4, {})
-    with pytest.raises(InputError, match="--cpus is 2 and --gpus 1, .*8 CPUs and 0 GPUs; 1 CPUs and 4 GPUs"):
-        RayTasks("auto", None, 2, 1, {})
-    ray.nodes = list
-    with pytest.raises(InputError, match="no node is alive"):
-        RayTasks("auto", None, 1, 0, {})
-    assert ray.shut == [True, True]
-    with pytest.raises(InputError, match="--ray 127.0.0.1:1 is no Ray cluster that answers"):
-        RayTasks("127.0.0.1:1", None, 1, 0, {})
-
-
-def test_ray_counts_its_own_room_and_at_most_one_job_waits_for_it(ray, tmp_path, monkeypatch):
+def test_ray_counts_its_own_room_one_job_waits_and_what_no_node_can_hold_is_refused(ray, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_SOMETHING", "kept")
     tasks = RayTasks("auto", None, 1, 0.5, {"PIR_TF_CACHE": "there"})
     jobs = {name: Job(name, tmp_path / name, smoke()) for name in "abc"}
@@ -109,6 +93,17 @@ def test_ray_counts_its_own_room_and_at_most_one_job_waits_for_it(ray, tmp_path,
     for name, room in (("a", True), ("b", False)):
         two.start(jobs[name])
         assert two.has_room() is room
+    ray.shut.clear()
+    RayTasks("auto", 2, 8, 0, {})
+    RayTasks("auto", None, 0.5, 4, {})
+    with pytest.raises(InputError, match="--cpus is 2 and --gpus 1, .*8 CPUs and 0 GPUs; 1 CPUs and 4 GPUs"):
+        RayTasks("auto", None, 2, 1, {})
+    ray.nodes = list
+    with pytest.raises(InputError, match="no node is alive"):
+        RayTasks("auto", None, 1, 0, {})
+    assert ray.shut == [True, True]
+    with pytest.raises(InputError, match="--ray 127.0.0.1:1 is no Ray cluster that answers"):
+        RayTasks("127.0.0.1:1", None, 1, 0, {})
 
 
 @pytest.mark.slow

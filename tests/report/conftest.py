@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 from synthetic_run import results, write_run
 
@@ -10,8 +11,20 @@ from pir_tf.report.page import write_report
 
 @pytest.fixture(scope="session")
 def gain(tmp_path_factory):
-    """The page of a run with everything: measured, judged, pretrained here."""
-    return write_report(write_run(tmp_path_factory.mktemp("gain"), gan_history=True))
+    """The page of a second round with everything: judged, KID, the saturating loss, odd class names, other versions."""
+    kid = {"network": "VGG16 pool5, weights imagenet", "real_images": 300, "block_size": 100, "blocks": 3}
+    kid |= {"before": -0.0123, "after": 4.5678, "before_se": 0.00456, "after_se": 0.11, "reason": None}
+    first = {"run": "blue", "pir_before_mean": 0.561, "pir_after_mean": 0.702, "cohens_d": 2.31}
+    changes = {"first_round": first, "cohens_d_from_start": 3.14, "cohens_d_from_start_interval": None, "round": 2}
+    changes |= {"kid": kid, "class_names": ["山脈", "coast"], "estimate_rose": False}
+    path = write_run(tmp_path_factory.mktemp("gain"), gan_history=True, **changes)
+    about = json.loads((path / "config.json").read_text())
+    about["config"]["first_round"] = "blue"
+    about["continued"] = [{"commit": "0a1b2c3", "versions": {"python": "3.11.9", "keras": "3.11.0"}}]
+    (path / "config.json").write_text(json.dumps(about))
+    history = pd.read_csv(path / "tuning" / "history.csv").assign(L_saturating=0.7)
+    history.to_csv(path / "tuning" / "history.csv", index=False)
+    return write_report(path)
 
 
 @pytest.fixture(scope="session")

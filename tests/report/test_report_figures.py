@@ -8,9 +8,8 @@ from pir_tf.report import figures, style
 
 EMPTY = np.empty(0)
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), dtype=np.uint8)
-TWO_STEPS = pd.DataFrame(
-    {"step": [1.0, 2.0], "L_PIR": [0.5, 0.6], "true_pir": [0.5, 0.6], "gradient_pir": [1.0, 2.0], "swd": [0.3, 0.2]}
-)
+
+pytestmark = pytest.mark.filterwarnings("error")  # such as a log axis without a positive value or a missing glyph
 
 
 def of_log(history):
@@ -24,52 +23,15 @@ def of_log(history):
 
 
 def assert_drawn(figure, tmp_path):
-    """Saves a figure; warnings are errors, such as a log axis without a positive value or a missing glyph."""
     style.save(figure, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 5000
 
 
-@pytest.mark.filterwarnings("error")
-def test_constant_pirs_at_the_edge_are_drawn(tmp_path):
-    assert_drawn(figures.before_after([("true PIR", np.zeros(50), np.ones(50))]), tmp_path)
-    assert_drawn(figures.training_spread(np.array([0.5])), tmp_path)
-
-
-def test_the_lower_mean_is_named_at_the_left():
+def test_the_lower_mean_is_named_at_the_left_and_labels_at_line_ends_keep_apart():
     rng = np.random.default_rng(0)
     figure = figures.before_after([("true PIR", rng.uniform(0.6, 0.7, 50), rng.uniform(0.4, 0.5, 50))])
     places = {text.get_text().partition(":")[0]: text.xy[0] for text in figure.axes[0].texts}
     assert places["after"] < places["before"]
-
-
-def test_nothing_measured_draws_nothing():
-    history = pd.DataFrame({"step": [1.0, 2.0], "L_PIR": [np.nan, np.nan], "gradient_pir": [0.0, np.nan]})
-    assert of_log(history) == [None] * 4
-    assert figures.before_after([("true PIR", EMPTY, EMPTY)]) is figures.training_spread(EMPTY) is None
-    assert figures.calibration([("temperature 1", [])]) is figures.pairs(IMAGES[:0], IMAGES[:0]) is None
-    assert figures.samples(IMAGES[:9], np.full(9, 5), ["one"]) is None
-
-
-@pytest.mark.filterwarnings("error")
-def test_one_row_of_a_log_is_drawn(tmp_path):
-    row = {"step": 2.0, "L_PIR": 0.6, "true_pir": 0.6, "gradient_pir": 1.0, "gradient_fools": 0.0, "swd": 0.0}
-    for figure in of_log(pd.DataFrame([row])):
-        assert_drawn(figure, tmp_path)
-
-
-def test_an_anchored_tuning_has_curves_of_its_own_terms():
-    steps = np.array([2.0, 4.0])
-    log = {"step": steps, "L_PIR": steps, "L_anchor": steps, "gradient_pir": steps, "gradient_anchor": steps / 2}
-    _, losses, norms, _ = of_log(pd.DataFrame(log))
-    assert [axes.get_title(loc="left") for axes in losses.axes] == [
-        r"$L_{\mathrm{PIR}}$",
-        r"$L_{\mathrm{anchor}}$",
-    ]
-    assert {"PIR", "anchor"} <= {text.get_text() for text in norms.axes[0].texts}
-    assert figures.SYMBOLS["L_fake_image_fools"] == r"$L_{\mathrm{fake\ image\ fools}}$"
-
-
-def test_labels_at_line_ends_keep_apart_and_inside():
     axes = style.new_figure(2.0).subplots()
     axes.set_ylim(0, 1)
     style.label_ends(axes, [(0.99, "a", "k"), (1.0, "b", "k"), (0.98, "c", "k"), (0.1, "d", "k")])
@@ -78,32 +40,46 @@ def test_labels_at_line_ends_keep_apart_and_inside():
     assert min(np.diff(sorted(places.values()))) >= 0.0999
 
 
-def test_every_axis_has_a_name():
-    along, _, norms, distance = of_log(TWO_STEPS)
+def test_nothing_measured_draws_nothing_and_constant_pirs_and_one_row_of_a_log_something(tmp_path):
+    history = pd.DataFrame({"step": [1.0, 2.0], "L_PIR": [np.nan, np.nan], "gradient_pir": [0.0, np.nan]})
+    assert of_log(history) == [None] * 4
+    assert figures.before_after([("true PIR", EMPTY, EMPTY)]) is figures.training_spread(EMPTY) is None
+    assert figures.calibration([("temperature 1", [])]) is figures.pairs(IMAGES[:0], IMAGES[:0]) is None
+    assert figures.samples(IMAGES[:9], np.full(9, 5), ["one"]) is None
+    assert_drawn(figures.before_after([("true PIR", np.zeros(50), np.ones(50))]), tmp_path)
+    assert_drawn(figures.training_spread(np.array([0.5])), tmp_path)
+    row = {"step": 2.0, "L_PIR": 0.6, "true_pir": 0.6, "gradient_pir": 1.0, "gradient_fools": 0.0, "swd": 0.0}
+    for figure in of_log(pd.DataFrame([row])):
+        assert_drawn(figure, tmp_path)
+
+
+def test_an_anchored_tuning_has_curves_of_its_own_terms_and_every_axis_has_a_name():
+    steps = np.array([2.0, 4.0])
+    log = {"step": steps, "L_PIR": steps, "L_anchor": steps, "gradient_pir": steps, "gradient_anchor": steps / 2}
+    _, losses, norms, _ = of_log(pd.DataFrame(log))
+    assert [axes.get_title(loc="left") for axes in losses.axes] == [r"$L_{\mathrm{PIR}}$", r"$L_{\mathrm{anchor}}$"]
+    assert {"PIR", "anchor"} <= {text.get_text() for text in norms.axes[0].texts}
+    log = {"step": [1.0, 2.0], "true_pir": [0.5, 0.6], "gradient_pir": [1.0, 2.0], "swd": [0.3, 0.2]}
+    along, _, norms, distance = of_log(pd.DataFrame({**log, "L_PIR": log["true_pir"]}))
     values = np.linspace(0.4, 0.6, 20)
-    groups = [{"mean_predicted": 0.5, "mean_true": 0.6}]
-    calibration = figures.calibration([("temperature 1", groups)])
+    calibration = figures.calibration([("temperature 1", [{"mean_predicted": 0.5, "mean_true": 0.6}])])
     histograms = figures.training_spread(values), figures.before_after([("true PIR", values, values + 0.1)])
     for figure in (along, norms, distance, calibration, *histograms):
         assert all(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
 
 
-@pytest.mark.filterwarnings("error")
-def test_pictures_of_any_count_and_number_of_classes(tmp_path):
+def test_pictures_of_any_count_and_class_names_of_any_kind(tmp_path):
     assert [len(figures.pairs(IMAGES[:n], IMAGES[:n]).axes) for n in (1, 3, 9)] == [2, 6, 16]
-    names = [f"class {i} of ${i}$" for i in range(12)]
-    figure = figures.samples(IMAGES[:9], np.array([0, 0, 0, 0, 0, 2, 2, 11, 11]), names)
-    assert [text.get_text() for text in figure.texts] == [names[0], names[2], names[11]]
-    assert_drawn(figure, tmp_path)
-
-
-@pytest.mark.filterwarnings("error")
-def test_names_that_the_font_cannot_write_are_numbers(tmp_path):
+    numbered = [f"class {i} of ${i}$" for i in range(12)]
     names = ["山脈", "côte", "🏖️ مرحبا", "two\nlines", "\udcff", "long " * 10]
-    figure = figures.samples(IMAGES[:6], np.arange(6), names)
     shown = ["class 0", "côte", "class 2", "class 3", "class 4", f"{'long ' * 10}"[:39] + "…"]
-    assert [text.get_text() for text in figure.texts] == shown
-    assert_drawn(figure, tmp_path)
+    for labels, given, expected in (
+        (np.array([0, 0, 0, 0, 0, 2, 2, 11, 11]), numbered, [numbered[0], numbered[2], numbered[11]]),
+        (np.arange(6), names, shown),  # numbers for what the font can't write
+    ):
+        figure = figures.samples(IMAGES[: len(labels)], labels, given)
+        assert [text.get_text() for text in figure.texts] == expected
+        assert_drawn(figure, tmp_path)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (28, 28), (128, 128), (20, 40)])
