@@ -107,23 +107,6 @@ def test_a_seeds_image_is_that_of_its_latent(endpoints, material):
     assert answer["class_name"].numpy().tolist() == [b"mountain", b"coast", b"mountain"]
 
 
-def test_a_seed_gives_one_image_alone_among_others_and_after_a_reload(endpoints, version):
-    numbers = np.arange(100, 164)
-    among = asked(endpoints, numbers)
-    again = tf.saved_model.load(str(version)).signatures
-    for row in (0, 17, 63):
-        for loaded in (endpoints, again):
-            assert np.abs(asked(loaded, numbers[row : row + 1])[0] - among[row]).max() <= 1
-    assert np.abs(asked(endpoints, numbers[::-1])[::-1] - among).max() <= 1
-
-
-def test_different_seeds_and_classes_give_different_images(endpoints):
-    images = asked(endpoints, [1, 2, -1, 2**32 + 1, 1], [0, 0, 0, 0, 1])
-    for i in range(len(images)):
-        for j in range(i):
-            assert np.abs(images[i] - images[j]).mean() > 2
-
-
 def test_score_is_the_estimators_pir_of_any_png(endpoints, material):
     images = generate(material.generator, *draw_latents(64, latent_size=64, class_count=2, seed=0))
     pir = endpoints["score"](image_bytes=tf.io.encode_png(images))["pir"]
@@ -150,9 +133,7 @@ def says(endpoints, name, expected, **fields):
 def test_a_class_that_is_none_is_named_with_the_classes(endpoints, name, wrong):
     expected = f"class_id[1] is {wrong}, expected 0 to 1 (0 coast, 1 mountain)"
     says(endpoints, name, expected, seed=seeds(1, 2, 3), class_id=classes(0, wrong, 1))
-    assert endpoints[name](seed=seeds(1), class_id=classes(1))["class_name"].numpy() == [
-        b"mountain"
-    ]  # the next is good
+    assert endpoints[name](seed=seeds(1), class_id=classes(1))["class_name"].numpy() == [b"mountain"]  # goes on
 
 
 @pytest.mark.parametrize("n", [0, 257])
@@ -183,12 +164,8 @@ def encoded(pixels=PIXELS, kind="PNG"):
 
 
 REFUSED = {
-    "nothing": b"",
-    "a word": b"hello",
-    "jpeg": encoded(kind="JPEG"),
-    "another size": encoded(PIXELS[:32]),
-    "grey": encoded(PIXELS[:, :, 0]),
-    "transparent": encoded(np.dstack([PIXELS, PIXELS[:, :, 0]])),
+    **{"nothing": b"", "a word": b"hello", "jpeg": encoded(kind="JPEG"), "another size": encoded(PIXELS[:32])},
+    **{"grey": encoded(PIXELS[:, :, 0]), "transparent": encoded(np.dstack([PIXELS, PIXELS[:, :, 0]]))},
 }
 GOOD = encoded()
 DAMAGED = {"header alone": GOOD[:26], "half": GOOD[: len(GOOD) // 2], "changed": GOOD[:200] + bytes(50) + GOOD[250:]}
