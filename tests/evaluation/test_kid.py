@@ -1,8 +1,6 @@
 """The kernel distance against a case worked by hand and a double loop, its features against Keras's own VGG16, and its report."""
 
 import json
-import os
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,15 +12,9 @@ from pir_tf.evaluation import kid
 from pir_tf.evaluation.kid import kid as estimate
 from pir_tf.evaluation.kid import unbiased_mmd2
 
-SHARED = os.environ.get("PIR_TF_SHARED")
-
 
 def normal(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape)
-
-
-def noise(count):
-    return np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), np.uint8)
 
 
 def double_loop(x, y):
@@ -89,7 +81,7 @@ def test_what_has_no_distance_is_refused(x, y, said):
 def test_features_are_the_mean_of_pool5_of_kerass_vgg16(monkeypatch):
     assert kid.IMAGE_SIZE == 224
     monkeypatch.setattr(kid, "IMAGE_SIZE", 72)  # quicker
-    network, images = kid.feature_network("none"), noise(3)
+    network, images = kid.feature_network("none"), np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     found = network(images)[kid.LAYER]
     assert found.shape == (3, 512) and found.dtype == np.float32
     theirs = keras.applications.VGG16(include_top=False, weights=None)
@@ -116,15 +108,3 @@ def test_too_few_images_are_no_number_but_a_reason():
     found = kid.compare(normal(1, 9, 6), normal(2, 9, 6), normal(3, 3, 6), weights="imagenet", seed=0)
     assert found["before"] is found["after"] is found["before_se"] is None
     assert found["reason"].startswith("KID needs 4 images of each kind or more, and there are 3")
-
-
-@pytest.mark.skipif(not SHARED, reason="PIR_TF_SHARED names no folder with weights")
-@pytest.mark.slow
-def test_on_real_features_noise_is_far_from_landscapes_and_landscapes_are_near_each_other():
-    from pir_tf.data.landscapes import render
-
-    network = kid.feature_network(f"file:{Path(SHARED) / 'weights' / 'vgg16_notop.weights.h5'}")
-    images, _ = render(48, seed=0)  # the classes take turns
-    first, second, far = (network(x)[kid.LAYER] for x in (images[:24], images[24:], noise(24)))
-    near, away = estimate(first, second, seed=0), estimate(first, far, seed=0)
-    assert away.value > 5 * abs(near.value) and away.value > 5 * away.standard_error

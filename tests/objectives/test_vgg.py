@@ -41,33 +41,16 @@ def test_energies_are_sums_of_squares_over_positions():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(vgg.position_means(x)), x.mean(axis=(1, 2)))
 
 
-def test_objectives_equal_those_of_a_network_in_numpy(low):
-    images = by_hand.pictures()
-    energies = low(images)
-    by_layer = by_hand.pools(images, by_hand.weights_of(low), SIZE, 2)
-    for layer, activations in zip(("pool1", "pool2"), by_layer, strict=True):
-        assert energies[layer].shape == (5, VGG_FILTERS[layer]) and energies[layer].dtype == np.float32
-        for filters in ([5], [0, 63], list(range(20))):
-            found = vgg.pir_of_energies(energies[layer], filters)
-            np.testing.assert_allclose(found, by_hand.pir(activations, filters), rtol=2e-5)
-            assert found.std() > 1e-4  # images differ, or nothing is shown
-
-
-def test_deeper_pools_equal_too(all_pools):
-    images = by_hand.pictures(2)
+def test_objectives_equal_those_of_a_network_in_numpy(all_pools):
+    images = by_hand.pictures(3)
     energies = all_pools(images)
     activations = by_hand.pools(images, by_hand.weights_of(all_pools), SIZE, 5)
     for layer, expected in zip(POOLS, activations, strict=True):
-        filters = vgg.target_filters(parse(f"vgg:{layer}:k=20"))
-        found = vgg.pir_of_energies(energies[layer], filters)
-        np.testing.assert_allclose(found, by_hand.pir(expected, filters), rtol=1e-4)
-
-
-def test_means_of_positions(low):
-    network = vgg.VGGFeatures(("pool1",), measure=vgg.position_means, weights="none", image_size=SIZE, seed=3)
-    means = network(by_hand.pictures())["pool1"]
-    expected = by_hand.pools(by_hand.pictures(), by_hand.weights_of(low), SIZE, 1)[0].mean(axis=(1, 2))
-    np.testing.assert_allclose(means, expected, rtol=2e-5)
+        assert energies[layer].shape == (3, VGG_FILTERS[layer]) and energies[layer].dtype == np.float32
+        for filters in ([5], vgg.target_filters(parse(f"vgg:{layer}:k=20"))):
+            found = vgg.pir_of_energies(energies[layer], filters)
+            np.testing.assert_allclose(found, by_hand.pir(expected, filters), rtol=1e-4)
+            assert found.std() > 1e-4  # images differ, or nothing is shown
 
 
 @pytest.mark.slow
@@ -84,9 +67,8 @@ def test_top_layers_are_their_formulas():
     np.testing.assert_allclose(energies["pool5"], (x**2).sum(axis=(1, 2)), rtol=1e-3)
     x = x.reshape(2, -1)
     assert x.shape[1] == 25088
-    for name, (kernel, bias) in zip(
-        names[1:], zip(*[iter(by_hand.weights_of(features)[-6:])] * 2, strict=True), strict=True
-    ):
+    weights = by_hand.weights_of(features)[-6:]
+    for name, kernel, bias in zip(names[1:], weights[::2], weights[1::2], strict=True):
         x = x @ kernel + bias
         if name == "fc8":
             assert (x < 0).any()  # logits, which no ReLU cut
@@ -105,21 +87,14 @@ def test_bounds_and_all_filters_give_exactly_one(all_pools):
             found = vgg.pir_of_energies(values, rng.permutation(count)[:k].tolist())
             assert (found >= 0).all() and (found <= 1).all()
         assert (vgg.pir_of_energies(values, rng.permutation(count).tolist()) == 1.0).all()
-        singles = np.stack([vgg.pir_of_energies(values, [f]) for f in range(count)])
-        np.testing.assert_allclose((singles**2).sum(axis=0), 1.0, rtol=1e-9)  # shares of one whole
-        more = vgg.pir_of_energies(values, [0, 1])
-        assert (more >= singles[0]).all() and (more >= singles[1]).all()
 
 
 def test_images_are_left_as_they_are_and_bytes_equal_floats(low):
     images = by_hand.pictures()
     floats = to_float(images)
-    before, before_floats = images.copy(), floats.copy()
     images.flags.writeable = floats.flags.writeable = False
-    found, of_floats = low(images)["pool2"], low(floats)["pool2"]
-    np.testing.assert_array_equal(images, before)
-    np.testing.assert_array_equal(floats, before_floats)
-    np.testing.assert_array_equal(found, of_floats)
+    found = low(images)["pool2"]
+    np.testing.assert_array_equal(found, low(floats)["pool2"])
     np.testing.assert_allclose(low(floats.astype(np.float64))["pool2"], found, rtol=1e-6)
 
 
