@@ -52,18 +52,14 @@ def test_classes_are_in_code_point_order_and_the_filter_does_not_permute_them(tm
 
 
 def make_bad_files(root):
-    good = (root / "coast" / "00.png").read_bytes()
-    (root / "coast" / "zero.jpg").write_bytes(b"")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(half := root / "coast" / "half.jpg")
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
-    (root / "mountain" / "text.jpg").write_text("no picture")
-    (root / "mountain" / "notes.txt").write_text("no picture either")
-    (root / "mountain" / "deep.tif").write_bytes(b"II*\0")
+    (root / "coast" / "zero.jpg").write_bytes(b"")
+    for name, content in (("text.jpg", b"no picture"), ("notes.txt", b"nor this"), ("deep.tif", b"II*\0")):
+        (root / "mountain" / name).write_bytes(content)
     (root / "mountain" / "broken.png").symlink_to(root / "nowhere.png")
-    (root / "mountain" / "more").mkdir()
-    (root / "mountain" / "more" / "x.png").write_bytes(good)
-    (root / "loose.png").write_bytes(good)
+    write(root / "mountain" / "more" / "x.png"), write(root / "loose.png")
     return {
         "coast/zero.jpg": "the file is empty",
         "coast/half.jpg": "cut off or damaged",

@@ -66,10 +66,8 @@ def test_inceptions_first_weights_are_a_function_of_the_seed(cut):
         backbones._seed_kernels(again.get_layer("inception_v3"), seed)
         same = [np.array_equal(a, b) for a, b in zip(mine, again.get_weights(), strict=True) if a.ndim == 4]
         assert same and (all(same) if seed == 1 else not any(same))
-    seen = {}
-    for kernel in [a for a in mine if a.ndim == 4]:  # layers of one shape don't start alike
-        assert not any(np.array_equal(kernel, other) for other in seen.setdefault(kernel.shape, []))
-        seen[kernel.shape].append(kernel)
+    kernels = [kernel.tobytes() for kernel in mine if kernel.ndim == 4]
+    assert len(set(kernels)) == len(kernels)  # layers of one shape don't start alike
 
 
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are(cut, monkeypatch):
@@ -93,10 +91,5 @@ def test_files_are_loaded_before_the_cut_and_only_whole(tmp_path, monkeypatch):
     cut.get_layer("inception_v3").save_weights(path)
     with pytest.raises(InputError, match=r"arrays; expected the 376 of InceptionV3 without its output layer"):
         backbones.build_backbone(config, seed=0)
-    keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(path)
-    with pytest.raises(InputError, match=r"holds 26 arrays; expected the 376 of InceptionV3"):
-        backbones.build_backbone(config, seed=0)
     path.unlink()
-    with pytest.raises(InputError, match=r"net\.weights\.h5"):
-        backbones.build_backbone(config, seed=0)
     backbones.build_backbone(config, seed=0, pretrained=False)  # all weights will be replaced: no file is needed

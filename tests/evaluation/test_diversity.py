@@ -163,9 +163,6 @@ def test_collapsed_generators_are_flagged_against_real_images():
     assert collapsed_classes(healthy, real) == (False, False)
     for fake in (ignores_z, one_with_noise):
         assert min(fake.ms_ssim) > 0.99 > max(*real.ms_ssim, *healthy.ms_ssim)
-    # Tuned into collapse: the report flags every class, and a gain is no success.
-    report = DiversityReport.compare(healthy, one_with_noise, real)
-    assert report.collapsed == report.collapsed_against_real == (True, True)
 
 
 # What is refused

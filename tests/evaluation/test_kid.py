@@ -32,7 +32,6 @@ def test_cases_worked_by_hand_and_by_a_double_loop():
     assert unbiased_mmd2(np.full((2, 2), 2.0), np.zeros((3, 2))) == pytest.approx(124.0, abs=1e-12)
     x, y = normal(0, 7, 5), 2 * normal(1, 9, 5) + 0.3
     assert unbiased_mmd2(x, y) == pytest.approx(double_loop(x, y), rel=1e-10)
-    assert unbiased_mmd2(y, x) == pytest.approx(unbiased_mmd2(x, y), rel=1e-10)
 
 
 def test_blocks_are_disjoint_and_give_the_standard_error():
@@ -54,14 +53,6 @@ def test_equal_distributions_give_about_0_of_either_sign_and_the_error_is_honest
     assert (values < 0).any() and (values > 0).any()
     assert abs(values.mean()) < 3 * values.std(ddof=1) / np.sqrt(len(values))
     assert np.mean([found.standard_error for found in estimates]) == pytest.approx(values.std(ddof=1), rel=0.3)
-
-
-def test_a_larger_shift_is_farther_by_many_standard_errors():
-    x, y = normal(3, 2, 300, 8)
-    near, far = (estimate(x, y + shift, seed=0) for shift in (0.5, 2.0))
-    assert (near.block_size, near.blocks) == (100, 3)
-    assert far.value > near.value > 5 * near.standard_error > 0
-    assert estimate(x, y, seed=1) == estimate(x, y, seed=1) != estimate(x, y, seed=2)
 
 
 @pytest.mark.parametrize(

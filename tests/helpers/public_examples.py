@@ -17,13 +17,8 @@ DIGITS = 10
 SEGMENTS = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcfgd")
 """Which strokes of a seven-segment display each digit has."""
 STROKES = {
-    "a": (0, 2, 0, 8),
-    "b": (0, 8, 6, 8),
-    "c": (8, 16, 6, 8),
-    "d": (14, 16, 0, 8),
-    "e": (8, 16, 0, 2),
-    "f": (0, 8, 0, 2),
-    "g": (7, 9, 0, 8),
+    **{"a": (0, 2, 0, 8), "b": (0, 8, 6, 8), "c": (8, 16, 6, 8), "d": (14, 16, 0, 8), "e": (8, 16, 0, 2)},
+    **{"f": (0, 8, 0, 2), "g": (7, 9, 0, 8)},
 }
 """Top, bottom, left and right of each stroke, in pixels."""
 
@@ -31,9 +26,8 @@ STROKES = {
 def dcgan(share=1.0):
     """(generator, discriminator) of the first example; 1.0 has 3,979,651 and 404,801 weights."""
     few = lambda count: max(4, round(count * share))  # noqa: E731
-    generator = keras.Sequential(
-        [keras.Input((few(128),)), layers.Dense(8 * 8 * few(128)), layers.Reshape((8, 8, few(128)))]
-    )
+    dense = layers.Dense(8 * 8 * few(128))
+    generator = keras.Sequential([keras.Input((few(128),)), dense, layers.Reshape((8, 8, few(128)))])
     for filters in (128, 256, 512):
         generator.add(layers.Conv2DTranspose(few(filters), 4, strides=2, padding="same"))
         generator.add(layers.LeakyReLU(negative_slope=0.2))
@@ -51,9 +45,8 @@ def conditional_gan(share=1.0):
     """(generator, discriminator) of the second example; the discriminator sees the class as 10 more channels."""
     few = lambda count: max(4, round(count * share))  # noqa: E731
     joined = few(128) + DIGITS
-    generator = keras.Sequential(
-        [keras.Input((joined,)), layers.Dense(7 * 7 * joined), layers.LeakyReLU(negative_slope=0.2)]
-    )
+    generator = keras.Sequential([keras.Input((joined,)), layers.Dense(7 * 7 * joined)])
+    generator.add(layers.LeakyReLU(negative_slope=0.2))
     generator.add(layers.Reshape((7, 7, joined)))
     for _ in range(2):
         generator.add(layers.Conv2DTranspose(few(128), 4, strides=2, padding="same"))
@@ -71,14 +64,12 @@ def conditional_gan(share=1.0):
 def train(generator, discriminator, images, one_hot=None, *, steps, batch=32, rate=1e-3, seed=0):
     """Both examples' training: cross-entropy of real against generated, the generator's for being called real.
 
-    Args:
-        images: Float32 `[n, h, w, c]` in [0, 1].
-        one_hot: Classes float32 `[n, classes]`, behind the latents and beside the pixels; None without.
+    Classes `one_hot`, where there are any, go behind the latents and beside the pixels.
     """
     rng, classes = np.random.default_rng(seed), 0 if one_hot is None else one_hot.shape[1]
     latent = generator.input_shape[-1] - classes
     optimizers = [keras.optimizers.Adam(rate, beta_1=0.5) for _ in range(2)]
-    for optimizer, network in zip(optimizers, (generator, discriminator), strict=True):
+    for optimizer, network in zip(optimizers, (discriminator, generator), strict=True):
         optimizer.build(network.trainable_variables)
     entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
@@ -95,12 +86,9 @@ def train(generator, discriminator, images, one_hot=None, *, steps, batch=32, ra
             ones = tf.ones_like(on_real)
             fooled = entropy(ones, on_fake)
             told = entropy(0.95 * ones, on_real) + entropy(0.0 * ones, on_fake)
-        for tape, loss, network, optimizer in (
-            (discriminators, told, discriminator, optimizers[1]),
-            (generators, fooled, generator, optimizers[0]),
-        ):
+        parts = (discriminators, told, discriminator, optimizers[0]), (generators, fooled, generator, optimizers[1])
+        for tape, loss, network, optimizer in parts:
             optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
-        return fooled
 
     for _ in range(steps):
         rows = rng.integers(0, len(images), batch)

@@ -1,6 +1,7 @@
 """Tests of the files of ratings: what spreadsheets do to them, every wrong row, and the unfilled template."""
 
 import os
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -141,11 +142,7 @@ def test_a_filled_template_comes_back(path):
 @pytest.mark.parametrize("links", [True, False])
 def test_a_template_never_overwrites(path, monkeypatch, links):
     if not links:
-
-        def refuse(*names):
-            raise OSError("no hard links here")
-
-        monkeypatch.setattr(os, "link", refuse)
+        monkeypatch.setattr(os, "link", mock.Mock(side_effect=OSError("no hard links here")))
     path = path.parent / "new" / path.name
     write_template(path, np.array(IDS))
     path.write_text(HEADER + "a,10,3\n")

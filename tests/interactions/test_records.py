@@ -1,6 +1,7 @@
 """Tests of `Interactions`: PIR worked by hand, 0 of 0, every refused row, and exact round trips."""
 
 import os
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -110,10 +111,7 @@ def test_saved_text_which_a_failed_save_leaves(tmp_path, monkeypatch):
     make(round=[1, 1, 2]).save(path)
     assert path.read_bytes() == HEADER.encode() + b"a,0,4,1,1\nb,1,0,0,1\nc,1,3,3,2\n"
 
-    def fail(descriptor):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", mock.Mock(side_effect=OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         make(positives=[0, 0, 0]).save(path)
     assert Interactions.load(path) == make(round=[1, 1, 2])

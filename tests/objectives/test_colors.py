@@ -74,10 +74,8 @@ def test_each_objective(name, recwarn):
 def test_no_images_have_no_pir_and_given_ones_stay_as_they_are():
     assert colors.pir(np.zeros((0, 4, 4, 3), np.float32), ["blue"]).shape == (0,)
     images = 2 * random_values(2) - 1
-    before = images.copy()
     images.flags.writeable = False
     colors.pir(images, ["red", "blue"])
-    np.testing.assert_array_equal(images, before)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,6 @@ from pir_tf.serving.export import check_version, main, write_version
 from pir_tf.serving.from_run import Material
 
 
-def provenance(version):
-    return json.loads((version / "assets.extra" / "provenance.json").read_text(encoding="utf-8"))
-
-
 def stored(version):
     reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
     names = reader.get_variable_to_shape_map().keys() - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
@@ -33,16 +29,11 @@ def size(version):
 
 def test_the_layout_is_the_servers_with_the_weights_of_generator_and_estimator_alone(version, material):
     assert version.name == "1" and [path.name for path in version.parent.iterdir()] == ["1"]
-    files = sorted(str(path.relative_to(version)) for path in version.rglob("*") if path.is_file())
-    assert files == [
-        "assets.extra/provenance.json",
-        "assets.extra/tf_serving_warmup_requests",
-        "assets/class_names.txt",
-        "fingerprint.pb",
-        "saved_model.pb",
-        "variables/variables.data-00000-of-00001",
-        "variables/variables.index",
-    ]
+    files = {str(path.relative_to(version)) for path in version.rglob("*") if path.is_file()}
+    assert files == {
+        *("assets.extra/provenance.json", "assets.extra/tf_serving_warmup_requests", "assets/class_names.txt"),
+        *("fingerprint.pb", "saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index"),
+    }
     assert (version / "assets" / "class_names.txt").read_text(encoding="utf-8") == "coast\nmountain\n"
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in version.rglob("*"))  # a server's user can read it
     count = sum(int(np.prod(w.shape)) for w in [*material.generator.weights, *material.estimator.weights])
@@ -54,7 +45,7 @@ def test_the_layout_is_the_servers_with_the_weights_of_generator_and_estimator_a
 
 
 def test_provenance_says_where_it_comes_from(version, run):
-    facts = provenance(version)
+    facts = json.loads((version / "assets.extra" / "provenance.json").read_text(encoding="utf-8"))
     assert facts["run"] == "blue" and facts["generator"] == "tuned"
     known = {name: RESULTS[name] for name in ("cohens_d", "p_value", "verdict", "objective")}
     assert facts["pir"].items() >= {"before": 0.5, "after": 0.75, "gain": 0.25, **known}.items()
