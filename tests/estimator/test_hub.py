@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from equal_passes import assert_equal
-from estimator_helpers import HUB_FEATURES, HUB_SIZE, call, hub_features, save_hub_module, smooth_images
+from estimator_helpers import HUB_FEATURES, HUB_SIZE, call, hub_features, smooth_images
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
@@ -70,12 +70,6 @@ def test_a_signature_and_maps_are_taken_too(tmp_path, maps):
     built = build_backbone(config(tmp_path, image_size=80), seed=0)
     images = smooth_images(3, seed=1, size=80)
     np.testing.assert_allclose(call(built, to_float(images)), (images / 255).mean(axis=(1, 2)), atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def large_hub(tmp_path_factory):
-    """A module of 96 pixels, as the config's least for a backbone that isn't compact is 75."""
-    return save_hub_module(tmp_path_factory.mktemp("hub") / "module", size=96)
 
 
 @pytest.mark.slow

@@ -55,9 +55,14 @@ def test_loss_falls_and_begins_where_nothing_is_known(few):
     assert 4.0 < losses[0] < 4.7 and losses[-1] < 0.8 * losses[0]  # log 100 is 4.6
 
 
-@pytest.mark.parametrize("trainable", ["all", pytest.param("head", marks=pytest.mark.slow)])
-def test_a_killed_and_resumed_run_equals_an_unbroken_one(few, tmp_path, trainable):
-    config = dataclasses.replace(CONFIG if trainable == "all" else HEAD, steps=11, checkpoint_every=3)
+@pytest.fixture(params=["all", pytest.param("head", marks=pytest.mark.slow)])
+def config(request, large_hub):
+    head = {"backbone": "inception_v3", "weights": f"hub:{large_hub}", "image_size": 96, "trainable": "head"}
+    return dataclasses.replace(CONFIG, **head) if request.param == "head" else CONFIG
+
+
+def test_a_killed_and_resumed_run_equals_an_unbroken_one(few, tmp_path, config):
+    config = dataclasses.replace(config, steps=11, checkpoint_every=3)
     counters, options = [Steps() for _ in range(3)], {"seed": 1, "directory": tmp_path}
     straight = train.fit_estimator(*few, config, seed=1, callbacks=counters[:1])
     with pytest.raises(KeyboardInterrupt):
@@ -126,6 +131,7 @@ def test_many_estimators_give_no_warning(few, caplog):
     assert "retracing" not in caplog.text
 
 
+@pytest.mark.slow
 def test_head_leaves_the_backbone_and_is_the_network_on_images(few):
     images = to_float(few[0])
     first, head = build_network(HEAD, seed=2), train.fit_estimator(*few, HEAD, seed=2)
@@ -143,7 +149,6 @@ def test_head_leaves_the_backbone_and_is_the_network_on_images(few):
     assert head.evaluate(images, counts, verbose=0, batch_size=48) < losses[0]
 
 
-@pytest.mark.parametrize("config", [CONFIG, pytest.param(HEAD, marks=pytest.mark.slow)])
 def test_training_goes_on_from_first_weights(few, tmp_path, config):
     trained = train.fit_estimator(*few, config, seed=1)
     path = save_estimator(trained, tmp_path)
@@ -153,7 +158,7 @@ def test_training_goes_on_from_first_weights(few, tmp_path, config):
     tiny = dataclasses.replace(config, learning_rate=1e-12, steps=1)
     again = train.fit_estimator(*few, tiny, seed=2, initial=path)
     found, expected = (call(each.network, to_float(few[0])) for each in (again, trained))
-    np.testing.assert_allclose(found, expected, atol=2e-3 if config is HEAD else 1e-6)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("other", [{"bins": 10}, {"output": "scalar"}, {"image_size": 64}])
@@ -174,12 +179,10 @@ def held_out(config, rate, *, count=400, seed=0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("output", ["bins", "scalar"])
-def test_compact_learns_which_colour_is_on_which_side(output):
+@pytest.mark.parametrize(("output", "step"), [("bins", 1), ("scalar", -1)])
+def test_compact_learns_which_colour_is_on_which_side_and_mirrored(output, step):
     config = dataclasses.replace(presets.laptop().estimator, output=output)
-    found = held_out(config, left_red_right_blue, count=1000)
-    mirrored = held_out(config, lambda images: left_red_right_blue(images[:, :, ::-1]), count=1000)
-    assert found > 0.8 and mirrored > 0.8
+    assert held_out(config, lambda images: left_red_right_blue(images[:, :, ::step]), count=1000) > 0.8
 
 
 @pytest.mark.slow
@@ -189,4 +192,4 @@ def test_real_features_predict_blue():
         pytest.skip("PIR_TF_SHARED names no folder with weights/inception_v3_notop.weights.h5")
     weights = f"file:{shared}/weights/inception_v3_notop.weights.h5"
     real = dataclasses.replace(HEAD, weights=weights, layer="mixed2", image_size=96, input_range=(0.0, 1.0))
-    assert held_out(dataclasses.replace(real, steps=300, batch_size=32, learning_rate=1e-3), blueness) > 0.7
+    assert held_out(dataclasses.replace(real, steps=300), blueness, count=200) > 0.7
