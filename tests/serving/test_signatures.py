@@ -161,7 +161,7 @@ def refusals():
     yield from (("score", {"image_bytes": [GOOD, data]}, "image_bytes") for data in DAMAGED)
 
 
-@pytest.mark.parametrize(("name", "fields", "said"), refusals())
+@pytest.mark.parametrize(("name", "fields", "said"), list(refusals()))
 def test_a_refusal_names_the_field_the_row_and_what_is_expected(endpoints, name, fields, said):
     with pytest.raises(tf.errors.InvalidArgumentError) as refused:
         endpoints[name](**{field: tf.constant(value, TYPES[field]) for field, value in fields.items()})
