@@ -43,7 +43,7 @@ def make_small() -> None:
 
 
 def fork(words: list[str], output: Path | str, error: Path | str, before: Callable[[], None] = lambda: None) -> int:
-    """Runs `pir_tf.experiments.run` with these words in a fork, after `before` there, and returns its process number."""
+    """Runs `pir_tf.experiments.run` with these words in a fork, after `before`; returns its process number."""
     child = os.fork()
     if child:
         return child
