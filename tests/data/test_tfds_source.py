@@ -34,10 +34,9 @@ def write_set(root, name, rows, names=NAMES, features=None):
         rows = [{"image": io.BytesIO(content), "label": label} for label, content in rows]
     place = root / name / "1.0.0"
     place.mkdir(parents=True)
-    identity = tfds.core.DatasetIdentity(
-        name=name, version=tfds.core.Version("1.0.0"), data_dir=str(place), module_name="tests"
-    )
-    info = tfds.core.DatasetInfo(builder=identity, features=tfds.features.FeaturesDict(features))
+    facts = {"version": tfds.core.Version("1.0.0"), "data_dir": str(place), "module_name": "tests"}
+    builder = tfds.core.DatasetIdentity(name=name, **facts)
+    info = tfds.core.DatasetInfo(builder=builder, features=tfds.features.FeaturesDict(features))
     writer = tfds.core.SequentialWriter(info, max_examples_per_shard=4)
     writer.initialize_splits(["train"])
     writer.add_examples({"train": rows})
@@ -89,33 +88,31 @@ def odd_files():
     """Files of kinds that go wrong in common decoders."""
     y, x = np.mgrid[0:24, 0:32]
     rgb = np.stack([8 * x, 10 * y, 128 + 0 * x], axis=-1).astype(np.uint8)
-    picture = Image.fromarray(rgb)
-    clear = np.dstack([rgb, np.where(x < 16, 0, 255).astype(np.uint8)])
-    exif = Image.Exif()
+    picture, exif = Image.fromarray(rgb), Image.Exif()
     exif[0x0112] = 6
     frames = [Image.new("RGB", (32, 24), colour) for colour in ("red", "green", "blue")]
-    deep = np.tile(np.linspace(0, 65535, 32).round().astype(np.uint16), (24, 1))
-    return {
-        "a_cmyk.jpg": encoded(picture.convert("CMYK"), "JPEG"),
-        "b_rgba.png": encoded(Image.fromarray(clear)),
-        "c_16_bit.png": encoded(Image.fromarray(deep)),
-        "d_gif.png": encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=40),
-        "e_turned.jpg": encoded(picture, "JPEG", exif=exif),
-    }
+    return [
+        encoded(picture.convert("CMYK"), "JPEG"),
+        encoded(Image.fromarray(np.dstack([rgb, (8 * x).astype(np.uint8)]))),
+        encoded(Image.fromarray((2000 * x).astype(np.uint16))),
+        encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=40),
+        encoded(picture, "JPEG", exif=exif),
+    ]
 
 
 def test_every_kind_of_file_is_the_same_picture_through_every_path(tmp_path):
     files = odd_files()
     (tmp_path / "folder" / "x").mkdir(parents=True)
-    for name, content in files.items():
-        (tmp_path / "folder" / "x" / name).write_bytes(content)
-    write_set(tmp_path, "odd_scenes", [(0, content) for content in files.values()], names=["x"])
-    direct = np.stack([images.center_crop_resize(images.decode(content), 16) for content in files.values()])
-    from_folder = folder.load(tmp_path / "folder", image_size=16)
-    from_tfds = tfds_source.load("odd_scenes", image_size=16, data_dir=str(tmp_path))
-    np.testing.assert_array_equal(from_folder[0], direct)
-    np.testing.assert_array_equal(from_tfds[0], direct)
-    assert from_folder[2] == from_tfds[2] == ("x",)
+    for number, content in enumerate(files):
+        (tmp_path / "folder" / "x" / f"{number}.png").write_bytes(content)
+    write_set(tmp_path, "odd_scenes", [(0, content) for content in files], names=["x"])
+    direct = np.stack([images.center_crop_resize(images.decode(content), 16) for content in files])
+    for pictures, _, names in (
+        folder.load(tmp_path / "folder", image_size=16),
+        tfds_source.load("odd_scenes", image_size=16, data_dir=str(tmp_path)),
+    ):
+        np.testing.assert_array_equal(pictures, direct)
+        assert names == ("x",)
 
 
 def test_bad_pictures_are_listed_by_their_place_or_left_out_with_a_count(tmp_path):
@@ -126,9 +123,8 @@ def test_bad_pictures_are_listed_by_their_place_or_left_out_with_a_count(tmp_pat
     with pytest.raises(InputError, match="3 of 7 files of tfds:bad_scenes can't be used") as caught:
         load(tmp_path, "bad_scenes")
     lines = str(caught.value).split("\n")[1:]
-    assert [line.split(": ")[0].rpartition("__")[2] for line in lines] == ["1", "0", "1"]
-    assert [".tfrecord-" in line for line in lines] == [True] * 3
-    assert "no JPEG" in lines[0] and "empty" in lines[1] and "cut off or damaged" in lines[2]
+    for line, place, reason in zip(lines, "101", ("no JPEG", "empty", "cut off or damaged"), strict=True):
+        assert line.split(": ")[0].rpartition("__")[2] == place and ".tfrecord-" in line and reason in line
     with pytest.warns(UserWarning, match="3 of 7 files of tfds:bad_scenes are left out"):
         pictures, labels, _ = load(tmp_path, "bad_scenes", on_bad_file="skip")
     np.testing.assert_array_equal(pictures[:, 0, 0, 0], [0, 20, 30, 60])

@@ -14,3 +14,9 @@ def few():
 @pytest.fixture(scope="session")
 def hub_folder(tmp_path_factory):
     return save_hub_module(tmp_path_factory.mktemp("hub") / "module")
+
+
+@pytest.fixture(scope="session")
+def large_hub(tmp_path_factory):
+    """A module of 96 pixels, as the config's least for a backbone that isn't compact is 75."""
+    return save_hub_module(tmp_path_factory.mktemp("hub") / "module", size=96)

@@ -4,13 +4,12 @@ import keras
 import numpy as np
 import pytest
 from equal_passes import assert_equal
-from estimator_helpers import call, inception, smooth_images
+from estimator_helpers import call, inception
 from vgg_by_hand import bilinear
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
 from pir_tf.estimator import backbones
-from pir_tf.images import to_float
 from pir_tf.pretrained import FOLDERS
 
 
@@ -49,14 +48,6 @@ def test_compact_keeps_a_grid_of_at_most_four_places(size, positions):
     assert call(model, random_images(3, 64, 64)).shape == (3, 64)
 
 
-def test_an_image_has_the_same_features_alone_and_among_others(cut):
-    images = to_float(smooth_images(8, seed=1))
-    for model in (backbones.compact(64, seed=0), cut):
-        together = call(model, images)
-        assert_equal([np.concatenate([call(model, images[i : i + 1]) for i in range(8)])], [together])
-        assert together.std(axis=0).max() > 1e-4
-
-
 def test_one_seed_gives_equal_weights_whatever_keras_global_seed_is():
     def first(seed):
         keras.utils.set_random_seed(int(np.random.default_rng().integers(1000)))
@@ -75,10 +66,8 @@ def test_inceptions_first_weights_are_a_function_of_the_seed(cut):
         backbones._seed_kernels(again.get_layer("inception_v3"), seed)
         same = [np.array_equal(a, b) for a, b in zip(mine, again.get_weights(), strict=True) if a.ndim == 4]
         assert same and (all(same) if seed == 1 else not any(same))
-    seen = {}
-    for kernel in [a for a in mine if a.ndim == 4]:  # layers of one shape don't start alike
-        assert not any(np.array_equal(kernel, other) for other in seen.setdefault(kernel.shape, []))
-        seen[kernel.shape].append(kernel)
+    kernels = [kernel.tobytes() for kernel in mine if kernel.ndim == 4]
+    assert len(set(kernels)) == len(kernels)  # layers of one shape don't start alike
 
 
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are(cut, monkeypatch):
@@ -102,11 +91,5 @@ def test_files_are_loaded_before_the_cut_and_only_whole(tmp_path, monkeypatch):
     cut.get_layer("inception_v3").save_weights(path)
     with pytest.raises(InputError, match=r"arrays; expected the 376 of InceptionV3 without its output layer"):
         backbones.build_backbone(config, seed=0)
-    keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(path)
-    with pytest.raises(InputError, match=r"holds 26 arrays; expected the 376 of InceptionV3"):
-        backbones.build_backbone(config, seed=0)
     path.unlink()
-    with pytest.raises(InputError, match=r"net\.weights\.h5"):
-        backbones.build_backbone(config, seed=0)
-    # All weights will be replaced: the file is not needed.
-    backbones.build_backbone(config, seed=0, pretrained=False)
+    backbones.build_backbone(config, seed=0, pretrained=False)  # all weights will be replaced: no file is needed

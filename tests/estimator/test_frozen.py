@@ -14,8 +14,6 @@ from keras import layers
 
 from pir_tf.estimator import backbones, frozen
 from pir_tf.estimator.frozen import Convolution, Operation, UnknownLayer, fast_frozen, open_network
-from pir_tf.estimator.heads import Bins
-from pir_tf.estimator.model import with_pir
 
 IMAGE = keras.Input((5, 5, 3))
 
@@ -36,30 +34,9 @@ def check(out, image=IMAGE):
 # What is folded
 
 
-@pytest.mark.parametrize("scale, center, use_bias", [(True, True, True), (False, True, False), (True, False, False)])
-def test_normalization_and_relu_are_folded(scale, center, use_bias):
-    x = layers.Conv2D(5, 1, use_bias=use_bias)(IMAGE)
-    x = layers.BatchNormalization(scale=scale, center=center, epsilon=0.01)(x)
-    assert check(layers.ReLU()(x)) == ["Convolution"]
-
-
-def test_a_convolutions_own_relu_and_strides_are_kept():
-    image = keras.Input((7, 7, 3))
-    out = layers.Conv2D(2, (3, 1), strides=(2, 1), padding="same", activation="relu")(image)
-    (step,), given, result = open_network(keras.Model(image, out))
-    assert (step.inputs, step.out, step.strides, step.padding, step.relu) == ([given], result, (2, 1), "SAME", True)
-    assert step.kernel.shape == (3, 1, 3, 2)
-    assert check(out, image) == ["Convolution"]
-
-
-@pytest.fixture(scope="module")
-def whole():
-    return inception()
-
-
-def test_all_of_inception_is_folded_and_joined(whole):
-    assert whole.output.shape == (None, 2048)
-    steps, given, result = open_network(whole)
+def test_all_of_inception_is_folded_and_joined():
+    whole = inception()
+    steps = open_network(whole)[0]
     found = names(steps)
     # As keras.applications describes it: 94 convolutions, each with a normalization and a ReLU.
     assert {name: found.count(name) for name in found} == {
@@ -67,11 +44,6 @@ def test_all_of_inception_is_folded_and_joined(whole):
         **{"Resizing": 1, "Rescaling": 1, "GlobalAveragePooling2D": 1},
     }
     assert all(step.relu for step in steps if isinstance(step, Convolution))
-    known = {given}
-    for step in steps:  # in an order in which they can be computed
-        assert known.issuperset(step.inputs)
-        known.add(step.out)
-    assert steps[-1].out == result
     steps = frozen._join_siblings(frozen._convolve_before_averaging(steps))
     assert not any(isinstance(step, Operation) and step.averages_3x3 for step in steps)
     groups = [step for step in steps if isinstance(step, list)]
@@ -80,57 +52,53 @@ def test_all_of_inception_is_folded_and_joined(whole):
     assert sorted(map(len, groups)) == [1, 1, 2, *[4] * 9]
 
 
-# What must not be
+def convolved(x=IMAGE, size=3, **settings):
+    return layers.Conv2D(4, size, **settings)(x)
 
 
-def normalized(x, **settings):
-    return layers.BatchNormalization(**settings)(layers.Conv2D(4, 3)(x))
+def normalized(use_bias=True, **settings):
+    return layers.BatchNormalization(**settings)(convolved(use_bias=use_bias))
 
 
-def read_twice():
-    x = layers.Conv2D(4, 3)(IMAGE)
-    return layers.Concatenate()([x, layers.ReLU()(layers.BatchNormalization()(x))])
+def averaged():
+    return layers.AveragePooling2D(3, strides=1, padding="same")(IMAGE)
 
 
-def normalized_and_read_twice():
-    x = normalized(IMAGE)
-    return layers.Concatenate()([layers.ReLU()(x), x])
+def read_twice(x, layer):
+    return layers.Concatenate()([x, layer(x)])
 
 
-KEPT = {
-    "read by others too": (read_twice, ["Convolution", "BatchNormalization", "ReLU", "Concatenate"]),
-    "a normalization read twice": (normalized_and_read_twice, ["Convolution", "ReLU", "Concatenate"]),
-    "a normalization behind a ReLU": (
-        lambda: layers.BatchNormalization()(layers.Conv2D(4, 3, activation="relu")(IMAGE)),
-        ["Convolution", "BatchNormalization"],
+FORMS = {
+    "a normalization and a ReLU": (lambda: layers.ReLU()(normalized(epsilon=0.01)), "Convolution"),
+    "without scale": (lambda: layers.ReLU()(normalized(False, scale=False)), "Convolution"),
+    "without centre or bias": (lambda: layers.ReLU()(normalized(False, center=False)), "Convolution"),
+    "its own ReLU": (lambda: convolved(IMAGE, (3, 1), strides=(2, 1), activation="relu"), "Convolution"),
+    "its own padding": (lambda: convolved(padding="same"), "Convolution"),
+    "read by others too": (
+        lambda: read_twice(convolved(), layers.BatchNormalization()),
+        "Convolution BatchNormalization Concatenate",
     ),
-    "of another axis": (lambda: normalized(IMAGE, axis=1), ["Convolution", "BatchNormalization"]),
-    "a ReLU with a bound": (lambda: layers.ReLU(max_value=0.2)(layers.Conv2D(4, 3)(IMAGE)), ["Convolution", "ReLU"]),
-    "tanh": (lambda: layers.Activation("tanh")(layers.Conv2D(4, 3)(IMAGE)), ["Convolution", "Activation"]),
-    "dropout does nothing": (lambda: layers.Dropout(0.5)(layers.Conv2D(4, 3)(IMAGE)), ["Convolution", "Dropout"]),
+    "a normalization read twice": (lambda: read_twice(normalized(), layers.ReLU()), "Convolution ReLU Concatenate"),
+    "a normalization behind a ReLU": (
+        lambda: layers.BatchNormalization()(convolved(activation="relu")),
+        "Convolution BatchNormalization",
+    ),
+    "of another axis": (lambda: normalized(axis=1), "Convolution BatchNormalization"),
+    "a ReLU with a bound": (lambda: layers.ReLU(max_value=0.2)(convolved()), "Convolution ReLU"),
+    "tanh": (lambda: layers.Activation("tanh")(convolved()), "Convolution Activation"),
+    "dropout does nothing": (lambda: layers.Dropout(0.5)(convolved()), "Convolution Dropout"),
+    "an average of its own": (averaged, "AveragePooling2D"),
+    "a larger kernel": (lambda: convolved(averaged()), "AveragePooling2D Convolution"),
+    "two readers": (
+        lambda: layers.Concatenate()([convolved(x, 1) for x in [averaged()] * 2]),
+        "AveragePooling2D Convolution Convolution Concatenate",
+    ),
 }
 
 
-@pytest.mark.parametrize("out, steps", KEPT.values(), ids=KEPT)
-def test_what_cannot_be_folded_is_computed(out, steps):
-    assert check(out()) == steps
-
-
-STAYS = {
-    "a larger kernel": ({}, lambda x: layers.Conv2D(2, 3)(x)),
-    "two readers": ({}, lambda x: layers.Concatenate()([layers.Conv2D(2, 1)(x), layers.Conv2D(2, 1)(x)])),
-    "the output": ({}, lambda x: x),
-    "another size": ({"pool_size": 2}, layers.Conv2D(2, 1)),
-    "other strides": ({"strides": 2}, layers.Conv2D(2, 1)),
-    "other padding": ({"padding": "valid"}, layers.Conv2D(2, 1)),
-}
-
-
-@pytest.mark.parametrize("settings, reader", STAYS.values(), ids=STAYS)
-def test_a_pooling_stays_where_it_cannot_move(settings, reader):
-    out = reader(layers.AveragePooling2D(**{"pool_size": 3, "strides": 1, "padding": "same", **settings})(IMAGE))
-    assert check(out)[0] == "AveragePooling2D"
-    assert isinstance(frozen._convolve_before_averaging(open_network(keras.Model(IMAGE, out))[0])[0], Operation)
+@pytest.mark.parametrize("out, steps", FORMS.values(), ids=FORMS)
+def test_what_is_folded_and_what_cannot_be_is_computed(out, steps):
+    assert check(out()) == steps.split()
 
 
 # Models within models
@@ -229,23 +197,6 @@ def test_a_network_equals_its_stock_layers_in_value_and_gradient_and_in_float32(
     assert np.abs(found.numpy() - expected[0]).max() <= 1e-5 * np.abs(expected[0]).max()
 
 
-def test_a_saved_estimator_equals_its_stock_layers(built):
-    """At the temperature of use, whose logits differ enough to see it and little enough to leave a gradient."""
-    body, _, size = built
-    logits = layers.Dense(100, kernel_initializer="zeros", name="logits")
-    network = keras.Model(body.input, logits(body.output))
-    features = body(images(8, size, "float32", seed=9), training=False).numpy()
-    kernel = np.random.default_rng(3).standard_normal((features.shape[1], 100))
-    logits.set_weights([0.02 * kernel / (features - features.mean(0)).std() / np.sqrt(len(kernel)), np.zeros(100)])
-    logits.bias.assign(-features.mean(0) @ logits.kernel)
-    model = in_float64(with_pir(network, Bins(100), temperature=0.01))
-    x = images(4, size)
-    value, gradient = value_and_gradient(lambda x: model(x, training=False), x)
-    assert value.shape == (4, 1) and np.std(value) > 0.01
-    # Rounding grows as the difference of logits does, by 1 / 0.01 and by how much alike the images are to the network.
-    assert_equal(value_and_gradient(fast_frozen(model), x), (value, gradient), 1e-7)
-
-
 def test_it_is_not_the_model_itself_and_the_same_when_traced_for_any_batch(monkeypatch):
     """Without the first, the tests above would say nothing."""
     with warnings.catch_warnings(action="error", category=UserWarning):
@@ -260,15 +211,13 @@ def test_it_is_not_the_model_itself_and_the_same_when_traced_for_any_batch(monke
 
 def test_weights_that_change_later_are_not_seen_and_the_model_stays_as_it_is():
     model = stirred(small_inception())
-    stored = [np.array(v) for v in model.variables]
+    stored = model.get_weights()
     call, x = fast_frozen(model), images(2, 13, "float32")
     before = model(x, training=False)
-    assert_equal([call(x)], [before], 1e-5)
-    assert all(np.array_equal(a, b) for a, b in zip(stored, model.variables, strict=True))
-    model.set_weights([2 * w for w in model.get_weights()])
+    assert all(np.array_equal(a, b) for a, b in zip(stored, model.get_weights(), strict=True))
+    model.set_weights([2 * w for w in stored])
     assert_equal([call(x)], [before], 1e-5)
     assert np.abs(model(x, training=False) - before).max() > 0.1
-    assert_equal([fast_frozen(model)(x)], [model(x, training=False)], 1e-5)
 
 
 # A convolution as a matrix product where its map is small
@@ -286,35 +235,23 @@ KERNELS = [(1, 1), (3, 3), (1, 7), (7, 1), (1, 3), (3, 1), (5, 2), (2, 5)]
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 2), (2, 1), (3, 2)])
 def test_every_form_of_a_convolution_and_its_matrix_equal_the_stock_one(strides, padding):
     rng = np.random.default_rng(0)
-    tried = 0
     for size, shape in itertools.product(SIZES, KERNELS):
         if padding == "VALID" and (shape[0] > size[0] or shape[1] > size[1]):
             continue
         x, kernel = rng.standard_normal((2, *size, 3)), rng.standard_normal((*shape, 3, 4))
         expected = tf.nn.conv2d(x, kernel, strides, padding).numpy()
         matrix = frozen._met(kernel, size, strides, padding)
-        assert matrix.shape == (np.prod(x.shape[1:]), np.prod(expected.shape[1:]))
-        if frozen._pays(convolution(kernel, strides, padding), size):  # it never has more products than the convolution
-            assert matrix.size <= 12 * np.prod(shape) * np.prod(expected.shape[1:3])
         found = frozen._convolve(convolution(kernel, strides, padding), tf.constant(x)).numpy()
         for one in (found, (x.reshape(2, -1) @ matrix).reshape(expected.shape)):
             np.testing.assert_allclose(one, expected, rtol=1e-10, atol=1e-12, err_msg=f"{size} {shape}")
-        tried += 1
-    assert tried >= 20
 
 
-@pytest.mark.parametrize(
-    "size, shape, strides, padding, matrix",
-    [
-        *[((3, 3), (1, 7), (1, 1), "SAME", True), ((3, 3), (7, 1), (1, 1), "SAME", True)],
-        *[((1, 1), (3, 3), (1, 1), "SAME", True), ((3, 3), (3, 3), (2, 2), "VALID", True)],
-        *[((9, 9), (3, 3), (1, 1), "SAME", False), ((17, 17), (1, 7), (1, 1), "SAME", False)],
-        *[((3, 3), (1, 7), (2, 1), "SAME", False), ((7, 7), (7, 7), (1, 1), "SAME", False)],
-    ],
-)
-def test_a_matrix_is_taken_where_the_map_is_small(size, shape, strides, padding, matrix, monkeypatch):
+def test_a_matrix_is_taken_where_the_map_is_small(monkeypatch):
     """And not where it would be much larger than the kernel, nor where rows are skipped."""
     called = []
     monkeypatch.setattr(tf.nn, "conv2d", lambda x, *rest: called.append(x.shape))
-    frozen._convolve(convolution(np.ones((*shape, 2, 2)), strides, padding), images(1, size, channels=2))
-    assert bool(called) is not matrix
+    small = [(3, (1, 7), (1, 1)), (3, (7, 1), (1, 1)), (1, (3, 3), (1, 1))]
+    large = [(9, (3, 3), (1, 1)), (17, (1, 7), (1, 1)), (3, (1, 7), (2, 1)), (7, (7, 7), (1, 1))]
+    for size, shape, strides in [*small, *large]:
+        frozen._convolve(convolution(np.ones((*shape, 2, 2)), strides, "SAME"), images(1, size, channels=2))
+    assert len(called) == len(large) and (1, 9, 9, 2) in called

@@ -58,14 +58,6 @@ def test_pir_worked_by_hand():
         assert pir(Scalar(), [[math.log(3.0)]], temperature) == pytest.approx([0.75], rel=1e-6)
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.1, 0.01])
-def test_pir_is_the_expectation_of_the_centres(temperature):
-    logits = np.random.default_rng(0).normal(size=(8, 100)).astype(np.float32)
-    weights = np.exp((logits.astype(float) - logits.max(axis=1, keepdims=True)) / temperature)
-    expected = (weights @ ((np.arange(100) + 0.5) / 100)) / weights.sum(axis=1)
-    np.testing.assert_allclose(pir(Bins(100), logits, temperature), expected, rtol=1e-4)
-
-
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_extreme_logits_stay_finite(dtype):
     logits = tf.constant([[0.0, 1000.0, -1000.0] + [0.0] * 97], dtype)

@@ -89,12 +89,10 @@ def test_saved_and_loaded_estimators_are_equal(output, images, tmp_path):
 
 
 def test_a_loaded_estimator_is_frozen_at_every_depth(images, tmp_path):
-    inner_images = keras.Input((None, None, 3))
-    inner = keras.Model(inner_images, layers.BatchNormalization()(layers.Conv2D(4, 3)(inner_images)), name="inner")
-    middle_images = keras.Input((None, None, 3))
-    middle = keras.Model(middle_images, inner(middle_images), name="middle")
-    outer_images = keras.Input((None, None, 3))
-    outer = keras.Model(outer_images, layers.Dense(1)(layers.GlobalAveragePooling2D()(middle(outer_images))))
+    x, y, z = (keras.Input((None, None, 3)) for _ in range(3))
+    inner = keras.Model(x, layers.BatchNormalization()(layers.Conv2D(4, 3)(x)), name="inner")
+    middle = keras.Model(y, inner(y), name="middle")
+    outer = keras.Model(z, layers.Dense(1)(layers.GlobalAveragePooling2D()(middle(z))))
     assert len(outer.trainable_variables) == 6
     outer.save(tmp_path / "estimator.keras")
     loaded = models.load_estimator(tmp_path / "estimator.keras")
@@ -127,9 +125,8 @@ def test_damaged_files_are_refused_in_one_sentence(tmp_path):
     spoiled = whole[:middle] + bytes(255 - value for value in whole[middle : middle + 64]) + whole[middle + 64 :]
     for content in (whole[:middle], spoiled, b"", b"no archive", None):
         path.unlink() if content is None else path.write_bytes(content)
-        with pytest.raises(
-            InputError, match=r"estimator\.keras is missing or damaged \(.*remove .*done\.json"
-        ) as error:
+        said = r"estimator\.keras is missing or damaged \(.*remove .*done\.json"
+        with pytest.raises(InputError, match=said) as error:
             models.load_estimator(models.saved_estimator(tmp_path))
         assert "\n" not in str(error.value)
     inputs = keras.Input((None, None, 3))

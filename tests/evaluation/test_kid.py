@@ -1,8 +1,6 @@
 """The kernel distance against a case worked by hand and a double loop, its features against Keras's own VGG16, and its report."""
 
 import json
-import os
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,15 +12,9 @@ from pir_tf.evaluation import kid
 from pir_tf.evaluation.kid import kid as estimate
 from pir_tf.evaluation.kid import unbiased_mmd2
 
-SHARED = os.environ.get("PIR_TF_SHARED")
-
 
 def normal(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape)
-
-
-def noise(count):
-    return np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), np.uint8)
 
 
 def double_loop(x, y):
@@ -40,7 +32,6 @@ def test_cases_worked_by_hand_and_by_a_double_loop():
     assert unbiased_mmd2(np.full((2, 2), 2.0), np.zeros((3, 2))) == pytest.approx(124.0, abs=1e-12)
     x, y = normal(0, 7, 5), 2 * normal(1, 9, 5) + 0.3
     assert unbiased_mmd2(x, y) == pytest.approx(double_loop(x, y), rel=1e-10)
-    assert unbiased_mmd2(y, x) == pytest.approx(unbiased_mmd2(x, y), rel=1e-10)
 
 
 def test_blocks_are_disjoint_and_give_the_standard_error():
@@ -64,14 +55,6 @@ def test_equal_distributions_give_about_0_of_either_sign_and_the_error_is_honest
     assert np.mean([found.standard_error for found in estimates]) == pytest.approx(values.std(ddof=1), rel=0.3)
 
 
-def test_a_larger_shift_is_farther_by_many_standard_errors():
-    x, y = normal(3, 2, 300, 8)
-    near, far = (estimate(x, y + shift, seed=0) for shift in (0.5, 2.0))
-    assert (near.block_size, near.blocks) == (100, 3)
-    assert far.value > near.value > 5 * near.standard_error > 0
-    assert estimate(x, y, seed=1) == estimate(x, y, seed=1) != estimate(x, y, seed=2)
-
-
 @pytest.mark.parametrize(
     ("x", "y", "said"),
     [
@@ -89,7 +72,7 @@ def test_what_has_no_distance_is_refused(x, y, said):
 def test_features_are_the_mean_of_pool5_of_kerass_vgg16(monkeypatch):
     assert kid.IMAGE_SIZE == 224
     monkeypatch.setattr(kid, "IMAGE_SIZE", 72)  # quicker
-    network, images = kid.feature_network("none"), noise(3)
+    network, images = kid.feature_network("none"), np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     found = network(images)[kid.LAYER]
     assert found.shape == (3, 512) and found.dtype == np.float32
     theirs = keras.applications.VGG16(include_top=False, weights=None)
@@ -116,15 +99,3 @@ def test_too_few_images_are_no_number_but_a_reason():
     found = kid.compare(normal(1, 9, 6), normal(2, 9, 6), normal(3, 3, 6), weights="imagenet", seed=0)
     assert found["before"] is found["after"] is found["before_se"] is None
     assert found["reason"].startswith("KID needs 4 images of each kind or more, and there are 3")
-
-
-@pytest.mark.skipif(not SHARED, reason="PIR_TF_SHARED names no folder with weights")
-@pytest.mark.slow
-def test_on_real_features_noise_is_far_from_landscapes_and_landscapes_are_near_each_other():
-    from pir_tf.data.landscapes import render
-
-    network = kid.feature_network(f"file:{Path(SHARED) / 'weights' / 'vgg16_notop.weights.h5'}")
-    images, _ = render(48, seed=0)  # the classes take turns
-    first, second, far = (network(x)[kid.LAYER] for x in (images[:24], images[24:], noise(24)))
-    near, away = estimate(first, second, seed=0), estimate(first, far, seed=0)
-    assert away.value > 5 * abs(near.value) and away.value > 5 * away.standard_error

@@ -62,10 +62,8 @@ def test_diversity_of_all_sets_or_without_real_images():
     rng = np.random.default_rng(0)
     sets = {name: rng.integers(0, 256, (6, 12, 12, 3), np.uint8) for name in ("before", "after", "real")}
     labels = {name: np.arange(6) % 2 for name in ("labels_before", "labels_after", "real_labels")}
-    found = diversity_report({**sets, **labels}, 2, seed=0, pairs=3)
-    alone = diversity_report(
-        {**sets, **labels, "real": sets["real"][:0], "real_labels": labels["real_labels"][:0]}, 2, seed=0, pairs=3
-    )
+    none = {"real": sets["real"][:0], "real_labels": labels["real_labels"][:0]}
+    found, alone = (diversity_report({**sets, **labels, **more}, 2, seed=0, pairs=3) for more in ({}, none))
     assert found.before == alone.before and found.after_over_before == alone.after_over_before
     assert None not in found.after_over_real and alone.real is None
     assert found.before == Diversity.measure(sets["before"] / 127.5 - 1, labels["labels_before"], 2, seed=0, pairs=3)

@@ -60,33 +60,17 @@ def answers(pir, seed=0, impressions=1000):
     )
 
 
-BLOCK = """
-import sys
-
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {names!r}:
-            raise ImportError(name + " is blocked")
-
-sys.meta_path.insert(0, Block())
-"""
-
-
 def run_python(code, *arguments, blocked=()):
     """Runs code in another process from the package's parent folder, in which the named packages can't be imported."""
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCK.format(names=tuple(blocked)) + textwrap.dedent(code), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        cwd=Path(__file__).resolve().parents[2],
-    )
+    program = f"import sys\nsys.modules.update(dict.fromkeys({blocked!r}))\n" + textwrap.dedent(code)
+    line, env = [sys.executable, "-c", program, *map(str, arguments)], {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    cwd = Path(__file__).resolve().parents[2]
+    done = subprocess.run(line, capture_output=True, text=True, env=env, cwd=cwd)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
-HUB_SIZE = 32
-HUB_FEATURES = 6
+HUB_SIZE, HUB_FEATURES = 32, 6
 
 
 class HubModule(tf.Module):

@@ -17,21 +17,15 @@ def wide(seed):
 
 def foreign(way="none", *, channels=3, activation="sigmoid", factor=1.0, turned=False, names=("noise", "label")):
     """A Keras model; `way` as `gan.import_class`, `turned` puts the class first."""
-    if way == "joined":
-        inputs = [keras.Input((LATENT + CLASSES,), name=names[0])]
-        x = inputs[0]
-    else:
-        z = keras.Input((LATENT,), name=names[0])
-        inputs, x = [z], z
+    x = keras.Input((LATENT + CLASSES if way == "joined" else LATENT,), name=names[0])
+    inputs = [x]
     if way == "one-hot":
         inputs.append(keras.Input((CLASSES,), name=names[1]))
         x = layers.Concatenate()(inputs)
     if way == "integer":
         label = keras.Input((1,), dtype="int32", name=names[1])
         inputs.append(label)
-        x = layers.Concatenate()(
-            [x, layers.Flatten()(layers.Embedding(CLASSES, 4, embeddings_initializer=wide(1))(label))]
-        )
+        x = layers.Concatenate()([x, layers.Flatten()(layers.Embedding(CLASSES, 4, wide(1))(label))])
     x = layers.Dense(HEIGHT * WIDTH * channels, activation=activation, kernel_initializer=wide(2))(x)
     x = layers.Reshape((HEIGHT, WIDTH, channels))(x)
     x = layers.Rescaling(factor)(x) if factor != 1.0 else x

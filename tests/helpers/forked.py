@@ -42,15 +42,8 @@ def make_small() -> None:
     tf.config.run_functions_eagerly(True)
 
 
-def fork(words: list[str], output: Path, error: Path, before: Callable[[], None] = lambda: None) -> int:
-    """Runs `pir_tf.experiments.run` with these words in a fork and returns its process number.
-
-    Args:
-        words: of the command line.
-        output: file that gets what it prints.
-        error: file that gets its messages.
-        before: what the fork does first.
-    """
+def fork(words: list[str], output: Path | str, error: Path | str, before: Callable[[], None] = lambda: None) -> int:
+    """Runs `pir_tf.experiments.run` with these words in a fork, after `before`; returns its process number."""
     child = os.fork()
     if child:
         return child
@@ -81,20 +74,13 @@ class Server:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def run(
-        self,
-        words: list[str],
-        cwd: Path,
-        environment: Mapping[str, str],
-        output: Path,
-        error: Path,
-        *,
-        small: bool = False,
-    ) -> int:
-        """The exit status of a command, negative where a signal ended it; `small` as in `make_small`."""
+    def run(self, words: list[str], *where: object, small: bool = False) -> int:
+        """The exit status of a command, negative where a signal ended it.
+
+        `where` is its folder, its environment and the files of its output and its messages; `small` as in `make_small`.
+        """
         assert self._process.stdin and self._process.stdout
-        request = {"words": words, "cwd": str(cwd), "environment": dict(environment), "small": small}
-        print(json.dumps({**request, "output": str(output), "error": str(error)}), file=self._process.stdin, flush=True)
+        print(json.dumps([words, *where, small], default=str), file=self._process.stdin, flush=True)
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
@@ -105,17 +91,17 @@ class Server:
 def _serve() -> None:
     import_everything()
     for line in sys.stdin:
-        request = json.loads(line)
+        words, cwd, environment, output, error, small = json.loads(line)
 
-        def before(request: dict = request) -> None:
-            os.chdir(request["cwd"])
+        def before(cwd: str = cwd, environment: dict = environment, small: bool = small) -> None:
+            os.chdir(cwd)
             os.environ.clear()
-            os.environ.update(request["environment"])
+            os.environ.update(environment)
             signal.alarm(SECONDS)
-            if request["small"]:
+            if small:
                 make_small()
 
-        child = fork(request["words"], Path(request["output"]), Path(request["error"]), before)
+        child = fork(words, output, error, before)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

@@ -20,7 +20,6 @@ def stirred(model, seed=0):
 
 def in_float64(model):
     """A copy of the model that computes in float64 throughout, with the same weights."""
-
     copy = keras.models.model_from_json(model.to_json().replace('"float32"', '"float64"'))
     copy.set_weights(model.get_weights())
     assert {layer.dtype for layer in copy._flatten_layers() if not isinstance(layer, keras.Model)} == {"float64"}

@@ -5,15 +5,10 @@ renames or removes one is an event. The process counts its events and, at a chos
 (a file that is opened and empty, half a file, half a row, a whole file under its temporary name) and dies by SIGKILL.
 """
 
-from __future__ import annotations
-
 import builtins
 import io
 import os
 import signal
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 
 class Seams:
@@ -25,37 +20,34 @@ class Seams:
         log: where each event is written, a line each, so that the last line says where the process died.
     """
 
-    def __init__(self, directory: Path, *, victim: int, log: Path) -> None:
-        self._root, self._victim, self._log = f"{directory.resolve()}/", victim, log
-        self._count = 0
+    def __init__(self, directory, *, victim, log):
+        self._root, self._victim, self._log, self._count = f"{directory.resolve()}/", victim, log, 0
 
-    def install(self) -> None:
+    def install(self):
         """Wraps the file calls of this process for good."""
-        builtins.open = io.open = self._opening(io.open)  # type: ignore[assignment]
-        os.fsync = self._synchronising(os.fsync)  # type: ignore[assignment]
-        for name in ("replace", "rename", "link"):
-            setattr(os, name, self._renaming(name, getattr(os, name)))
-        for name in ("unlink", "remove", "rmdir"):
-            setattr(os, name, self._removing(name, getattr(os, name)))
+        builtins.open = io.open = self._opening(io.open)
+        os.fsync = self._synchronising(os.fsync)
+        for name in ("replace", "rename", "link", "unlink", "remove", "rmdir"):
+            setattr(os, name, self._changing(name, getattr(os, name)))
 
-    def _event(self, what: str, path: object, leave: Callable[[], object] = lambda: None) -> None:
+    def _event(self, what, path, leave=lambda: None):
         self._count += 1
-        line = f"{what} {os.fsdecode(path)[len(self._root) :]}\n"  # type: ignore[arg-type]
         handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.write(handle, line.encode())
+        os.write(handle, f"{what} {path[len(self._root) :]}\n".encode())
         os.close(handle)
         if self._count == self._victim:
             leave()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def _ours(self, path: object) -> bool:
-        return isinstance(path, str | bytes | os.PathLike) and os.path.abspath(os.fsdecode(path)).startswith(self._root)
+    def _ours(self, path):
+        """The absolute path of a file in the directory, None for any other."""
+        path = os.path.abspath(os.fsdecode(path)) if isinstance(path, str | bytes | os.PathLike) else ""
+        return path if path.startswith(self._root) else None
 
-    def _opening(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        def opening(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
-            handle = real(file, mode, *rest, **options)
-            if self._ours(file) and set(mode) & set("wax+"):
-                path = os.path.abspath(os.fsdecode(file))
+    def _opening(self, real):
+        def opening(file, mode="r", *rest, **options):
+            handle, path = real(file, mode, *rest, **options), self._ours(file)
+            if path and set(mode) & set("wax+"):
                 self._event("opened", path)
                 if "a" in mode:
                     self._half_rows(handle, path)
@@ -63,39 +55,34 @@ class Seams:
 
         return opening
 
-    def _half_rows(self, handle: Any, path: str) -> None:
+    def _half_rows(self, handle, path):
         write = handle.write
 
-        def half(text: str) -> int:
+        def half(text):
             self._event("half a row in", path, lambda: (write(text[: len(text) // 2]), handle.flush()))
             return write(text)
 
         handle.write = half
 
-    def _synchronising(self, real: Callable[[int], None]) -> Callable[[int], None]:
-        def synchronising(handle: int) -> None:
-            path = os.readlink(f"/proc/self/fd/{handle}")
-            if self._ours(path) and os.path.isfile(path):
+    def _synchronising(self, real):
+        def synchronising(handle):
+            path = self._ours(os.readlink(f"/proc/self/fd/{handle}"))
+            if path and os.path.isfile(path):
                 self._event("half of", path, lambda: os.truncate(path, os.path.getsize(path) // 2))
             real(handle)
 
         return synchronising
 
-    def _renaming(self, name: str, real: Callable[..., None]) -> Callable[..., None]:
-        def renaming(source: Any, target: Any, **options: Any) -> None:
-            ours = self._ours(target)
-            if ours:
-                self._event(f"before the {name} to", os.path.abspath(os.fsdecode(target)))
-            real(source, target, **options)
-            if ours:
-                self._event(f"after the {name} to", os.path.abspath(os.fsdecode(target)))
+    def _changing(self, name, real):
+        """Of two names the event is that of the second; a file that isn't there can't be removed."""
 
-        return renaming
+        def changing(*names, **options):
+            path = self._ours(names[-1])
+            path = path if len(names) == 2 or (path and os.path.lexists(path)) else None
+            if path:
+                self._event(f"before the {name} of", path)
+            real(*names, **options)
+            if path and len(names) == 2:
+                self._event(f"after the {name} of", path)
 
-    def _removing(self, name: str, real: Callable[..., None]) -> Callable[..., None]:
-        def removing(path: Any, **options: Any) -> None:
-            if self._ours(path) and os.path.lexists(path):
-                self._event(f"before the {name} of", os.path.abspath(os.fsdecode(path)))
-            real(path, **options)
-
-        return removing
+        return changing

@@ -18,12 +18,8 @@ def results(d, *, sd=0.05, before=0.5, zero=0.0, estimated=None, ms_ssim=0.45, *
     estimated = change / 1.6 if estimated is None else estimated
     interval = [d - 0.1, d + 0.1]
     return {
-        **{
-            "pir_before_mean": before,
-            "pir_after_mean": before + change,
-            "change": change,
-            "estimated_change": estimated,
-        },
+        **{"pir_before_mean": before, "pir_after_mean": before + change, "change": change},
+        "estimated_change": estimated,
         **{"cohens_d": d, "cohens_d_interval": interval, "welch_t": 20 * d, "p_value": p, "significant": p < 0.001},
         **{"initial_mean": before, "initial_sd": sd, "initial_percent_zero": zero, "verdict": "gain", "alpha": 0.001},
         "true": {"before_mean": before, "before_sd": sd, "after_sd": sd},

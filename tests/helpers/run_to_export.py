@@ -9,13 +9,8 @@ from pir_tf.presets import preset
 from pir_tf.runs.directory import identity, write_json
 
 RESULTS = {
-    "pir_before_mean": 0.5,
-    "pir_after_mean": 0.75,
-    "change": 0.25,
-    "cohens_d": 3.5,
-    "p_value": 1e-9,
-    "verdict": "gain",
-    "objective": "color:blue",
+    **{"pir_before_mean": 0.5, "pir_after_mean": 0.75, "change": 0.25, "cohens_d": 3.5, "p_value": 1e-9},
+    **{"verdict": "gain", "objective": "color:blue"},
 }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 BLOCKS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}
 """Convolutions of each block."""
 
-MEANS_RGB = {"red": 123.68, "green": 116.779, "blue": 103.939}
+MEANS_RGB = np.array([123.68, 116.779, 103.939])
 
 
 def bilinear(images, size):
@@ -20,9 +20,7 @@ def bilinear(images, size):
 
 def preprocessed(images, size):
     """uint8 images at the size, as blue, green, red minus their means."""
-    large = bilinear(images.astype(np.float64), size)
-    channels = {name: large[..., place] - MEANS_RGB[name] for place, name in enumerate(("red", "green", "blue"))}
-    return np.stack([channels["blue"], channels["green"], channels["red"]], axis=-1)
+    return (bilinear(images.astype(np.float64), size) - MEANS_RGB)[..., ::-1]
 
 
 def convolved(x, kernel, bias):
@@ -56,12 +54,9 @@ def pools(images, weights, size, last):
 
 def pir(activations, filters):
     """The formula of C.4.2, filter by filter."""
-    rates = []
-    for image in activations.astype(np.float64):
-        norms = [np.linalg.norm(image[..., f].ravel()) for f in range(image.shape[-1])]
-        whole = sum(norm**2 for norm in norms)
-        rates.append(np.sqrt(sum(norms[f] ** 2 for f in filters) / whole) if whole else 0.0)
-    return np.array(rates)
+    x = activations.astype(np.float64)
+    norms = np.array([[np.linalg.norm(image[..., f]) for f in range(x.shape[-1])] for image in x])
+    return np.sqrt(sum(norms[:, f] ** 2 for f in filters) / (norms**2).sum(axis=1))
 
 
 def pictures(count=5, height=20, width=24, seed=0):

@@ -1,6 +1,7 @@
 """Tests of the files of ratings: what spreadsheets do to them, every wrong row, and the unfilled template."""
 
 import os
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -23,11 +24,6 @@ def check(path, impressions=(10, 0, 4), positives=(3, 0, 4)):
     np.testing.assert_array_equal(ratings.positives, positives)
     assert ratings.impressions.dtype == ratings.positives.dtype == np.int64
     assert not is_unfilled(path)
-
-
-def test_template_text(path):
-    write_template(path, IDS)
-    assert path.read_bytes() == b"image_id,impressions,positives\na,,\nb,,\nc,,\n"
 
 
 @pytest.mark.parametrize(
@@ -67,13 +63,8 @@ def test_unfilled(path, rows):
         read_ratings(path, IDS)
 
 
-def test_a_missing_file_is_not_unfilled(path):
+def test_a_missing_file_or_a_wrong_cell_is_not_unfilled_and_no_template_is_refused(path):
     assert not is_unfilled(path)
-    with pytest.raises(InputError, match="can't be read"):
-        read_ratings(path, IDS)
-
-
-def test_a_wrong_cell_is_not_unfilled_and_no_template_is_refused(path):
     path.write_text(HEADER + "a,,x\n")
     assert not is_unfilled(path)
     path.write_text("")
@@ -84,33 +75,22 @@ def test_a_wrong_cell_is_not_unfilled_and_no_template_is_refused(path):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (
-            "a,10,3\nx,1,1\n",
-            "line 3 (image_id 'x') names no image; expected one of the 3 images that were shown (a, b, ...)",
-        ),
-        *(
-            (f"a,10,3\n{name},1,1\n", f"line 3 (image_id '{name}') names no image")
-            for name in ("A", "", "{x}", "a.png")
-        ),
-        ("x,,\n", "line 2 (image_id 'x') names no image"),
+        ("x,,\n", "line 2 (image_id 'x') names no image; expected one of the 3 images that were shown (a, b, ...)"),
+        *((f"a,10,3\n{x},1,1\n", f"line 3 (image_id '{x}') names no image") for x in ("A", "", "{x}", "a.png")),
         ("a,10,3\na,10,3\n", "line 3 (image_id 'a') repeats the id of line 2"),
         ("a,10,3\n\na,,\n", "line 4 (image_id 'a') repeats the id of line 2"),
         ("a,10,3\nb,10,5\n" * 10, "line 4 (image_id 'a') repeats the id of line 2"),
         ("a,10,\n", "line 2 (image_id 'a') has an empty cell positives"),
         ("a,10\n", "line 2 (image_id 'a') has an empty cell positives"),
         ("a,,3\n", "line 2 (image_id 'a') has an empty cell impressions"),
-        *(
-            (f"a,10,{text}\n", f"has positives {text!r}")
-            for text in ("nan", "-3", "3.5", "30%", "٣", "²", "1_0", "{x}")
-        ),
-        *(
-            (f'a,"{text}",3\n', f"has impressions {text!r}")
-            for text in ("ten", "inf", "NA", "-10", "1e3", "1,000", "9" * 20)
-        ),
+        *((f"a,10,{x}\n", f"has positives {x!r}") for x in ("nan", "-3", "3.5", "30%", "٣", "²", "1_0", "{x}")),
+        *((f'a,"{x}",3\n', f"has impressions {x!r}") for x in ("ten", "inf", "NA", "-10", "1e3", "1,000", "9" * 20)),
+        ("a,9007199254740993,3\n", "has impressions '9007199254740993'"),  # float64 would make it 2**53
         ("a,1,000,5\n", "line 2 has 4 cells under 3 column names"),
         ("a,10,3\nb,4,5\n", "line 3 (image_id 'b') has 5 positives in 4 impressions"),
         ("a,0,1\n", "1 positives in 0 impressions"),
         ('a,10,3\n"b,4,4\nc,4,4\n', "can't be read"),  # the quote would swallow the rest
+        ('a,10,"3\n"\nb,4,x\n', "line 3 "),  # as a spreadsheet counts
     ],
 )
 def test_wrong_rows_are_named(path, rows, words):
@@ -119,12 +99,6 @@ def test_wrong_rows_are_named(path, rows, words):
         read_ratings(path, IDS)
     said = str(error.value)
     assert words in said and "expected" in said and said.startswith(str(path))
-
-
-def test_lines_count_as_in_a_spreadsheet(path):
-    path.write_text('image_id,impressions,positives,note\na,10,3,"one\ntwo"\nb,4,x,\n')
-    with pytest.raises(InputError, match="line 3 "):
-        read_ratings(path, IDS)
 
 
 @pytest.mark.parametrize("header", ["", "image_id,impressions", "Image_id,impressions,positives", "a,10,3", "sep=;",
@@ -156,6 +130,7 @@ def test_a_filled_template_comes_back(path):
     ids = ["007", "NA", "a,b", "a;b", 'say "x"', "küste", "a b"]
     write_template(path, ids)
     assert is_unfilled(path)
+    assert path.read_bytes().startswith(b"image_id,impressions,positives\n007,,\nNA,,\n")
     lines = path.read_text(encoding="utf-8").splitlines()
     filled = [lines[0]] + [line[:-2] + f",{10 + i},{i}" for i, line in enumerate(lines[1:])]
     path.write_text("\n".join(filled), encoding="utf-8")
@@ -167,11 +142,7 @@ def test_a_filled_template_comes_back(path):
 @pytest.mark.parametrize("links", [True, False])
 def test_a_template_never_overwrites(path, monkeypatch, links):
     if not links:
-
-        def refuse(*names):
-            raise OSError("no hard links here")
-
-        monkeypatch.setattr(os, "link", refuse)
+        monkeypatch.setattr(os, "link", mock.Mock(side_effect=OSError("no hard links here")))
     path = path.parent / "new" / path.name
     write_template(path, np.array(IDS))
     path.write_text(HEADER + "a,10,3\n")

@@ -1,6 +1,7 @@
 """Tests of `Interactions`: PIR worked by hand, 0 of 0, every refused row, and exact round trips."""
 
 import os
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ def test_columns_have_their_types():
     assert all(getattr(interactions, name).dtype == np.int64 for name in records.COLUMNS[1:])
     rounds = [made.round.tolist() for made in (interactions, make(round=2), make(round=[1, 2, 2]))]
     assert rounds == [[1, 1, 1], [2, 2, 2], [1, 2, 2]]
+    assert make() != make(positives=[2, 0, 3]) and make() != "a"
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint64, np.float32, np.float64, object])
@@ -48,11 +50,9 @@ def test_later_changes_of_the_arguments_change_nothing():
 
 
 def test_select_by_mask_and_by_indices():
-    by_mask = make().select(make().rated)
+    np.testing.assert_array_equal(make().select(make().rated).image_id, ["a", "c"])
     by_index = make().select([2, 0])
-    np.testing.assert_array_equal(by_mask.image_id, ["a", "c"])
-    np.testing.assert_array_equal(by_index.image_id, ["c", "a"])
-    np.testing.assert_array_equal(by_index.positives, [3, 1])
+    assert (by_index.image_id.tolist(), by_index.positives.tolist()) == (["c", "a"], [3, 1])
     assert len(make().select([])) == len(make().select(np.zeros(3, bool))) == 0
     with pytest.raises(InputError, match="repeats the image_id 'a'"):
         make().select([0, 0])
@@ -61,26 +61,16 @@ def test_select_by_mask_and_by_indices():
 def test_concatenate_keeps_order_and_rounds():
     second = make(image_id=["dd", "e", "f"], round=2)
     both = Interactions.concatenate(make(), second)
-    np.testing.assert_array_equal(both.image_id, ["a", "b", "c", "dd", "e", "f"])
-    np.testing.assert_array_equal(both.round, [1, 1, 1, 2, 2, 2])
-    assert both.select([0, 1, 2]) == make()
-    assert both.select([3, 4, 5]) == second
+    assert (both.select([0, 1, 2]), both.select([3, 4, 5]), len(both)) == (make(), second, 6)
     with pytest.raises(InputError, match=r"2 image ids occur in both .* 'b'"):
         Interactions.concatenate(make(), make(image_id=["d", "c", "b"]))
-
-
-def test_different_interactions_are_unequal():
-    assert make() != make(positives=[2, 0, 3]) and make() != "a"
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"image_id": ["a", "b", "a"]}, "Row 3 repeats the image_id 'a' of row 1"),
-        *(
-            ({"image_id": ["a", name, "c"]}, f"Row 2 has the image_id {name!r}")
-            for name in ("", " b", "b\n", "b\0", None)
-        ),
+        *(({"image_id": ["a", x, "c"]}, f"Row 2 has the image_id {x!r}") for x in ("", " b", "b\n", "b\0", None)),
         ({"image_id": [1, 2, 3]}, "Row 1 has the image_id 1"),
         ({"image_id": [["a", "b", "c"]]}, "shape (1, 3)"),
         ({"image_id": "abc"}, "shape ()"),
@@ -88,14 +78,8 @@ def test_different_interactions_are_unequal():
         ({"class_index": [0, -1, 1]}, "Row 2 (image_id 'b') has class_index -1"),
         ({"impressions": [4, 0]}, "impressions has shape (2,)"),
         ({"impressions": [[4, 0, 3]]}, "impressions has shape (1, 3)"),
-        *(
-            ({"impressions": [4, x, 3]}, f"Row 2 (image_id 'b') has impressions {x!r}")
-            for x in (-1, 0.5, None, "0", True)
-        ),
-        *(
-            ({"impressions": np.array([4, x, 3])}, f"(image_id 'b') has impressions {x!r}")
-            for x in (np.nan, np.inf, 1e300)
-        ),
+        *(({"impressions": [4, x, 3]}, f"(image_id 'b') has impressions {x!r}") for x in (-1, 0.5, None, "0", True)),
+        *(({"impressions": [4, x, 3]}, f"(image_id 'b') has impressions {x!r}") for x in (np.nan, np.inf, 1e300)),
         ({"impressions": pd.array([4, pd.NA, 3])}, "Row 2 (image_id 'b') has impressions"),
         ({"positives": [1, 1, 3]}, "Row 2 (image_id 'b') has 1 positives in 0 impressions"),
         ({"positives": [1, 0, 4]}, "Row 3 (image_id 'c') has 4 positives in 3 impressions"),
@@ -127,10 +111,7 @@ def test_saved_text_which_a_failed_save_leaves(tmp_path, monkeypatch):
     make(round=[1, 1, 2]).save(path)
     assert path.read_bytes() == HEADER.encode() + b"a,0,4,1,1\nb,1,0,0,1\nc,1,3,3,2\n"
 
-    def fail(descriptor):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", mock.Mock(side_effect=OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         make(positives=[0, 0, 0]).save(path)
     assert Interactions.load(path) == make(round=[1, 1, 2])
@@ -141,10 +122,7 @@ def test_saved_text_which_a_failed_save_leaves(tmp_path, monkeypatch):
     ("text", "words"),
     [
         ("", "begins with the columns (none)"),
-        (
-            "image_id,class_index,impressions,positives\na,0,4,1\n",
-            "expected image_id, class_index, impressions, positives, round",
-        ),
+        (HEADER.replace(",round", "") + "a,0,4,1\n", "expected image_id, class_index, impressions, positives, round"),
         (HEADER + "a,0,4,1,1\nb,0,,0,1\n", "Row 2 (image_id 'b') has"),
         (HEADER + "a,0,4,x,1\n", "Row 1 (image_id 'a') has positives 'x'"),
         (HEADER + "a,0,4,1\n", "Row 1 (image_id 'a') has round ''"),
@@ -161,13 +139,3 @@ def test_wrong_files_are_named(tmp_path, text, words):
     with pytest.raises(InputError) as error:
         Interactions.load(path)
     assert words in str(error.value) and str(path) in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("12", 12), (" 12 ", 12), ("12.0", 12), ("+3", 3), ("007", 7), ("0", 0), ("1_000", None), ("1,000", None)]
-    + [("9007199254740992", 2**53), ("9007199254740993", None)]
-    + [(text, None) for text in ("", "-1", "1.5", "nan", "inf", "1e3", "x", "٣", "9" * 30)],
-)
-def test_whole_number(text, number):
-    assert records.whole_number(text) == number

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pir_tf.errors import InputError
+from pir_tf.interactions.records import Interactions
 from pir_tf.interactions.simulated import simulate
 
 
@@ -23,39 +24,21 @@ def test_moments_are_binomial(p):
     assert abs(spread - 1) < 4 * np.sqrt(2 / n) * 1.1  # 1.1: somewhat heavier than normal tails
 
 
-def test_all_columns():
-    interactions = draw([0.2, 0.8], 50, image_ids=["x", "y"], class_index=[1, 0], round=2)
-    np.testing.assert_array_equal(interactions.image_id, ["x", "y"])
-    np.testing.assert_array_equal(interactions.class_index, [1, 0])
-    np.testing.assert_array_equal(interactions.impressions, [50, 50])
-    np.testing.assert_array_equal(interactions.round, [2, 2])
+def test_all_columns_and_the_ends_are_certain():
+    found = draw([0.0, 1.0], 50, image_ids=["x", "y"], class_index=[1, 0], round=2)
+    assert found == Interactions(["x", "y"], [1, 0], [50, 50], [0, 50], round=2)
     np.testing.assert_array_equal(draw([0.2, 0.8]).round, [1, 1])
 
 
-def test_the_ends_are_certain():
-    np.testing.assert_array_equal(draw([0.0, 1.0], 7).positives, [0, 7])
-
-
 def test_same_seed_same_positives_and_the_global_generator_untouched():
-    pir, before = np.linspace(0, 1, 100), np.random.get_state()[1].copy()
+    pir, before = np.linspace(0, 1, 100), np.random.get_state()[1].tolist()
     assert draw(pir, seed=5) == draw(pir, seed=5) != draw(pir, seed=6)
-    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    assert np.random.get_state()[1].tolist() == before
 
 
 def test_images_are_independent():
     positives = draw(np.full(20_000, 0.5), 100).positives
     assert abs(np.corrcoef(positives[:-1], positives[1:])[0, 1]) < 4 / np.sqrt(20_000)
-
-
-def test_more_impressions_less_noise():
-    pir = np.full(2000, 0.3)
-    few, many = draw(pir, 10).pir, draw(pir, 1000).pir
-    assert few.std() == pytest.approx(10 * many.std(), rel=0.1)
-
-
-def test_a_higher_pir_gives_more_positives():
-    observed = draw(np.linspace(0.05, 0.95, 10), 10_000).pir
-    assert (np.diff(observed) > 0).all()
 
 
 @pytest.mark.parametrize(

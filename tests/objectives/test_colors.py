@@ -1,4 +1,4 @@
-"""The colour objectives: values worked by hand from C.4.3, bounds, and which way is left."""
+"""The colour objectives: values worked by hand from C.4.3, and bounds."""
 
 import itertools
 
@@ -53,9 +53,7 @@ def test_pure_colours_have_pir_one_and_zero():
         v = np.zeros((7, 5, 3))
         v[..., i] = random_values(1)[0, :7, :5, 0]
         for other in COLORS:
-            found = pir(other, v)
-            np.testing.assert_allclose(found, [float(other == color)], rtol=1e-10, atol=0)
-            assert found[0] <= 1.0
+            np.testing.assert_allclose(pir(other, v), [float(other == color)], rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,37 +67,15 @@ def test_each_objective(name, recwarn):
     dark = np.full((2, 6, 6, 3), -1.0, np.float32)
     dark[1] -= 5e-4  # below the range by rounding
     np.testing.assert_array_equal(colors.pir(dark, name.split("-")), [0.0, 0.0])
+    assert colors.pir(-dark[1:], name.split("-")) == pytest.approx(np.sqrt(1 / 3))  # and above it
     assert not recwarn.list
-
-
-@pytest.mark.parametrize("names", [COLORS, ROTATIONS])
-def test_squares_sum_to_one(names):
-    np.testing.assert_allclose(sum(pir(name, random_values()) ** 2 for name in names), 1.0, rtol=1e-10)
 
 
 def test_no_images_have_no_pir_and_given_ones_stay_as_they_are():
     assert colors.pir(np.zeros((0, 4, 4, 3), np.float32), ["blue"]).shape == (0,)
     images = 2 * random_values(2) - 1
-    before = images.copy()
     images.flags.writeable = False
     colors.pir(images, ["red", "blue"])
-    np.testing.assert_array_equal(images, before)
-
-
-def test_a_redder_image_has_a_higher_red_pir():
-    v = random_values()
-    redder = v.copy()
-    redder[..., 0] = np.minimum(v[..., 0] * 1.2 + 0.1, 1.0)
-    assert (pir("red", redder) > pir("red", v)).all() and (pir("blue", redder) < pir("blue", v)).all()
-
-
-def test_the_first_colour_is_on_the_left_and_bands_lie_along_the_width():
-    v = np.full((8, 8, 3), 0.2)
-    v[:, :4, 0] = 0.9  # left red
-    v[:, 4:, 2] = 0.9  # right blue
-    assert pir("red-blue", v) > 0.9 and pir("blue-red", v) < 0.3
-    upper = v.transpose(1, 0, 2)  # upper half red, lower half blue
-    np.testing.assert_allclose(pir("red-blue", upper), pir("blue-red", upper), rtol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +89,3 @@ def test_the_first_colour_is_on_the_left_and_bands_lie_along_the_width():
 def test_other_images_are_refused(images, words):
     with pytest.raises(InputError, match=words):
         colors.pir(images, ["red", "blue"])
-
-
-def test_rounding_beyond_the_range_is_taken():
-    assert colors.pir(np.full((1, 2, 2, 3), 1.0005, np.float32), ["red"]) == pytest.approx(np.sqrt(1 / 3))

@@ -1,10 +1,9 @@
-"""The version is loaded without Python: through TensorFlow's C API, as a server loads it, and by saved_model_cli."""
+"""The version is loaded without Python: through TensorFlow's C API, as a server loads it."""
 
 import io
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from pir_tf.gan.sampling import generate
 from pir_tf.serving.expected import WARM_UP, answers_of, prediction_log
 
 SOURCE = Path(__file__).with_name("c_api") / "serve.c"
@@ -65,15 +63,3 @@ def test_the_warm_up_requests_are_answered_as_by_keras_and_others_refused(progra
         np.testing.assert_allclose(pir, known["pir"][:rows], atol=1e-4)
     for number, (line, (_, _, expected)) in enumerate(zip(lines[8:], REFUSED, strict=True), start=8):
         assert line.startswith(f"{number} error {INVALID_ARGUMENT} ") and expected in line
-
-
-def test_saved_model_cli_runs_an_endpoint(version, material, tmp_path):
-    latent = np.random.default_rng(1).standard_normal((2, 64), dtype=np.float32)
-    np.savez(tmp_path / "request.npz", latent=latent, class_id=ONE)
-    inputs = ";".join(f"{name}={tmp_path / 'request.npz'}[{name}]" for name in ("latent", "class_id"))
-    line = [Path(sys.executable).with_name("saved_model_cli"), "run", "--dir", version, "--tag_set", "serve"]
-    line += ["--signature_def", "generate_from_latent", "--inputs", inputs, "--outdir", tmp_path]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    images = np.load(tmp_path / "image.npy")
-    assert np.abs(images.astype(int) - generate(material.generator, latent, ONE)).max() <= 1

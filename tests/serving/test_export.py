@@ -1,7 +1,7 @@
 """The command: what a version holds, where it comes from, its warm-up, float16 and refusals."""
 
-import ast
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,13 +12,9 @@ import tensorflow as tf
 from run_to_export import RESULTS
 
 from pir_tf.serving import check
-from pir_tf.serving.expected import WARM_UP, answers_of, prediction_log
+from pir_tf.serving.expected import WARM_UP, answers_of
 from pir_tf.serving.export import check_version, main, write_version
 from pir_tf.serving.from_run import Material
-
-
-def provenance(version):
-    return json.loads((version / "assets.extra" / "provenance.json").read_text(encoding="utf-8"))
 
 
 def stored(version):
@@ -33,16 +29,11 @@ def size(version):
 
 def test_the_layout_is_the_servers_with_the_weights_of_generator_and_estimator_alone(version, material):
     assert version.name == "1" and [path.name for path in version.parent.iterdir()] == ["1"]
-    files = sorted(str(path.relative_to(version)) for path in version.rglob("*") if path.is_file())
-    assert files == [
-        "assets.extra/provenance.json",
-        "assets.extra/tf_serving_warmup_requests",
-        "assets/class_names.txt",
-        "fingerprint.pb",
-        "saved_model.pb",
-        "variables/variables.data-00000-of-00001",
-        "variables/variables.index",
-    ]
+    files = {str(path.relative_to(version)) for path in version.rglob("*") if path.is_file()}
+    assert files == {
+        *("assets.extra/provenance.json", "assets.extra/tf_serving_warmup_requests", "assets/class_names.txt"),
+        *("fingerprint.pb", "saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index"),
+    }
     assert (version / "assets" / "class_names.txt").read_text(encoding="utf-8") == "coast\nmountain\n"
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in version.rglob("*"))  # a server's user can read it
     count = sum(int(np.prod(w.shape)) for w in [*material.generator.weights, *material.estimator.weights])
@@ -54,13 +45,10 @@ def test_the_layout_is_the_servers_with_the_weights_of_generator_and_estimator_a
 
 
 def test_provenance_says_where_it_comes_from(version, run):
-    facts = provenance(version)
+    facts = json.loads((version / "assets.extra" / "provenance.json").read_text(encoding="utf-8"))
     assert facts["run"] == "blue" and facts["generator"] == "tuned"
-    assert {name: facts["pir"][name] for name in ("before", "after", "gain")} == {
-        **{"before": 0.5, "after": 0.75, "gain": 0.25}
-    }
-    for name in ("cohens_d", "p_value", "verdict", "objective"):
-        assert facts["pir"][name] == RESULTS[name]
+    known = {name: RESULTS[name] for name in ("cohens_d", "p_value", "verdict", "objective")}
+    assert facts["pir"].items() >= {"before": 0.5, "after": 0.75, "gain": 0.25, **known}.items()
     assert facts["trained_by"]["commit"] == "a" * 40
     assert facts["exported_by"]["versions"]["tensorflow"] == tf.__version__
     assert facts["class_names"] == ["coast", "mountain"] and facts["weights"] == "float32"
@@ -69,34 +57,13 @@ def test_provenance_says_where_it_comes_from(version, run):
     assert str(run) not in json.dumps(facts)  # no machine's paths
 
 
-@pytest.fixture(scope="module")
-def apis():
-    return pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="needs tensorflow-serving-api")
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"seed": np.array([1, -1], np.int64), "class_id": np.array([0, 1], np.int32)},
-        {"latent": np.random.default_rng(0).normal(size=(3, 64)).astype(np.float32)},
-        {"image_bytes": np.array([b"\x89PNG" * 100, b""], object)},
-    ],
-)
-def test_the_bytes_of_a_warm_up_request_are_those_of_the_serving_api(apis, fields):
-    log = apis.PredictionLog()
-    request = log.predict_log.request
-    request.model_spec.name, request.model_spec.signature_name = "landscapes", "generate"
-    for name, value in fields.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-    ours = prediction_log("landscapes", "generate", fields)
-    assert apis.PredictionLog.FromString(ours) == log
-    assert ours == log.SerializeToString(deterministic=True)
-
-
-def test_every_endpoint_is_warmed_up_by_requests_that_it_answers(apis, version, endpoints):
+def test_every_endpoint_is_warmed_up_in_the_serving_apis_own_bytes(version, endpoints):
+    apis = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="needs tensorflow-serving-api")
     asked = {}
     for record in tf.data.TFRecordDataset(str(version / WARM_UP)):
-        request = apis.PredictionLog.FromString(record.numpy()).predict_log.request
+        log = apis.PredictionLog.FromString(record.numpy())
+        assert record.numpy() == log.SerializeToString(deterministic=True)
+        request = log.predict_log.request
         assert request.model_spec.name == "landscapes"
         name = request.model_spec.signature_name
         fields = {field: tf.constant(tf.make_ndarray(value)) for field, value in request.inputs.items()}
@@ -129,7 +96,6 @@ def test_float16_halves_the_size_and_says_what_it_changes(run, version, tmp_path
 
 @pytest.mark.slow
 def test_the_untuned_generator_and_no_estimator(run, version, tmp_path):
-    """The other side of a canary, from the same run."""
     material = Material.load(run, "untuned", score=False)
     facts = write_version(material, tmp_path / "v", "m", half=False, answers=tmp_path / "answers.npz")
     assert facts["generator"] == "untuned" and facts["estimator_sha256"] is None
@@ -146,16 +112,8 @@ def test_a_version_that_answers_otherwise_gets_no_number(material, version, tmp_
     np.savez(tmp_path / "changed.npz", **{**known, "image": known["image"] ^ 4})
     with pytest.raises(RuntimeError, match="images differ from the Keras model's by [4-9] grey levels"):
         check_version(version, tmp_path / "changed.npz")
-
-
-def test_the_check_knows_nothing_of_this_package():
-    tree = ast.parse(Path(check.__file__).read_text(encoding="utf-8"))
-    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in names} - sys.stdlib_module_names == {"numpy", "tensorflow"}
-    with pytest.raises(ImportError):
-        check._Refuse().find_spec("pir_tf.serving")
+    imported = set(re.findall(r"^ *(?:import|from) (\w+)", Path(check.__file__).read_text(encoding="utf-8"), re.M))
+    assert imported - sys.stdlib_module_names == {"numpy", "tensorflow"}  # the check knows nothing of this package
 
 
 def test_refusals_are_one_sentence(run, tmp_path, capsys):

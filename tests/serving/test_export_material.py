@@ -38,14 +38,6 @@ def flags():
     return dict(word[2:].split("=", 1) for word in words)
 
 
-def fields_of(name):
-    """The fields of a message in protobuf's text format, where each is a number, or a message of one that is all."""
-    plain = re.sub(r"#.*", "", text(name))
-    found = re.findall(r"(\w+) \{ value: (\d+) \}", plain)
-    assert re.sub(r"\w+ \{ value: \d+ \}\s*", "", plain).strip() == ""
-    return {field: int(number) for field, number in found}
-
-
 # Files
 
 
@@ -63,9 +55,8 @@ def test_flags_files_and_ports_of_the_services_fit_together():
 
 
 def test_the_gpu_file_changes_the_same_service():
-    serving, gpu = (yaml_of(name)["services"] for name in ("compose.yaml", "compose.gpu.yaml"))
-    assert gpu.keys() == {"serving"}
-    assert gpu["serving"]["image"] == serving["serving"]["image"] + "-gpu"
+    plain, gpu = (yaml_of(name)["services"] for name in ("compose.yaml", "compose.gpu.yaml"))
+    assert gpu.keys() == {"serving"} and gpu["serving"]["image"] == plain["serving"]["image"] + "-gpu"
     (device,) = gpu["serving"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
 
@@ -84,7 +75,9 @@ def test_the_models_file_gives_both_labels_to_loaded_versions():
 
 def test_the_batching_file_takes_a_whole_request():
     """Fields of `BatchingParameters` in the server's session_bundle_config.proto."""
-    numbers = fields_of("config/batching.config")
+    plain = re.sub(r"#.*", "", text("config/batching.config"))
+    numbers = {field: int(number) for field, number in re.findall(r"(\w+) \{ value: (\d+) \}", plain)}
+    assert re.sub(r"\w+ \{ value: \d+ \}\s*", "", plain).strip() == ""
     assert set(numbers) == {"max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"}
     assert numbers["max_batch_size"] == MAX_BATCH and all(number > 0 for number in numbers.values())
 

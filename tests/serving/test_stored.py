@@ -52,7 +52,7 @@ def test_another_generator_and_an_estimator_around_a_savedmodel(estimator, tmp_p
     file = tmp_path / "class_names.txt"
     file.write_text("a\n")
     endpoints = Endpoints(generator, names, names_file=file, estimator=estimator, half=half)
-    assert not [warning for warning in recwarn if warning.category is UserWarning]  # no faster form was asked for
+    assert not [warning for warning in recwarn if warning.category is UserWarning]
     tf.saved_model.save(endpoints, str(tmp_path / "v"), signatures=endpoints.signatures())
     signatures = tf.saved_model.load(str(tmp_path / "v")).signatures
     z, class_id = np.random.default_rng(0).standard_normal((4, 5), dtype=np.float32), np.array([0, 11, 5, 5], np.int32)
