@@ -32,7 +32,13 @@ def config_of(path, *, objective, **gan):
         interactions=dataclasses.replace(base.interactions, objective=objective, images=300, **more),
         estimator=dataclasses.replace(base.estimator, output="linear", image_size=32, quality_images=64),
         tuning=dataclasses.replace(
-            base.tuning, pir_weight=100.0, learning_rate=3e-4, steps=40, true_pir_every=40, gradients_every=40, tensorboard=False
+            base.tuning,
+            pir_weight=100.0,
+            learning_rate=3e-4,
+            steps=40,
+            true_pir_every=40,
+            gradients_every=40,
+            tensorboard=False,
         ),
         evaluation=EvaluationConfig(images=200, diversity_pairs=50, judge=False),
     )
