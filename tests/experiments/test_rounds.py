@@ -1,7 +1,6 @@
 """Which run may be a first round, what a second takes from it, and that both draw other random numbers."""
 
 import dataclasses
-import json
 import os
 
 import numpy as np
@@ -12,7 +11,7 @@ from pir_tf.errors import InputError
 from pir_tf.experiments.dry_run import counts, stage_flops
 from pir_tf.experiments.rounds import FirstRound, require_same, round_files, round_results
 from pir_tf.presets import smoke
-from pir_tf.runs.directory import RunDirectory, write_json
+from pir_tf.runs.directory import RunDirectory, read_json, write_json
 from pir_tf.statistics.effects import cohens_d, cohens_d_interval
 
 BEFORE, AFTER = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.3, 0.4, 0.5, 0.6, 0.7])
@@ -49,24 +48,16 @@ def second(path, **fields):
     return changed(smoke(), first_round=str(path), **fields)
 
 
-def test_a_run_that_names_none_is_the_first(tmp_path):
-    assert FirstRound.of(smoke()) is None
-    assert round_files(smoke()) == {}
-    require_same(smoke(), {})
-    run = RunDirectory(tmp_path, smoke())
-    assert run.round == 1 and run.seed_of("shown images") == derived_seed(0, "shown images")
-    run.close()
-
-
 def test_rounds_are_counted_and_share_no_seed(one, tmp_path):
+    assert FirstRound.of(smoke()) is None and round_files(smoke()) == {}
+    require_same(smoke(), {})
     purposes = ("shown images", "simulated users", "estimator", "evaluation before")
     seeds = set()
     for number, path in enumerate(["", one, finished(tmp_path / "two", results={"round": 2})], start=1):
         run = RunDirectory(tmp_path / f"run {number}", second(path))
         assert run.round == number
         seeds |= {run.seed_of(purpose) for purpose in purposes}
-        run.close()
-    assert len(seeds) == 3 * len(purposes)
+    assert len(seeds) == 3 * len(purposes) and derived_seed(0, "shown images") in seeds
 
 
 def test_the_first_rounds_results_are_part_of_the_identity_and_its_place_is_not(one, tmp_path):
@@ -105,96 +96,85 @@ def test_what_is_no_run_or_unfinished_is_refused(one, tmp_path):
         FirstRound.of(second(one))
 
 
+WEIGHTS = {"estimator__image_size": 96, "estimator__backbone": "inception_v3", "estimator__weights": "file:w.h5"}
+VGG = {"interactions__objective": "vgg:pool1:k=1", "interactions__vgg_weights": "none"}
+FILE = {"estimator.weights": "a" * 64}
+
+
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("before", "now", "files", "said"),
     [
-        ({"interactions__objective": "color:red"}, r"interactions.objective \('color:blue' there, 'color:red' now\)"),
-        ({"data__count": 96}, r"data.count \(128 there, 96 now\)"),
-        ({"gan__generator": "train", "data__classes": ("coast",)}, r"data.classes \(\[\] there, \['coast'\] now\)"),
-        ({"gan__generator": "train", "gan__kind": "gan"}, r"gan.kind \('acgan' there, 'gan' now\)"),
-        ({"estimator__bins": 50}, r"estimator.bins \(100 there, 50 now\)"),
-        ({"seed": 5, "data__count": 96, "interactions__scaling": "normalized"}, "seed .*data.count .*scaling"),
-        ({"interactions__source": "csv:new.csv"}, r"interactions.source \('simulated' there, 'csv' now\)"),
+        (
+            {},
+            {"interactions__objective": "color:red"},
+            {},
+            r"interactions.objective \('color:blue' there, 'color:red' now\)",
+        ),
+        ({}, {"data__count": 96}, {}, r"data.count \(128 there, 96 now\)"),
+        ({}, {"gan__generator": "train", "data__classes": ("coast",)}, {}, r"classes \(\[\] there, \['coast'\] now\)"),
+        ({}, {"gan__generator": "train", "gan__kind": "gan"}, {}, r"gan.kind \('acgan' there, 'gan' now\)"),
+        ({}, {"estimator__bins": 50}, {}, r"estimator.bins \(100 there, 50 now\)"),
+        ({}, {"seed": 5, "data__count": 96, "interactions__scaling": "normalized"}, {}, "seed .*data.count .*scaling"),
+        ({}, {"interactions__source": "csv:new.csv"}, {}, r"interactions.source \('simulated' there, 'csv' now\)"),
+        (WEIGHTS, WEIGHTS, {"estimator.weights": "b" * 64}, "the file of estimator.weights"),
+        (VGG, {**VGG, "interactions__vgg_image_size": 64}, {}, r"interactions.vgg_image_size \(224 there, 64 now\)"),
     ],
 )
-def test_other_data_users_or_estimator_are_refused_by_their_fields(one, fields, said):
+def test_other_data_users_or_estimator_are_refused_by_their_fields(tmp_path, before, now, files, said):
+    path = finished(tmp_path / "one", **before, files=FILE)
     with pytest.raises(InputError, match=said) as refused:
-        require_same(second(one, **fields), {})
+        require_same(second(path, **now), files)
     assert "\n" not in str(refused.value)
+
+
+STEPS = {"tuning__steps": 20, "tuning__pir_weight": 10.0, "estimator__steps": 5, "estimator__temperature": 1.0}
+COUNTS = {"interactions__images": 32, "evaluation__images": 32, "preset": "laptop"}
 
 
 @pytest.mark.parametrize(
     ("before", "now"),
     [
-        (
-            {},
-            {
-                **{
-                    "tuning__steps": 20,
-                    "tuning__pir_weight": 10.0,
-                    "estimator__steps": 5,
-                    "estimator__temperature": 1.0,
-                },
-                **{"interactions__images": 32, "evaluation__images": 32, "preset": "laptop"},
-            },
-        ),
+        ({}, {**STEPS, **COUNTS}),
         # Real people answer each round in a file of its own.
         (
             {"interactions__source": "csv:one.csv"},
             {"interactions__source": "csv:two.csv", "interactions__objective": "color:red"},
         ),
         ({}, {"interactions__vgg_weights": "none"}),  # compared only where VGG16 is the objective
+        ({**WEIGHTS, **VGG}, {**WEIGHTS, **VGG, "estimator__weights": "file:elsewhere/w.h5"}),
     ],
 )
 def test_steps_rates_and_counts_may_change(tmp_path, before, now):
-    require_same(second(finished(tmp_path / "one", **before), **now), {})
-
-
-def test_weights_are_compared_by_their_content_and_vgg16_where_it_is_the_objective(tmp_path):
-    weights = {"estimator__image_size": 96, "estimator__backbone": "inception_v3", "estimator__weights": "file:w.h5"}
-    vgg = {"interactions__objective": "vgg:pool1:k=1", "interactions__vgg_weights": "none"}
-    path = finished(tmp_path / "one", **weights, **vgg, files={"estimator.weights": "a" * 64})
-    require_same(second(path, **weights, **vgg), {"estimator.weights": "a" * 64})
-    with pytest.raises(InputError, match="the file of estimator.weights"):
-        require_same(second(path, **weights, **vgg), {"estimator.weights": "b" * 64})
-    with pytest.raises(InputError, match=r"interactions.vgg_image_size \(224 there, 64 now\)"):
-        require_same(second(path, **weights, **vgg, interactions__vgg_image_size=64), {})
-
-
-def test_a_run_from_before_a_field_was_there_had_its_default(one):
-    about = json.loads((one / "config.json").read_text())
-    del about["config"]["gan.kind"], about["config"]["interactions.scaling"]
-    write_json(one / "config.json", about)
-    require_same(second(one), {})
+    path = finished(tmp_path / "one", **before, files=FILE)
+    require_same(second(path, **now), FILE)
+    about = read_json(path / "config.json")
+    del about["config"]["gan.kind"], about["config"]["interactions.scaling"]  # a run from before they were there
+    write_json(path / "config.json", about)
+    require_same(second(path, **now), FILE)
 
 
 def test_results_hold_the_round_before_and_the_way_since_the_start(tmp_path):
+    found = round_results(1, None, (BEFORE, AFTER), {"cohens_d": 1.2, "cohens_d_interval": [1.0, 1.4]})
+    expected = {"round": 1, "first_round": None, "cohens_d_from_start": 1.2, "cohens_d_from_start_interval": [1.0, 1.4]}
+    assert found == expected
+
     path = finished(tmp_path / "blue", results={"change": 0.2, "verdict": "gain", "diversity": {"not": "copied"}})
     first, after = FirstRound(path), np.array([0.5, 0.7, 0.9])
     found = round_results(2, first, (AFTER, after), {"cohens_d": 0.1, "cohens_d_interval": [0, 1]})
-    assert found["round"] == 2
-    assert found["first_round"]["run"] == "blue" and found["first_round"]["round"] == 1
-    assert (found["first_round"]["cohens_d"], found["first_round"]["verdict"]) == (1.5, "gain")
-    assert found["first_round"]["p_value"] is None and "diversity" not in found["first_round"]
+    expected = {"run": "blue", "round": 1, "cohens_d": 1.5, "verdict": "gain", "p_value": None}
+    assert found["round"] == 2 and expected.items() <= found["first_round"].items()
+    assert "diversity" not in found["first_round"]
     # The NaN of an image that nobody rated is left out.
     assert found["cohens_d_from_start"] == cohens_d(BEFORE, after)
     assert found["cohens_d_from_start_interval"] == list(cohens_d_interval(BEFORE, after))
     waiting = round_results(2, first, None, {"cohens_d": None, "cohens_d_interval": None})
     assert waiting["cohens_d_from_start"] is None and waiting["first_round"]["cohens_d"] == 1.5
 
-
-def test_a_third_round_starts_where_the_first_did(tmp_path):
     path, start = finished(tmp_path / "two", results={"round": 2}), np.array([0.0, 0.1, 0.2])
     np.savez(path / "evaluation" / "samples.npz", true_before=AFTER, true_start=start)
     found = round_results(3, FirstRound(path), (AFTER, BEFORE), {"cohens_d": 1.0, "cohens_d_interval": None})
     assert (found["round"], found["first_round"]["round"]) == (3, 2)
     assert found["cohens_d_from_start"] == cohens_d(start, BEFORE)
-
-
-def test_in_a_first_round_the_way_since_the_start_is_its_own():
-    found = round_results(1, None, (BEFORE, AFTER), {"cohens_d": 1.2, "cohens_d_interval": [1.0, 1.4]})
-    expected = {"round": 1, "first_round": None, "cohens_d_from_start": 1.2, "cohens_d_from_start_interval": [1.0, 1.4]}
-    assert found == expected
 
 
 def test_the_dry_run_counts_no_pretraining_and_a_judge_of_both_rounds(tmp_path):
