@@ -1,7 +1,5 @@
 """Features for `trainable: head`: no image goes through one backbone twice."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -10,8 +8,6 @@ from pir_tf.estimator.quality import cross_validated_quality
 from pir_tf.estimator.train import backbone_features, fit_estimator
 from pir_tf.experiments import estimator_stage as features
 from pir_tf.interactions.simulated import simulate
-from pir_tf.presets import smoke
-from pir_tf.runs.directory import RunDirectory
 
 HEAD = EstimatorConfig(
     weights="none", layer="mixed0", image_size=75, trainable="head", steps=2, batch_size=8, bins=4, checkpoint_every=1
@@ -45,11 +41,11 @@ def computed(monkeypatch):
     features._remembered.cache_clear()
 
 
-def fitted(run, some=None, rows=None, *, seed=0):
-    """The weights of an estimator that takes its features from the run's maker."""
+def fitted(some=None, rows=None, *, seed=0, cache=None):
+    """The weights of an estimator that takes its features from the maker of runs."""
     some = images() if some is None else some
     known = answers(len(some)) if rows is None else answers().select(rows)
-    maker = features.feature_maker(run.config.estimator, run.cache)
+    maker = features.feature_maker(HEAD, cache)
     return fit_estimator(some, known, HEAD, seed=seed, features=maker).network.get_weights()
 
 
@@ -57,16 +53,15 @@ def same(first, second):
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_no_image_goes_twice_through_one_backbone_and_training_equals_that_without(tmp_path, computed):
-    run = RunDirectory(tmp_path / "run", dataclasses.replace(smoke(), estimator=HEAD))
+def test_no_image_goes_twice_through_one_backbone_and_training_equals_that_without(computed):
     plain = fit_estimator(images(), answers(), HEAD, seed=0).network.get_weights()
-    assert same(fitted(run), plain) and same(fitted(run), plain) and computed == [20]
+    assert same(fitted(), plain) and same(fitted(), plain) and computed == [20]
     rows = np.flatnonzero(np.arange(20) % 5)
-    fitted(run, images()[rows], rows)  # as a fold of a cross-validation
+    fitted(images()[rows], rows)  # as a fold of a cross-validation
     assert computed == [20]
-    fitted(run, np.concatenate([images(), images(3, seed=1)]))
+    fitted(np.concatenate([images(), images(3, seed=1)]))
     assert computed == [20, 3]
-    fitted(run, seed=1)  # random weights come from the seed: another backbone
+    fitted(seed=1)  # random weights come from the seed: another backbone
     assert computed == [20, 3, 20]
 
 
@@ -83,8 +78,7 @@ def test_folds_get_the_maker(computed):
 
 def test_runs_share_them_through_the_cache(computed, tmp_path):
     made = []
-    for name in ("a", "b"):
+    for _ in range(2):
         features._remembered.cache_clear()  # as in a process of its own
-        config = dataclasses.replace(smoke(), estimator=HEAD)
-        made.append(fitted(RunDirectory(tmp_path / name, config, cache=tmp_path / "cache")))
+        made.append(fitted(cache=tmp_path))
     assert computed == [20] and same(*made)

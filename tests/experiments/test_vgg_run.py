@@ -41,16 +41,13 @@ def test_a_shared_cache_changes_no_result(tmp_path, monkeypatch):
     kinds = sorted(name.split("-")[0] for name in entries)
     # Shown, for the quality, before tuning; pool1 and pool2 of each.
     assert kinds == ["images"] * 3 + ["landscapes"] + ["vgg"] * 6
-    lower = ["--interactions.objective", "vgg:pool1:filters=3"]
-    second = run(tmp_path, "second", *lower)
+    second = run(tmp_path, "second", "--interactions.objective", "vgg:pool1:filters=3")
     assert entries == {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
     results = [(path / "evaluation" / "results.json").read_text() for path in (alone, first, second)]
     assert results[0] == results[1] != results[2]
     assert json.loads(results[0])["unscaled"] is None and json.loads(results[0])["scaling"] is None
-    assert [json.loads(text)["target_filters"] for text in results[1:]] == [
-        sorted(np.random.default_rng(1).choice(128, 20, replace=False).tolist()),
-        [3],
-    ]
+    drawn = sorted(np.random.default_rng(1).choice(128, 20, replace=False).tolist())
+    assert [json.loads(text)["target_filters"] for text in results[1:]] == [drawn, [3]]
     assert "cache" not in (first / "config.json").read_text()
 
 
