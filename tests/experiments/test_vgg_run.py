@@ -2,7 +2,6 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 from commands import ENVIRONMENT, SMALL, small_command
@@ -73,13 +72,3 @@ def test_scaled_pir_is_one_map_of_the_unscaled(tmp_path):
     assert scaling.sd == pytest.approx(of_shown.std(ddof=1), rel=1e-4)
     facts = read(path / "interactions" / "done.json")
     assert facts["percent_clipped"] == results["scaling"]["percent_clipped_shown"]
-
-
-def test_a_layer_that_the_weights_lack_is_refused_before_any_stage(tmp_path):
-    path = tmp_path / "no_top.weights.h5"
-    keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(path)
-    words = ["smoke", "--interactions.objective", "vgg:fc6:k=1", "--interactions.vgg-weights", f"file:{path}"]
-    refused = small_command(*words, "--run-dir", tmp_path / "run", cwd=tmp_path)
-    assert refused.returncode == 2 and "Traceback" not in refused.stderr
-    assert "holds VGG16 without its top; expected one with it, since fc6 is part of the top" in refused.stderr
-    assert not (tmp_path / "run" / "gan").exists()
