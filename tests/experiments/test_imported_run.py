@@ -15,12 +15,12 @@ from foreign import HEIGHT, LATENT, WIDTH, foreign
 
 from pir_tf.config import DataConfig, EvaluationConfig, ExperimentConfig, GanConfig
 from pir_tf.errors import InputError
+from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
 from pir_tf.gan.sampling import generate
 from pir_tf.gan.saved import load_generator
 from pir_tf.paper.publish import publish
-from pir_tf.presets import smoke
 from pir_tf.runs.directory import STAGES, RunDirectory
 
 NAMES = ("day", "night", "dusk")
@@ -28,17 +28,15 @@ make_generator = functools.partial(foreign, "integer", turned=True, factor=255.0
 """The class first, as a whole number; values in 0 to 255; no square."""
 
 
-def config_of(path, **tuning):
-    small = smoke()
-    return dataclasses.replace(
-        small,
-        data=DataConfig(classes=NAMES),
-        gan=GanConfig(generator=f"import:{path}", import_class="integer", import_range=(0.0, 255.0), tensorboard=False),
-        interactions=dataclasses.replace(small.interactions, images=48),
-        estimator=dataclasses.replace(small.estimator, image_size=32, quality_images=16),
-        tuning=dataclasses.replace(small.tuning, tensorboard=False, learning_rate=1e-3, **tuning),
-        evaluation=EvaluationConfig(images=32, diversity_pairs=10, judge=False),
-    )
+SMALLER = """
+smoke --gan.import-class integer --gan.import-range 0 255 --gan.no-tensorboard --interactions.images 48
+--estimator.image-size 32 --estimator.quality-images 16 --tuning.no-tensorboard --tuning.learning-rate 1e-3
+--evaluation.images 32 --evaluation.diversity-pairs 10 --evaluation.no-judge
+""".split()
+
+
+def config_of(path, *words):
+    return parse([*SMALLER, "--data.classes", *NAMES, "--gan.generator", f"import:{path}", *words]).experiment
 
 
 def run_all(directory, config, stages=STAGES):
@@ -148,7 +146,7 @@ def test_a_saved_model_is_tuned_and_comes_back_as_one(finished, tmp_path):
     first, _ = finished
     core = make_generator()
     core.export(tmp_path / "mine", verbose=False)
-    config = config_of(tmp_path / "mine", true_pir_every=4)
+    config = config_of(tmp_path / "mine", "--tuning.true-pir-every", "4")
     run_all(tmp_path / "run", config, ("gan", "interactions", "estimator", "tuning"))
     # The same generator, so the same images; then tuned, under the same signature.
     shown, of_keras = (np.load(path / "interactions" / "images.npz")["images"] for path in (tmp_path / "run", first))
@@ -169,7 +167,7 @@ def test_a_saved_model_is_tuned_and_comes_back_as_one(finished, tmp_path):
 def test_a_breach_of_the_contract_and_grey_images_for_a_colour_leave_no_finished_stage(tmp_path):
     make_generator(channels=1).save(tmp_path / "grey.keras")
     config = config_of(tmp_path / "grey.keras")
-    wrong = dataclasses.replace(config, gan=dataclasses.replace(config.gan, import_range=(0.0, 1.0)))
+    wrong = config_of(tmp_path / "grey.keras", "--gan.import-range", "0", "1")
     for refused, said in (
         (config, "grey.keras makes grey images, whose colours never change"),
         (wrong, "--gan.import-range LOW HIGH"),
@@ -177,8 +175,8 @@ def test_a_breach_of_the_contract_and_grey_images_for_a_colour_leave_no_finished
         with pytest.raises(InputError, match=said):
             run_all(tmp_path / "run", refused, ("gan",))
         assert not (tmp_path / "run" / "gan" / "done.json").exists()
-    filters = dataclasses.replace(config.interactions, objective="vgg:pool1:k=1", vgg_weights="none", vgg_image_size=32)
-    run_all(tmp_path / "filters", dataclasses.replace(config, interactions=filters), ("gan",))
+    words = "--interactions.objective vgg:pool1:k=1 --interactions.vgg-weights none --interactions.vgg-image-size 32"
+    run_all(tmp_path / "filters", config_of(tmp_path / "grey.keras", *words.split()), ("gan",))
     assert read(tmp_path / "filters" / "gan" / "generator.json")["imported"]["channels"] == 1
 
 

@@ -1,39 +1,36 @@
 """Two generators that nobody here designed go from their training through import, tuning and proof."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pytest
 from public_examples import DIGITS, conditional_gan, dcgan, digits, train
 
-from pir_tf.config import EvaluationConfig, GanConfig
 from pir_tf.data import sources
+from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
 from pir_tf.gan.imported.generator import import_generator
-from pir_tf.presets import laptop
 from pir_tf.runs.directory import STAGES, RunDirectory, read_json
 
 LEVELS = 255
+ONE_HOT = f"--gan.import-class joined --gan.import-class-count {DIGITS}"
+SMALLER = """
+laptop --gan.import-range 0 1 --gan.no-tensorboard --interactions.images 300 --estimator.steps 200
+--estimator.image-size 32 --estimator.quality-images 64 --tuning.learning-rate 3e-4 --tuning.steps 100
+--tuning.true-pir-every 100 --tuning.no-tensorboard --evaluation.images 200 --evaluation.diversity-pairs 50
+--evaluation.no-judge
+""".split()
 
 
-def gan_of(path, **fields):
-    return GanConfig(generator=f"import:{path}", import_range=(0.0, 1.0), tensorboard=False, **fields)
+FILTERS = """
+--interactions.objective vgg:pool1:k=20 --interactions.vgg-weights none --interactions.vgg-image-size 32
+--interactions.scaling normalized
+"""
+"""Scaled as in C.5, since PIR of a few filters hardly differs between images."""
 
 
-def config_of(path, *, objective, **gan):
-    """A small experiment; PIR by filters is scaled as in C.5, since that of a few filters hardly differs between images."""
-    base, vgg = laptop(), objective.startswith("vgg")
-    more = {"vgg_weights": "none", "vgg_image_size": 32, "scaling": "normalized"} if vgg else {}
-    return dataclasses.replace(
-        base,
-        gan=gan_of(path, **gan),
-        interactions=dataclasses.replace(base.interactions, objective=objective, images=300, **more),
-        estimator=dataclasses.replace(base.estimator, steps=200, image_size=32, quality_images=64),
-        tuning=dataclasses.replace(base.tuning, learning_rate=3e-4, steps=100, true_pir_every=100, tensorboard=False),
-        evaluation=EvaluationConfig(images=200, diversity_pairs=50, judge=False),
-    )
+def config_of(path, words):
+    return parse([*SMALLER, "--gan.generator", f"import:{path}", *words.split()]).experiment
 
 
 def tuned(generator, tmp_path, config):
@@ -47,20 +44,17 @@ def tuned(generator, tmp_path, config):
     return keras.models.load_model(run.path / "tuning" / "imported.keras"), results, contract
 
 
-ONE_HOT = {"import_class": "joined", "import_class_count": DIGITS}
-
-
 @pytest.mark.parametrize(
-    "make, counts, size, fields",
+    "make, counts, size, words",
     [
-        (dcgan, [3_979_651, 404_801], 64, {"import_class": "none"}),
+        (dcgan, [3_979_651, 404_801], 64, "--gan.import-class none"),
         (conditional_gan, [1_491_215, 80_385], 28, ONE_HOT),
     ],
 )
-def test_the_networks_are_those_of_the_examples_and_are_imported(make, counts, size, fields, tmp_path):
+def test_the_networks_are_those_of_the_examples_and_are_imported(make, counts, size, words, tmp_path):
     assert [network.count_params() for network in make()] == counts
     make(1 / 16)[0].save(tmp_path / "theirs.keras")
-    generator, description = import_generator(gan_of(tmp_path / "theirs.keras", **fields), ())
+    generator, description = import_generator(config_of(tmp_path / "theirs.keras", words).gan, ())
     latents = np.random.default_rng(0).standard_normal((2, description.latent_size)).astype(np.float32)
     classes = np.eye(len(description.class_names), dtype=np.float32)[[0, -1]]
     images = np.asarray(generator([latents, classes]))
@@ -74,7 +68,7 @@ def test_dcgan_of_64_rgb_pixels_is_tuned_on_a_colour(tmp_path):
     landscapes = sources.load("landscapes", image_size=64, classes=(), count=300, seed=0).images
     generator, discriminator = dcgan(1 / 16)
     train(generator, discriminator, (landscapes / LEVELS).astype(np.float32), steps=120, rate=2e-3)
-    config = config_of(tmp_path / "dcgan.keras", objective="color:blue", import_class="none")
+    config = config_of(tmp_path / "dcgan.keras", "--gan.import-class none")
     after, _, contract = tuned(generator, tmp_path, config)
     assert contract["class_change"] is None and contract["latent_change"] > 10
     assert (after.input_shape, after.output_shape) == ((None, 8), (None, 64, 64, 3))
@@ -99,7 +93,7 @@ def test_conditional_gan_of_28_grey_pixels_is_tuned_on_filters(tmp_path):
         if apart > 8:  # grey levels, averaged over all pixels, most of which are background
             break
     assert apart > 8
-    config = config_of(tmp_path / "cgan.keras", objective="vgg:pool1:k=20", **ONE_HOT)
+    config = config_of(tmp_path / "cgan.keras", f"{ONE_HOT} {FILTERS}")
     after, results, contract = tuned(generator, tmp_path, config)
     assert contract["class_change"] > 5
     assert results["class_names"][9] == "class 9" and results["scaling"] is not None

@@ -1,13 +1,13 @@
 """Which run may be a first round, what a second takes from it, and that both draw other random numbers."""
 
-import dataclasses
 import os
 
 import numpy as np
 import pytest
 
-from pir_tf.config import ExperimentConfig, derived_seed
+from pir_tf.config import derived_seed
 from pir_tf.errors import InputError
+from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.dry_run import counts, stage_flops
 from pir_tf.experiments.rounds import FirstRound, require_same, round_files, round_results
 from pir_tf.presets import smoke
@@ -17,19 +17,14 @@ from pir_tf.statistics.effects import cohens_d, cohens_d_interval
 BEFORE, AFTER = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.3, 0.4, 0.5, 0.6, 0.7])
 
 
-def changed(config: ExperimentConfig, **fields) -> ExperimentConfig:
-    """The config with fields changed, named `section__field` or `field`."""
-    for name, value in fields.items():
-        section, _, field = name.rpartition("__")
-        if section:
-            value = dataclasses.replace(getattr(config, section), **{field: value})
-        config = dataclasses.replace(config, **{section or field: value})
-    return config
+def config_of(words="", path=""):
+    """The config of the smoke job with these words, after the run in `path`."""
+    return parse(["smoke", *words.split(), *(["--first-round", str(path)] if path else [])]).experiment
 
 
-def finished(path, *, files=None, results=(), **fields):
+def finished(path, words="", *, files=None, results=()):
     """A run directory with what a second round looks at before it begins."""
-    run = RunDirectory(path, changed(smoke(), **fields), files=files)
+    run = RunDirectory(path, config_of(words), files=files)
     write_json(run.file("evaluation", "results.json"), {"pir_before_mean": 0.25, "cohens_d": 1.5, **dict(results)})
     np.savez(run.file("evaluation", "samples.npz"), true_before=np.append(BEFORE, np.nan), true_after=AFTER)
     for stage in ("gan", "interactions", "estimator", "tuning", "evaluation"):
@@ -43,39 +38,34 @@ def one(tmp_path):
     return finished(tmp_path / "one")
 
 
-def second(path, **fields):
-    """The config of a second round after the run in `path`."""
-    return changed(smoke(), first_round=str(path), **fields)
-
-
 def test_rounds_are_counted_and_share_no_seed(one, tmp_path):
     assert FirstRound.of(smoke()) is None and round_files(smoke()) == {}
     require_same(smoke(), {})
     purposes = ("shown images", "simulated users", "estimator", "evaluation before")
     seeds = set()
     for number, path in enumerate(["", one, finished(tmp_path / "two", results={"round": 2})], start=1):
-        run = RunDirectory(tmp_path / f"run {number}", second(path))
+        run = RunDirectory(tmp_path / f"run {number}", config_of(path=path))
         assert run.round == number
         seeds |= {run.seed_of(purpose) for purpose in purposes}
     assert len(seeds) == 3 * len(purposes) and derived_seed(0, "shown images") in seeds
 
 
 def test_the_first_rounds_results_are_part_of_the_identity_and_its_place_is_not(one, tmp_path):
-    config, files = second(one), round_files(second(one))
+    config, files = config_of(path=one), round_files(config_of(path=one))
     assert set(files) == {"first_round"} and len(files["first_round"]) == 64
     run = RunDirectory(tmp_path / "two", config, files=files)
     run.mark_done("gan")
     run.close()
     (tmp_path / "elsewhere").mkdir()
     moved = one.rename(tmp_path / "elsewhere" / "one")
-    RunDirectory(tmp_path / "two", second(moved), files=round_files(second(moved))).close()
+    RunDirectory(tmp_path / "two", config_of(path=moved), files=round_files(config_of(path=moved))).close()
     write_json(moved / "evaluation" / "results.json", {"cohens_d": 9.0})
     with pytest.raises(InputError, match="first_round"):
-        RunDirectory(tmp_path / "two", second(moved), files=round_files(second(moved)))
+        RunDirectory(tmp_path / "two", config_of(path=moved), files=round_files(config_of(path=moved)))
 
 
 def test_a_tuned_saved_model_is_copied_whole_and_onto_the_disk(one, tmp_path, monkeypatch):
-    first = FirstRound.of(second(one))
+    first = FirstRound.of(config_of(path=one))
     (one / "tuning" / "generator" / "variables").mkdir(parents=True)
     (one / "tuning" / "generator" / "variables" / "data").write_text("weights")
     synchronised = []
@@ -90,67 +80,61 @@ def test_a_tuned_saved_model_is_copied_whole_and_onto_the_disk(one, tmp_path, mo
 
 def test_what_is_no_run_or_unfinished_is_refused(one, tmp_path):
     with pytest.raises(InputError, match=r"no config\.json, expected the directory of a finished run.*--first-round"):
-        FirstRound.of(second(tmp_path / "nowhere"))
+        FirstRound.of(config_of(path=tmp_path / "nowhere"))
     (one / "tuning" / "done.json").unlink()
     with pytest.raises(InputError, match="where tuning is not done"):
-        FirstRound.of(second(one))
+        FirstRound.of(config_of(path=one))
 
 
-WEIGHTS = {"estimator__image_size": 96, "estimator__backbone": "inception_v3", "estimator__weights": "file:w.h5"}
-VGG = {"interactions__objective": "vgg:pool1:k=1", "interactions__vgg_weights": "none"}
+WEIGHTS = "--estimator.backbone inception_v3 --estimator.image-size 96 --estimator.weights file:w.h5"
+VGG = "--interactions.objective vgg:pool1:k=1 --interactions.vgg-weights none"
 FILE = {"estimator.weights": "a" * 64}
 
 
 @pytest.mark.parametrize(
     ("before", "now", "files", "said"),
     [
+        ("", "--interactions.objective color:red", {}, "interactions.objective ('color:blue' there, 'color:red' now)"),
+        ("", "--data.count 96", {}, "data.count (128 there, 96 now)"),
+        ("", "--gan.generator train --data.classes coast", {}, "data.classes ([] there, ['coast'] now)"),
+        ("", "--gan.generator train --gan.kind gan", {}, "gan.kind ('acgan' there, 'gan' now)"),
+        ("", "--estimator.bins 50", {}, "estimator.bins (100 there, 50 now)"),
         (
+            "",
+            "--seed 5 --data.count 96 --interactions.scaling normalized",
             {},
-            {"interactions__objective": "color:red"},
-            {},
-            r"interactions.objective \('color:blue' there, 'color:red' now\)",
+            "5 now), data.count (128 there, 96 now), i",
         ),
-        ({}, {"data__count": 96}, {}, r"data.count \(128 there, 96 now\)"),
-        ({}, {"gan__generator": "train", "data__classes": ("coast",)}, {}, r"classes \(\[\] there, \['coast'\] now\)"),
-        ({}, {"gan__generator": "train", "gan__kind": "gan"}, {}, r"gan.kind \('acgan' there, 'gan' now\)"),
-        ({}, {"estimator__bins": 50}, {}, r"estimator.bins \(100 there, 50 now\)"),
-        ({}, {"seed": 5, "data__count": 96, "interactions__scaling": "normalized"}, {}, "seed .*data.count .*scaling"),
-        ({}, {"interactions__source": "csv:new.csv"}, {}, r"interactions.source \('simulated' there, 'csv' now\)"),
+        ("", "--interactions.source csv:new.csv", {}, "interactions.source ('simulated' there, 'csv' now)"),
         (WEIGHTS, WEIGHTS, {"estimator.weights": "b" * 64}, "the file of estimator.weights"),
-        (VGG, {**VGG, "interactions__vgg_image_size": 64}, {}, r"interactions.vgg_image_size \(224 there, 64 now\)"),
+        (VGG, f"{VGG} --interactions.vgg-image-size 64", {}, "interactions.vgg_image_size (224 there, 64 now)"),
     ],
 )
 def test_other_data_users_or_estimator_are_refused_by_their_fields(tmp_path, before, now, files, said):
-    path = finished(tmp_path / "one", **before, files=FILE)
-    with pytest.raises(InputError, match=said) as refused:
-        require_same(second(path, **now), files)
-    assert "\n" not in str(refused.value)
-
-
-STEPS = {"tuning__steps": 20, "tuning__pir_weight": 10.0, "estimator__steps": 5, "estimator__temperature": 1.0}
-COUNTS = {"interactions__images": 32, "evaluation__images": 32, "preset": "laptop"}
+    path = finished(tmp_path / "one", before, files=FILE)
+    with pytest.raises(InputError) as refused:
+        require_same(config_of(now, path), files)
+    assert said in str(refused.value) and "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
     ("before", "now"),
     [
-        ({}, {**STEPS, **COUNTS}),
+        ("", "--tuning.steps 20 --tuning.pir-weight 10 --estimator.steps 5 --estimator.temperature 1"),
+        ("", "--interactions.images 32 --evaluation.images 32"),
         # Real people answer each round in a file of its own.
-        (
-            {"interactions__source": "csv:one.csv"},
-            {"interactions__source": "csv:two.csv", "interactions__objective": "color:red"},
-        ),
-        ({}, {"interactions__vgg_weights": "none"}),  # compared only where VGG16 is the objective
-        ({**WEIGHTS, **VGG}, {**WEIGHTS, **VGG, "estimator__weights": "file:elsewhere/w.h5"}),
+        ("--interactions.source csv:1.csv", "--interactions.source csv:2.csv --interactions.objective color:red"),
+        ("", "--interactions.vgg-weights none"),  # compared only where VGG16 is the objective
+        (f"{WEIGHTS} {VGG}", f"{WEIGHTS} {VGG} --estimator.weights file:elsewhere/w.h5"),
     ],
 )
 def test_steps_rates_and_counts_may_change(tmp_path, before, now):
-    path = finished(tmp_path / "one", **before, files=FILE)
-    require_same(second(path, **now), FILE)
+    path = finished(tmp_path / "one", before, files=FILE)
+    require_same(config_of(now, path), FILE)
     about = read_json(path / "config.json")
     del about["config"]["gan.kind"], about["config"]["interactions.scaling"]  # a run from before they were there
     write_json(path / "config.json", about)
-    require_same(second(path, **now), FILE)
+    require_same(config_of(now, path), FILE)
 
 
 def test_results_hold_the_round_before_and_the_way_since_the_start(tmp_path):
@@ -178,8 +162,8 @@ def test_results_hold_the_round_before_and_the_way_since_the_start(tmp_path):
 
 
 def test_the_dry_run_counts_no_pretraining_and_a_judge_of_both_rounds(tmp_path):
-    config = changed(smoke(), gan__generator="train", evaluation__judge=True)
-    again = changed(config, first_round=str(tmp_path / "one"))
+    words = "--gan.generator train --evaluation.judge"
+    config, again = config_of(words), config_of(words, tmp_path / "one")
     assert counts(config)["pretraining steps"] == 4 and "pretraining steps" not in counts(again)
     assert (counts(config)["estimator steps"], counts(again)["estimator steps"]) == (40, 60)
     assert stage_flops(config)["gan"] > 0 == stage_flops(again)["gan"]
