@@ -40,18 +40,14 @@ def test_every_file_that_is_read_is_named_by_its_content(tmp_path):
 def fetched(monkeypatch, tmp_path):
     """The names of files that Keras is asked for."""
     asked = []
-
-    def get_file(name, *rest, **options):
-        asked.append(name)
-        return f"/{name}"
-
     monkeypatch.delenv("PIR_TF_WEIGHTS", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    monkeypatch.setattr(keras.utils, "get_file", lambda name, *_, **__: asked.append(name) or f"/{name}")
     return asked
 
 
 INCEPTION, WITH_TOP, NO_TOP = (network.name for network in (INCEPTION_V3, VGG16, VGG16_NO_TOP))
+TOP = "--interactions.objective vgg:fc8:k=1"
 
 
 @pytest.mark.parametrize(
@@ -63,14 +59,10 @@ INCEPTION, WITH_TOP, NO_TOP = (network.name for network in (INCEPTION_V3, VGG16,
         ("--evaluation.kid-weights imagenet", STAGES, {INCEPTION, NO_TOP}),
         ("--evaluation.kid-weights imagenet", ("estimator", "tuning"), {INCEPTION}),
         ("--interactions.objective vgg:pool4:k=1", ("gan", "interactions"), {NO_TOP}),
-        ("--interactions.objective vgg:fc6:k=1", ("tuning",), {WITH_TOP}),
-        (
-            "--interactions.objective vgg:fc8:k=1 --evaluation.kid-weights imagenet",
-            ("evaluation",),
-            {INCEPTION, WITH_TOP, NO_TOP},
-        ),
-        ("--interactions.objective vgg:fc8:k=1", ("gan", "report"), set()),
-        ("--interactions.objective vgg:fc8:k=1 --interactions.source csv:a.csv", ("interactions",), set()),
+        (TOP, ("tuning",), {WITH_TOP}),
+        (f"{TOP} --evaluation.kid-weights imagenet", ("evaluation",), {INCEPTION, WITH_TOP, NO_TOP}),
+        (TOP, ("gan", "report"), set()),
+        (f"{TOP} --interactions.source csv:a.csv", ("interactions",), set()),
         ("--evaluation.no-judge", ("evaluation",), set()),
     ],
 )

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from answers import fill
-from commands import SMALL, small_command
+from commands import QUICK, SMALL, small_command
 
 from pir_tf.experiments import estimator_stage
 from pir_tf.experiments.run import parse
@@ -20,7 +20,7 @@ from pir_tf.statistics.effects import cohens_d
 pytestmark = pytest.mark.slow
 
 STAGES = "--stages gan interactions estimator tuning evaluation".split()
-FEW = "--gan.steps 2 --gan.sample_every 2 --tuning.steps 2 --tuning.true_pir_every 2 --tuning.gradients_every 2".split()
+FEW = [*QUICK, *"--gan.steps 2 --gan.sample_every 2".split()]
 
 
 @pytest.fixture(scope="module")

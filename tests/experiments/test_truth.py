@@ -72,24 +72,24 @@ def test_many_images_come_in_pieces_and_equal(open_run, computed, monkeypatch):
 
 
 def test_with_a_cache_all_objectives_up_to_the_layer_share_one_computation(open_run, computed, tmp_path):
-    cache = tmp_path / "cache"
-    first = true_pir(open_run(cache=cache, name="a", objective="vgg:pool2:k=1", **VGG))(images())
-    assert computed == [(("pool1", "pool2"), 6)]
-    assert len(list(cache.glob("vgg-*.npz"))) == 2
-    for name, other in (("b", "vgg:pool2:k=20:seed=3"), ("c", "vgg:pool1:k=1"), ("d", "vgg:pool2:k=1")):
+    cache, objectives = tmp_path / "cache", ("pool2:k=1", "pool2:k=20:seed=3", "pool1:k=1", "pool2:k=1")
+
+    def pir(objective, some=None, **more):
         truth._energies.cache_clear()  # as in a process of its own
-        again = true_pir(open_run(cache=cache, name=name, objective=other, **VGG))(images())
-    assert len(computed) == 1 and np.array_equal(first, again)
-    truth._energies.cache_clear()
-    higher = open_run(cache=cache, name="e", objective="vgg:pool3:k=1", **VGG)
-    true_pir(higher)(images())
-    assert len(computed) == 2
-    true_pir(higher, reuse=False)(images(seed=1))
-    assert len(computed) == 3 and len(list(cache.glob("vgg-*.npz"))) == 3
+        words = {**VGG, "objective": f"vgg:{objective}", "name": f"run {len(list(tmp_path.iterdir()))}", **more}
+        return true_pir(open_run(cache=cache, **words))(images() if some is None else some)
+
+    found = [pir(objective) for objective in objectives]
+    assert computed == [(("pool1", "pool2"), 6)] and np.array_equal(found[0], found[-1])
+    assert len(list(cache.glob("vgg-*.npz"))) == 2
+    # Other layers, sizes and weights, random ones of the seed, are other entries.
+    pir("pool3:k=1")
+    pir("pool1:k=1", vgg_image_size=64)
+    pir("pool1:k=1", vgg_image_size=64, seed=1)
+    assert len(computed) == 4 and len(list(cache.glob("vgg-*.npz"))) == 5
 
 
-def test_a_second_round_finds_the_first_rounds_images(open_run, computed, tmp_path):
-    """Its shown images are those of the first round, which the cache has, and its own."""
+def test_a_second_round_finds_the_first_rounds_images_in_the_cache(open_run, computed, tmp_path):
     cache, first, new = tmp_path / "cache", images(), images(seed=1)
     true_pir(open_run(cache=cache, name="a", objective="vgg:pool1:k=1", **VGG))(first)
     truth._energies.cache_clear()
@@ -97,14 +97,8 @@ def test_a_second_round_finds_the_first_rounds_images(open_run, computed, tmp_pa
     true_pir(second)(new)
     true_pir(second)(np.concatenate([first, new]))
     assert [count for _, count in computed] == [6, 6]
-
-
-def test_other_weights_and_sizes_are_other_entries(open_run, computed, tmp_path):
-    cache = tmp_path / "cache"
-    for size, seed in ((32, 0), (64, 0), (64, 1)):  # random weights come from the seed
-        words = {"vgg_weights": "none", "vgg_image_size": size, "seed": seed, "name": f"{size} {seed}"}
-        true_pir(open_run(cache=cache, objective="vgg:pool1:k=1", **words))(images())
-    assert len(computed) == 3 and len(list(cache.glob("vgg-*.npz"))) == 3
+    true_pir(second, reuse=False)(images(seed=2))
+    assert len(computed) == 3 and len(list(cache.glob("vgg-*.npz"))) == 2
 
 
 def test_scaled_by_the_map_of_the_run(open_run):
