@@ -49,16 +49,6 @@ def test_all_256_bytes_survive_the_round_trip():
     np.testing.assert_array_equal(images.to_uint8(x), [0, 0, 0, 1, 254, 255, 255, 255, 255])
 
 
-def test_conversions_refuse_what_was_converted_already():
-    for convert, values, words in (
-        (images.to_uint8, np.zeros((1, 2, 2, 3), np.uint8), r"uint8 images.*no conversion"),
-        (images.to_float, np.zeros((1, 2, 2, 3), np.float32), r"float32 images.*expected uint8"),
-        (images.to_uint8, np.array([np.nan, 0.0, np.nan, 1.0]), r"2 of 4 image values are NaN.*diverged"),
-    ):
-        with pytest.raises(InputError, match=words):
-            convert(values)
-
-
 @pytest.mark.parametrize(
     "kind, options, off", [("PNG", {}, 0), ("BMP", {}, 0), ("JPEG", LOSSY, 16), ("WEBP", LOSSY, 16)]
 )
@@ -268,15 +258,18 @@ def test_grid_places_images_row_by_row():
 
 
 @pytest.mark.parametrize(
-    ("call", "given", "number", "words"),
+    ("call", "given", "words"),
     [
-        (images.grid, ZEROS[:0].astype(np.uint8), 2, "0 images"),
-        (images.grid, ZEROS.astype(np.uint8), 0, "0 columns"),
-        (images.grid, ZEROS, 1, "convert them with images.to_uint8"),
-        (images.center_crop_resize, photo(), 0, "expected at least 1 pixel"),
-        (images.center_crop_resize, ZEROS[0], 2, r"float32 images of shape \[4, 4, 3\]"),
+        (images.to_uint8, (ZEROS.astype(np.uint8),), r"uint8 images.*no conversion"),
+        (images.to_float, (ZEROS,), r"float32 images.*expected uint8"),
+        (images.to_uint8, (np.array([np.nan, 0.0, np.nan, 1.0]),), r"2 of 4 image values are NaN.*diverged"),
+        (images.grid, (ZEROS[:0].astype(np.uint8), 2), "0 images"),
+        (images.grid, (ZEROS.astype(np.uint8), 0), "0 columns"),
+        (images.grid, (ZEROS, 1), "convert them with images.to_uint8"),
+        (images.center_crop_resize, (photo(), 0), "expected at least 1 pixel"),
+        (images.center_crop_resize, (ZEROS[0], 2), r"float32 images of shape \[4, 4, 3\]"),
     ],
 )
-def test_grids_and_crops_refuse_what_can_not_be(call, given, number, words):
+def test_conversions_grids_and_crops_refuse_what_can_not_be(call, given, words):
     with pytest.raises(InputError, match=words):
-        call(given, number)
+        call(*given)

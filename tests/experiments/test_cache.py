@@ -16,13 +16,8 @@ from pir_tf.experiments.cache import Rows, cached, digest
 def make():
     """Makes other arrays each time, and counts."""
     rng = np.random.default_rng(0)
-    return mock.Mock(
-        side_effect=lambda: {
-            "a": rng.random((3, 4)),
-            "b": rng.integers(0, 256, 5).astype(np.uint8),
-            "empty": np.zeros((0, 2), np.float32),
-        }
-    )
+    empty = np.zeros((0, 2), np.float32)
+    return mock.Mock(side_effect=lambda: {"a": rng.random((3, 4)), "b": rng.integers(0, 256, 5), "empty": empty})
 
 
 @pytest.fixture

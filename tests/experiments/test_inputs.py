@@ -139,9 +139,3 @@ def test_shares_of_several_processes_have_to_fill_their_batches(photos, tmp_path
     # Of six images of a class the fourth process gets one.
     with pytest.raises(InputError, match="has 8 images, fewer than a batch of tuning.batch_size, which is 9"):
         require_batches(tmp_path, f"{photos} --tuning.batch-size 9")
-
-
-def test_a_class_whose_name_has_two_lines_is_refused_before_any_stage(photos, tmp_path):
-    (tmp_path / "photos" / "coast").rename(tmp_path / "photos" / "the\ncoast")
-    with pytest.raises(InputError, match="expected at least one, all different, each of one line"):
-        require_batches(tmp_path, photos)

@@ -49,10 +49,8 @@ def rows_of(path):
 
 def test_it_goes_on_from_the_first_rounds_networks_estimator_and_images(first, tmp_path):
     # At this rate training moves nothing, so what comes out is what it began with.
-    words, second = (
-        ["--first-round", first, "--estimator.learning-rate", "1e-30", "--evaluation.judge"],
-        tmp_path / "two",
-    )
+    words = ["--first-round", first, "--estimator.learning-rate", "1e-30", "--evaluation.judge"]
+    second = tmp_path / "two"
     refused = small_command(*SMALL, *words, "--interactions.objective", "color:red", "--run-dir", second, cwd=tmp_path)
     assert refused.returncode == 2 and not second.exists() and "Traceback" not in refused.stderr
     assert "interactions.objective ('color:blue' there, 'color:red' now)" in refused.stderr

@@ -272,14 +272,6 @@ def test_commits_and_versions_are_named_in_their_order():
     assert commits(made_by(None)) == commits({}) == "" and versions({}) == {}
 
 
-def test_a_stage_is_done_when_it_says_so(tmp_path):
-    run = RunDirectory(tmp_path, laptop())
-    assert not run.is_done("gan") and run.facts("gan") is None
-    run.mark_done("gan", seconds=1.5)
-    assert run.is_done("gan") and not run.is_done("tuning")
-    assert run.facts("gan")["seconds"] == 1.5 and run.facts("gan")["finished"]
-
-
 # One process at a time
 
 
