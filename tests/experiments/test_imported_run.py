@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from pir_tf.experiments.stages import run_stages
 from pir_tf.gan.sampling import generate
 from pir_tf.gan.saved import load_generator
 from pir_tf.paper.publish import publish
-from pir_tf.runs.directory import STAGES, RunDirectory
+from pir_tf.runs.directory import STAGES, RunDirectory, read_json
 
 NAMES = ("day", "night", "dusk")
 make_generator = functools.partial(foreign, "integer", turned=True, factor=255.0)
@@ -57,10 +56,6 @@ def finished(tmp_path_factory):
     return root / "run", config
 
 
-def read(path):
-    return json.loads(path.read_text())
-
-
 @pytest.mark.slow
 def test_every_stage_leaves_its_files_and_people_see_the_generators_own_images(finished, tmp_path):
     run, config = finished
@@ -80,7 +75,7 @@ def test_every_stage_leaves_its_files_and_people_see_the_generators_own_images(f
     own = np.asarray(theirs([shown["labels"][:, None], shown["z"]]))
     assert np.abs(own - shown["images"]).max() <= 0.51
     # Results without real images, and all else.
-    results = read(run / "evaluation" / "results.json")
+    results = read_json(run / "evaluation" / "results.json")
     assert results["class_names"] == list(NAMES)
     assert results["diversity"]["real"] is None and results["diversity"]["after_over_real"] == [None] * 3
     assert all(value > 0 for value in results["diversity"]["after_over_before"])
@@ -177,7 +172,7 @@ def test_a_breach_of_the_contract_and_grey_images_for_a_colour_leave_no_finished
         assert not (tmp_path / "run" / "gan" / "done.json").exists()
     words = "--interactions.objective vgg:pool1:k=1 --interactions.vgg-weights none --interactions.vgg-image-size 32"
     run_all(tmp_path / "filters", config_of(tmp_path / "grey.keras", *words.split()), ("gan",))
-    assert read(tmp_path / "filters" / "gan" / "generator.json")["imported"]["channels"] == 1
+    assert read_json(tmp_path / "filters" / "gan" / "generator.json")["imported"]["channels"] == 1
 
 
 def test_the_file_is_known_by_its_content_and_its_base_name(tmp_path):
@@ -190,7 +185,7 @@ def test_the_file_is_known_by_its_content_and_its_base_name(tmp_path):
     begun = opened("a")
     begun.mark_done("gan")
     begun.close()
-    assert read(tmp_path / "run" / "config.json")["config"]["gan.generator"] == "import:mine.keras"
+    assert read_json(tmp_path / "run" / "config.json")["config"]["gan.generator"] == "import:mine.keras"
     shutil.move(tmp_path / "a", tmp_path / "b")
     opened("b").close()
     (tmp_path / "b" / "mine.keras").write_bytes(b"two")

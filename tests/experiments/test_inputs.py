@@ -93,7 +93,10 @@ def photos(tmp_path):
 
 def require_batches(tmp_path, words, stages=STAGES):
     run = RunDirectory(tmp_path / "run", parse(["smoke", *words.split()]).experiment)
-    inputs.require_batches(run, stages)
+    try:
+        inputs.require_batches(run, stages)
+    finally:
+        run.close()
     return run
 
 

@@ -11,6 +11,7 @@ from pir_tf.evaluation.measure import compare
 from pir_tf.objective_names import parse
 from pir_tf.objectives import vgg
 from pir_tf.objectives.scaling import Scaling
+from pir_tf.runs.directory import read_json
 
 WORDS = [*SMALL, *"--interactions.vgg-weights none --interactions.vgg-image-size 32".split()]
 
@@ -24,10 +25,6 @@ def run(root, name, *words):
     done = small_command(*WORDS, *words, "--run-dir", root / name, cwd=root)
     assert done.returncode == 0, done.stderr[-2000:]
     return root / name
-
-
-def read(path):
-    return json.loads(path.read_text())
 
 
 @pytest.mark.slow
@@ -54,7 +51,7 @@ def test_a_shared_cache_changes_no_result(tmp_path, monkeypatch):
 def test_scaled_pir_is_one_map_of_the_unscaled(tmp_path):
     path = run(tmp_path, "run", "--interactions.objective", "vgg:pool1:k=1", "--interactions.scaling", "normalized")
     scaling = Scaling.load(path / "interactions" / "scaling.json")
-    results, samples = read(path / "evaluation" / "results.json"), np.load(path / "evaluation" / "samples.npz")
+    results, samples = read_json(path / "evaluation" / "results.json"), np.load(path / "evaluation" / "samples.npz")
     features = vgg.VGGFeatures(("pool1",), weights="none", image_size=32, seed=derived_seed(0, "vgg weights"))
     filters = vgg.target_filters(parse("vgg:pool1:k=1")).tolist()
     pir = {name: vgg.pir_of_energies(features(samples[name])["pool1"], filters) for name in ("before", "after")}
@@ -70,5 +67,5 @@ def test_scaled_pir_is_one_map_of_the_unscaled(tmp_path):
     of_shown = vgg.pir_of_energies(features(shown)["pool1"], filters)
     assert scaling.mean == pytest.approx(of_shown.mean(), rel=1e-5)
     assert scaling.sd == pytest.approx(of_shown.std(ddof=1), rel=1e-4)
-    facts = read(path / "interactions" / "done.json")
+    facts = read_json(path / "interactions" / "done.json")
     assert facts["percent_clipped"] == results["scaling"]["percent_clipped_shown"]
