@@ -12,7 +12,6 @@ with 1 on any difference.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import io
 import json
 import os
@@ -26,7 +25,7 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,24 +35,18 @@ from forked import fork, import_everything, make_small
 from kill_seams import Seams
 
 JOB = (
-    *("smoke", "--gan.generator", "train", "--evaluation.judge"),
     # Smaller in what costs time and has no writes of its own.
-    *(
-        "--data.count 32 --gan.batch_size 4 --gan.sample_every 4 --interactions.images 24 --evaluation.images 16"
-    ).split(),
-    *(
-        "--estimator.steps 12 --estimator.batch_size 8 --estimator.checkpoint_every 3 --estimator.quality_images 16"
-    ).split(),
-    *("--tuning.batch_size 4 --tuning.true_pir_every 6 --tuning.gradients_every 6").split(),
-)
+    "smoke --gan.generator train --data.count 32 --gan.batch_size 4 --gan.sample_every 4 --interactions.images 24 "
+    "--estimator.steps 12 --estimator.batch_size 8 --estimator.checkpoint_every 3 --estimator.quality_images 16 "
+    "--tuning.batch_size 4 --tuning.true_pir_every 6 --tuning.gradients_every 6 --evaluation.judge --evaluation.images 16"
+).split()
 TIMES = ("finished", "seconds", "parts", "peak_memory_mb", "started", "command")
 """What differs between equal runs, in `done.json` and `config.json`."""
 NO_RESULT = (".lock", "start-up.json", "report/index.html")
 """Files that hold times alone, or times among what other files hold too."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Life:
+class Life(NamedTuple):
     """How a forked run ended: its exit status (negative: the signal), CPU seconds and its writes, a line each."""
 
     status: int
@@ -98,10 +91,9 @@ def differences(one: Path, other: Path) -> list[str]:
 def _same(one: Path, other: Path) -> bool:
     if one.suffix in (".npz", ".keras"):
         first, second = _arrays(one), _arrays(other)
-        equal = [
-            np.array_equal(value, second.get(name), equal_nan=value.dtype.kind == "f") for name, value in first.items()
-        ]
-        return first.keys() == second.keys() and all(equal)
+        return first.keys() == second.keys() and all(
+            np.array_equal(value, second[name], equal_nan=value.dtype.kind == "f") for name, value in first.items()
+        )
     if one.name in ("done.json", "config.json"):
         first, second = ({k: v for k, v in json.loads(p.read_text()).items() if k not in TIMES} for p in (one, other))
         return first == second
@@ -124,8 +116,7 @@ def _arrays(path: Path) -> dict[str, Any]:
     return found
 
 
-@dataclasses.dataclass(frozen=True)
-class Kill:
+class Kill(NamedTuple):
     """One moment: CPU seconds, or the number of a write."""
 
     seconds: float = float("inf")
@@ -142,11 +133,7 @@ def moments(kills: int, whole: Life, rng: random.Random) -> list[Kill]:
 
 
 def try_kill(job: list[str], directory: Path, kill: Kill, again: Kill | None) -> tuple[str, list[str]]:
-    """Kills a new run, repeats its command to the end, killing it once more where asked.
-
-    Returns:
-        Where it died, and what went wrong before any comparison.
-    """
+    """Kills a new run and repeats its command to the end: where it died, and what went wrong before any comparison."""
     life = live(job, directory, seconds=kill.seconds, write=kill.write)
     while life.status == 0 and kill.seconds < float("inf"):  # it was quicker than the unbroken one: earlier, then
         shutil.rmtree(directory)
@@ -167,7 +154,7 @@ def _tail(directory: Path) -> str:
     return directory.with_suffix(".errors").read_text(errors="replace")[-2000:]
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> int:
     """Runs the whole. Returns 0 when every killed run ended as the unbroken one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=30)
@@ -175,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, help="where the runs go; a temporary folder when not given")
     parser.add_argument("--small", action="store_true", help="small networks, called eagerly: the same files, faster")
     parser.add_argument("job", nargs="*", default=list(JOB), help="after --: words of another job")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="kill-anywhere-"))
     work.mkdir(parents=True, exist_ok=True)
     # No command makes such networks, so the unbroken run is then a fork too.
@@ -192,10 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     bad = differences(work / "unbroken", forked)
     print(f"unbroken run: {whole.seconds:.1f} s of CPU time, {len(whole.writes)} moments inside writes", flush=True)
-    print(
-        f"{'':4} {'result':<10} where it was killed\n{0:4} {'DIFFERENT' if bad else 'equal':<10} nowhere: {bad}",
-        flush=True,
-    )
+    print(f"   0 {'DIFFERENT' if bad else 'equal':<10} where it was killed: nowhere", *bad, sep="\n       ", flush=True)
     rng = random.Random(options.seed)
     failures = len(bad)
     for number, kill in enumerate(moments(options.kills, whole, rng), start=1):
@@ -203,12 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
         again = Kill(seconds=rng.random() * whole.seconds / 2) if number % 5 == 0 else None
         where, wrong = try_kill(options.job, directory, kill, again)
         wrong = wrong or differences(work / "unbroken", directory)
-        print(
-            f"{number:4} {'DIFFERENT' if wrong else 'equal':<10} {where}",
-            *wrong,
-            sep="\n       " if wrong else "",
-            flush=True,
-        )
+        print(f"{number:4} {'DIFFERENT' if wrong else 'equal':<10} {where}", *wrong, sep="\n       ", flush=True)
         if wrong:
             failures += 1
         else:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import SMALL
-from kill_anywhere import Life, differences, moments
+from kill_anywhere import differences
 
 HERE = Path(__file__).parent
 JOB = [*SMALL, "--stages", "gan", "interactions", "estimator", "tuning"]
@@ -24,17 +23,6 @@ def test_runs_killed_at_a_moment_and_inside_a_write_end_as_the_unbroken_one(tmp_
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert done.stdout.count("equal") == 3 and "0 differences in 2 kills" in done.stdout
-
-
-def test_the_moments_are_spread_over_the_life_a_third_of_them_inside_writes():
-    kills = moments(30, Life(0, 100.0, ["write"] * 200), random.Random(0))
-    seconds = [kill.seconds for kill in kills if not kill.write]
-    writes = [kill.write for kill in kills if kill.write]
-    assert len(seconds) == 20 and len(writes) == 10
-    for i, second in enumerate(seconds):
-        assert 5 * i <= second <= 5 * (i + 1)
-    for i, write in enumerate(writes):
-        assert 20 * i < write <= 20 * (i + 1) + 1
 
 
 def test_differences_are_found(tmp_path):

@@ -2,9 +2,7 @@
 
 import dataclasses
 import hashlib
-import http.server
 import re
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -57,43 +55,57 @@ def test_checksum_beside_the_file(file):
         pretrained.find_weights(file)
 
 
-def test_loaded_whole(file):
-    model = network()
+def test_loaded_whole_or_refused_before_anything_is_loaded(file):
+    model, other = network(), keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     pretrained.load_weights(model, file, "a small network")
     for mine, theirs in zip(model.get_weights(), network(seed=1).get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-
-
-def test_cut_off_and_foreign_files_are_refused_with_their_size(file):
-    whole = file.read_bytes()
-    for content in (whole[: len(whole) // 2], b"no HDF5", b""):
-        file.write_bytes(content)
-        with pytest.raises(InputError, match=rf"\({len(content)} bytes\) can't be read as HDF5.*a small network"):
-            pretrained.load_weights(network(), file, "a small network")
-    with pytest.raises(InputError, match="no file"):
-        pretrained.load_weights(network(), file.with_name("absent.h5"), "a small network")
-
-
-def test_a_whole_model_and_weights_that_are_all_zero_are_refused(file):
-    network().save(whole := file.with_name("net.keras"))
-    with pytest.raises(InputError, match=r"net\.keras \(\d+ bytes\) is a zip archive.*model\.save_weights\('NAME"):
-        pretrained.load_weights(network(), whole, "a small network")
-    zeros = network()
-    zeros.set_weights([0 * array for array in zeros.get_weights()])
-    zeros.save_weights(file)
-    with pytest.raises(InputError, match="has NaN or zeros alone for dense.*expected a small network"):
-        pretrained.load_weights(network(), file, "a small network")
-
-
-def test_another_network_is_refused_before_anything_is_loaded(file):
-    inputs = keras.Input((4,))
-    other = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     before = other.get_weights()
     with pytest.raises(InputError, match="holds 6 arrays; expected the 2 of one layer"):
         pretrained.load_weights(other, file, "one layer")
     assert all(np.array_equal(a, b) for a, b in zip(before, other.get_weights(), strict=True))
-    with pytest.raises(InputError, match="doesn't fit"):
-        pretrained.load_weights(network(units=5), file, "five units")
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def whole_model(file):
+    network().save(file.with_name("net.keras"))
+    file.with_name("net.keras").rename(file)
+
+
+def zeroed(file):
+    zeros = network()
+    zeros.set_weights([0 * array for array in zeros.get_weights()])
+    zeros.save_weights(file)
+
+
+def renamed(file):
+    """As many arrays, with names at which Keras would leave them out with a warning."""
+    with h5py.File(file, "a") as data:
+        (name,) = [name for name in data["layers"] if name.startswith("dense")]
+        data.move(f"layers/{name}", "layers/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (cut, "can't be read as HDF5.*expected a small network"),
+        (lambda file: file.write_bytes(b"no HDF5"), "can't be read as HDF5.*expected a small network"),
+        (lambda file: file.write_bytes(b""), "can't be read as HDF5"),
+        (Path.unlink, ""),
+        (whole_model, r"is a zip archive.*model\.save_weights\('NAME"),
+        (lambda file: network(units=5).save_weights(file), "doesn't fit"),
+        (zeroed, "has NaN or zeros alone for dense.*expected a small network"),
+        (renamed, "; expected a small network"),
+    ],
+)
+def test_damaged_and_foreign_files_are_refused_with_their_size(file, harm, said):
+    harm(file)
+    size = f"{file.stat().st_size} bytes" if file.exists() else "no file"
+    with pytest.raises(InputError, match=rf"\({size}\).*{said}"):
+        pretrained.load_weights(network(), file, "a small network")
 
 
 def test_damaged_imagenet_file_in_a_folder_is_refused(monkeypatch, tmp_path):
@@ -101,15 +113,6 @@ def test_damaged_imagenet_file_in_a_folder_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv(pretrained.FOLDERS, str(tmp_path))
     with pytest.raises(InputError, match=rf"\(7 bytes\) has the MD5 \w+; expected {pretrained.INCEPTION_V3.md5}"):
         pretrained.imagenet_file(pretrained.INCEPTION_V3)
-
-
-def test_arrays_that_keras_would_leave_out_with_a_warning_are_missed(file):
-    """A file of as many arrays whose names are others."""
-    with h5py.File(file, "a") as data:
-        (name,) = [name for name in data["layers"] if name.startswith("dense")]
-        data.move(f"layers/{name}", "layers/elsewhere")
-    with pytest.raises(InputError, match=r"\(\d+ bytes\) .*; expected a small network"):
-        pretrained.load_weights(network(), file, "a small network")
 
 
 @pytest.fixture
@@ -134,34 +137,21 @@ def test_keras_folder_is_the_one_that_keras_uses(monkeypatch, home):
 
 def test_two_that_need_a_file_at_once_download_it_once_and_whole(monkeypatch, home):
     """Two open files of a thread each lock each other out as those of two processes do."""
-    content, requests = bytes(range(256)) * 100, []
+    place, requests = home / "models" / pretrained.VGG16.name, []
 
-    class Slow(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            requests.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[:9000])
-            time.sleep(0.5)
-            self.wfile.write(content[9000:])
+    def get_file(name, url, **options):
+        if not place.exists():
+            requests.append(url)
+            place.parent.mkdir()
+            place.write_bytes(b"half")
+            time.sleep(0.2)
+            place.write_bytes(b"whole")
+        return place
 
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(pretrained, "_KERAS_URL", f"http://127.0.0.1:{server.server_port}")
-    network = dataclasses.replace(pretrained.INCEPTION_V3, md5=hashlib.md5(content).hexdigest())
-    try:
-        with ThreadPoolExecutor(2) as pool:
-            places = list(pool.map(pretrained.imagenet_file, [network, network]))
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert [place.read_bytes() for place in places] == [content, content]
-    assert requests == [f"/{network.folder}/{network.name}"]
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda network: pretrained.imagenet_file(network).read_bytes(), [pretrained.VGG16] * 2))
+    assert found == [b"whole"] * 2 and requests == [pretrained.VGG16.url]
 
 
 def test_without_a_place_for_locks_a_file_is_found_all_the_same(monkeypatch, home):

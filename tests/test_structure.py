@@ -46,10 +46,6 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
-def is_type_checking(node):
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-
-
 def statements(tree, *, anywhere):
     """The import statements of a module: everywhere in it, or only those that run when it is imported."""
     waiting = list(tree.body)
@@ -57,9 +53,9 @@ def statements(tree, *, anywhere):
         node = waiting.pop()
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
-        elif anywhere or not (
-            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or is_type_checking(node)
-        ):
+            continue
+        later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if anywhere or not (later or isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
             waiting.extend(ast.iter_child_nodes(node))
 
 
@@ -79,23 +75,20 @@ def imports(name, *, anywhere=True):
 
 
 def ours(names):
-    return {name for name in names if name == "pir_tf" or name.startswith("pir_tf.")}
+    return {name for name in names if name.split(".")[0] == "pir_tf"}
 
 
-def with_parents(name):
-    """A module and the packages above it, which are imported first."""
-    parts = name.split(".")
-    return {".".join(parts[: i + 1]) for i in range(len(parts))}
+def reached(start, *, anywhere=True):
+    """Modules, ours and others', that a module imports through ours at any depth, with itself and the packages above.
 
-
-def loaded(name):
-    """Every module, ours or others', that importing a module loads through ours."""
-    seen, waiting = set(), [name]
+    Everywhere in it, or only what importing it loads.
+    """
+    seen, waiting = set(), [start]
     while waiting:
-        for module in with_parents(waiting.pop()) - seen:
-            seen.add(module)
-            if module in MODULES:
-                waiting.extend(imports(module, anywhere=False))
+        parts = waiting.pop().split(".")
+        new = {".".join(parts[: i + 1]) for i in range(len(parts))} - seen
+        seen |= new
+        waiting += [found for name in new & MODULES.keys() for found in imports(name, anywhere=anywhere)]
     return seen
 
 
@@ -104,8 +97,9 @@ def part(name):
     return (name.split(".") + [""])[1]
 
 
-def heavy(names):
-    return {name.split(".")[0] for name in names} & HEAVY
+def loads(name):
+    """What is heavy of that which importing a module loads."""
+    return {found.split(".")[0] for found in reached(name, anywhere=False)} & HEAVY
 
 
 def test_every_module_has_a_floor_and_every_import_a_module():
@@ -136,17 +130,6 @@ def test_no_module_imports_itself_in_a_circle():
         visit(name, [])
 
 
-def reached(start):
-    """Every module of ours that a module imports, anywhere in it and at any depth, with itself."""
-    seen, waiting = set(), [start]
-    while waiting:
-        module = waiting.pop()
-        if module not in seen and module in MODULES:
-            seen.add(module)
-            waiting.extend(ours(imports(module)))
-    return seen
-
-
 def test_the_estimator_and_the_tuner_cannot_see_the_simulated_truth():
     """The import rule is the scientific rule: through no module of ours, at any depth."""
     for start in MODULES:
@@ -156,34 +139,29 @@ def test_the_estimator_and_the_tuner_cannot_see_the_simulated_truth():
     assert any(module.startswith(TRUTH) for module in reached("pir_tf.experiments.interactions_stage"))
 
 
-def test_the_plain_ends_load_nothing_heavy():
-    """So that `--help` answers at once."""
-    plain = [name for name, path in MODULES.items() if path.name == "__init__.py"]
-    plain += ["pir_tf.config", "pir_tf.cli", "pir_tf.experiments.run", "pir_tf.serving.export"]
-    for name in plain:
-        if name in MODULES:
-            assert not heavy(loaded(name)), f"importing {name} loads {heavy(loaded(name))}"
-    assert "pir_tf.experiments.run" in MODULES and "pir_tf.cli" in MODULES
+PACKAGES = [name for name, path in MODULES.items() if path.name == "__init__.py"]
+ENDS = ("pir_tf.config", "pir_tf.cli", "pir_tf.experiments.run", "pir_tf.serving.export")
+"""What answers `--help` at once."""
+CLIENT = tuple(f"pir_tf.serving.{name}" for name in ("client", "generate", "client_rest", "canary"))
 
 
-def test_what_is_heavy_is_seen():
-    """The check above is worth something: it finds what is there."""
-    assert {"tensorflow", "keras"} <= heavy(loaded("pir_tf.gan.acgan"))
-    assert "pir_tf.gan.fast" in loaded("pir_tf.tuning.tuner")
-    assert "tensorflow" in imports("pir_tf.training.devices") and "tensorflow" not in loaded("pir_tf.training.devices")
+@pytest.mark.parametrize("name", [*PACKAGES, *ENDS, *CLIENT])
+def test_the_plain_ends_load_nothing_heavy_and_the_serving_client_numpy_alone(name):
+    assert loads(name) <= ({"numpy"} if name in CLIENT else set())
 
 
 def test_the_plain_rooms_know_no_tensorflow():
     for name in MODULES:
         if part(name) in PLAIN:
-            known = imports(name) | loaded(name)
-            assert not heavy(known) & {"tensorflow", "keras"}, name
+            assert not (loads(name) | imports(name)) & {"tensorflow", "keras"}, name
 
 
-def test_the_serving_client_knows_no_tensorflow_until_grpc_is_asked_for():
-    for name in ("client", "generate", "client_rest", "canary"):
-        assert not heavy(loaded(f"pir_tf.serving.{name}")) - {"numpy"}, name
-    assert "tensorflow" in imports("pir_tf.serving.client_grpc")
+def test_what_is_heavy_is_seen():
+    """The checks above are worth something: they find what is there."""
+    assert {"tensorflow", "keras"} <= loads("pir_tf.gan.acgan") and "tensorflow" in imports(
+        "pir_tf.serving.client_grpc"
+    )
+    assert "tensorflow" in imports("pir_tf.training.devices") and "tensorflow" not in loads("pir_tf.training.devices")
 
 
 def test_the_house_has_one_front_door_and_files_of_one_idea():
@@ -197,35 +175,14 @@ def test_every_module_says_what_it_is():
     assert [name for name, tree in TREES.items() if not ast.get_docstring(tree)] == []
 
 
-# Deviations
-
-
-def strings_and_comments(path):
-    text = path.read_text(encoding="utf-8")
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type in (tokenize.STRING, tokenize.COMMENT):
-            yield token.string
-
-
-def tags(text):
-    """D1, D2 and so on; D4 to D6 of a range are given one by one in the code."""
-    return set(re.findall(r"\bD\d+\b", text))
-
-
 def test_the_deviations_of_the_code_are_those_of_the_readme():
     section = README.read_text(encoding="utf-8").partition("\n## Deviations\n")[2].partition("\n## ")[0]
     listed = re.findall(r"^\|\s*(D\d+)\s*\|", section, flags=re.MULTILINE)
-    assert listed, "README.md has no table of deviations under '## Deviations'"
-    assert len(listed) == len(set(listed)), "a tag is listed twice"
-    # Ranges ("D1 to D21") stand for the list as a whole, and not for a place in the code.
+    assert listed and len(listed) == len(set(listed)), "README.md has a table of deviations, and lists each once"
     found = set()
     for path in MODULES.values():
-        for text in strings_and_comments(path):
-            found |= tags(re.sub(r"D\d+ to\s+D\d+", "", text))
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
+            if token.type in (tokenize.STRING, tokenize.COMMENT):
+                # Ranges ("D1 to D21") stand for the list as a whole, and not for a place in the code.
+                found.update(re.findall(r"\bD\d+\b", re.sub(r"D\d+ to\s+D\d+", "", token.string)))
     assert found == set(listed)
-
-
-def test_no_two_test_files_have_one_name():
-    """Pytest imports them by their names."""
-    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
-    assert len(names) == len(set(names))

@@ -29,18 +29,12 @@ for name, signature in sorted(tf.saved_model.load(sys.argv[1]).signatures.items(
 
 def record(tree: Path, out: Path) -> None:
     """Writes what the code in `tree` gives, as text files in `out`."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tree),
-        "COLUMNS": "120",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    environment = {**os.environ, "PYTHONPATH": str(tree), "COLUMNS": "120", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
 
     def python(*words: str | Path) -> str:
-        done = subprocess.run(
-            [sys.executable, *map(str, words)], cwd=out, env=environment, capture_output=True, text=True
-        )
+        line = [sys.executable, *map(str, words)]
+        done = subprocess.run(line, cwd=out, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{tree}: {words}\n{done.stdout}\n{done.stderr}")
         return done.stdout
@@ -56,10 +50,8 @@ def record(tree: Path, out: Path) -> None:
             run = Path(work, name)
             command("run", name, *words, "--run-dir", run)
             (out / f"{name}-results.json").write_text((run / "evaluation" / "results.json").read_text())
-            found = sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
-            (out / f"{name}-files.txt").write_text(
-                "".join(f"{re.sub('events.out.*', 'events', name)}\n" for name in found)
-            )
+            found = "\n".join(sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()))
+            (out / f"{name}-files.txt").write_text(re.sub("events.out.*", "events", found))
         command("export", Path(work, "smoke"), "--to", Path(work, "models"))
         (out / "signatures.txt").write_text(python("-c", SIGNATURES, Path(work, "models", "1")))
         published = tree / "experiments" / "laptop"
@@ -69,27 +61,16 @@ def record(tree: Path, out: Path) -> None:
             (out / path.name).write_bytes(path.read_bytes())
 
 
-def lines_of(path: Path) -> list[str]:
-    """The lines of a text file; none where it doesn't exist."""
-    return path.read_text().splitlines() if path.exists() else []
-
-
 def main() -> int:
     """Compares the work tree with a commit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", required=True, metavar="COMMIT")
-    parser.add_argument(
-        "--keep",
-        type=Path,
-        metavar="DIR",
-        help="where both records stay, to use the old one again",
-    )
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="where both records stay, to use the old one again")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         keep = (arguments.keep or Path(work)).resolve()
-        commit = subprocess.check_output(
-            ["git", "-C", ROOT, "rev-parse", "--short", arguments.against], text=True
-        ).strip()
+        line = ["git", "-C", ROOT, "rev-parse", "--short", arguments.against]
+        commit = subprocess.check_output(line, text=True).strip()
         old, new = keep / commit, keep / "work-tree"
         if not old.exists():
             tree = Path(work, "tree")
@@ -100,9 +81,8 @@ def main() -> int:
         record(ROOT, new)
         changed = False
         for name in sorted({path.name for folder in (old, new) for path in folder.iterdir()}):
-            before, after = (
-                (folder / name).read_text().splitlines() if (folder / name).exists() else [] for folder in (old, new)
-            )
+            both = (folder / name for folder in (old, new))
+            before, after = (path.read_text().splitlines() if path.exists() else [] for path in both)
             lines = list(difflib.unified_diff(before, after, f"{commit}/{name}", f"work tree/{name}", lineterm="", n=1))
             print(f"{name}: {'equal' if not lines else f'{len(lines)} lines of difference'}")
             changed = changed or bool(lines)

@@ -4,13 +4,11 @@ import json
 import sys
 from pathlib import Path
 
-import keras
 import pytest
 import tensorflow as tf
 
 from pir_tf.experiments import bench
 from pir_tf.experiments.bench import count_operations
-from pir_tf.gan.networks import build_discriminator, build_generator
 
 
 @pytest.fixture
@@ -72,22 +70,16 @@ def test_mistakes_are_one_sentence(tiny, words, expected, capsys):
     assert expected in error and error.count("\n") == 1
 
 
-def test_the_cases_are_those_that_are_promised():
-    names = bench.cases().keys()
-    assert {bench.PEER_CASE, "ACGAN step, batch 32", "ACGAN step, batch 64", "generator, forward"} <= names
-    for title in bench.ESTIMATORS:
-        assert {f"tuning step, {title}, batch {batch}" for batch in (16, 32)} <= names
-
-
 @pytest.mark.slow
 def test_a_real_case_in_both_forms(tmp_path):
+    assert bench.PEER_CASE in bench.cases()
     path = tmp_path / "bench.json"
     assert bench.main(["--only", "discriminator, forward", "--rounds", "1", "--json", str(path)]) == 0
     stock, fast = json.loads(path.read_text())["rows"]
     assert 0 < fast["operations_done"] < stock["operations_done"]
 
 
-# Operations: worked by hand, and whole networks by the sum over their layers
+# Operations, worked by hand
 
 
 def counted(function, *shapes):
@@ -97,8 +89,11 @@ def counted(function, *shapes):
 
 def test_products_worked_by_hand():
     assert counted(tf.matmul, (2, 3), (3, 5)) == 2 * 2 * 3 * 5
-    assert counted(lambda a, b: tf.matmul(a, b, transpose_a=True), (3, 2), (3, 5)) == 2 * 2 * 3 * 5
     assert counted(lambda a, b: tf.matmul(a, b, adjoint_a=True), (7, 3, 2), (7, 3, 5)) == 7 * 2 * 2 * 3 * 5
+    # What no result needs is not counted.
+    assert counted(lambda a, b: (tf.matmul(b, a), tf.matmul(a, b))[1], (2, 3), (3, 2)) == 2 * 2 * 3 * 2
+    with pytest.raises(ValueError, match="fixed batch"):
+        counted(tf.matmul, (None, 3), (3, 5))
 
 
 def test_convolutions_worked_by_hand():
@@ -112,16 +107,7 @@ def test_convolutions_worked_by_hand():
         return y, *tape.gradient(y, [x, k])
 
     assert counted(gradients, (1, 8, 8, 5), (3, 3, 5, 6)) == 3 * one
-    transposed = lambda x, k: tf.nn.conv2d_transpose(x, k, (1, 8, 8, 5), 2)  # noqa: E731
-    assert counted(transposed, (1, 4, 4, 6), (3, 3, 5, 6)) == one
-
-
-def test_what_no_result_needs_is_not_counted():
-    def one_of_two(a, b):
-        tf.matmul(b, a)
-        return tf.matmul(a, b)
-
-    assert counted(one_of_two, (2, 3), (3, 2)) == 2 * 2 * 3 * 2
+    assert counted(lambda x, k: tf.nn.conv2d_transpose(x, k, (1, 8, 8, 5), 2), (1, 4, 4, 6), (3, 3, 5, 6)) == one
 
 
 def test_inner_functions_and_changed_variables_are_counted():
@@ -133,27 +119,3 @@ def test_inner_functions_and_changed_variables_are_counted():
         return inner(b, a)
 
     assert counted(outer, (2, 3), (3, 2)) == 2 * (2 * 3 * 2) + 2 * (3 * 2 * 3)
-
-
-def test_an_unknown_batch_is_refused():
-    with pytest.raises(ValueError, match="fixed batch"):
-        counted(tf.matmul, (None, 3), (3, 5))
-
-
-@pytest.mark.parametrize(
-    "build, inputs", [(build_generator, [(2, 64), (2, 2)]), (build_discriminator, [(2, 64, 64, 3)])]
-)
-def test_whole_networks(build, inputs):
-    network = build(2)
-
-    def of(layer):
-        if isinstance(layer, keras.layers.Dense):
-            return 2 * layer.kernel.shape[0] * layer.kernel.shape[1]
-        if not isinstance(layer, keras.layers.Conv2D):
-            return 0
-        _, height, width, _ = layer.output.shape
-        rows, columns, channels_in, channels = layer.kernel.shape
-        return 2 * height * width * rows * columns * channels_in * channels
-
-    expected = 2 * sum(map(of, network.layers))  # two images
-    assert counted(lambda *x: network(list(x) if len(x) > 1 else x[0]), *inputs) == expected

@@ -30,15 +30,7 @@ def machine(monkeypatch):
 
 @pytest.fixture
 def open_run(tmp_path):
-    opened = []
-
-    def opening(**fields):
-        opened.append(RunDirectory(tmp_path / "run", dataclasses.replace(smoke(), **fields)))
-        return opened[-1]
-
-    yield opening
-    for run in opened:
-        run.close()
+    return lambda **fields: RunDirectory(tmp_path / "run", dataclasses.replace(smoke(), **fields))
 
 
 def test_people_are_asked_about_the_images_that_are_kept(open_run, machine, tmp_path):

@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
 from answers import fill
-from commands import SMALL, small_command
+from commands import QUICK, SMALL, small_command
 
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
@@ -22,16 +23,12 @@ def pictures(count=4):
     return np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3)).astype(np.uint8)
 
 
-def test_ids_name_the_pixels():
-    first, second = pictures(2), pictures(2)
-    second[1, 0, 0, 0] ^= 1
-    a, b = image_ids(first, "r1"), image_ids(second, "r1")
-    assert a[0] == b[0] and a[1] != b[1]
-
-
-def test_it_waits_twice_and_then_reads(tmp_path):
+def test_it_waits_twice_and_then_reads_answers_to_images_that_are_known_by_their_pixels(tmp_path):
     images, path = pictures(), tmp_path / "answers.csv"
     ids = image_ids(images, "r1")
+    images[1, 0, 0, 0] ^= 1
+    others, ids = ids, image_ids(images, "r1")
+    assert [a == b for a, b in zip(ids, others, strict=True)] == [True, False, True, True]
     ask = lambda: answers(path, images, ids, run_directory=tmp_path)  # noqa: E731
     with pytest.raises(Waiting, match="4 images.* Then give the same command again.$"):
         ask()
@@ -39,43 +36,35 @@ def test_it_waits_twice_and_then_reads(tmp_path):
     with pytest.raises(Waiting, match="not filled in yet.* Then give the same command again.$"):
         ask()
     fill(path)
-    assert ask().impressions.tolist() == [10] * 4
-    assert ask().positives.tolist() == [4, 5, 6, 7]
+    assert (ask().impressions.tolist(), ask().positives.tolist()) == ([10] * 4, [4, 5, 6, 7])
 
 
 @pytest.fixture
 def finished(tmp_path):
     """A function that opens a run with these sources, whose stage is done with these facts."""
-    opened = []
 
     def opening(stage, facts, *, shown="simulated", judged="same"):
         people = InteractionsConfig(source=shown)
         config = dataclasses.replace(smoke(), interactions=people, evaluation=EvaluationConfig(source=judged))
-        opened.append(RunDirectory(tmp_path / f"run-{len(opened)}", config))
-        opened[-1].mark_done(stage, **facts)
-        return opened[-1]
+        run = RunDirectory(tempfile.mkdtemp(dir=tmp_path), config)
+        run.mark_done(stage, **facts)
+        return run
 
-    yield opening
-    for run in opened:
-        run.close()
+    return opening
 
 
-def test_answers_that_change_later_are_noticed(tmp_path, finished):
-    path = tmp_path / "a.csv"
-    path.write_text("x")
-    with pytest.raises(InputError, match="changed after stage interactions"):
-        require_unchanged(finished("interactions", {"answers_sha256": "0"}, shown=f"csv:{path}"), "interactions")
-    require_unchanged(finished("interactions", {"answers_sha256": "0"}), "interactions")
-
-
-def test_people_asked_for_where_simulated_users_have_judged_are_refused(tmp_path, finished):
+def test_people_whose_answers_a_finished_stage_did_not_use_are_refused(tmp_path, finished):
     people = tmp_path / "people.csv"
     for _ in ("absent", "there"):
         run = finished("evaluation", {}, judged=f"csv:{people}")
         with pytest.raises(InputError, match=f"csv:{people}.*simulated users' answers.*copy {run.path}"):
             require_unchanged(run, "evaluation")
         people.touch()
+    changed = finished("interactions", {"answers_sha256": "0"}, shown=f"csv:{people}")
+    with pytest.raises(InputError, match="changed after stage interactions"):
+        require_unchanged(changed, "interactions")
     require_unchanged(finished("evaluation", {}), "evaluation")
+    require_unchanged(finished("interactions", {"answers_sha256": "0"}), "interactions")
 
 
 def test_what_people_judged_in_the_runs_own_file_is_held_against_it(tmp_path, finished):
@@ -103,18 +92,15 @@ def test_what_people_judged_in_the_runs_own_file_is_held_against_it(tmp_path, fi
         require_unchanged(run, "evaluation")
 
 
-@pytest.mark.parametrize("source", ["simulated", "same", "csv:a.csv"])
-def test_no_run_is_found_where_none_was(source):
-    assert run_directory_of(source) is None
-
-
 @pytest.mark.parametrize("how", [shutil.move, shutil.copytree])
 @pytest.mark.parametrize("where", ["answers.csv", "runs/r/evaluation/answers.csv"])
 def test_a_run_is_found_beside_its_images_wherever_both_have_gone(tmp_path, monkeypatch, how, where):
-    (tmp_path / "pm" / "runs" / "r" / "evaluation").mkdir(parents=True)
-    (tmp_path / "pm" / "runs" / "r" / "config.json").write_text("{}")
+    assert [run_directory_of(source) for source in ("simulated", "same", "csv:a.csv")] == [None] * 3
+    run = tmp_path / "pm" / "runs" / "r"
+    (run / "evaluation").mkdir(parents=True)
+    (run / "config.json").write_text("{}")
     with pytest.raises(Waiting):
-        answers(tmp_path / "pm" / where, pictures(), list("abcd"), run_directory=tmp_path / "pm" / "runs" / "r")
+        answers(tmp_path / "pm" / where, pictures(), list("abcd"), run_directory=run)
     how(tmp_path / "pm", tmp_path / "pm2")
     monkeypatch.chdir(tmp_path / "pm2")
     assert run_directory_of(f"csv:{where}") == tmp_path / "pm2" / "runs" / "r"
@@ -140,9 +126,8 @@ def test_how_many_images_were_rated_is_said_with_what_it_means():
 def test_the_same_command_goes_on_when_people_have_answered_wherever_the_project_lies(tmp_path):
     root = tmp_path / "project"
     root.mkdir()
-    words = [*SMALL, "--interactions.source", "csv:answers.csv", "--tuning.steps", 2]
-    words += "--tuning.true_pir_every 2 --tuning.gradients_every 2 --gan.steps 2 --gan.sample_every 2".split()
-    words += "--stages gan interactions estimator tuning evaluation".split()
+    words = [*SMALL, *QUICK, "--interactions.source", "csv:answers.csv"]
+    words += "--gan.steps 2 --gan.sample_every 2 --stages gan interactions estimator tuning evaluation".split()
     ask = lambda: small_command(*words, cwd=root)  # noqa: E731
     first = ask()
     assert first.returncode == 0 and "Waiting for people" in first.stdout, first.stderr

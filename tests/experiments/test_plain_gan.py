@@ -11,16 +11,18 @@ from commands import SMALL, small_command
 from pir_tf.config import DataConfig
 from pir_tf.data import sources
 from pir_tf.experiments.gan_stage import _load
-from pir_tf.gan.acgan import ACGAN
-from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.images import save_png
 
 
-def test_all_real_images_are_of_one_class():
+def test_all_real_images_are_of_one_class_named_by_theirs(tmp_path):
     with_classes, without = (_load(DataConfig(count=16), 0, one_class) for one_class in (False, True))
     assert np.array_equal(with_classes.images, without.images)
     assert with_classes.labels.any() and not without.labels.any()
     assert without.class_names == ("landscape",)
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        save_png(tmp_path / name / "a.png", np.zeros((64, 64, 3), np.uint8))
+    assert _load(DataConfig(source=f"folder:{tmp_path}"), 0, True).class_names == ("cats+dogs",)
 
 
 def test_landscapes_are_rendered_once_for_all_runs_with_a_cache(tmp_path, monkeypatch):
@@ -32,22 +34,6 @@ def test_landscapes_are_rendered_once_for_all_runs_with_a_cache(tmp_path, monkey
     _load.cache_clear()
     with pytest.raises(pytest.fail.Exception):
         _load(DataConfig(count=18), 1, False, tmp_path)
-
-
-def test_the_class_of_other_images_is_named_by_theirs(tmp_path):
-    for name in ("cats", "dogs"):
-        (tmp_path / name).mkdir()
-        save_png(tmp_path / name / "a.png", np.zeros((64, 64, 3), np.uint8))
-    assert _load(DataConfig(source=f"folder:{tmp_path}"), 0, True).class_names == ("cats+dogs",)
-
-
-def test_with_one_class_the_class_terms_are_exactly_0():
-    acgan = ACGAN(build_generator(1), build_discriminator(1), seed=0)
-    z, labels = acgan.draw(3)
-    assert np.asarray(labels).tolist() == [0, 0, 0]
-    images = acgan([z, np.ones((3, 1), np.float32)])
-    assert float(acgan.generator_terms(images, labels)["L_fake_class"]) == 0.0
-    assert float(acgan._discriminator_terms(images, labels, images, training=False)["L_real_class"]) == 0.0
 
 
 @pytest.mark.slow

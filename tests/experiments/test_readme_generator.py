@@ -1,6 +1,5 @@
 """The README's example of an own generator, as it stands there: made, imported, tuned on a colour, exported, loaded again."""
 
-import dataclasses
 import json
 import re
 import shlex
@@ -25,23 +24,17 @@ def blocks(kind):
     return re.findall(rf"^```{kind}\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
 
 
-def smaller(config, *, images, steps, tuning_steps, evaluated):
-    """The same experiment with fewer images and steps."""
-    often = dict.fromkeys(("steps", "true_pir_every", "gradients_every", "checkpoint_every"), tuning_steps)
-    return dataclasses.replace(
-        config,
-        interactions=dataclasses.replace(config.interactions, images=images),
-        estimator=dataclasses.replace(config.estimator, steps=steps, quality_images=32, image_size=48),
-        tuning=dataclasses.replace(config.tuning, **often, tensorboard=False),
-        evaluation=dataclasses.replace(config.evaluation, images=evaluated, judge=False),
-    )
+SMALLER = """
+--estimator.quality-images 32 --estimator.image-size 48 --tuning.no-tensorboard --evaluation.no-judge --interactions.images {0}
+--estimator.steps {1} --tuning.steps {2} --tuning.true-pir-every {2} --tuning.gradients-every {2}
+--tuning.checkpoint-every {2} --evaluation.images {3}
+"""
 
 
-def follow(tmp_path, monkeypatch, *, trained=2000, stages=(), **sizes):
-    """Does what the example says; gives its names and the words of its last command."""
+def follow(tmp_path, monkeypatch, *sizes, trained=2000):
+    """Does what the example says, smaller; gives its names and the words of its last command."""
     monkeypatch.chdir(tmp_path)
     make, load = blocks("python")
-    assert len(make.splitlines()) + len(load.splitlines()) <= 30
     names = {}
     keras.utils.set_random_seed(0)
     exec(compile(make.replace("2000", str(trained)), "README.md", "exec"), names)  # noqa: S102 (the example itself)
@@ -49,10 +42,9 @@ def follow(tmp_path, monkeypatch, *, trained=2000, stages=(), **sizes):
     run_it, export_it = blocks("sh")[0].replace("\\\n", " ").splitlines()
     words, exporting = shlex.split(run_it), shlex.split(export_it, comments=True)
     assert words[:2] == ["pir-tf", "run"] and exporting[:2] == ["pir-tf", "export"]
-    options = parse(words[2:])
-    config = smaller(options.experiment, **sizes)
-    run = RunDirectory(options.run_dir, config, files=named_files(config))
-    run_stages(run, stages or options.stages)
+    options = parse([*words[2:], *SMALLER.format(*sizes).split()])
+    run = RunDirectory(options.run_dir, options.experiment, files=named_files(options.experiment))
+    run_stages(run, options.stages)
     run.close()
     exec(compile(load, "README.md", "exec"), names)  # noqa: S102
     images = names["images"]
@@ -63,16 +55,14 @@ def follow(tmp_path, monkeypatch, *, trained=2000, stages=(), **sizes):
 
 @pytest.mark.slow
 def test_it_is_imported_tuned_and_loaded_again(tmp_path, monkeypatch):
-    stages = ("gan", "interactions", "estimator", "tuning")
-    sizes = {"trained": 300, "images": 16, "steps": 4, "tuning_steps": 5, "evaluated": 16}
-    follow(tmp_path, monkeypatch, stages=stages, **sizes)
+    follow(tmp_path, monkeypatch, 16, 4, 5, "16 --stages gan interactions estimator tuning", trained=300)
     facts = json.loads((tmp_path / "runs" / "mine" / "tuning" / "generator.json").read_text())
     assert facts["class_names"] == ["day", "night"] and facts["imported"]["class_input"] == "label"
 
 
 @pytest.mark.nightly
 def test_red_rises_and_it_is_exported(tmp_path, monkeypatch):
-    names, exporting = follow(tmp_path, monkeypatch, images=300, steps=120, tuning_steps=100, evaluated=150)
+    names, exporting = follow(tmp_path, monkeypatch, 300, 120, 100, 150)
     results = json.loads((tmp_path / "runs" / "mine" / "evaluation" / "results.json").read_text())
     assert results["verdict"] == "gain" and results["p_value"] < 0.001
     assert results["cohens_d_interval"][0] > 0.3

@@ -22,16 +22,11 @@ def images(count=6, seed=0):
 
 @pytest.fixture
 def open_run(tmp_path):
-    opened = []
+    def opening(*, cache=None, name="run", seed=0, **fields):
+        config = dataclasses.replace(smoke(), interactions=InteractionsConfig(**fields), seed=seed)
+        return RunDirectory(tmp_path / name, config, cache=cache)
 
-    def opening(*, cache=None, name="run", **fields):
-        config = dataclasses.replace(smoke(), interactions=InteractionsConfig(**fields))
-        opened.append(RunDirectory(tmp_path / name, config, cache=cache))
-        return opened[-1]
-
-    yield opening
-    for run in opened:
-        run.close()
+    return opening
 
 
 @pytest.fixture
@@ -55,49 +50,46 @@ def test_real_people_have_no_objective(open_run):
 
 
 @pytest.mark.parametrize("layer", ["pool1", "pool2"])
-def test_vgg_filters(open_run, computed, layer):
+def test_vgg_filters_and_that_no_image_set_is_computed_twice_in_a_process(open_run, computed, layer):
     run = open_run(objective=f"vgg:{layer}:filters=3,7", **VGG)
-    seed = derived_seed(0, "vgg weights")
-    energies = vgg.VGGFeatures((layer,), weights="none", image_size=32, seed=seed)(images())[layer].astype(np.float64)
-    expected = np.sqrt((energies[:, 3] + energies[:, 7]) / energies.sum(axis=1))
-    np.testing.assert_allclose(true_pir(run)(images()), expected, rtol=1e-6)
-
-
-def test_no_image_set_is_computed_twice_in_a_process(open_run, computed):
-    run = open_run(objective="vgg:pool2:k=1", **VGG)
     first = true_pir(run)(images())
     assert np.array_equal(true_pir(run)(images()), first)
     assert np.array_equal(true_pir(run, reuse=False)(images()), first)
     true_pir(run)(images(seed=1))
     assert len(computed) == 2
+    seed = derived_seed(0, "vgg weights")
+    energies = vgg.VGGFeatures((layer,), weights="none", image_size=32, seed=seed)(images())[layer].astype(np.float64)
+    expected = np.sqrt((energies[:, 3] + energies[:, 7]) / energies.sum(axis=1))
+    np.testing.assert_allclose(first, expected, rtol=1e-6)
 
 
-def test_many_images_come_in_pieces_and_equal(open_run, computed):
-    run, many = open_run(objective="vgg:pool1:k=4", **VGG), images(truth.PIECE + 3)
+def test_many_images_come_in_pieces_and_equal(open_run, computed, monkeypatch):
+    monkeypatch.setattr(truth, "PIECE", 10)
+    run, many = open_run(objective="vgg:pool1:k=4", **VGG), images(13)
     found = true_pir(run)(many)
-    assert [count for _, count in computed] == [truth.PIECE, 3]
+    assert [count for _, count in computed] == [10, 3]
     np.testing.assert_allclose(found[-3:], true_pir(run)(many[-3:]), rtol=1e-6)
 
 
 def test_with_a_cache_all_objectives_up_to_the_layer_share_one_computation(open_run, computed, tmp_path):
-    cache = tmp_path / "cache"
-    first = true_pir(open_run(cache=cache, name="a", objective="vgg:pool2:k=1", **VGG))(images())
-    assert computed == [(("pool1", "pool2"), 6)]
-    assert len(list(cache.glob("vgg-*.npz"))) == 2
-    for name, other in (("b", "vgg:pool2:k=20:seed=3"), ("c", "vgg:pool1:k=1"), ("d", "vgg:pool2:k=1")):
+    cache, objectives = tmp_path / "cache", ("pool2:k=1", "pool2:k=20:seed=3", "pool1:k=1", "pool2:k=1")
+
+    def pir(objective, some=None, **more):
         truth._energies.cache_clear()  # as in a process of its own
-        again = true_pir(open_run(cache=cache, name=name, objective=other, **VGG))(images())
-    assert len(computed) == 1 and np.array_equal(first, again)
-    truth._energies.cache_clear()
-    higher = open_run(cache=cache, name="e", objective="vgg:pool3:k=1", **VGG)
-    true_pir(higher)(images())
-    assert len(computed) == 2
-    true_pir(higher, reuse=False)(images(seed=1))
-    assert len(computed) == 3 and len(list(cache.glob("vgg-*.npz"))) == 3
+        words = {**VGG, "objective": f"vgg:{objective}", "name": f"run {len(list(tmp_path.iterdir()))}", **more}
+        return true_pir(open_run(cache=cache, **words))(images() if some is None else some)
+
+    found = [pir(objective) for objective in objectives]
+    assert computed == [(("pool1", "pool2"), 6)] and np.array_equal(found[0], found[-1])
+    assert len(list(cache.glob("vgg-*.npz"))) == 2
+    # Other layers, sizes and weights, random ones of the seed, are other entries.
+    pir("pool3:k=1")
+    pir("pool1:k=1", vgg_image_size=64)
+    pir("pool1:k=1", vgg_image_size=64, seed=1)
+    assert len(computed) == 4 and len(list(cache.glob("vgg-*.npz"))) == 5
 
 
-def test_a_second_round_finds_the_first_rounds_images(open_run, computed, tmp_path):
-    """Its shown images are those of the first round, which the cache has, and its own."""
+def test_a_second_round_finds_the_first_rounds_images_in_the_cache(open_run, computed, tmp_path):
     cache, first, new = tmp_path / "cache", images(), images(seed=1)
     true_pir(open_run(cache=cache, name="a", objective="vgg:pool1:k=1", **VGG))(first)
     truth._energies.cache_clear()
@@ -105,18 +97,8 @@ def test_a_second_round_finds_the_first_rounds_images(open_run, computed, tmp_pa
     true_pir(second)(new)
     true_pir(second)(np.concatenate([first, new]))
     assert [count for _, count in computed] == [6, 6]
-
-
-def test_other_weights_and_sizes_are_other_entries(open_run, computed, tmp_path):
-    cache = tmp_path / "cache"
-    for size in (32, 64):
-        run = open_run(cache=cache, name=str(size), objective="vgg:pool1:k=1", vgg_weights="none", vgg_image_size=size)
-        true_pir(run)(images())
-    config = dataclasses.replace(run.config, seed=1)  # random weights come from the seed
-    other = RunDirectory(tmp_path / "seed", config, cache=cache)
-    true_pir(other)(images())
-    other.close()
-    assert len(computed) == 3 and len(list(cache.glob("vgg-*.npz"))) == 3
+    true_pir(second, reuse=False)(images(seed=2))
+    assert len(computed) == 3 and len(list(cache.glob("vgg-*.npz"))) == 2
 
 
 def test_scaled_by_the_map_of_the_run(open_run):

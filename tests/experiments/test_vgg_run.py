@@ -2,7 +2,6 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 from commands import ENVIRONMENT, SMALL, small_command
@@ -12,6 +11,7 @@ from pir_tf.evaluation.measure import compare
 from pir_tf.objective_names import parse
 from pir_tf.objectives import vgg
 from pir_tf.objectives.scaling import Scaling
+from pir_tf.runs.directory import read_json
 
 WORDS = [*SMALL, *"--interactions.vgg-weights none --interactions.vgg-image-size 32".split()]
 
@@ -27,10 +27,6 @@ def run(root, name, *words):
     return root / name
 
 
-def read(path):
-    return json.loads(path.read_text())
-
-
 @pytest.mark.slow
 def test_a_shared_cache_changes_no_result(tmp_path, monkeypatch):
     cache, words = tmp_path / "cache", ["--interactions.objective", "vgg:pool2:k=20:seed=1"]
@@ -41,16 +37,13 @@ def test_a_shared_cache_changes_no_result(tmp_path, monkeypatch):
     kinds = sorted(name.split("-")[0] for name in entries)
     # Shown, for the quality, before tuning; pool1 and pool2 of each.
     assert kinds == ["images"] * 3 + ["landscapes"] + ["vgg"] * 6
-    lower = ["--interactions.objective", "vgg:pool1:filters=3"]
-    second = run(tmp_path, "second", *lower)
+    second = run(tmp_path, "second", "--interactions.objective", "vgg:pool1:filters=3")
     assert entries == {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
     results = [(path / "evaluation" / "results.json").read_text() for path in (alone, first, second)]
     assert results[0] == results[1] != results[2]
     assert json.loads(results[0])["unscaled"] is None and json.loads(results[0])["scaling"] is None
-    assert [json.loads(text)["target_filters"] for text in results[1:]] == [
-        sorted(np.random.default_rng(1).choice(128, 20, replace=False).tolist()),
-        [3],
-    ]
+    drawn = sorted(np.random.default_rng(1).choice(128, 20, replace=False).tolist())
+    assert [json.loads(text)["target_filters"] for text in results[1:]] == [drawn, [3]]
     assert "cache" not in (first / "config.json").read_text()
 
 
@@ -58,7 +51,7 @@ def test_a_shared_cache_changes_no_result(tmp_path, monkeypatch):
 def test_scaled_pir_is_one_map_of_the_unscaled(tmp_path):
     path = run(tmp_path, "run", "--interactions.objective", "vgg:pool1:k=1", "--interactions.scaling", "normalized")
     scaling = Scaling.load(path / "interactions" / "scaling.json")
-    results, samples = read(path / "evaluation" / "results.json"), np.load(path / "evaluation" / "samples.npz")
+    results, samples = read_json(path / "evaluation" / "results.json"), np.load(path / "evaluation" / "samples.npz")
     features = vgg.VGGFeatures(("pool1",), weights="none", image_size=32, seed=derived_seed(0, "vgg weights"))
     filters = vgg.target_filters(parse("vgg:pool1:k=1")).tolist()
     pir = {name: vgg.pir_of_energies(features(samples[name])["pool1"], filters) for name in ("before", "after")}
@@ -74,15 +67,5 @@ def test_scaled_pir_is_one_map_of_the_unscaled(tmp_path):
     of_shown = vgg.pir_of_energies(features(shown)["pool1"], filters)
     assert scaling.mean == pytest.approx(of_shown.mean(), rel=1e-5)
     assert scaling.sd == pytest.approx(of_shown.std(ddof=1), rel=1e-4)
-    facts = read(path / "interactions" / "done.json")
+    facts = read_json(path / "interactions" / "done.json")
     assert facts["percent_clipped"] == results["scaling"]["percent_clipped_shown"]
-
-
-def test_a_layer_that_the_weights_lack_is_refused_before_any_stage(tmp_path):
-    path = tmp_path / "no_top.weights.h5"
-    keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(path)
-    words = ["smoke", "--interactions.objective", "vgg:fc6:k=1", "--interactions.vgg-weights", f"file:{path}"]
-    refused = small_command(*words, "--run-dir", tmp_path / "run", cwd=tmp_path)
-    assert refused.returncode == 2 and "Traceback" not in refused.stderr
-    assert "holds VGG16 without its top; expected one with it, since fc6 is part of the top" in refused.stderr
-    assert not (tmp_path / "run" / "gan").exists()

@@ -1,14 +1,10 @@
 """The commit that an installed package or a checkout has, found by content."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
 
-import pir_tf
 from pir_tf.runs import provenance
-
-REPOSITORY = Path(pir_tf.__file__).parents[1]
 
 
 @pytest.fixture
@@ -28,27 +24,16 @@ def checkout(tmp_path, monkeypatch):
     return package
 
 
-def test_the_commit_of_equal_files_is_known(checkout):
+def test_the_commit_of_equal_files_is_known_where_there_is_git(checkout, monkeypatch):
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True)
-    assert provenance.package_commit() == head.stdout.strip()
-    assert len(provenance.package_commit()) == 40
-    # Data beside the code and compiled files are no source.
-    (checkout / "notes.txt").write_text("x")
-    assert provenance.package_commit() is not None
+    (checkout / "notes.txt").write_text("x")  # data beside the code is no source
+    assert len(head.stdout.strip()) == 40 and provenance.package_commit() == head.stdout.strip()
+    monkeypatch.setenv("PATH", "")
+    assert provenance.package_commit() is None and provenance.provenance()["commit"] is None
 
 
 @pytest.mark.parametrize("change", ["edited", "removed", "added"])
 def test_the_commit_of_other_files_is_unknown(checkout, change):
-    if change == "edited":
-        (checkout / "sub" / "a.py").write_text("# other\n")
-    elif change == "removed":
-        (checkout / "sub" / "a.py").unlink()
-    else:
-        (checkout / "sub" / "b.py").write_text("# not committed\n")
+    path = checkout / "sub" / ("b.py" if change == "added" else "a.py")
+    path.unlink() if change == "removed" else path.write_text("# not committed\n")
     assert provenance.package_commit() is None
-
-
-def test_without_git_the_commit_is_unknown(checkout, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert provenance.package_commit() is None
-    assert provenance.provenance()["commit"] is None
