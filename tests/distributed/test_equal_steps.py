@@ -101,17 +101,17 @@ def test_the_anchored_tuner(two_replicas):
     assert_equal(*both(two_replicas, anchored, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(5)))
 
 
-@pytest.mark.parametrize("bins", [1, 10])
-def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_replicas, bins):
+@pytest.mark.parametrize("head", [Scalar(), Bins(10), Bins(10, 0.2, 0.7, binomial=True)], ids=str)
+def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_replicas, head):
     impressions = np.array([0, 10, 0, 10, 10, 10])  # one rated image in the first half, three in the second
     counts = np.stack([impressions, impressions // 2], axis=1)
     data = tf.data.Dataset.from_tensor_slices((images_of(BATCH)[0], counts)).batch(BATCH)
 
     def make():
         image = keras.Input((8, 8, 3))
-        logits = layers.Dense(bins, kernel_initializer=keras.initializers.GlorotUniform(6), name="logits")
+        logits = layers.Dense(head.units, kernel_initializer=keras.initializers.GlorotUniform(6), name="logits")
         network = keras.Model(image, logits(layers.Flatten()(image)))
-        estimator = PIREstimator(network, Scalar() if bins == 1 else Bins(bins))
+        estimator = PIREstimator(network, head)
         estimator.compile(keras.optimizers.SGD(1.0))
         return estimator
 

@@ -49,6 +49,9 @@ def test_every_experiment_of_the_paper_s_method_is_taken_once():
         ({"gan__kind": "gan", "first_round": "one"}, "round and gan_kind"),
         # One scalar output has no softmax, so no temperature.
         ({"estimator__output": "scalar", "estimator__temperature": 1.0}, "output"),
+        ({"estimator__output": "scalar", "estimator__temperature": 1.0, "estimator__scalar_start": "data"}, "output"),
+        ({"estimator__bin_range": "data", "estimator__temperature": 1.0}, "output and temperature"),
+        ({"estimator__bin_loss": "binomial"}, "output"),
         ({}, ""),
     ],
 )
