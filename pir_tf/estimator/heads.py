@@ -191,8 +191,8 @@ def first_bias(config: EstimatorConfig, pir: npt.NDArray[np.float64]) -> float:
     mean = float(pir.mean())
     if not 0 < mean < 1:
         raise InputError(
-            f"All {len(pir)} answered images have the PIR {mean:g}; expected a mean between 0 and 1, since estimator.scalar_start "
-            "data begins at its logit: collect more answers, or take --estimator.scalar-start half."
+            f"All {len(pir)} answered images have the PIR {mean:g}; expected a mean between 0 and 1, since "
+            "estimator.scalar_start data begins at its logit: collect more answers, or take --estimator.scalar-start half."
         )
     return math.log(mean / (1 - mean))
 

@@ -166,7 +166,7 @@ def _output(config: Mapping[str, Any]) -> Any:
     usual = {"bin_range": "unit", "bin_loss": "one_hot", "scalar_start": "half"}
     output, given = config.get("estimator.output"), {name: config.get(f"estimator.{name}") for name in usual}
     other = [f"{name} {value}" for name, value in given.items() if value not in (None, usual[name])]
-    return ", ".join([output, *other]) if other else output
+    return ", ".join([str(output), *other]) if other else output
 
 
 def _objective(name: str, weights: Any) -> Row:
