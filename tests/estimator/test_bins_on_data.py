@@ -96,6 +96,12 @@ def test_what_does_not_go_together_is_refused_with_the_config(fields, said):
         EstimatorConfig(**fields)
 
 
+def test_a_fold_without_the_one_image_that_people_liked_estimates_what_the_others_got(few):
+    shown = Interactions([f"{i}" for i in range(6)], np.zeros(6, int), np.full(6, 2), [0, 0, 2, 0, 0, 0])
+    config = dataclasses.replace(ON_DATA, steps=1)
+    assert cross_validated_quality(few[0][:6], shown, config, seed=0, folds=6)["at_temperature"]["n"] == 6
+
+
 @pytest.mark.parametrize(("config", "liked"), [(ON_DATA, 3), (FROM_MEAN, 0), (FROM_MEAN, 10)])
 def test_answers_that_are_all_alike_leave_no_range_and_no_start(few, config, liked):
     alike = Interactions([f"{i}" for i in range(48)], np.zeros(48, int), np.full(48, 10), np.full(48, liked))
