@@ -126,11 +126,13 @@ def cross_validated_quality(
         )
     shuffled = np.random.default_rng(derived_seed(seed, "folds")).permutation(rated)
     estimates = np.full((2, len(images)), np.nan, np.float32)
-    needs_spread = config.output == "linear" or "data" in (config.bin_range, config.scalar_start)
+    # Of three folds or more whose answers differ, one is left to train at least.
+    differ = folds > 2 and np.ptp(interactions.pir[rated]) > 0
+    skips = differ and (config.output == "linear" or "data" in (config.bin_range, config.scalar_start))
     for number, left_out in enumerate(np.array_split(shuffled, folds)):
         rest = np.setdiff1d(rated, left_out)
         answers = np.unique(interactions.pir[rest])
-        if len(answers) == 1 and needs_spread and folds > 2:  # of two folds none might be left to train
+        if len(answers) == 1 and skips:
             estimates[:, left_out] = answers
             continue
         estimator = fit_estimator(
