@@ -42,7 +42,16 @@ class EstimatorConfig:
     pessimism: float = 0.0
     """With `output linear`: how many standard deviations of its own doubt tuning takes off the estimate."""
     bins: int = 100
-    """Bins of equal width on [0, 1]. Source: C.3, deviation D7."""
+    """Bins of equal width. Source: C.3, deviation D7."""
+    bin_range: Literal["unit", "data"] = "unit"
+    """With `output bins`, what they span: `unit`, [0, 1] as in D7; `data`, from the least to the greatest PIR that was
+    observed, which needs `temperature` 1. The latter is not the paper's."""
+    bin_loss: Literal["one_hot", "binomial"] = "one_hot"
+    """With `output bins`: `one_hot`, the cross-entropy of the observed PIR's bin (C.3); `binomial`, the likelihood of an image's
+    positives among its impressions by a mixture over the bins' centres, in which more impressions say more. Not the paper's."""
+    scalar_start: Literal["half", "data"] = "half"
+    """With `output scalar`, the PIR that an untrained estimator gives every image: `half`, 0.5; `data`, the mean observed
+    PIR, while the logit's scale stays 1. The latter is not the paper's."""
     learning_rate: float = 5e-4
     """Adam's learning rate. Source: C.3."""
     steps: int = 25_000
@@ -83,6 +92,7 @@ class EstimatorConfig:
                 require(
                     known, "estimator.layer", self.layer, "mixed0 to mixed10 of inception_v3, or nothing for the last"
                 )
+        self._check_head()
         positive = ("image_size", "learning_rate", "steps", "batch_size", "temperature", "quality_images")
         require_positive("estimator", self, *positive, "checkpoint_every", "checkpoint_minutes")
         require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
@@ -95,6 +105,19 @@ class EstimatorConfig:
     def layers(self) -> tuple[str, ...]:
         """The names in `layer`."""
         return tuple(name for name in self.layer.split(",") if name)
+
+    def _check_head(self) -> None:
+        """Bins have a range and a loss, a scalar has a start."""
+        for name, usual, output in (
+            ("bin_range", "unit", "bins"),
+            ("bin_loss", "one_hot", "bins"),
+            ("scalar_start", "half", "scalar"),
+        ):
+            value, expected = getattr(self, name), f"{usual} without --estimator.output {output}"
+            require(value == usual or self.output == output, f"estimator.{name}", value, expected)
+        one = self.bin_range == "unit" or self.temperature == 1
+        expected = "1 with --estimator.bin-range data, whose bins are narrow enough for their mean"
+        require(one, "estimator.temperature", self.temperature, expected)
 
     def _check_linear(self, scheme: str) -> None:
         """What only a linear readout refuses."""

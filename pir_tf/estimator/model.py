@@ -74,7 +74,7 @@ class PIREstimator(replicas.BuiltModel):
         return self.pir_model(images, training=False)[:, 0]
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step of the optimizer on a batch's mean cross-entropy."""
+        """One step of the optimizer on a batch's mean loss."""
         weights = self.trainable_variables
         with tf.GradientTape() as tape:
             loss, share = self._loss(data, training=True)
@@ -83,7 +83,7 @@ class PIREstimator(replicas.BuiltModel):
         return self._mean_loss(share, loss)
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The mean cross-entropy of a batch, in inference mode."""
+        """The mean loss of a batch, in inference mode."""
         loss, share = self._loss(data, training=False)
         return self._mean_loss(share, loss)
 

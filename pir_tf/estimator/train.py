@@ -22,7 +22,7 @@ from pir_tf.config import ComputeConfig, EstimatorConfig, decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
 from pir_tf.estimator.features import frozen_features
-from pir_tf.estimator.heads import head_of
+from pir_tf.estimator.heads import Head, Scalar, first_bias, head_of
 from pir_tf.estimator.linear import LinearEstimator
 from pir_tf.estimator.model import (
     LOGITS,
@@ -87,8 +87,8 @@ def fit_estimator(
         solved for.
 
     Raises:
-        InputError: If images and interactions don't belong together, none has impressions, weights are missing, or
-            `initial` is another network.
+        InputError: If images and interactions don't belong together, none has impressions, weights are missing, `initial` is
+            another network, or the observed PIRs leave bins without a range or a scalar without a start.
         FloatingPointError: If training diverged.
 
     Source: 2.3, C.3, A.3.
@@ -104,10 +104,14 @@ def fit_estimator(
         )
         return LinearEstimator.fit(frozen, features(frozen, images), counts)
     compute = compute or ComputeConfig()
+    pir = counts[:, 1] / counts[:, 0]
+    head, bias = head_of(config, pir), first_bias(config, pir) if initial is None else 0.0
     network = build_network(config, seed=seed, pretrained=initial is None)
     if initial is not None:
-        restore(network, initial)
-    estimator = PIREstimator(network, head_of(config), temperature=config.temperature)
+        move_bins(network, restore(network, initial), head)
+    elif bias:
+        network.get_layer(LOGITS).bias.assign([bias])
+    estimator = PIREstimator(network, head, temperature=config.temperature)
     data = hashlib.sha256(np.ascontiguousarray(images).data)
     data.update(counts.data)
     facts = {"seed": seed, "images and counts": data.hexdigest(), "first weights": initial is not None}
@@ -158,12 +162,15 @@ def _rated(
     return images[rated], np.stack([interactions.impressions[rated], interactions.positives[rated]], axis=1)
 
 
-def restore(network: keras.Model, path: str | os.PathLike[str]) -> None:
+def restore(network: keras.Model, path: str | os.PathLike[str]) -> npt.NDArray[np.float32]:
     """Puts a saved estimator's weights into a network of the same config, all of them or none.
 
     Args:
         network: A model that `build_network` made.
         path: What `save_estimator` returned.
+
+    Returns:
+        The centres of the saved estimator's bins, [count]; none of a scalar's.
 
     Raises:
         InputError: If there is no estimator at that path, or its weights have other shapes.
@@ -172,9 +179,11 @@ def restore(network: keras.Model, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     if path.is_dir():  # with a TF-Hub backbone; the bin centres come last and are no part of the network
-        found = list(hub.load(path).variables)[: len(network.variables)]
+        variables, count = list(hub.load(path).variables), len(network.variables)
+        found, centers = variables[:count], variables[count:]
     else:
-        found = network_of(load_estimator(path)).variables
+        saved = load_estimator(path)
+        found, centers = network_of(saved).variables, saved.layers[-1].weights
     for mine, theirs in itertools.zip_longest(network.variables, found):
         expected, received = ("nothing" if variable is None else tuple(variable.shape) for variable in (mine, theirs))
         if received != expected:
@@ -184,6 +193,23 @@ def restore(network: keras.Model, path: str | os.PathLike[str]) -> None:
             )
     for variable, value in zip(network.variables, found, strict=True):
         variable.assign(keras.ops.convert_to_numpy(value))
+    return np.concatenate(
+        [keras.ops.convert_to_numpy(weight).ravel() for weight in centers] or [np.zeros(0, np.float32)]
+    )
+
+
+def move_bins(network: keras.Model, before: npt.NDArray[np.float32], head: Head) -> None:
+    """Makes logits of bins with the centres `before` [count] those of the head's bins, where these lie elsewhere.
+
+    As with `bin_range data` in a second round, whose answers span more. Each bin takes the logit of the bin that was nearest
+    to its centre, and all that take one share its probability equally: so an image's estimate hardly changes. Not the paper's.
+    """
+    if isinstance(head, Scalar) or np.array_equal(before, head.centers()):
+        return
+    nearest = np.abs(head.centers()[:, None] - before).argmin(axis=1)
+    layer, takers = network.get_layer(LOGITS), np.bincount(nearest)[nearest]
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel[:, nearest], bias[nearest] - np.log(takers)])
 
 
 def batch_order(count: int, batch_size: int, steps: int, *, seed: int) -> npt.NDArray[np.int32]:

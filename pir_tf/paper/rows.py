@@ -154,10 +154,19 @@ def _asked(config: Mapping[str, Any]) -> Row:
         "objective": objective,
         "estimator": f"{shown}, {get('estimator.trainable')}" if shown else "",
         "estimator_layer": get("estimator.layer"),
+        "output": _output(config),
         "estimator_size": get("estimator.image_size"),
         "data": get("data.source"),
         **{name: get(field) for name, field in _FIELDS.items()},
     }
+
+
+def _output(config: Mapping[str, Any]) -> Any:
+    """The estimator's output, with those of its settings that the paper's has not: `bins, bin_range data`."""
+    usual = {"bin_range": "unit", "bin_loss": "one_hot", "scalar_start": "half"}
+    output, given = config.get("estimator.output"), {name: config.get(f"estimator.{name}") for name in usual}
+    other = [f"{name} {value}" for name, value in given.items() if value not in (None, usual[name])]
+    return ", ".join([str(output), *other]) if other else output
 
 
 def _objective(name: str, weights: Any) -> Row:
@@ -176,7 +185,7 @@ def _objective(name: str, weights: Any) -> Row:
 _FIELDS = {
     **{name: name for name in ("seed", "preset")},
     **{name: f"interactions.{name}" for name in ("scaling", "images", "impressions")},
-    **{name: f"estimator.{name}" for name in ("backbone", "trainable", "output", "temperature")},
+    **{name: f"estimator.{name}" for name in ("backbone", "trainable", "temperature")},
     **{name: f"tuning.{name}" for name in ("pir_weight", "fools_weight")},
     "fake_class_weight": "gan.fake_class_weight",
     **{f"{stage}_steps": f"{stage}.steps" for stage in ("tuning", "estimator", "gan")},

@@ -90,7 +90,7 @@ def departures(rows: pd.DataFrame) -> pd.Series:
     """The columns in which each experiment departs from the paper's method, in words; empty where in none that is known."""
     away = pd.DataFrame({name: rows[name].notna() & ~rows[name].isin(["", value]) for name, value in METHOD.items()})
     # One scalar output has no softmax, so no temperature.
-    away["temperature"] &= rows["output"] != "scalar"
+    away["temperature"] &= ~rows["output"].astype(str).str.startswith("scalar")
     # Random filters are only to try out; the paper's are ImageNet's.
     away["vgg_weights"] = rows["vgg_weights"] == "none"
     words = [" and ".join(away.columns[flags]) for flags in away.to_numpy(bool)]

@@ -86,14 +86,16 @@ def test_the_anchored_tuner(two_replicas, batch):
 
 
 @pytest.mark.parametrize(
-    "bins, batch, impressions",
+    "head, batch, impressions",
     [
-        (1, 6, [0, 10, 0, 10, 10, 10]),  # one rated image in the first half, three in the second
-        (10, 6, [0, 10, 0, 10, 10, 10]),
-        (10, 4, [10, 10, 10, 10, 10]),  # the last batch leaves a replica without rows
+        (Scalar(), 6, [0, 10, 0, 10, 10, 10]),  # one rated image in the first half, three in the second
+        (Bins(10), 6, [0, 10, 0, 10, 10, 10]),
+        (Bins(10, 0.2, 0.7, binomial=True), 6, [0, 10, 0, 10, 10, 10]),
+        (Bins(10), 4, [10, 10, 10, 10, 10]),  # the last batch leaves a replica without rows
     ],
+    ids=str,
 )
-def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_replicas, bins, batch, impressions):
+def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_replicas, head, batch, impressions):
     impressions = np.array(impressions)
     counts = np.stack([impressions, [3, 5, 2, 9, 1, 4][: len(impressions)] * (impressions > 0)], axis=1)
     data = tf.data.Dataset.from_tensor_slices((images_of(len(counts))[0], counts)).batch(batch)
@@ -101,8 +103,8 @@ def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_repli
     def make():
         image = keras.Input((8, 8, 3))
         convolved = layers.Conv2D(2, 3, strides=2, kernel_initializer=init(7))(image)
-        logits = layers.Dense(bins, kernel_initializer=init(6), name="logits")(layers.Flatten()(convolved))
-        estimator = PIREstimator(keras.Model(image, logits), Scalar() if bins == 1 else Bins(bins))
+        logits = layers.Dense(head.units, kernel_initializer=init(6), name="logits")(layers.Flatten()(convolved))
+        estimator = PIREstimator(keras.Model(image, logits), head)
         estimator.compile(keras.optimizers.SGD(1.0))
         return estimator
 

@@ -43,6 +43,10 @@ def test_other_settings_than_the_paper_s_are_left_to_the_comparisons():
         ("round and gan_kind", {"gan__kind": "gan", "first_round": "one"}),
         # One scalar output has no softmax, so no temperature.
         ("output", {"estimator__output": "scalar", "estimator__temperature": 1.0}),
+        ("output", {"estimator__output": "scalar", "estimator__temperature": 1.0, "estimator__scalar_start": "data"}),
+        ("output and temperature", {"estimator__bin_range": "data", "estimator__temperature": 1.0}),
+        ("output", {"estimator__bin_loss": "binomial"}),
+        ("output", {"estimator__output": "linear", "estimator__backbone": "discriminator"}),
         ("", {}),
     ):
         row = experiment(**change)
