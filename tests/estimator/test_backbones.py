@@ -35,7 +35,7 @@ def test_images_of_any_size_are_stretched_to_the_backbones_own(height, width):
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0), (-0.5, 2.0)])
 def test_values_are_rescaled_to_the_range_of_the_weights(bounds):
     images = keras.Input((None, None, 3))
-    model = keras.Model(images, backbones._resized(images, 32, bounds))
+    model = keras.Model(images, backbones.resized(images, 32, bounds))
     found = call(model, np.stack([np.full((32, 32, 3), value, np.float32) for value in (-1.0, 0.0, 1.0)]))
     for image, value in zip(found, (bounds[0], sum(bounds) / 2, bounds[1]), strict=True):
         np.testing.assert_allclose(image, value, rtol=1e-6, atol=1e-6)
