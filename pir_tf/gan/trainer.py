@@ -15,7 +15,7 @@ from pir_tf.training.checkpoints import state_of
 
 
 def draw(
-    seed: int, step: keras.Variable, batch_size: int | tf.Tensor, *, latent_size: int, class_count: int
+    seed: int, step: keras.Variable | tf.Tensor, batch_size: int | tf.Tensor, *, latent_size: int, class_count: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of a step.
 

@@ -136,12 +136,15 @@ class LatentTuner(WithoutDiscriminator):
         return self.pir_weight * terms["L_PIR"], self.kl_weight * terms["KL"]
 
     def final_kl(self, seed: int, *, count: int = LAST_LATENTS) -> tuple[float, float]:
-        """KL in nats, of `count` new latents (whole parts of `PART`), and the share of them, in [0, 1], at which the map folds."""
-        step, parts = keras.Variable(0, dtype="int64", trainable=False), []
-        for part in range(-(-count // PART)):
-            step.assign(part)
-            z, labels = draw(seed, step, min(count, PART), latent_size=self.latent_size, class_count=self.class_count)
-            parts.append(self._moved(z, tf.one_hot(labels, self.class_count))[1:])
+        """KL in nats, of `count` new latents (whole parts of `PART`), and the share of them, 0 to 1, at which the map folds."""
+
+        def part(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            sizes = {"latent_size": self.latent_size, "class_count": self.class_count}
+            z, labels = draw(seed, step, min(count, PART), **sizes)
+            return self._moved(z, tf.one_hot(labels, self.class_count))[1:]
+
+        traced = tf.function(part, autograph=False)
+        parts = [traced(tf.constant(step, tf.int64)) for step in range(-(-count // PART))]
         kl, folded = (float(tf.reduce_mean(some)) for some in zip(*parts, strict=True))
         return kl, folded
 

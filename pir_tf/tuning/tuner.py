@@ -67,7 +67,7 @@ class PIRTerm(GeneratorTrainer):
             batch_size: images to take.
 
         Returns:
-            The L2 norm over all variables of the generator that are trained of the gradient of each weighted term, by `gradient_columns`.
+            The L2 norm, over all variables that are trained, of the gradient of each weighted term, by `gradient_columns`.
 
         Source: 2.4 ("this made the magnitude of the PIR loss and the other loss terms roughly comparable").
         """
