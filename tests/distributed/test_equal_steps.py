@@ -12,6 +12,7 @@ from pir_tf.estimator.heads import Bins, Scalar
 from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.tuning.anchored import AnchoredTuner
+from pir_tf.tuning.latents import LatentTuner
 from pir_tf.tuning.tuner import Tuner
 
 pytestmark = pytest.mark.slow
@@ -97,8 +98,15 @@ def anchored():
     return tuner
 
 
-def test_the_anchored_tuner(two_replicas):
-    assert_equal(*both(two_replicas, anchored, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(5)))
+def residual():
+    tuner = LatentTuner(small_generator(), small_estimator(), kind="residual", seed=3, pir_weight=10.0, kl_weight=1.0)
+    tuner.compile(keras.optimizers.SGD(1.0))
+    return tuner
+
+
+@pytest.mark.parametrize("make", [anchored, residual])
+def test_the_tuners_without_a_discriminator(two_replicas, make):
+    assert_equal(*both(two_replicas, make, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(5)))
 
 
 @pytest.mark.parametrize("bins", [1, 10])

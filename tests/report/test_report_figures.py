@@ -57,15 +57,17 @@ def test_one_row_of_a_log_is_drawn(tmp_path):
         assert_drawn(figure, tmp_path)
 
 
-def test_an_anchored_tuning_has_curves_of_its_own_terms():
+@pytest.mark.parametrize("term, label, title", [("L_anchor", "anchor", r"$L_{\mathrm{anchor}}$"), ("KL", "KL", "KL")])
+def test_a_tuning_without_a_discriminator_has_curves_of_its_own_terms(term, label, title):
     steps = np.array([2.0, 4.0])
-    log = {"step": steps, "L_PIR": steps, "L_anchor": steps, "gradient_pir": steps, "gradient_anchor": steps / 2}
+    held = {term: steps, f"gradient_{label.lower()}": steps / 2}
+    log = {"step": steps, "L_PIR": steps, "gradient_pir": steps, **held}
     _, losses, norms, _ = of_log(pd.DataFrame(log))
     assert [axes.get_title(loc="left") for axes in losses.axes] == [
         r"$L_{\mathrm{PIR}}$",
-        r"$L_{\mathrm{anchor}}$",
+        title,
     ]
-    assert {"PIR", "anchor"} <= {text.get_text() for text in norms.axes[0].texts}
+    assert {"PIR", label} <= {text.get_text() for text in norms.axes[0].texts}
     assert figures.SYMBOLS["L_fake_image_fools"] == r"$L_{\mathrm{fake\ image\ fools}}$"
 
 
