@@ -100,6 +100,8 @@ def anchored():
 
 def residual():
     tuner = LatentTuner(small_generator(), small_estimator(), kind="residual", seed=3, pir_weight=10.0, kl_weight=1.0)
+    rng = np.random.default_rng(0)
+    tuner.move.set_weights([0.1 * rng.standard_normal(w.shape) for w in tuner.move.get_weights()])
     tuner.compile(keras.optimizers.SGD(1.0))
     return tuner
 

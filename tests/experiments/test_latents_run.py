@@ -65,6 +65,7 @@ def test_what_does_not_go_together_is_refused_before_anything_runs(words, said, 
 
 def test_a_second_round_with_an_imported_generator_is_refused(tmp_path):
     for stage in STAGES:
+        (tmp_path / stage).mkdir()
         write_json(tmp_path / stage / "done.json", {})
     write_json(tmp_path / "config.json", {})
     write_json(tmp_path / "tuning" / "generator.json", {"imported": {"form": "keras"}})
