@@ -71,6 +71,11 @@ class ExperimentConfig:
                 f"{self.evaluation.kid_weights!r}, but an imported generator is tuned and judged without real images: leave out "
                 "--data.source and --evaluation.kid-weights."
             )
+        if self.tuning.kind != "weights":
+            raise InputError(
+                f"tuning.kind is {self.tuning.kind!r}, but an imported generator is saved in its own form, whose latents nothing "
+                "can move: take --tuning.kind weights."
+            )
         if "discriminator" in self.estimator.backbone:
             raise InputError(
                 f"estimator.backbone is {self.estimator.backbone!r}, but an imported generator comes without a discriminator to "

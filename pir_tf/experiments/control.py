@@ -25,8 +25,9 @@ from pir_tf.training.fit import Plan, fit_resumable
 
 
 def has_control(run: RunDirectory) -> bool:
-    """Whether a control is asked for and can be had: people don't judge it, and an imported generator would stand still."""
-    return run.config.evaluation.control and not answers_path(run, "evaluation") and not imported_in(run)
+    """Whether a control is asked for and can be had: people don't judge it, and without the GAN's own training nothing moves."""
+    stands_still = imported_in(run) or run.config.tuning.kind != "weights"
+    return run.config.evaluation.control and not answers_path(run, "evaluation") and not stands_still
 
 
 def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:

@@ -134,6 +134,7 @@ def measure(
         **scaling_facts(pir.get("unscaled"), scaling_of(run), (run.facts("interactions") or {}).get("percent_clipped")),
         "channel_means": {when: channel_means(images[when]) for when in WHEN},
         "kid": kid,
+        "kl": (run.facts("tuning") or {}).get("kl"),
         **round_results(run.round, first, true, facts),
         "class_names": class_names,
     }

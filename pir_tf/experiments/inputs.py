@@ -12,6 +12,7 @@ from pir_tf.errors import InputError
 from pir_tf.estimator import hub
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.rounds import FirstRound
+from pir_tf.gan.imported.generator import imported_facts
 from pir_tf.objective_names import parse
 from pir_tf.objectives import vgg
 from pir_tf.pretrained import INCEPTION_V3, find_weights, imagenet_file, sha256
@@ -91,7 +92,8 @@ def require_batches(run: RunDirectory, stages: Sequence[str]) -> None:
     if sizes:
         devices.use_fast_forms(config.compute)  # refuses what is asked for where it can't be had
     replicas = devices.strategy(config.compute).num_replicas_in_sync
-    known = _real_images(run, first, replicas) if {"gan", "tuning"} & sizes.keys() else None
+    need = {"gan"} if config.tuning.kind != "weights" else {"gan", "tuning"}  # real images
+    known = _real_images(run, first, replicas) if need & sizes.keys() else None
     for section, size in sizes.items():
         name, option = f"{section}.batch_size", f"--{section}.batch-size"
         if size < replicas:
@@ -99,11 +101,21 @@ def require_batches(run: RunDirectory, stages: Sequence[str]) -> None:
                 f"{name} is {size} for {replicas} devices, expected a row for each at least: raise it with {option} NUMBER, or "
                 "use fewer devices."
             )
-        if known is not None and section != "estimator" and size > known:
+        if known is not None and section in need and size > known:
             raise InputError(
                 f"data.source has {known} images, fewer than a batch of {name}, which is {size}: add images, or lower it with "
                 f"{option} {known}."
             )
+
+
+def require_own_generator(config: ExperimentConfig) -> None:
+    """Refuses to move the latents of an imported generator that a first round began with, as the config does in a first one."""
+    first = FirstRound.of(config)
+    if config.tuning.kind != "weights" and first and imported_facts(first.path / "tuning"):
+        raise InputError(
+            f"tuning.kind is {config.tuning.kind!r} and first_round names {first.path}, whose generator is imported and saved in "
+            "its own form, expected one of ours: take --tuning.kind weights."
+        )
 
 
 def _real_images(run: RunDirectory, first: FirstRound | None, replicas: int) -> int | None:

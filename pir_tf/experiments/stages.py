@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 
 from pir_tf.errors import InputError, explain_os_errors
-from pir_tf.experiments.inputs import require_batches, require_weights
+from pir_tf.experiments.inputs import require_batches, require_own_generator, require_weights
 from pir_tf.experiments.people import Waiting, require_unchanged
 from pir_tf.report.tables import print_result
 from pir_tf.runs.directory import STAGES, RunDirectory
@@ -49,6 +49,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 f"Stage {stage} reads what {', '.join(missing)} writes, which is not done in {run.path}: add it to --stages."
             )
     todo = [stage for stage in asked if not run.is_done(stage)]
+    require_own_generator(run.config)
     require_weights(run.config, todo)
     require_batches(run, todo)
     waiting: Waiting | None = None

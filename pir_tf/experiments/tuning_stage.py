@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from pir_tf.training.callbacks import Measure, ProgressBar
 from pir_tf.training.devices import is_chief, strategy, use_fast_forms
 from pir_tf.training.fit import Plan, Stream, fit_resumable
 from pir_tf.training.precision import mixed
-from pir_tf.tuning.anchored import AnchoredTuner, blanks
+from pir_tf.tuning.anchored import AnchoredTuner, WithoutDiscriminator, blanks
+from pir_tf.tuning.latents import LatentTuner
 from pir_tf.tuning.tuner import LogGradientNorms, Tuner
 
 DISPLAY_IMAGES = 200
@@ -38,21 +40,26 @@ DISPLAY_IMAGES_VGG = 32
 def run(run: RunDirectory) -> dict[str, Any]:
     """Writes `tuning/generator.keras`, `tuning/discriminator.keras`, `tuning/history.csv` and checkpoints.
 
-    An imported generator has no discriminator; see `pir_tf.tuning.anchored`.
+    An imported generator has no discriminator, see `pir_tf.tuning.anchored`; where latents move (`pir_tf.tuning.latents`), the
+    discriminator that is written is the one that was read.
     """
     config, watch, imported = run.config, Stopwatch(), imported_in(run)
     gan, directory, seed = run.path / "gan", run.file("tuning", "history.csv").parent, run.seed_of("tuning steps")
     made_by: dict[str, Any] = {**decisive_fields("tuning", config.tuning), "seed": config.seed}
-    with watch.part("networks" if imported else "networks and real images"), strategy(config.compute).scope():
+    moves = config.tuning.kind != "weights"
+    with watch.part("networks" if imported or moves else "networks and real images"), strategy(config.compute).scope():
         estimator = objective(load_saved(saved_estimator(run.path / "estimator")), config.estimator.pessimism)
         made_by["estimator"] = digest(*estimator.get_weights())
-        tuner: AnchoredTuner | Tuner
-        if imported:
+        tuner: WithoutDiscriminator | Tuner
+        stream: Stream = lambda part, first: blanks(part.batch_size)  # noqa: E731
+        networks = None if imported else Networks.load(gan)
+        if networks is None:
             tuner = _anchored_tuner(config, load_generator(gan), load_generator(gan), estimator, seed)
-            stream: Stream = lambda part, first: blanks(part.batch_size)  # noqa: E731
+        elif moves:
+            made_by["generator"] = digest(*networks.generator.get_weights())  # of which a checkpoint holds nothing
+            tuner = _latent_tuner(config, networks.generator, estimator, seed)
         else:
             image_set = load_data(config, run.cache, run.path / "data.json")
-            networks = Networks.load(gan)
             _require_fit(image_set, networks, config.tuning.batch_size)
             tuner = _tuner(config, networks, estimator, seed)
             stream = stream_of(image_set, run.seed_of("real images in tuning"))
@@ -60,11 +67,11 @@ def run(run: RunDirectory) -> dict[str, Any]:
         weight = _weighed(config, tuner)
     shown = [TimeFirstStep(watch), *_samples(config, tuner, true_pir(run, reuse=False), run.seed_of("display"))]
     _tune(config, tuner, estimator, stream, directory, made_by, shown)
-    if is_chief() and imported:
+    if is_chief() and networks is None:
         save_tuned(run, tuner.generator)
-    elif is_chief():
-        networks.save(directory)
-    return {"parts": watch.parts, "pir_weight": weight}
+    elif is_chief() and networks is not None:
+        dataclasses.replace(networks, generator=tuner.generator).save(directory)
+    return {"parts": watch.parts, "pir_weight": weight, **_kl(tuner, run.seed_of("KL"))}
 
 
 def _require_fit(image_set: ImageSet, networks: Networks, batch_size: int) -> None:
@@ -112,7 +119,38 @@ def _anchored_tuner(
     return tuner
 
 
-def _weighed(config: ExperimentConfig, tuner: AnchoredTuner | Tuner) -> float:
+def _latent_tuner(config: ExperimentConfig, generator: keras.Model, estimator: keras.Model, seed: int) -> LatentTuner:
+    settings = config.tuning
+    assert settings.kind != "weights"
+    tuner = LatentTuner(
+        generator,
+        estimator,
+        kind=settings.kind,
+        seed=seed,
+        pir_weight=settings.pir_weight,
+        kl_weight=settings.kl_weight,
+        fast=use_fast_forms(config.compute),
+    )
+    rate = settings.latents_learning_rate
+    tuner.compile(optimizers(rate, rate, config.gan.adam_beta_1)[0], jit_compile=config.compute.jit_compile)
+    return tuner
+
+
+def _kl(tuner: WithoutDiscriminator | Tuner, seed: int) -> dict[str, float]:
+    """How far the moved latents went in the end, and a line where that is only a bound; nothing where weights were tuned."""
+    if not isinstance(tuner, LatentTuner):
+        return {}
+    kl, folded = tuner.final_kl(seed)
+    if folded and is_chief():
+        print(
+            f"tuning: the moved latents fold at {folded:.1%} of the latents, so their KL is more than {kl:.3g} nats: raise "
+            "--tuning.kl-weight",
+            flush=True,
+        )
+    return {"kl": kl, "kl_folded": folded}
+
+
+def _weighed(config: ExperimentConfig, tuner: WithoutDiscriminator | Tuner) -> float:
     """w_PIR, set by the ratio of gradients where the config asks for that, and said."""
     settings = config.tuning
     if not settings.pir_gradient_ratio:
@@ -129,7 +167,7 @@ def _weighed(config: ExperimentConfig, tuner: AnchoredTuner | Tuner) -> float:
 
 def _tune(
     config: ExperimentConfig,
-    tuner: AnchoredTuner | Tuner,
+    tuner: WithoutDiscriminator | Tuner,
     estimator: keras.Model,
     stream: Stream,
     directory: Path,
@@ -139,7 +177,7 @@ def _tune(
     settings = config.tuning
     norms = LogGradientNorms(settings.gradients_every, batch_size=settings.batch_size)
     bar = ProgressBar("Tuning the generator", settings.steps, {"L_PIR": "estimated PIR", "true_pir": "true PIR"})
-    inside = list(tuner.networks().values())
+    inside = [tuner.still] if isinstance(tuner, LatentTuner) else list(tuner.networks().values())
     if is_stock(estimator):  # up to its logits, or to what is read out
         linear = config.estimator.output == "linear"
         inside.append(backbone_of(estimator) if linear else network_of(estimator))
@@ -156,7 +194,7 @@ def _tune(
 
 
 def _samples(
-    config: ExperimentConfig, tuner: AnchoredTuner | Tuner, truth: Truth | None, seed: int
+    config: ExperimentConfig, tuner: WithoutDiscriminator | Tuner, truth: Truth | None, seed: int
 ) -> list[keras.callbacks.Callback]:
     """Samples of the true PIR, for display alone: they choose no step, stop or setting. None with real people."""
     if truth is None:

@@ -26,6 +26,9 @@ from pir_tf.gan.networks import (
     build_generator,
 )
 
+MOVED_LATENTS = "moved_latents"
+"""Name of the layer that ends what tuning puts before a generator."""
+
 
 def fast_generator(generator: keras.Model, *, compiled: bool = False) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The same function of z and class as the model, over the same variables, of two tensors in place of their list.
@@ -36,6 +39,10 @@ def fast_generator(generator: keras.Model, *, compiled: bool = False) -> Callabl
     if not knows_generator(generator):
         _warn("generator")
         return lambda z, class_one_hot: generator([z, class_one_hot])
+    if inner := _behind_moved_latents(generator):
+        moved = keras.Model(generator.inputs, generator.get_layer(MOVED_LATENTS).output)
+        of_moved = fast_generator(inner, compiled=compiled)
+        return lambda z, class_one_hot: of_moved(moved([z, class_one_hot]), class_one_hot)
     dense = keras.Model(generator.inputs, generator.get_layer("image_4x4").output)
     layers = [generator.get_layer(f"conv_{i}") for i in range(1, len(GENERATOR_CHANNELS) + 1)]
     images = _compiled_images if compiled else _images
@@ -48,8 +55,16 @@ def fast_generator(generator: keras.Model, *, compiled: bool = False) -> Callabl
 
 
 def knows_generator(generator: keras.Model) -> bool:
-    """Whether the model is one that `gan.networks.build_generator` makes, of float32."""
-    return _is_like(generator, _layout_made_by(build_generator))
+    """Whether the model is one that `gan.networks.build_generator` makes, of float32, or that one behind moved latents."""
+    inner = _behind_moved_latents(generator)
+    return knows_generator(inner) if inner else _is_like(generator, _layout_made_by(build_generator))
+
+
+def _behind_moved_latents(generator: keras.Model) -> keras.Model | None:
+    """The generator inside one whose latents tuning moves (`tuning.latents`); None for any other."""
+    if all(layer.name != MOVED_LATENTS for layer in generator.layers):
+        return None
+    return next(layer for layer in generator.layers if isinstance(layer, keras.Model))
 
 
 def _images(x: tf.Tensor, weights: list[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:

@@ -1,6 +1,6 @@
 """What every training of a generator here has in common: latents and classes drawn by step, means as logs, the state to resume.
 
-The three are the ACGAN (2.1), the tuner, which is an ACGAN with one more term (2.4), and the tuner without a discriminator.
+They are the ACGAN (2.1), the tuner, which is an ACGAN with one more term (2.4), and the tuners without a discriminator.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pir_tf.training.checkpoints import state_of
 
 
 def draw(
-    seed: int, step: keras.Variable, batch_size: int | tf.Tensor, *, latent_size: int, class_count: int
+    seed: int, step: keras.Variable | tf.Tensor, batch_size: int | tf.Tensor, *, latent_size: int, class_count: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of a step.
 
@@ -62,8 +62,13 @@ class GeneratorTrainer(replicas.BuiltModel):
         self.built = True  # as the networks are
 
     def networks(self) -> dict[str, keras.Model]:
-        """The networks in training, the generator first."""
+        """The networks in training, the generator first, or the part of it that is trained."""
         return {"generator": self.generator}
+
+    @property
+    def trained_variables(self) -> list[keras.Variable]:
+        """What the generator's optimizer moves."""
+        return next(iter(self.networks().values())).trainable_variables
 
     def compile(
         self,

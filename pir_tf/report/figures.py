@@ -14,14 +14,15 @@ from pir_tf.report.numbers import number
 STEPS = "gradient steps"
 _TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")
 PRETRAINING_TERMS = (*_TERMS, "L_saturating")
-TUNING_TERMS = (*_TERMS, "L_PIR", "L_saturating", "L_anchor")
-SYMBOLS = {name: r"$L_{\mathrm{" + name[2:].replace("_", r"\ ") + "}}$" for name in TUNING_TERMS}
-GENERATOR_TERMS = ("L_fake_image_fools", "L_fake_class", "L_PIR", "L_saturating", "L_anchor")
+TUNING_TERMS = (*_TERMS, "L_PIR", "L_saturating", "L_anchor", "KL")
+SYMBOLS = {name: r"$L_{\mathrm{" + name[2:].replace("_", r"\ ") + "}}$" for name in TUNING_TERMS} | {"KL": "KL"}
+GENERATOR_TERMS = ("L_fake_image_fools", "L_fake_class", "L_PIR", "L_saturating", "L_anchor", "KL")
 UNITS = {"L_PIR": "mean PIR", "L_anchor": "mean squared difference"}
 GRADIENTS = (
     ("gradient_pir", "PIR", style.AFTER, "-", "o"),
     ("gradient_fools", "fools", style.INK, "-", "s"),
     ("gradient_anchor", "anchor", style.INK, "-", "s"),
+    ("gradient_kl", "KL", style.INK, "-", "s"),
     ("gradient_fake_class", "fake class", style.MUTED, "--", "^"),
 )
 PAIRS = 8

@@ -21,7 +21,48 @@ from pir_tf.training import replicas
 from pir_tf.tuning.tuner import PIRTerm
 
 
-class AnchoredTuner(PIRTerm):
+class WithoutDiscriminator(PIRTerm):
+    """A tuner whose second term, in place of L_fake_image_fools, holds the images where they were. A subclass has both terms."""
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One update of the generator, or of the part of it that is trained.
+
+        Args:
+            data: Only the number of its rows counts: `blanks` gives it.
+
+        Returns:
+            The mean of each term over the steps since the epoch began, and of the loss that was minimised.
+        """
+        variables = self.trained_variables
+        share = replicas.share(tf.shape(data)[0])
+        z, labels = (share.of(whole) for whole in self.draw(share.total))
+        with tf.GradientTape() as tape:
+            terms = self.terms(z, labels)
+            loss = -self.objective(terms)
+            part = share.scaled(loss)
+        self.generator_optimizer.apply(tape.gradient(part, variables), variables)
+        self.step.assign_add(1)
+        return self.mean_logs(share, {**terms, "generator_loss": loss})
+
+    def terms(self, z: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The terms of a batch by their names in the log."""
+        raise NotImplementedError
+
+    def weighted(self, terms: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """The weighted terms, that of the PIR and the one that holds it back."""
+        raise NotImplementedError
+
+    def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
+        """L_generator, a scalar to maximise, of what `terms` returned."""
+        pir, held = self.weighted(terms)
+        return pir - held
+
+    def weighted_terms(self, z: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Those of a batch."""
+        return self.weighted(self.terms(z, labels))
+
+
+class AnchoredTuner(WithoutDiscriminator):
     """A generator that maximises the estimated PIR of its images and stays near those that it made before.
 
     Args:
@@ -60,26 +101,6 @@ class AnchoredTuner(PIRTerm):
         self.use_estimator(estimator, pir_weight=pir_weight, fast=fast)
         self.anchor_weight = anchor_weight
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One update of the generator.
-
-        Args:
-            data: Only the number of its rows counts: `blanks` gives it.
-
-        Returns:
-            The mean of each term over the steps since the epoch began, and of the loss that was minimised.
-        """
-        variables = self.generator.trainable_variables
-        share = replicas.share(tf.shape(data)[0])
-        z, labels = (share.of(whole) for whole in self.draw(share.total))
-        with tf.GradientTape() as tape:
-            terms = self.terms(z, labels)
-            loss = -self.objective(terms)
-            part = share.scaled(loss)
-        self.generator_optimizer.apply(tape.gradient(part, variables), variables)
-        self.step.assign_add(1)
-        return self.mean_logs(share, {**terms, "generator_loss": loss})
-
     def terms(self, z: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """L_PIR and L_anchor of a batch: mean estimated PIR, and mean squared difference from the start."""
         inputs = [z, tf.one_hot(labels, self.class_count)]
@@ -87,13 +108,8 @@ class AnchoredTuner(PIRTerm):
         moved = tf.square(images - tf.stop_gradient(self._start(inputs)))
         return {"L_PIR": tf.reduce_mean(self.estimated_pir(images)), "L_anchor": tf.reduce_mean(moved)}
 
-    def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
-        """L_generator, a scalar to maximise, of what `terms` returned."""
-        return self.pir_weight * terms["L_PIR"] - self.anchor_weight * terms["L_anchor"]
-
-    def weighted_terms(self, z: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def weighted(self, terms: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Those of the PIR and the anchor, whose gradient is 0 at the start."""
-        terms = self.terms(z, labels)
         return self.pir_weight * terms["L_PIR"], self.anchor_weight * terms["L_anchor"]
 
 

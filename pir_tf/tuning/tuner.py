@@ -33,7 +33,7 @@ WEIGHING_BATCHES = 8
 
 
 class PIRTerm(GeneratorTrainer):
-    """A generator in training whose objective has the term w_PIR L_PIR: what both tuners share."""
+    """A generator in training whose objective has the term w_PIR L_PIR: what all tuners share."""
 
     pir_weight: float | keras.Variable
     gradient_columns: tuple[str, ...]
@@ -67,11 +67,11 @@ class PIRTerm(GeneratorTrainer):
             batch_size: images to take.
 
         Returns:
-            The L2 norm over all of the generator's variables of the gradient of each weighted term, by `gradient_columns`.
+            The L2 norm, over all variables that are trained, of the gradient of each weighted term, by `gradient_columns`.
 
         Source: 2.4 ("this made the magnitude of the PIR loss and the other loss terms roughly comparable").
         """
-        variables = self.generator.trainable_variables
+        variables = self.trained_variables
         with tf.GradientTape(persistent=True) as tape:
             terms = self.weighted_terms(*self.draw(tf.constant(batch_size)))
         norms = [tf.linalg.global_norm(tape.gradient(term, variables)) for term in terms]
@@ -88,8 +88,8 @@ class PIRTerm(GeneratorTrainer):
             batch_size: Images of a batch.
 
         Returns:
-            w_PIR per unit of PIR; None, and the weight stays, where one of the gradients is 0: an anchor pulls at nothing
-            at the start, and an estimator may be certain of all images.
+            w_PIR per unit of PIR; None, and the weight stays, where one of the gradients is 0: an anchor, or KL, pulls at
+            nothing at the start, and an estimator may be certain of all images.
 
         Source: 2.4 ("roughly comparable").
         """

@@ -11,6 +11,7 @@ from pir_tf.estimator.heads import Bins, Scalar
 from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.tuning.anchored import AnchoredTuner
+from pir_tf.tuning.latents import LatentTuner
 from pir_tf.tuning.tuner import Tuner
 
 pytestmark = pytest.mark.slow
@@ -74,12 +75,23 @@ def test_the_tuner_for_each_term(two_replicas, fools, fake_class, real_class, pi
     assert max(np.abs(a - b).max() for a, b in zip(one[0], one[1], strict=True)) > 1e-3
 
 
-@pytest.mark.parametrize("batch", [5, 4], ids=["3 + 2", "2 + 2, then 1 + 0"])
-def test_the_anchored_tuner(two_replicas, batch):
+def anchored():
+    return AnchoredTuner(small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0)
+
+
+def residual():
+    tuner = LatentTuner(small_generator(), small_estimator(), kind="residual", seed=3, pir_weight=10.0, kl_weight=1.0)
+    rng = np.random.default_rng(0)
+    tuner.move.set_weights([0.1 * rng.standard_normal(w.shape) for w in tuner.move.get_weights()])
+    return tuner
+
+
+@pytest.mark.parametrize("tuner, batch", [(anchored, 5), (anchored, 4), (residual, 5)])
+def test_the_tuners_without_a_discriminator(two_replicas, tuner, batch):
     def make():
-        tuner = AnchoredTuner(small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0)
-        tuner.compile(keras.optimizers.SGD(1.0))
-        return tuner
+        made = tuner()
+        made.compile(keras.optimizers.SGD(1.0))
+        return made
 
     data = tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(batch)
     assert_equal(*both(two_replicas, make, data))
