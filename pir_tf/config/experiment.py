@@ -64,9 +64,13 @@ class ExperimentConfig:
             self._check_import()
         if self.tuning.stop == "judge":
             linear, judge = self.estimator.output == "linear", self.evaluation.judge
-            expected = "none without --estimator.output linear, beside which alone a judge has answers and features of its own"
+            expected = (
+                "none without --estimator.output linear, beside which alone a judge has answers and features of its own"
+            )
             require(linear, "tuning.stop", self.tuning.stop, expected)
-            require(judge, "tuning.stop", self.tuning.stop, "none without the second judge, which is --evaluation.judge")
+            require(
+                judge, "tuning.stop", self.tuning.stop, "none without the second judge, which is --evaluation.judge"
+            )
 
     def _check_import(self) -> None:
         """An imported generator is tuned and judged without real images."""

@@ -56,7 +56,9 @@ class TuningConfig:
         )
         require(not both, "tuning.pir_weight", self.pir_weight, expected)
         limit = self.pir_gradient_limit
-        require(limit == 0 or 1 <= limit < math.inf, "tuning.pir_gradient_limit", limit, "0 for no limit, or 1 or above")
+        require(
+            limit == 0 or 1 <= limit < math.inf, "tuning.pir_gradient_limit", limit, "0 for no limit, or 1 or above"
+        )
         require_choices("tuning", self)
         positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
         require_positive("tuning", self, *positive, "checkpoint_every", "checkpoint_minutes")

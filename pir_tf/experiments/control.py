@@ -39,7 +39,9 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
     config, networks = run.config, Networks.load(run.path / "gan")
     steps = (run.facts("tuning") or {}).get("kept_step") or config.tuning.steps
     fields = {**decisive_fields("tuning", config.tuning), **decisive_fields("gan", config.gan)}
-    facts: dict[str, Any] = {name: value for name, value in fields.items() if "pir_" not in name and name not in OF_THE_JUDGE}
+    facts: dict[str, Any] = {
+        name: value for name, value in fields.items() if "pir_" not in name and name not in OF_THE_JUDGE
+    }
     facts |= {"images": image_set.digest, "seed": run.seed_of("tuning steps"), "steps": steps}
     facts["networks"] = digest(*networks.generator.get_weights(), *networks.discriminator.get_weights())
 

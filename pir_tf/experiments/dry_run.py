@@ -66,7 +66,8 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
         "gan": count.get("pretraining steps", 0) * config.gan.batch_size * acgan,
         "interactions": config.interactions.images * GENERATOR,
         "estimator and second judge": learning,
-        "tuning": config.tuning.steps * config.tuning.batch_size * (acgan + 2 * estimator) + looks * (GENERATOR + estimator),
+        "tuning": config.tuning.steps * config.tuning.batch_size * (acgan + 2 * estimator)
+        + looks * (GENERATOR + estimator),
         "evaluation": 2 * config.evaluation.images * (GENERATOR + judges * estimator),
     }
     if layer := _vgg_layer(config):

@@ -164,7 +164,7 @@ def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: S
 
 
 def chosen(run: RunDirectory) -> dict[str, Any]:
-    """Which of tuning's steps was kept, where the second judge chose it: what it says of the result is then no outsider's word."""
+    """Which of tuning's steps was kept, where the second judge chose it: its view of the result is then no outsider's."""
     tuned = run.facts("tuning") or {}
     if "kept_step" not in tuned:
         return {}

@@ -174,7 +174,9 @@ def _judged(
         return None
     if not has_judge(run):
         if is_chief():
-            needed = f"{FEWEST_FOR_JUDGE} images with answers, and of an imported generator another backbone than compact"
+            needed = (
+                f"{FEWEST_FOR_JUDGE} images with answers, and of an imported generator another backbone than compact"
+            )
             print(f"tuning: no judge stops it, as a judge needs {needed}: all steps are done", flush=True)
         return None
     view = None

@@ -1,9 +1,9 @@
 """A judge that stops the tuning: an estimator that tuning doesn't climb looks at the images along the way. Not the paper's.
 
 What tuning climbs rises for as long as there are steps, also where the readout is wrong. A judge that learned from other answers
-and other features is wrong elsewhere. At every row of the log both look at the images of the same fixed latents, and of either the
-mean of the last three rows counts, or of those that there are. When the judge's falls from row to row three times in a row while
-the estimator's rises, tuning stops. Stopped or not, the networks of the row where the judge's was highest are kept.
+and other features is wrong elsewhere. At every row of the log both look at the images of the same fixed latents, and of each the
+mean of the last three rows counts, or of those that there are. When the judge's falls three times in a row, each time while the
+estimator's rises, tuning stops. Stopped or not, the networks of the row where the judge's was highest are kept.
 
 What is not here: where the judge comes from (`experiments.estimator_stage`), and the true PIR, which chooses nothing.
 """

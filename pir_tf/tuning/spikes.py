@@ -4,8 +4,9 @@ At temperature 0.01 the gradient of 100 bins at the images jumps by three orders
 Adam's second moment remembers a spike for a thousand steps. With n the norm of the gradient of L_PIR at a step's images, m its
 running median over the steps before and f `tuning.pir_gradient_limit`, the gradient is multiplied by min(1, f m / n).
 
-The median is a tracker of one number: log m goes up or down by max(0.05, 1/k) as the k-th norm lies above or below it. What is not
-here: the other terms' gradients, which stay as they are, and the weight of the term (`tuner.PIRTerm.weigh`).
+The median is a tracker of one number: it begins as the first norm, and log m goes up or down by max(0.05, 1/k) as the k-th lies
+above or below it; norms of 0 don't count. What is not here: the other terms' gradients, which stay as they are, and the weight of
+the term (`tuner.PIRTerm.weigh`).
 """
 
 from __future__ import annotations

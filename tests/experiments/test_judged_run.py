@@ -10,8 +10,13 @@ from synthetic_run import results
 
 from pir_tf.report.tables import result_table
 
-WORDS = [*SMALL, *"--estimator.output linear --estimator.backbone discriminator --evaluation.judge --tuning.stop judge".split()]
-TUNED = "--evaluation.control --tuning.pir-gradient-limit 1 --tuning.pir-weight 10000 --tuning.learning-rate 1e-3".split()
+WORDS = [
+    *SMALL,
+    *"--estimator.output linear --estimator.backbone discriminator --evaluation.judge --tuning.stop judge".split(),
+]
+TUNED = (
+    "--evaluation.control --tuning.pir-gradient-limit 1 --tuning.pir-weight 10000 --tuning.learning-rate 1e-3".split()
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +41,17 @@ def test_the_step_that_is_kept_is_the_judges_best_and_said(judged):
         assert line in said
     assert "The judge chose the step" in (path / "report" / "index.html").read_text()
     control = json.loads(str(np.load(sorted((path / "evaluation/control/steps/checkpoints").iterdir())[-1])["made_by"]))
-    assert control["steps"] == step and not {"tuning.stop", "tuning.log_every", "tuning.pir_gradient_limit"} & set(control)
+    assert control["steps"] == step and not {"tuning.stop", "tuning.log_every", "tuning.pir_gradient_limit"} & set(
+        control
+    )
     best = np.load(path / "tuning" / "checkpoints" / "step-000000006.npz")
     assert best["judged/kept"] == step and best["judged/rows"][0, -1] == pytest.approx(views[-1], rel=1e-6)
 
 
 def test_that_there_is_no_judge_is_said_and_all_steps_are_done(tmp_path):
-    done = small_command(*WORDS, "--stages", *"gan interactions estimator tuning".split(), "--run-dir", "run", cwd=tmp_path)
+    done = small_command(
+        *WORDS, "--stages", *"gan interactions estimator tuning".split(), "--run-dir", "run", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert "no judge stops it, as a judge needs 300 images with answers" in done.stdout
     assert "judge_pir" not in (tmp_path / "run" / "tuning" / "history.csv").read_text()

@@ -1,5 +1,7 @@
 """The judge that stops the tuning: its decisions against a plain reading of them, and a kill in the middle of a judged tuning."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -72,7 +74,9 @@ def test_the_decisions_are_those_of_a_plain_reading():
         estimator = np.arange(20) * 0.1 + rng.normal(size=20) * rng.choice([0.01, 0.2])
         model, judged = Model(), JudgedStop({}, None)
         judged.set_model(model)
-        judged._view = lambda model, views=list(zip(judge, estimator, strict=True)): views[int(model.step) - 1]
+        judged._view = functools.partial(
+            lambda views, model: views[int(model.step) - 1], np.stack([judge, estimator], 1)
+        )
         while not model.stop_training and int(model.step) < 20:
             model.step.assign_add(1)
             judged.on_epoch_end(0, {})
