@@ -60,11 +60,10 @@ def plainly(judge, estimator):
 class Model:
     """As much of a model as the callback sees."""
 
-    distribute_strategy = tf.distribute.get_strategy()
     stop_training = False
 
     def __init__(self):
-        self.step = tf.Variable(0)
+        self.distribute_strategy, self.step = tf.distribute.get_strategy(), tf.Variable(0)
 
 
 def test_the_decisions_are_those_of_a_plain_reading():
