@@ -69,7 +69,7 @@ class Model:
 def test_the_decisions_are_those_of_a_plain_reading():
     rng, stopped = np.random.default_rng(0), 0
     for _ in range(60):
-        judge = rng.normal(size=20).cumsum() * 0.1
+        judge = rng.normal(0.5, size=20).cumsum() * 0.1
         estimator = np.arange(20) * 0.1 + rng.normal(size=20) * rng.choice([0.01, 0.2])
         model, judged = Model(), JudgedStop({}, None)
         judged.set_model(model)
