@@ -62,6 +62,15 @@ class ExperimentConfig:
             )
         if self.gan.generator.startswith("import:"):
             self._check_import()
+        if self.tuning.stop == "judge":
+            linear, judge = self.estimator.output == "linear", self.evaluation.judge
+            expected = (
+                "none without --estimator.output linear, beside which alone a judge has answers and features of its own"
+            )
+            require(linear, "tuning.stop", self.tuning.stop, expected)
+            require(
+                judge, "tuning.stop", self.tuning.stop, "none without the second judge, which is --evaluation.judge"
+            )
 
     def _check_import(self) -> None:
         """An imported generator is tuned and judged without real images."""
@@ -110,6 +119,8 @@ def decisive_fields(section: str, config: Any) -> dict[str, Any]:
     left_out = set(_NOT_OF_A_STEP)
     if named.get("decay_steps"):  # then the rates' fall counts back from the last step
         left_out.discard("steps")
+    if named.get("stop", "none") != "none":  # a row of the log is then a look at the images
+        left_out.discard("log_every")
     return {f"{section}.{name}": value for name, value in named.items() if name not in left_out}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,12 @@ class TuningConfig:
     pir_gradient_ratio: float = 0.0
     """In place of `pir_weight`: w_PIR is set before the first step so that the PIR term's gradient is so many times as long as
     that of L_fake_image_fools (2.4 has them "roughly comparable"); 0 takes `pir_weight`."""
+    pir_gradient_limit: float = 0.0
+    """The PIR term's gradient at a step's images is scaled down where its norm is above so many times its running median, 1 or
+    more; 0 for no limit."""
+    stop: Literal["none", "judge"] = "none"
+    """What may end tuning before its steps are done: `none`, or with `estimator.output linear` the second `judge`, which looks at
+    256 fixed latents' images at each row of the log: the networks of the row that it likes best are kept."""
     fools_weight: float = 1.0
     """Weight of L_fake_image_fools; 0 leaves out the generator's own loss, the extreme of 5.1. Source: 2.4, 5.1."""
     anchor_weight: float = 100.0
@@ -61,6 +68,11 @@ class TuningConfig:
             f"none beside tuning.pir_gradient_ratio, which is {self.pir_gradient_ratio:g} and sets the weight itself"
         )
         require(not both, "tuning.pir_weight", self.pir_weight, expected)
+        limit = self.pir_gradient_limit
+        require(
+            limit == 0 or 1 <= limit < math.inf, "tuning.pir_gradient_limit", limit, "0 for no limit, or 1 or above"
+        )
+        require_choices("tuning", self)
         positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
         require_positive("tuning", self, *positive, "checkpoint_every", "checkpoint_minutes", "latents_learning_rate")
         require_multiples("tuning", self)

@@ -1,10 +1,12 @@
 """The control: the same tuning with w_PIR 0, which shows what the GAN's own training does to PIR (2.4). Not the paper's.
 
 It depends on the networks, real images, seed, batch and steps alone, so all objectives of a sweep share one through the cache.
+Where a judge chose the step, the control has as many steps as lead there.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -23,6 +25,9 @@ from pir_tf.training.callbacks import ProgressBar
 from pir_tf.training.devices import use_fast_forms
 from pir_tf.training.fit import Plan, fit_resumable
 
+OF_THE_JUDGE = ("tuning.stop", "tuning.log_every")
+"""Fields on which the state of a judged tuning depends, and the control's steps don't."""
+
 
 def has_control(run: RunDirectory) -> bool:
     """Whether a control is asked for and can be had: people don't judge it, and without the GAN's own training nothing moves."""
@@ -33,9 +38,12 @@ def has_control(run: RunDirectory) -> bool:
 def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
     """The generator after as many steps of the GAN's own training as tuning had, from the same networks, images and seed."""
     config, networks = run.config, Networks.load(run.path / "gan")
+    steps = (run.facts("tuning") or {}).get("kept_step") or config.tuning.steps
     fields = {**decisive_fields("tuning", config.tuning), **decisive_fields("gan", config.gan)}
-    facts: dict[str, Any] = {name: value for name, value in fields.items() if "pir_" not in name}
-    facts |= {"images": image_set.digest, "seed": run.seed_of("tuning steps"), "steps": config.tuning.steps}
+    facts: dict[str, Any] = {
+        name: value for name, value in fields.items() if "pir_" not in name and name not in OF_THE_JUDGE
+    }
+    facts |= {"images": image_set.digest, "seed": run.seed_of("tuning steps"), "steps": steps}
     facts["networks"] = digest(*networks.generator.get_weights(), *networks.discriminator.get_weights())
 
     def make() -> dict[str, np.ndarray]:
@@ -54,10 +62,10 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
         fit_resumable(
             acgan,
             stream_of(image_set, run.seed_of("real images in tuning")),
-            Plan.of(config.tuning, ()),
+            dataclasses.replace(Plan.of(config.tuning, ()), steps=steps),
             run.file("evaluation", "control") / "steps",
             facts,
-            chief_callbacks=[ProgressBar("Control without the PIR term", config.tuning.steps)],
+            chief_callbacks=[ProgressBar("Control without the PIR term", steps)],
         )
         return {f"{place:03d}": weight for place, weight in enumerate(networks.generator.get_weights())}
 

@@ -59,7 +59,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     pir, waiting = judge(run, images, watch)
     asked = answers_path(run, "evaluation")
     noted = {"answers_sha256": answers_digest(asked)} if asked and not waiting else {}
-    facts = measure(run, images, pir, image_set, watch) | baselines(run, images, pir, watch)
+    facts = measure(run, images, pir, image_set, watch) | baselines(run, images, pir, watch) | chosen(run)
     with watch.part("samples"):
         write(run, images, pir, facts)
     if waiting:
@@ -162,6 +162,15 @@ def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: S
             )
             found[when] = compare(pir["true"][0], truth(picked))
     return {"best_of": found}
+
+
+def chosen(run: RunDirectory) -> dict[str, Any]:
+    """Which of tuning's steps was kept, where the second judge chose it: its view of the result is then no outsider's."""
+    tuned = run.facts("tuning") or {}
+    if "kept_step" not in tuned:
+        return {}
+    step, end = tuned["kept_step"], tuned["stopped_at"]
+    return {"kept": {"step": step, "of": run.config.tuning.steps, "stopped_at": end, "chosen_by": "judge"}}
 
 
 def write(run: RunDirectory, images: Arrays, pir: dict[str, Sides], facts: dict[str, Any]) -> None:

@@ -94,6 +94,18 @@ def doubt(results: dict[str, Any]) -> str | None:
     )
 
 
+def kept_sentence(results: dict[str, Any]) -> str | None:
+    """Which step's networks these are, where the second judge chose it; `None` where all steps were done."""
+    kept = results.get("kept")
+    if not kept:
+        return None
+    end = f", and stopped tuning at step {kept['stopped_at']:,}" if kept.get("stopped_at") else ""
+    return (
+        f"These are the networks of step {kept['step']:,} of {kept['of']:,}. The judge chose the step{end}, so its own view of "
+        "the result is somewhat too good."
+    )
+
+
 def audience(results: dict[str, Any]) -> str:
     """Who reacted to the images, in words: simulated users, real people, or first the ones and then the others."""
     objective = results.get("objective")

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pir_tf.report.numbers import MISSING, UNDEFINED, duration, finite, interval, number, p_value, percent, plain, whole
-from pir_tf.report.sentences import doubt, verdict
+from pir_tf.report.sentences import doubt, kept_sentence, verdict
 from pir_tf.runs.directory import read_json
 
 WIDTH = 80
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation")
 VIEWS = (("estimated", "the estimator's own view"), ("judged", "a second judge"))
 """Estimates of PIR beside the measured one, and what they are called."""
+CHOSE = {"judged": "the judge (chose the step)"}
+"""Those that had a say in the result, and what they are called then."""
 
 NOT_JUDGED = "not measured"
 
@@ -46,7 +48,10 @@ def estimate_rows(results: dict[str, Any]) -> list[Row]:
 
     Source: A.1.
     """
-    return [(name, *(_compared(results[key]) if results.get(key) else (NOT_JUDGED,) * 4)) for key, name in VIEWS]
+    called = dict(VIEWS) | (CHOSE if results.get("kept") else {})
+    return [
+        (name, *(_compared(results[key]) if results.get(key) else (NOT_JUDGED,) * 4)) for key, name in called.items()
+    ]
 
 
 def baseline_rows(results: dict[str, Any]) -> list[Row]:
@@ -89,7 +94,7 @@ def result_table(results: dict[str, Any]) -> str:
     for name, *cells in estimates:
         known = cells[0] != NOT_JUDGED
         lines.append(f"{name:<28}" + ("".join(f"{cell:>{width}}" for cell in cells) if known else f"   {NOT_JUDGED}"))
-    for note in (doubt(results), results.get("note")):
+    for note in (doubt(results), kept_sentence(results), results.get("note")):
         if note:
             lines += ["", *textwrap.wrap(f"Note: {note}", WIDTH)]
     return "\n".join(lines)

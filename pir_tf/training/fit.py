@@ -60,6 +60,7 @@ def fit_resumable(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     chief_callbacks: Sequence[keras.callbacks.Callback] = (),
+    ended: Callable[[], bool] = lambda: False,
 ) -> None:
     """Fits a compiled model to the end of its plan, from the newest checkpoint in `directory` on where there is one.
 
@@ -71,6 +72,7 @@ def fit_resumable(
         made_by: What else the state depends on; a checkpoint of other facts is refused.
         callbacks: Keras callbacks for every process of a job. They may add to the logs of an epoch, which are written after them.
         chief_callbacks: The same for the chief alone.
+        ended: Whether the state that was restored is the end of a training that a callback stopped: there is nothing left to do.
 
     Raises:
         InputError: Something else made the checkpoint, none is whole, or the processes of a job restored different steps.
@@ -80,6 +82,8 @@ def fit_resumable(
     if directory:
         first = checkpoints.restore_latest(directory / "checkpoints", model.state(), made_by)
         replicas.require_one_step(model.distribute_strategy, first, directory / "checkpoints")
+    if ended():
+        return
     all_callbacks = [StopOnNonFinite(), *callbacks]
     if is_chief():
         all_callbacks += [*chief_callbacks, *(_writers(plan, directory, made_by) if directory else ())]

@@ -75,6 +75,14 @@ def share(rows: tf.Tensor) -> Share:
     return Share(total, start, rows, fraction)
 
 
+def total(value: tf.Tensor) -> tf.Tensor:
+    """The sum of a tensor over all replicas, the same on each. Every replica must call it."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
 def never_empty(batch: Any) -> Any:
     """The batch, or one row of zeros where this replica has none, since networks don't run on no rows.
 

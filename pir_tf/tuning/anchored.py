@@ -37,15 +37,15 @@ class WithoutDiscriminator(PIRTerm):
         share = replicas.share(tf.shape(data)[0])
         z, labels = (share.of(whole) for whole in self.draw(share.total))
         with tf.GradientTape() as tape:
-            terms = self.terms(z, labels)
+            terms = self.terms(z, labels, limited=True)
             loss = -self.objective(terms)
             part = share.scaled(loss)
         self.generator_optimizer.apply(tape.gradient(part, variables), variables)
         self.step.assign_add(1)
         return self.mean_logs(share, {**terms, "generator_loss": loss})
 
-    def terms(self, z: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The terms of a batch by their names in the log."""
+    def terms(self, z: tf.Tensor, labels: tf.Tensor, *, limited: bool = False) -> dict[str, tf.Tensor]:
+        """The terms of a batch by their names in the log; in a step the PIR's gradient is `limited`."""
         raise NotImplementedError
 
     def weighted(self, terms: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -74,6 +74,7 @@ class AnchoredTuner(WithoutDiscriminator):
         start: The same generator with weights of its own, which stay as they are: G_0. By default a copy of `generator`, which
             must then be of layers that Keras can copy.
         fast: Compute the estimator by the cheaper, equal form of `estimator.frozen` (made for CPUs).
+        pir_gradient_limit: The factor of `spikes`, 1 or above; 0 limits nothing.
 
     Source: 2.4. Not the paper's: the anchor.
     """
@@ -91,6 +92,7 @@ class AnchoredTuner(WithoutDiscriminator):
         anchor_weight: float,
         start: keras.Model | None = None,
         fast: bool = False,
+        pir_gradient_limit: float = 0.0,
     ) -> None:
         super().__init__(generator, seed=seed, name="anchored_tuner")
         if start is None:
@@ -98,15 +100,17 @@ class AnchoredTuner(WithoutDiscriminator):
             start.set_weights(generator.get_weights())
         start.trainable = False
         self._start = functools.partial(start.__call__, training=False)  # a function, as the estimator
-        self.use_estimator(estimator, pir_weight=pir_weight, fast=fast)
+        self.use_estimator(estimator, pir_weight=pir_weight, fast=fast, pir_gradient_limit=pir_gradient_limit)
         self.anchor_weight = anchor_weight
 
-    def terms(self, z: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        """L_PIR and L_anchor of a batch: mean estimated PIR, and mean squared difference from the start."""
+    def terms(self, z: tf.Tensor, labels: tf.Tensor, *, limited: bool = False) -> dict[str, tf.Tensor]:
+        """L_PIR and L_anchor of a batch: mean estimated PIR, its gradient limited in a step, and mean squared difference from
+        the start."""
         inputs = [z, tf.one_hot(labels, self.class_count)]
         images = self.generator(inputs, training=False)
         moved = tf.square(images - tf.stop_gradient(self._start(inputs)))
-        return {"L_PIR": tf.reduce_mean(self.estimated_pir(images)), "L_anchor": tf.reduce_mean(moved)}
+        pir = self.estimated_pir(self.limited(images) if limited else images)
+        return {"L_PIR": tf.reduce_mean(pir), "L_anchor": tf.reduce_mean(moved)}
 
     def weighted(self, terms: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Those of the PIR and the anchor, whose gradient is 0 at the start."""

@@ -96,6 +96,7 @@ class LatentTuner(WithoutDiscriminator):
         pir_weight: w_PIR.
         kl_weight: w_KL, per nat.
         fast: Compute the passes by the cheaper, equal forms of `gan.fast` and `estimator.frozen` (made for CPUs).
+        pir_gradient_limit: The factor of `spikes`, 1 or above; 0 limits nothing.
     """
 
     log_names = ("L_PIR", "KL", "generator_loss")
@@ -111,6 +112,7 @@ class LatentTuner(WithoutDiscriminator):
         pir_weight: float,
         kl_weight: float,
         fast: bool = False,
+        pir_gradient_limit: float = 0.0,
     ) -> None:
         whole = with_moved_latents(generator, kind, seed=seed)
         super().__init__(whole, seed=seed, name="latent_tuner")
@@ -119,17 +121,19 @@ class LatentTuner(WithoutDiscriminator):
         stock = lambda z, class_one_hot: generator([z, class_one_hot], training=False)  # noqa: E731
         # Not compiled: that would compute the gradients of all weights, too.
         self._generate = fast_generator(generator) if fast and knows_generator(generator) else stock
-        self.use_estimator(estimator, pir_weight=pir_weight, fast=fast)
+        self.use_estimator(estimator, pir_weight=pir_weight, fast=fast, pir_gradient_limit=pir_gradient_limit)
 
     def networks(self) -> dict[str, keras.Model]:
         """What moves the latents, alone: it is all that is trained, and all that a checkpoint holds."""
         return {"move": self.move}
 
-    def terms(self, z: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+    def terms(self, z: tf.Tensor, labels: tf.Tensor, *, limited: bool = False) -> dict[str, tf.Tensor]:
         """L_PIR and KL of a batch; a shift's KL is that of all classes, which are equally frequent (D16)."""
         class_one_hot = tf.one_hot(labels, self.class_count)
         move, kl, _ = self._moved(z, class_one_hot)
-        return {"L_PIR": tf.reduce_mean(self.estimated_pir(self._generate(z + move, class_one_hot))), "KL": kl}
+        images = self._generate(z + move, class_one_hot)
+        pir = self.estimated_pir(self.limited(images) if limited else images)
+        return {"L_PIR": tf.reduce_mean(pir), "KL": kl}
 
     def weighted(self, terms: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Those of the PIR and of KL, whose gradient is 0 at the start."""

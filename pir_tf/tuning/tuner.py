@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import statistics
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -26,10 +27,14 @@ from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan import losses
 from pir_tf.gan.acgan import ACGAN, LOSSES, TERMS
 from pir_tf.gan.trainer import GeneratorTrainer
+from pir_tf.training import replicas
 from pir_tf.training.callbacks import Measure
+from pir_tf.tuning.spikes import GradientLimit
 
 WEIGHING_BATCHES = 8
 """Batches whose gradients are compared before the first step."""
+LIMITED = "pir_gradient_scale"
+"""Column of the log: what the gradient of L_PIR at the images was multiplied by, in the mean of the row's steps."""
 
 
 class PIRTerm(GeneratorTrainer):
@@ -39,8 +44,10 @@ class PIRTerm(GeneratorTrainer):
     gradient_columns: tuple[str, ...]
     """Columns of the log that hold the norms of the weighted terms' gradients."""
 
-    def use_estimator(self, estimator: keras.Model, *, pir_weight: float, fast: bool) -> None:
-        """Freezes the estimator and takes it as R."""
+    def use_estimator(
+        self, estimator: keras.Model, *, pir_weight: float, fast: bool, pir_gradient_limit: float = 0.0
+    ) -> None:
+        """Freezes the estimator and takes it as R; 0 limits none of its gradients."""
         if isinstance(estimator, PIREstimator):
             estimator = estimator.pir_model
         elif isinstance(estimator, LinearEstimator):
@@ -51,13 +58,26 @@ class PIRTerm(GeneratorTrainer):
         self.pir_weight = pir_weight
         first = "only_first_replica"  # all replicas weigh the same
         self._weighed = keras.Variable(pir_weight, trainable=False, aggregation=first, name="pir_weight")
+        self._limit = GradientLimit(pir_gradient_limit) if pir_gradient_limit else None
+        if self._limit:
+            self._means[LIMITED] = keras.metrics.Mean(name=LIMITED)
+        self._more_state: Callable[[], dict[str, keras.Variable]] = dict
 
     def estimated_pir(self, images: tf.Tensor) -> tf.Tensor:
         """R(images): float32 `[batch]` in [0, 1], of images `[batch, h, w, 3]` in [-1, 1]."""
         return tf.reshape(self._estimate(images), (-1,))
 
+    def limited(self, images: tf.Tensor) -> tf.Tensor:
+        """The images of a step, as the estimator is to see them: the same, but for the limit of the gradient at them."""
+        return self._limit(images) if self._limit else images
+
+    def mean_logs(self, share: replicas.Share, logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """As without the term, and what its gradient was multiplied by, where that is limited."""
+        more = {LIMITED: tf.convert_to_tensor(self._limit.scale)} if self._limit else {}
+        return super().mean_logs(share, {**logs, **more})
+
     def weighted_terms(self, z: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """The generator's weighted terms on these latents, in the order of `gradient_columns`."""
+        """The generator's weighted terms on these latents, in the order of `gradient_columns`; nothing limits them."""
         raise NotImplementedError
 
     def gradient_norms(self, batch_size: int) -> dict[str, tf.Tensor]:
@@ -109,9 +129,13 @@ class PIRTerm(GeneratorTrainer):
         return float(self._weighed)
 
     def state(self) -> dict[str, keras.Variable]:
-        """As without the term, and its weight where `weigh` has set it."""
+        """As without the term, its weight where `weigh` has set it, its gradient's median, and what `keep_with_state` added."""
         weighed = {"pir_weight": self._weighed} if self.pir_weight is self._weighed else {}
-        return {**super().state(), **weighed}
+        return {**super().state(), **weighed, **(self._limit.state() if self._limit else {}), **self._more_state()}
+
+    def keep_with_state(self, more: Callable[[], dict[str, keras.Variable]]) -> None:
+        """Lets checkpoints hold more variables, by names of their own: those of a callback that decides something."""
+        self._more_state = more
 
 
 class Tuner(PIRTerm, ACGAN):
@@ -123,6 +147,7 @@ class Tuner(PIRTerm, ACGAN):
             `[batch, 1]` in [0, 1]. It is frozen here.
         pir_weight: w_PIR.
         fast: compute the passes by the cheaper, equal forms of `gan.fast` and `estimator.frozen` (made for CPUs).
+        pir_gradient_limit: the factor of `spikes`, 1 or above; 0 limits nothing.
         **settings: those of `ACGAN`.
 
     Source: 2.4. Deviation: D19 (both networks go on, with fresh optimizer state).
@@ -139,15 +164,16 @@ class Tuner(PIRTerm, ACGAN):
         *,
         pir_weight: float,
         fast: bool = False,
+        pir_gradient_limit: float = 0.0,
         **settings: Any,
     ) -> None:
         super().__init__(generator, discriminator, fast=fast, **settings)
-        self.use_estimator(estimator, pir_weight=pir_weight, fast=fast)
+        self.use_estimator(estimator, pir_weight=pir_weight, fast=fast, pir_gradient_limit=pir_gradient_limit)
 
     def generator_terms(self, fake_images: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         """The ACGAN's terms and L_PIR, the mean estimated PIR of the batch."""
         terms = super().generator_terms(fake_images, labels)
-        return {**terms, "L_PIR": losses.mean(self.estimated_pir(fake_images))}
+        return {**terms, "L_PIR": losses.mean(self.estimated_pir(self.limited(fake_images)))}
 
     def generator_objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         """L_generator with the term w_PIR L_PIR, a scalar to maximise. Source: 2.4."""
@@ -156,7 +182,8 @@ class Tuner(PIRTerm, ACGAN):
     def weighted_terms(self, z: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Those of the source, the class and the PIR."""
         # By the stock layers: three gradients through a compiled generator would be compiled three times.
-        terms = self.generator_terms(self.generator([z, tf.one_hot(labels, self.class_count)]), labels)
+        images = self.generator([z, tf.one_hot(labels, self.class_count)])
+        terms = {**super().generator_terms(images, labels), "L_PIR": losses.mean(self.estimated_pir(images))}
         source = terms["L_saturating" if self.saturating else "L_fake_image_fools"]
         weights = (self.fools_weight, self.fake_class_weight, self.pir_weight)
         return tuple(w * term for w, term in zip(weights, (source, terms["L_fake_class"], terms["L_PIR"]), strict=True))

@@ -75,8 +75,9 @@ def test_the_tuner_for_each_term(two_replicas, fools, fake_class, real_class, pi
     assert max(np.abs(a - b).max() for a, b in zip(one[0], one[1], strict=True)) > 1e-3
 
 
-def anchored():
-    return AnchoredTuner(small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0)
+def anchored(pir_weight=10.0, **settings):
+    networks = small_generator(), small_estimator()
+    return AnchoredTuner(*networks, seed=3, pir_weight=pir_weight, anchor_weight=5.0, **settings)
 
 
 def residual():
@@ -95,6 +96,20 @@ def test_the_tuners_without_a_discriminator(two_replicas, tuner, batch):
 
     data = tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(batch)
     assert_equal(*both(two_replicas, make, data))
+
+
+def test_a_spike_is_measured_over_all_replicas(two_replicas):
+    def make():
+        tuner = anchored(1e4, pir_gradient_limit=2.0)
+        tuner.compile(keras.optimizers.SGD(1.0))
+        tuner.state()["pir_gradient_median"].assign(0.05)
+        return tuner
+
+    one, two = both(two_replicas, make, tf.data.Dataset.from_tensor_slices(np.zeros(5, np.float32)).batch(5))
+    assert_equal(one, two)
+    assert 0 < one[2]["pir_gradient_scale"][0] < 1
+    medians = [float(model.state()["pir_gradient_median"].numpy()) for *_, model in (one, two)]
+    assert medians[0] == pytest.approx(medians[1]) and medians[0] > 0.05
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,15 @@ def test_the_weight_that_a_ratio_gives_is_said(weight, said, capsys):
         ([*LINEAR, "--estimator.layer", "mixed2"], "estimator.layer is 'mixed2', expected names of conv_1"),
         ([*LINEAR, "--estimator.grid", "9"], "estimator.grid is 9, expected 0 for none, or places a side up to 8"),
         ([*LINEAR, "--estimator.pessimism", "-1"], "estimator.pessimism is -1.0, expected a finite number, 0 or above"),
+        (
+            ["--tuning.pir-gradient-limit", "0.5"],
+            "tuning.pir_gradient_limit is 0.5, expected 0 for no limit, or 1 or above",
+        ),
+        (
+            ["--tuning.stop", "judge", "--evaluation.judge"],
+            "tuning.stop is 'judge', expected none without --estimator.output",
+        ),
+        ([*LINEAR, "--tuning.stop", "judge"], "tuning.stop is 'judge', expected none without the second judge"),
         ([*LINEAR, "--evaluation.best-of", "1"], "evaluation.best_of is 1, expected 0 for not, or 2 or more"),
         ([*LINEAR, "--gan.generator", "import:x.keras"], "an imported generator comes without a discriminator to copy"),
     ],

@@ -1,0 +1,138 @@
+"""The judge that stops the tuning: its decisions against a plain reading of them, and a kill in the middle of a judged tuning."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_networks import (
+    KillAfter,
+    arrays,
+    assert_same,
+    images_of,
+    small_discriminator,
+    small_estimator,
+    small_generator,
+)
+
+from pir_tf.gan.train import optimizers
+from pir_tf.training import fit, replicas
+from pir_tf.training.callbacks import read, steps_done
+from pir_tf.tuning.judged import JudgedStop
+from pir_tf.tuning.tuner import Tuner
+
+EVERY = 2
+"""Steps of a row."""
+
+
+def tune(directory, judge, estimator, callbacks=(), view=True):
+    """Tunes with these views, a row each; the tuner and what judged it."""
+    tuner = Tuner(small_generator(), small_discriminator(), small_estimator(), pir_weight=10.0, seed=1)
+    tuner.compile(*optimizers(1e-2, 1e-2), run_eagerly=True)
+    row = lambda model: steps_done(model) // EVERY - 1  # noqa: E731
+    look = lambda model: (judge[row(model)], estimator[row(model)])  # noqa: E731
+    judged = JudgedStop(tuner.networks(), look if view else None)
+    tuner.keep_with_state(judged.state)
+    plan = fit.Plan(EVERY * len(judge), 4, EVERY, EVERY, float("inf"), tuner.columns(*judged.columns))
+    fit.fit_resumable(
+        tuner,
+        lambda *_: tf.data.Dataset.from_tensors(images_of(4)).repeat(),
+        plan,
+        directory,
+        {},
+        callbacks=[judged, *callbacks],
+        ended=lambda: judged.stopped > 0,
+    )
+    return tuner, judged
+
+
+def plainly(judge, estimator):
+    """The row that is kept and the row after which tuning stops, None where it doesn't."""
+    mean = lambda values: [np.mean(values[max(0, i - 2) : i + 1]) for i in range(len(values))]  # noqa: E731
+    smooth, own = mean(judge), mean(estimator)
+    falls = [smooth[i] < smooth[i - 1] and own[i] > own[i - 1] for i in range(1, len(judge))]
+    ends = [i + 1 for i in range(2, len(falls)) if all(falls[i - 2 : i + 1])]
+    last = ends[0] if ends else len(judge) - 1
+    return int(np.argmax(smooth[: last + 1])), ends[0] if ends else None
+
+
+class Model:
+    """As much of a model as the callback sees."""
+
+    stop_training = False
+
+    def __init__(self):
+        self.distribute_strategy, self.step = tf.distribute.get_strategy(), tf.Variable(0)
+
+
+def test_the_decisions_are_those_of_a_plain_reading():
+    rng, stopped = np.random.default_rng(0), 0
+    for _ in range(60):
+        judge = rng.normal(0.5, size=20).cumsum() * 0.1
+        estimator = np.arange(20) * 0.1 + rng.normal(size=20) * rng.choice([0.01, 0.2])
+        model, judged = Model(), JudgedStop({}, None)
+        judged.set_model(model)
+        judged._view = functools.partial(
+            lambda views, model: views[int(model.step) - 1], np.stack([judge, estimator], 1)
+        )
+        while not model.stop_training and int(model.step) < 20:
+            model.step.assign_add(1)
+            judged.on_epoch_end(0, {})
+        kept, end = plainly(judge, estimator)
+        assert (judged.kept, judged.stopped) == (kept + 1, (end or -1) + 1)
+        stopped += end is not None
+    assert 10 < stopped < 50
+
+
+VIEWS = [0.4, 0.8, 0.3, 0.1, 0.0, 0.9, 0.9, 0.9], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+"""The judge's, in means of three, are 0.4, 0.6, 0.5, 0.4, 0.13: tuning stops after the fifth row and keeps the second."""
+
+
+@pytest.mark.parametrize("kill", [3, 4, 9])
+def test_a_judged_tuning_that_was_killed_goes_on_to_the_same_end(tmp_path, kill):
+    whole, judged = tune(tmp_path / "whole", *VIEWS)
+    kept, end = plainly(*VIEWS)
+    assert (judged.kept, judged.stopped) == ((kept + 1) * EVERY, (end + 1) * EVERY) == (2 * EVERY, 5 * EVERY)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tmp_path / "killed", *VIEWS, [KillAfter(kill)])
+    resumed, _ = tune(tmp_path / "killed", *VIEWS)
+    assert_same(arrays(whole.state()), arrays(resumed.state()))
+    logs = [read(tmp_path / name / "history.csv") for name in ("whole", "killed")]
+    assert logs[0] == logs[1] and [float(row["judge_pir"]) for row in logs[0]] == VIEWS[0][: end + 1]
+    # Killed once more before its networks are saved: not a step more, and the same networks.
+    last, again = tune(tmp_path / "killed", *VIEWS)
+    assert_same(arrays(whole.state()), arrays(last.state()))
+    for one in (judged, again):
+        one.restore_best()
+    assert_same(arrays(whole.generator), arrays(last.generator))
+
+
+def test_the_networks_of_the_best_row_are_kept(tmp_path):
+    seen = {}
+
+    class See(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen[steps_done(self.model)] = arrays(self.model.generator) | arrays(self.model.discriminator)
+
+    tuner, judged = tune(None, *VIEWS, [See()])
+    assert judged.kept < judged.stopped == max(seen)
+    judged.restore_best()
+    mine = arrays(tuner.generator) | arrays(tuner.discriminator)
+    names = [weight.path for network in tuner.networks().values() for weight in network.weights]
+    assert_same({name: mine[name] for name in names}, {name: seen[judged.kept][name] for name in names})
+
+
+def test_a_process_that_follows_stops_where_the_chief_says(monkeypatch):
+    said = iter([0, 0, 1])
+    monkeypatch.setattr(replicas, "agree", lambda strategy, mine: next(said))
+    tuner, judged = tune(None, *VIEWS, view=False)
+    assert steps_done(tuner) == judged.stopped == 3 * EVERY and judged.kept == 0
+    judged.restore_best()  # nothing to go back to
+
+
+def test_the_chief_says_when(monkeypatch):
+    told = []
+    monkeypatch.setattr(replicas, "agree", lambda strategy, mine: told.append(mine) or mine)
+    _, judged = tune(None, *VIEWS)
+    assert told == [0] * (judged.stopped // EVERY - 1) + [1]
