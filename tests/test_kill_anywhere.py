@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 JOB = [*SMALL, "--stages", "gan", "interactions", "estimator", "tuning"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_runs_killed_at_a_moment_and_inside_a_write_end_as_the_unbroken_one(tmp_path):
     script = [sys.executable, HERE / "kill_anywhere.py", "--kills", "2", "--seed", "1", "--small"]
     line = [*script, "--work", tmp_path / "runs", "--", *JOB]

@@ -85,12 +85,13 @@ def parse(arguments: list[str]) -> Options:
     config, notes = _changed(preset(name), given, _fitting_steps(preset(name), given))
     prog = "python -m pir_tf.experiments.run [smoke|laptop|paper]"
     options = parsed(Options, words, default=Options(config), prog=prog, description=DESCRIPTION)
-    config, more = _changed(options.experiment, given, _fitting_images(options.experiment))
+    fitting = {**_fitting_images(options.experiment), **_fitting_backbone(options.experiment)}
+    config, more = _changed(options.experiment, given, fitting)
     return dataclasses.replace(options, experiment=config, notes=(*notes, *more))
 
 
 def _changed(
-    config: ExperimentConfig, given: Mapping[str, str | None], values: Mapping[str, tuple[int, str]]
+    config: ExperimentConfig, given: Mapping[str, str | None], values: Mapping[str, tuple[Any, str]]
 ) -> tuple[ExperimentConfig, list[str]]:
     """The config with other values, by their dotted names, where the command line gives none; and a sentence for each."""
     notes = []
@@ -114,6 +115,13 @@ def _fitting_steps(config: ExperimentConfig, given: Mapping[str, str | None]) ->
             if section == "gan" and config.gan.decay_steps > int(steps):
                 fitting["gan.decay_steps"] = config.gan.decay_steps * int(steps) // config.gan.steps, why
     return fitting
+
+
+def _fitting_backbone(config: ExperimentConfig) -> dict[str, tuple[str, str]]:
+    """For a linear estimator at size `laptop` the discriminator, which it can read without a download, where there is one."""
+    reads = config.preset == "laptop" and config.estimator.output == "linear" and config.estimator.backbone == "compact"
+    fits = reads and not config.estimator.layer and not config.gan.generator.startswith("import:")
+    return {"estimator.backbone": ("discriminator", "estimator.output linear")} if fits else {}
 
 
 def _fitting_images(config: ExperimentConfig) -> dict[str, tuple[int, str]]:

@@ -10,7 +10,7 @@ from commands import QUICK, SMALL, small_command
 from pir_tf.serving.export import main as export
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_smoke_job_passes_on_two_devices_and_its_files_load(tmp_path):
     directory = tmp_path / "run"
     words = [*SMALL, *QUICK, "--run-dir", directory, "--distribute"]

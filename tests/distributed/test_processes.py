@@ -88,7 +88,7 @@ class Job:
             process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_life_of_a_job(tmp_path):
     folder = tmp_path / "run" / "gan" / "checkpoints"
 

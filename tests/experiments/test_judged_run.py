@@ -18,6 +18,8 @@ TUNED = (
     "--evaluation.control --tuning.pir-gradient-limit 1 --tuning.pir-weight 10000 --tuning.learning-rate 1e-3".split()
 )
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):

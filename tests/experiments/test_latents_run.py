@@ -14,6 +14,8 @@ from pir_tf.experiments.inputs import require_own_generator
 from pir_tf.presets import laptop
 from pir_tf.runs.directory import STAGES, write_json
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

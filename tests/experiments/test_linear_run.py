@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from commands import SMALL, small_command
 
 from pir_tf.experiments import tuning_stage
@@ -32,6 +33,15 @@ def run(tmp_path_factory):
     return path / "run", done.stdout
 
 
+@pytest.fixture
+def eager():
+    """Without tracing, which takes longer than six steps."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.slow
 def test_the_control_is_tuning_without_the_term_to_the_last_bit(run):
     tuned, control = (
         np.load(sorted((run[0] / folder).glob("step-*.npz"))[-1])
@@ -42,6 +52,7 @@ def test_the_control_is_tuning_without_the_term_to_the_last_bit(run):
         np.testing.assert_array_equal(control[name], tuned[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_control_and_the_best_of_n_stand_beside_the_result(run):
     path, said = run
     results = json.loads((path / "evaluation" / "results.json").read_text())
@@ -55,7 +66,8 @@ def test_the_control_and_the_best_of_n_stand_beside_the_result(run):
     assert not {"control", "labels_control"} & set(np.load(path / "evaluation" / "samples.npz").files)
 
 
-def test_the_true_pir_chooses_no_step(run, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_the_true_pir_chooses_no_step(run, tmp_path, monkeypatch, eager):
     """Tuning again, with a truth that rises and one that falls along the way, gives the same networks."""
     config = parse([*SMALL, *LINEAR, *MEASURED, "--tuning.true_pir_every", "2"]).experiment
     ends = []
@@ -119,6 +131,16 @@ def test_the_weight_that_a_ratio_gives_is_said(weight, said, capsys):
 def test_what_does_not_go_together_is_refused_before_anything_runs(words, said, tmp_path):
     done = small_command("smoke", *words, "--run-dir", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr.replace("\n", " ") and not (tmp_path / "run").exists()
+
+
+def test_at_size_laptop_a_linear_estimator_reads_the_discriminator_where_nothing_else_is_said():
+    options = parse(["laptop", "--estimator.output", "linear"])
+    assert options.experiment.estimator.backbone == "discriminator"
+    assert options.notes == (
+        "estimator.backbone is discriminator in place of compact, to fit estimator.output linear.",
+    )
+    for words in (["--estimator.backbone", "compact"], ["--gan.generator", "import:x.keras"]):
+        assert parse(["laptop", "--estimator.output", "linear", *words]).experiment.estimator.backbone == "compact"
 
 
 # The second judge

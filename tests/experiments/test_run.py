@@ -166,7 +166,7 @@ assert pir.reshape(-1).shape == (2,) and (pir >= 0).all() and (pir <= 1).all()
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_one_seed_gives_one_result_and_another_seed_another(smoke, tmp_path):
     directory, _ = smoke
     all_but_the_page = ["--stages", "gan", "interactions", "estimator", "tuning", "evaluation"]
@@ -229,7 +229,7 @@ ONE_STEP = """
 """.split()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_one_step_of_every_stage_runs_at_paper_sizes(tmp_path):
     """All networks and images as in the paper; fewer images, and fewer in a batch where InceptionV3 sees them."""
     done = command("paper", *ONE_STEP, "--run-dir", tmp_path / "run", cwd=tmp_path)

@@ -27,7 +27,7 @@ def run(root, name, *words):
     return root / name
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_shared_cache_changes_no_result(tmp_path, monkeypatch):
     cache, words = tmp_path / "cache", ["--interactions.objective", "vgg:pool2:k=20:seed=1"]
     alone = run(tmp_path, "alone", *words)

@@ -173,7 +173,7 @@ def test_imagenet_without_a_network_names_the_right_file(monkeypatch, tmp_path):
             vgg.weights_file((layer,), "imagenet")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_file_with_top_serves_all_layers(tmp_path):
     """138 million weights: the file is half a gigabyte."""
     path = tmp_path / "whole.weights.h5"

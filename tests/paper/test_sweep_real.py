@@ -26,7 +26,7 @@ class Forked(Workers):
         self._running.clear()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_real_experiment_takes_the_shared_gan_and_equals_a_single_run(tmp_path, monkeypatch):
     swept, name = Sweep(tmp_path / "sweep"), "trained-longer"
     monkeypatch.setattr(sweep, "Workers", Forked)

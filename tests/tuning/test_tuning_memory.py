@@ -52,7 +52,7 @@ tuner.fit(data, epochs=10, steps_per_epoch=30, callbacks=[Show()], verbose=0)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident size is read from /proc")
 def test_ten_epochs_need_no_more_memory_than_five():
     environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
