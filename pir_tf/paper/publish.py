@@ -1,4 +1,4 @@
-"""`python -m pir_tf.paper.publish run|sweep|bundle|presets`: the maintainer's scripts, for what the repository holds of runs.
+"""`python -m pir_tf.paper.publish run|sweep|bundle|presets|compare`: the maintainer's scripts, for the repository's runs.
 
 A published folder has a run's config, results and log, a page for people, and `published.json` for `pir-tf claims`: how it was
 made and how long it took. No weights. A folder can hold several sweeps of one size: what was published before stays, unless the
@@ -25,7 +25,7 @@ from pir_tf.images import grid, save_png
 from pir_tf.paper.figures.page import make
 from pir_tf.paper.jobs import timing_of
 from pir_tf.presets import laptop, paper
-from pir_tf.report.numbers import gpus
+from pir_tf.report.numbers import gpus, interval, number
 from pir_tf.report.tables import result_table
 from pir_tf.runs import provenance
 from pir_tf.runs.directory import STAGES, atomic, read_json, write_json
@@ -50,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line: 0, or 2 for a user's mistake."""
     commands: dict[str, Callable[..., Any]] = {"run": publish, "sweep": publish_sweep, "bundle": bundle}
     commands["presets"] = lambda: print(presets_table())
+    commands["compare"] = compare
     run, positional = tyro.extras.subcommand_cli_from_dict, (tyro.conf.PositionalRequiredArgs,)
     return exit_code(lambda: run(commands, args=arguments, config=positional), "another folder")
 
@@ -236,6 +237,47 @@ Random samples, not chosen (latents of seed 0), by class:
 
 ![64 samples](samples.png)
 """
+
+
+def compare(folders: tuple[Path, ...]) -> None:
+    """Prints published runs beside each other, as a table in Markdown."""
+    print(comparison(folders))
+
+
+def comparison(folders: Sequence[Path]) -> str:
+    """Published runs beside each other, a row each, with what was measured of control and best of n, as a table in Markdown.
+
+    Distance kept is that within the class that kept least; the rank correlation is the estimator's on new images.
+    """
+    return _markdown(COMPARED, (_compared(folder) for folder in folders))
+
+
+def _compared(folder: Path) -> list[str]:
+    config, results = read_json(folder / "config.json")["config"], read_json(folder / "results.json")
+    quality = read_json(folder / "quality.json")["at_temperature"]
+    best = results.get("best_of") or {}
+    ds = [(best.get(when) or {}).get("cohens_d") for when in ("before", "after")]
+    kept = [ratio for ratio in results["diversity"]["after_over_before"] or () if ratio is not None]
+    linear = config["estimator.output"] == "linear"
+    ratio, doubt = config.get("tuning.pir_gradient_ratio") or 0, config.get("estimator.pessimism") or 0
+    weight = f"ratio {ratio:g}" if ratio else f"{config['tuning.pir_weight']:,.0f}"
+    return [
+        f"[{folder.name}]({folder.name}/README.md)" if linear else f"{results['objective']}, the paper's",
+        f"{config['estimator.backbone']}" + (f", mean - {doubt:g} SD" if doubt else ""),
+        f"{weight}, {config['tuning.steps']:,}",
+        f"{number(results['cohens_d'], 2)} ({interval(results['cohens_d_interval'])})",
+        f"{number(results['change'], signed=True)} ({number(results['estimated_change'], signed=True)})",
+        number((results.get("control") or {}).get("cohens_d"), 2, missing=""),
+        *(number(d, 2, missing="") for d in ds),
+        number(min(kept, default=None), 2, missing=""),
+        number(quality["spearman"], 2),
+    ]
+
+
+COMPARED = (
+    *("run", "features", "w_PIR, steps", "d (95% interval)", "true change (estimated)", "d of the control"),
+    *("d of best of 16, untouched", "d of best of 16, tuned", "distance kept", "rank correlation"),
+)
 
 
 def presets_table() -> str:

@@ -94,6 +94,8 @@ def _training_pir(run: RunFiles) -> np.ndarray:
 
 
 def _calibration_panels(quality: dict[str, Any]) -> list[tuple[str, Any]]:
+    if quality.get("at_temperature_1") == quality.get("at_temperature"):  # nothing that has a temperature
+        return [("in use", (quality.get("at_temperature") or {}).get("calibration") or [])]
     used = numbers.number(quality.get("temperature"), 2, missing="of use")
     sides = (("at_temperature_1", "temperature 1"), ("at_temperature", f"temperature {used}"))
     return [(title, (quality.get(key) or {}).get("calibration") or []) for key, title in sides]
