@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pir_tf.training.callbacks import track
+
 Score = Callable[[np.ndarray], np.ndarray]
 """From uint8 images [m, h, w, 3] to numbers [m]."""
 
@@ -23,6 +25,7 @@ def best_of(
     latent_size: int,
     classes: int,
     seed: int,
+    title: str = "",
 ) -> tuple[np.ndarray, np.ndarray]:
     """The picked images, classes in turn.
 
@@ -34,6 +37,7 @@ def best_of(
         latent_size: Numbers of a latent vector.
         classes: Number of classes.
         seed: Seed of the latents.
+        title: Of a progress bar; without one there is none.
 
     Returns:
         uint8 [picks, h, w, 3], and their classes int32 [picks].
@@ -41,7 +45,8 @@ def best_of(
     rng = np.random.default_rng(seed)
     labels = np.arange(picks, dtype=np.int32) % classes
     chosen = []
-    for start in range(0, picks, PICKS_AT_ONCE):
+    starts = range(0, picks, PICKS_AT_ONCE)
+    for start in track(starts, title, picks, "choice", PICKS_AT_ONCE) if title else starts:
         own = labels[start : start + PICKS_AT_ONCE]
         z = rng.standard_normal((len(own) * n, latent_size)).astype(np.float32)
         images = make(z, np.repeat(own, n))

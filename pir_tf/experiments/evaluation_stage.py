@@ -159,6 +159,7 @@ def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: S
                 latent_size=latent_size,
                 classes=classes,
                 seed=run.seed_of(f"best of n {when}"),
+                title=f"Best of {n} {when} tuning",
             )
             found[when] = compare(pir["true"][0], truth(picked))
     return {"best_of": found}

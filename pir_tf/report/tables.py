@@ -93,7 +93,8 @@ def result_table(results: dict[str, Any]) -> str:
     lines.append("")
     for name, *cells in estimates:
         known = cells[0] != NOT_JUDGED
-        lines.append(f"{name:<28}" + ("".join(f"{cell:>{width}}" for cell in cells) if known else f"   {NOT_JUDGED}"))
+        line = f"{name:<28}" + ("".join(f"{cell:>{width}}" for cell in cells) if known else f"   {NOT_JUDGED}")
+        lines.append(line.rstrip())
     for note in (doubt(results), kept_sentence(results), results.get("note")):
         if note:
             lines += ["", *textwrap.wrap(f"Note: {note}", WIDTH)]

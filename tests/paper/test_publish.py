@@ -154,3 +154,24 @@ def test_every_field_in_which_laptop_departs_from_paper_is_listed(capsys):
     table = capsys.readouterr().out
     assert "| `tuning.steps` | 50000 | 150 |\n" in table and "preset" not in table and "pir_weight" not in table
     assert table in README.read_text(encoding="utf-8")
+
+
+def test_published_runs_beside_each_other(tmp_path, capsys):
+    folder = tmp_path / "published"
+    publish.publish(finished(tmp_path / "run"), folder)
+    about, found = (json.loads((folder / name).read_text()) for name in ("config.json", "results.json"))
+    about["config"] |= {"estimator.output": "linear", "estimator.pessimism": 2.0, "tuning.pir_gradient_ratio": 1.0}
+    best = {"n": 16, "before": {"cohens_d": 1.234}, "after": {"cohens_d": 2.345}}
+    found |= {"control": {"cohens_d": -0.123}, "best_of": best}
+    for name, value in (("config.json", about), ("results.json", found)):
+        (folder / name).write_text(json.dumps(value))
+    assert publish.main(["compare", str(folder)]) == 0
+    row = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]]
+    assert row[:3] == ["[published](published/README.md)", "compact, mean - 2 SD", "ratio 1, 6"]
+    assert row[5:8] == ["-0.12", "1.23", "2.35"]
+
+
+def test_the_table_of_what_is_beyond_the_paper_is_of_its_published_runs():
+    folders = sorted(path.parent for path in (README.parent / "beyond").glob("*/published.json"))
+    table = publish.comparison(folders)
+    assert len(folders) >= 4 and table in (README.parent / "beyond" / "README.md").read_text(encoding="utf-8")
