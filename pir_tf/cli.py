@@ -16,6 +16,10 @@ COMMANDS = {
     "sweep": ("pir_tf.paper.sweep", "the paper's evaluation, or parts of it: many experiments, a process each"),
     "figures": ("pir_tf.paper.figures.command", "the paper's figures and linear models over many experiments"),
     "claims": ("pir_tf.paper.claims.command", "every claim of the paper beside what was run, with a verdict"),
+    "few-answers": (
+        "pir_tf.experiments.few_answers",
+        "how well estimators do with few images and answers, without tuning",
+    ),
     "bench": ("pir_tf.experiments.bench", "how fast the networks' passes and the training steps are here"),
     "export": ("pir_tf.serving.export", "a run's generator as a version that TensorFlow Serving loads"),
 }

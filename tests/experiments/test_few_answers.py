@@ -1,0 +1,44 @@
+"""Estimators of few answers: each cell is learnt from its own images and answers, and both methods from the same."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_networks import small_discriminator, small_generator
+
+from pir_tf.experiments import few_answers
+from pir_tf.gan.saved import Networks
+from pir_tf.presets import laptop
+
+
+@pytest.fixture(scope="module")
+def rows():
+    config = laptop()
+    config = dataclasses.replace(
+        config,
+        gan=dataclasses.replace(config.gan, generator="train", latent_size=5),
+        estimator=dataclasses.replace(config.estimator, steps=4, image_size=32),
+    )
+    networks = Networks(small_generator(), small_discriminator(), ("one", "two"))
+    return list(few_answers.measured(config, networks, (20, 40), (1, 50), 30))
+
+
+def test_each_method_has_a_row_for_each_number_of_images_and_impressions(rows):
+    cells = [(row["method"], row["images"], row["impressions"]) for row in rows]
+    assert cells == [(m, n, k) for m in ("bins", "linear") for n in (20, 40) for k in (1, 50)]
+    linear = {
+        (row["images"], row["impressions"]): row["mean_absolute_error"] for row in rows if row["method"] == "linear"
+    }
+    assert linear[40, 50] < linear[20, 1] and all(np.isfinite(list(linear.values())))
+
+
+def test_the_table_has_the_rank_correlations(rows):
+    lines = few_answers.table(rows).splitlines()
+    assert lines[0] == "| estimator | images | 1 each | 50 each |" and len(lines) == 6
+    assert lines[-1] == f"| linear | 40 | {rows[-2]['spearman']:.2f} | {rows[-1]['spearman']:.2f} |"
+
+
+@pytest.mark.parametrize("words", [[], ["--seed", "1"], ["folder", "--gan.generator", "train"]])
+def test_what_it_cannot_do_is_refused_in_a_sentence(words, capsys):
+    assert few_answers.main(words) == 2
+    assert "few-answers received" in capsys.readouterr().err
