@@ -17,12 +17,12 @@ from pir_tf.data.sources import ImageSet
 from pir_tf.experiments.cache import cached, digest
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.people import answers_path
+from pir_tf.experiments.tuning_stage import acgan_settings
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import optimizers, stream_of
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.training.callbacks import ProgressBar
-from pir_tf.training.devices import use_fast_forms
 from pir_tf.training.fit import Plan, fit_resumable
 
 OF_THE_JUDGE = ("tuning.stop", "tuning.log_every")
@@ -51,11 +51,7 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
             networks.generator,
             networks.discriminator,
             seed=run.seed_of("tuning steps"),
-            fools_weight=config.tuning.fools_weight,
-            fake_class_weight=config.gan.fake_class_weight,
-            real_class_weight=config.gan.real_class_weight,
-            loss=config.gan.loss,
-            fast=use_fast_forms(config.compute),
+            **acgan_settings(config),
         )
         rate = config.tuning.learning_rate
         acgan.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)

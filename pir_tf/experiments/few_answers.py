@@ -51,13 +51,14 @@ def _run(words: list[str]) -> int:
             "few-answers received no folder, expected FOLDER and then the words of `pir-tf run`: name it first."
         )
     config, folder = parse(words[1:]).experiment, user_path(words[0])
-    if config.gan.generator != "bundled" or config.interactions.source != "simulated":
+    users = config.interactions
+    if config.gan.generator != "bundled" or users.source != "simulated" or users.scaling != "none":
         raise InputError(
-            "few-answers received another generator or real people, expected the bundled networks and simulated users: leave "
-            "out --gan.generator and --interactions.source."
+            "few-answers received another generator, real people or a scaled PIR, expected the bundled networks and simulated "
+            "users: leave out --gan.generator, --interactions.source and --interactions.scaling."
         )
+    folder.mkdir(parents=True, exist_ok=True)  # what can't be written is said first
     rows = list(measured(config, bundled_networks(), IMAGES, IMPRESSIONS, NEW))
-    folder.mkdir(parents=True, exist_ok=True)
     with atomic(folder / "few-answers.csv") as beside:
         pd.DataFrame(rows).to_csv(beside, index=False)
     print(table(rows))

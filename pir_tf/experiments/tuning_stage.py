@@ -91,6 +91,17 @@ def _require_fit(image_set: ImageSet, networks: Networks, batch_size: int) -> No
     image_set.require_at_least(batch_size)
 
 
+def acgan_settings(config: ExperimentConfig) -> dict[str, Any]:
+    """What tuning has of the ACGAN: the tuner's, and those of its control, which has no PIR term."""
+    return {
+        "fools_weight": config.tuning.fools_weight,
+        "fake_class_weight": config.gan.fake_class_weight,
+        "real_class_weight": config.gan.real_class_weight,
+        "loss": config.gan.loss,
+        "fast": use_fast_forms(config.compute),
+    }
+
+
 def _tuner(config: ExperimentConfig, networks: Networks, estimator: keras.Model, seed: int) -> Tuner:
     tuner = Tuner(
         networks.generator,
@@ -99,11 +110,7 @@ def _tuner(config: ExperimentConfig, networks: Networks, estimator: keras.Model,
         pir_weight=config.tuning.pir_weight,
         pir_gradient_limit=config.tuning.pir_gradient_limit,
         seed=seed,
-        fools_weight=config.tuning.fools_weight,
-        fake_class_weight=config.gan.fake_class_weight,
-        real_class_weight=config.gan.real_class_weight,
-        loss=config.gan.loss,
-        fast=use_fast_forms(config.compute),
+        **acgan_settings(config),
     )
     rate = config.tuning.learning_rate
     tuner.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)

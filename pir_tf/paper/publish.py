@@ -276,7 +276,7 @@ def _compared(folder: Path) -> list[str]:
 
 COMPARED = (
     *("run", "features", "w_PIR, steps", "d (95% interval)", "true change (estimated)", "d of the control"),
-    *("d of best of 16, untouched", "d of best of 16, tuned", "distance kept", "rank correlation"),
+    *("d of best of n, untouched", "d of best of n, tuned", "distance kept", "rank correlation"),
 )
 
 

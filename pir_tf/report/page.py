@@ -61,7 +61,7 @@ def _figures(run: RunFiles) -> Iterator[tuple[str, Any]]:
     yield "pir-true", figures.before_after([measured], limits)
     yield "pir-estimates", figures.before_after(estimates, limits)
     yield "training-pir", figures.training_spread(_training_pir(run))
-    yield "calibration", figures.calibration(_calibration_panels(run.quality))
+    yield "calibration", figures.calibration(_calibration_panels(run))
     tuning, gan = run.tuning_history, run.gan_history
     yield "tuning-pir", None if tuning is None else figures.pir_along(tuning)
     yield "tuning-losses", None if tuning is None else figures.loss_terms(tuning, figures.TUNING_TERMS)
@@ -93,8 +93,9 @@ def _training_pir(run: RunFiles) -> np.ndarray:
     return (rated["positives"] / rated["impressions"]).to_numpy(np.float64)
 
 
-def _calibration_panels(quality: dict[str, Any]) -> list[tuple[str, Any]]:
-    if quality.get("at_temperature_1") == quality.get("at_temperature"):  # nothing that has a temperature
+def _calibration_panels(run: RunFiles) -> list[tuple[str, Any]]:
+    quality = run.quality
+    if run.linear:
         return [("in use", (quality.get("at_temperature") or {}).get("calibration") or [])]
     used = numbers.number(quality.get("temperature"), 2, missing="of use")
     sides = (("at_temperature_1", "temperature 1"), ("at_temperature", f"temperature {used}"))

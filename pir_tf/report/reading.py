@@ -37,6 +37,11 @@ class RunFiles:
         """The flat config, by dotted names."""
         return self.about.get("config") or {}
 
+    @property
+    def linear(self) -> bool:
+        """Whether the estimator is linear: it has no temperature, and its judge other answers and features."""
+        return self.config.get("estimator.output") == "linear"
+
     def values(self, name: str) -> np.ndarray:
         """The finite numbers of one array of the samples [n]; empty when it was not measured."""
         array = np.asarray(self.samples.get(name, ()), np.float64).ravel()
