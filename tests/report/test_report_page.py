@@ -165,3 +165,15 @@ def test_the_report_needs_no_tensorflow():
         "sys.exit(str({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules) or '') or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_said_of_a_linear_estimator_hangs_on_the_config_not_on_equal_measures(undefined, tmp_path):
+    """`undefined` has bins whose measures are the same at both temperatures."""
+    text = read(undefined).text
+    assert "temperature 1 (in training)" in text and "other answers and features" not in text
+    run = shutil.copytree(undefined.parents[1], tmp_path / "run")
+    about = json.loads((run / "config.json").read_text())
+    about["config"]["estimator.output"] = "linear"
+    (run / "config.json").write_text(json.dumps(about))
+    text = read(write_report(run)).text
+    assert "temperature 1 (in training)" not in text and text.count("other answers and features") == 2
