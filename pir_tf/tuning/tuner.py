@@ -97,6 +97,17 @@ class PIRTerm(GeneratorTrainer):
         norms = [tf.linalg.global_norm(tape.gradient(term, variables)) for term in terms]
         return dict(zip(self.gradient_columns, norms, strict=True))
 
+    def traced_norms(self, batch_size: int) -> Callable[[], dict[str, tf.Tensor]]:
+        """`gradient_norms` as the first replica measures them, traced; all replicas measure the same."""
+        strategy, measure = self.distribute_strategy, functools.partial(self.gradient_norms, batch_size)
+
+        def first() -> dict[str, tf.Tensor]:
+            return {
+                name: strategy.experimental_local_results(value)[0] for name, value in strategy.run(measure).items()
+            }
+
+        return tf.function(first, autograph=False, jit_compile=False)
+
     def weigh(self, ratio: float, *, batch_size: int) -> float | None:
         """Sets w_PIR so that the gradient of w_PIR L_PIR is `ratio` times as long as that of the term that holds images real.
 
@@ -113,8 +124,7 @@ class PIRTerm(GeneratorTrainer):
 
         Source: 2.4 ("roughly comparable").
         """
-        measure = tf.function(functools.partial(self.gradient_norms, batch_size), autograph=False, jit_compile=False)
-        pir = "gradient_pir"
+        measure, pir = self.traced_norms(batch_size), "gradient_pir"
         held = next(name for name in self.gradient_columns if name != pir)
         ratios = []
         for batch in range(1, WEIGHING_BATCHES + 1):
@@ -124,9 +134,10 @@ class PIRTerm(GeneratorTrainer):
         self.step.assign(0)
         if not min(ratios) > 0:
             return None
-        self._weighed.assign(float(self.pir_weight) * ratio * statistics.median(ratios))
+        weight = float(self.pir_weight) * ratio * statistics.median(ratios)
+        self._weighed.assign(weight)
         self.pir_weight = self._weighed
-        return float(self._weighed)
+        return weight
 
     def state(self) -> dict[str, keras.Variable]:
         """As without the term, its weight where `weigh` has set it, its gradient's median, and what `keep_with_state` added."""
@@ -217,16 +228,5 @@ class LogGradientNorms(Measure):
         return norms
 
     @functools.cached_property
-    def _traced(self) -> Any:
-        """What the first replica measures; all of them measure the same."""
-        strategy, measure = (
-            self.model.distribute_strategy,
-            functools.partial(self.model.gradient_norms, self._batch_size),
-        )
-
-        def first() -> dict[str, tf.Tensor]:
-            return {
-                name: strategy.experimental_local_results(value)[0] for name, value in strategy.run(measure).items()
-            }
-
-        return tf.function(first, autograph=False, jit_compile=False)
+    def _traced(self) -> Callable[[], dict[str, tf.Tensor]]:
+        return self.model.traced_norms(self._batch_size)

@@ -171,3 +171,14 @@ def test_statistics_of_batch_normalization_are_those_of_the_whole_batch(two_repl
     copies = [np.array(copy) for copy in two_replicas.experimental_local_results(mean)]
     assert len(copies) == 2 and np.array_equal(*copies) and np.abs(copies[0]).max() > 0.01
     assert np.allclose(copies[0], one[3].discriminator.get_layer("batch_norm_1").moving_mean, rtol=1e-4, atol=1e-6)
+
+
+def test_the_weight_by_a_ratio_of_gradients(two_replicas):
+    def weight(strategy):
+        with strategy.scope():
+            networks = small_generator(), small_discriminator(dropout=0.0, batch_norm=False), small_estimator()
+            tuner = Tuner(*networks, pir_weight=1000.0, seed=3)
+            tuner.compile(keras.optimizers.SGD(1.0), keras.optimizers.SGD(1.0))
+            return tuner.weigh(1.0, batch_size=BATCH)
+
+    assert weight(two_replicas) == pytest.approx(weight(tf.distribute.get_strategy()), rel=1e-4)
