@@ -1,0 +1,230 @@
+// The owner's page: what there is, who answers, what is missing, and how long it takes, looked up every two seconds.
+
+const $ = (id) => document.getElementById(id);
+const EVERY = 2000; // ms between two looks
+const STATES = { open: "Open", paused: "Paused", closed: "Round closed", ended: "Ended" };
+const shown = new Map(); // what a part of the page shows now, so that nothing is redrawn without need
+const pictures = new Map(); // id of an image -> its element, which isn't loaded again
+let status = null;
+let timer = null;
+let heard = null;
+
+/* Elements and numbers in words. */
+
+function make(tag, className, ...children) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+const number = (value, digits = 0) =>
+  isNumber(value) ? value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : "–";
+const percent = (value) => (isNumber(value) ? `${Math.round(100 * value)}%` : "–");
+
+function large(value) {
+  if (!isNumber(value)) return "–";
+  if (value >= 1e6 || (value > 0 && value < 0.01)) return value.toExponential(1).replace("e+", "e");
+  return number(value, value < 100 ? 2 : 0);
+}
+
+function duration(minutes) {
+  if (!isNumber(minutes)) return "–";
+  if (minutes < 1) return "under a minute";
+  if (minutes < 90) return `${Math.round(minutes)} min`;
+  if (minutes < 48 * 60) return `${number(minutes / 60, 1)} h`;
+  return `${Math.round(minutes / 1440)} days`;
+}
+
+/** Draws a part of the page if its data have changed; a selection or the place in a table stays otherwise. */
+function draw(id, data, render) {
+  const text = JSON.stringify(data);
+  if (shown.get(id) === text) return;
+  shown.set(id, text);
+  $(id).replaceChildren(...render(data).filter((node) => node !== null));
+}
+
+function facts(pairs) {
+  return pairs.map(([name, value, more]) =>
+    make("div", "", make("dt", "", name), make("dd", "", value, more ? make("small", "", more) : null)));
+}
+
+function table(caption, heads, rows) {
+  const head = make("tr", "", ...heads.map(([name, className]) => {
+    const cell = make("th", className, name);
+    cell.scope = "col";
+    return cell;
+  }));
+  const body = rows.map((cells) => make("tr", "", ...cells.map((cell, k) => {
+    const node = make(k ? "td" : "th", heads[k][1], cell);
+    if (!k) node.scope = "row";
+    return node;
+  })));
+  const whole = make("table", "", make("caption", "hidden", caption), make("thead", "", head), make("tbody", "", ...body));
+  const scroller = make("div", "scroller", whole);
+  scroller.tabIndex = 0; // a keyboard can scroll it
+  scroller.setAttribute("role", "region");
+  scroller.setAttribute("aria-label", caption);
+  return scroller;
+}
+
+/* The parts. */
+
+function render() {
+  const { state } = status;
+  document.title = `${status.study} – ${STATES[state] ?? state}`;
+  $("study").textContent = status.study;
+  $("about").textContent = `Round ${status.round} · ${status.question}`;
+  if ($("state").textContent !== (STATES[state] ?? state)) $("state").textContent = STATES[state] ?? state;
+  $("state").dataset.state = state;
+  $("main").hidden = false;
+  $("actions").hidden = !["open", "paused"].includes(state);
+  $("pause").textContent = state === "paused" ? "Resume" : "Pause";
+  $("asked").textContent = `Close round ${status.round}?`;
+  $("address").value = status.link ?? "";
+  const here = status.pools.filter((pool) => pool.round === status.round);
+  const sum = (name) => here.reduce((total, pool) => total + (pool[name] ?? 0), 0);
+  draw("numbers", [sum("answers"), sum("wanted"), status.pace_per_hour, status.minutes_left, status.raters.length, sum("skipped"), sum("unanswered")],
+    ([answers, wanted, pace, left, raters, skipped, unanswered]) => facts([
+      ["Answers", number(answers), wanted ? `of ${number(wanted)} in this round` : "in this round"],
+      ["Pace", isNumber(pace) ? `${number(pace)}/h` : "–", isNumber(pace) ? "" : "after the first answers"],
+      ["Time left", duration(left), isNumber(left) ? "at this pace" : ""],
+      ["Raters", number(raters)],
+      ["Skipped", number(skipped), `${number(unanswered)} shown, not answered`],
+    ]));
+  draw("pools", status.pools, pools);
+  draw("evalue", [status.e_value, status.e_needed], evidence);
+  draw("agree", [status.alpha, status.one_predicts_the_others], ([alpha, one]) => facts([
+    ["Krippendorff's alpha", number(alpha, 2), isNumber(alpha) ? "1 is agreement, 0 is chance" : "after images shared by raters"],
+    ["One predicts the others", number(one, 2), "correlation: what an estimator can hope for"],
+  ]));
+  draw("raters", status.raters, raters);
+  draw("sorted", status.images, images);
+}
+
+function pools(rows) {
+  if (!rows.length) return [make("p", "soft", "No images have been given to this study yet.")];
+  return [table("Pools", [["Pool"], ["Images", "n"], ["Answers", "n"], ["", "wide"], ["Skipped", "n"], ["Unanswered", "n"], ["State"]],
+    rows.map((pool) => {
+      const bar = Object.assign(document.createElement("progress"), { max: pool.wanted || 1, value: Math.min(pool.answers, pool.wanted || 1) });
+      bar.setAttribute("aria-label", `Answers of ${pool.pool}, round ${pool.round}`);
+      return [`${pool.round} ${pool.pool}`, number(pool.images), `${number(pool.answers)} / ${number(pool.wanted)}`, bar, number(pool.skipped),
+        number(pool.unanswered), STATES[pool.state] && pool.state === "open" ? "open" : pool.state];
+    }))];
+}
+
+/** The e-value on a log scale from 1/10 to ten times what is needed; outside it stands at the end. */
+function evidence([value, needed]) {
+  if (!isNumber(value) || !isNumber(needed)) {
+    return [make("p", "big", "–"), make("p", "soft", "After the first answers of a proof. It says when to stop asking, nothing else.")];
+  }
+  const span = Math.log10(needed) + 2;
+  const at = (x) => Math.min(1, Math.max(0, (Math.log10(Math.max(x, 1e-300)) + 1) / span));
+  const fill = make("span", "fill");
+  fill.style.width = `${100 * at(value)}%`;
+  const marks = [[1, "1: none"], [needed, `${large(needed)} needed`]].map(([x, text]) => {
+    const mark = make("span", "mark", make("span", "", text));
+    mark.style.left = `${100 * at(x)}%`;
+    return mark;
+  });
+  const scale = make("div", "scale", fill, ...marks);
+  scale.setAttribute("role", "img");
+  scale.setAttribute("aria-label", `e-value ${large(value)} of ${large(needed)} needed, on a logarithmic scale`);
+  const word = value >= needed ? "Enough: asking can stop." : `${large(needed / Math.max(value, 1e-300))} times more is needed to stop.`;
+  return [make("p", "big", large(value), make("small", "", " e-value")), scale, make("p", "soft", `${word} It says when to stop asking, nothing else.`)];
+}
+
+function raters(rows) {
+  if (!rows.length) return [make("p", "soft", "Nobody has answered yet: send the link above to the raters.")];
+  const flagged = rows.filter((row) => row.flags.length).length;
+  const note = flagged ? `${flagged} of ${rows.length} flagged. Nobody is left out in silence: the report shows results with and without them.` : "None flagged.";
+  return [make("p", "soft", note), table("Raters", [["Rater"], ["Answers", "n"], ["Share", "n"], ["Median time", "n"], ["Repeats alike", "n"], ["Flags", "flags"]],
+    rows.map((row) => [row.rater, number(row.answers), percent(row.share), isNumber(row.median_seconds) ? `${number(row.median_seconds, 1)} s` : "–",
+      row.repeats ? `${row.repeats_same} of ${row.repeats}` : "–",
+      row.flags.length ? make("span", "", ...row.flags.map((flag) => make("span", "flag", flag))) : make("span", "soft", "none")]))];
+}
+
+function images(rows) {
+  const distinct = [...new Map(rows.map((row) => [row.id, row])).values()].sort((a, b) => (b.pir ?? 0) - (a.pir ?? 0));
+  if (!distinct.length) return [make("p", "soft", "After the first answers.")];
+  const half = Math.ceil(distinct.length / 2);
+  for (const id of pictures.keys()) if (!distinct.some((row) => row.id === id)) pictures.delete(id);
+  return [["Best", distinct.slice(0, half)], ["Worst", distinct.slice(half).reverse()]].filter(([, some]) => some.length)
+    .flatMap(([title, some]) => [make("h3", "", title), make("ul", "tiles", ...some.map(tile))]);
+}
+
+function tile(row) {
+  if (!pictures.has(row.id)) pictures.set(row.id, Object.assign(new Image(), { src: row.src, alt: `Image ${row.id}`, loading: "lazy" }));
+  const line = make("span", "line", make("span", "range"), make("span", "dot"));
+  if (isNumber(row.low) && isNumber(row.high)) {
+    line.firstChild.style.left = `${100 * row.low}%`;
+    line.firstChild.style.width = `${100 * (row.high - row.low)}%`;
+  }
+  if (isNumber(row.pir)) line.lastChild.style.left = `${100 * row.pir}%`;
+  const counts = `${number(row.positives, row.positives % 1 ? 1 : 0)} of ${number(row.impressions, row.impressions % 1 ? 1 : 0)}`;
+  const item = make("li", "", pictures.get(row.id), make("strong", "", number(row.pir, 2)), make("span", "soft", counts), line,
+    make("span", "soft", `${number(row.low, 2)} to ${number(row.high, 2)}`));
+  item.title = `${row.id} (${row.pool})`;
+  return item;
+}
+
+/* Talking to the server. */
+
+async function look(path = "/api/owner/status", method = "GET") {
+  clearTimeout(timer);
+  try {
+    const more = method === "POST" ? { headers: { "Content-Type": "application/json" }, body: "{}" } : {};
+    const response = await fetch(path, { method, signal: AbortSignal.timeout?.(15000), ...more });
+    if (response.status === 401) {
+      stale("Open the owner's link again, in this browser: this page isn't allowed in any more.");
+      return;
+    }
+    const reply = await response.json();
+    if (!response.ok) throw new Error(reply.error);
+    status = reply;
+    heard = new Date();
+    stale("");
+    render();
+  } catch (error) {
+    const since = heard ? ` since ${heard.toLocaleTimeString()}` : "";
+    const why = method === "POST" ? `That was not done: ${error.message || "no connection"}.` : `No answer from the server${since}.`;
+    stale(`${why} This page tries again by itself.`);
+  }
+  timer = setTimeout(look, document.visibilityState === "visible" ? EVERY : 10 * EVERY);
+}
+
+function stale(text) {
+  if ($("stale").textContent !== text) $("stale").textContent = text;
+  document.body.classList.toggle("old", Boolean(text));
+}
+
+async function act(button, what) {
+  button.disabled = true;
+  await look(`/api/owner/${what}`, "POST");
+  button.disabled = false;
+}
+
+$("pause").addEventListener("click", () => act($("pause"), status.state === "paused" ? "resume" : "pause"));
+$("close").addEventListener("click", () => {
+  $("ask").returnValue = "";
+  $("ask").showModal();
+});
+$("ask").addEventListener("close", () => {
+  if ($("ask").returnValue === "close") act($("close"), "close");
+});
+$("copy").addEventListener("click", async () => {
+  $("address").select();
+  try {
+    await navigator.clipboard.writeText($("address").value);
+  } catch {
+    document.execCommand("copy"); // by http from another machine there is no clipboard
+  }
+  $("copy").textContent = "Copied";
+  setTimeout(() => ($("copy").textContent = "Copy"), 1500);
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") look();
+});
+if (location.pathname !== "/owner") window.history.replaceState(null, "", "/owner");
+look();

@@ -1,0 +1,38 @@
+// Images fetched and decoded before they are needed, so that the next one is on the screen in the frame after an answer.
+
+const NAMES = { like: ["Image A"], rating: ["Image A"], pair: ["Left image", "Right image"] };
+
+/** Starts to load a slot's images; `ready` once all are decoded, which `loading` waits for. */
+export function prepare({ place, images }, mode) {
+  const slot = { place, ready: false };
+  slot.nodes = images.map(({ width, height }, k) => {
+    const alt = NAMES[mode]?.[k] ?? `Image ${"ABCDEFGHI"[k]}`; // says where it is, never what it is
+    return Object.assign(new Image(width, height), { alt, draggable: false, decoding: "sync" });
+  });
+  slot.loading = Promise.all(slot.nodes.map((node, k) => decoded(node, images[k].src))).then(() => (slot.ready = true));
+  return slot;
+}
+
+/** Tries until it is there: images come from the same server as everything else, which may be away for a while. */
+async function decoded(node, src) {
+  for (let tries = 0; ; tries++) {
+    try {
+      node.src = src;
+      return await node.decode();
+    } catch {
+      const online = new Promise((resolve) => addEventListener("online", resolve, { once: true }));
+      await Promise.race([sleep(Math.min(5000, 400 * 2 ** tries)), online]);
+      node.removeAttribute("src");
+    }
+  }
+}
+
+/** After the second frame the first is on the screen; there are no frames while the page is hidden. */
+export async function painted() {
+  do await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  while (document.visibilityState !== "visible");
+}
+
+export function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

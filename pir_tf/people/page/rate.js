@@ -1,0 +1,370 @@
+// The rating page: one image, two, or a 3 x 3 grid; one key or tap is an answer. What comes next is decoded beforehand, and
+// answers.js sees to it that none is lost.
+import { Answers } from "./answers.js";
+import { painted, prepare, sleep } from "./pictures.js";
+
+const $ = (id) => document.getElementById(id);
+const AHEAD = { like: 8, rating: 8, pair: 6, grid: 4 };
+const TWICE = 200; // ms after an image is painted: whoever taps sooner tapped twice, and hasn't seen it
+const BACK = 5; // answers that can be taken back
+const POLL = 5000; // ms between two looks at a study that is paused or has no images to give
+const LABELS = { like: "Like", dislike: "Don't like", skip: "Skip", left: "Left", right: "Right", tie: "No difference",
+  bad: "Both bad", rating: ["1", "2", "3", "4", "5"], worst: "", best: "", next: "Next", undo: "Undo", agree: "I agree" };
+
+const KEYS = new Map(); // key -> the button that it presses
+
+let study;
+let labels;
+let answers;
+let slots = []; // handed out and not answered, by place: {place, nodes, ready}
+let current = null; // the slot on the screen
+let seen = 0; // when its images were painted, 0 before
+let turned = 0; // when a panel came up or an answer was taken back: whoever taps sooner than TWICE tapped twice
+let history = []; // {slot, uuid} of the last answers
+const answered = new Set(); // places that the server may not yet know to be answered
+let view = "loading";
+let poll = null;
+
+async function start() {
+  for (let tries = 0; ; tries++) {
+    try {
+      const response = await fetch("/api/study");
+      if (response.status === 401) return lost("link");
+      if (response.ok) {
+        study = await response.json();
+        break;
+      }
+    } catch {
+      // no connection: the same as a server that is starting
+    }
+    panel("loading", "One moment", ["The study can't be reached. This page tries again by itself."]);
+    await sleep(Math.min(8000, 500 * 2 ** tries));
+  }
+  if (location.pathname !== "/") window.history.replaceState(null, "", "/");
+  labels = { ...LABELS, ...study.labels };
+  document.title = study.study;
+  $("question").textContent = study.question;
+  buildAnswers();
+  answers = new Answers(study.rater, AHEAD[study.mode], { reply: receive, change: showProgress, elsewhere, lost });
+  for (const event of answers.events()) note(event);
+  showProgress();
+  if (study.state !== "open") follow(study.state);
+  else if (study.consented) begin();
+  else welcome();
+}
+
+/** Keeps count of which places are answered. */
+function note({ kind, place }) {
+  if (kind === "undo") answered.delete(place);
+  else if (kind !== "visible") answered.add(place);
+}
+
+/* The answers' buttons, by the study's mode. */
+
+function buildAnswers() {
+  const { mode } = study;
+  document.body.dataset.mode = mode;
+  const give = (kind, value, label) => () => answer(kind, value, label);
+  const kinds = {
+    like: () => [
+      choice("dislike", labels.dislike, ["←", "ArrowLeft", "n", "1"], give("like", 0, labels.dislike)),
+      choice("like", labels.like, ["→", "ArrowRight", "y", "2"], give("like", 1, labels.like)),
+    ],
+    rating: () => labels.rating.map((label, k) => choice(`rating${k + 1}`, label, [`${k + 1}`, `${k + 1}`], give("rating", k + 1, label))),
+    pair: () => [
+      choice("left", labels.left, ["←", "ArrowLeft", "1"], give("choice", "left", labels.left)),
+      choice("tie", labels.tie, ["↑", "ArrowUp", "t", "3"], give("choice", "tie", labels.tie)),
+      choice("bad", labels.bad, ["↓", "ArrowDown", "b", "4"], give("choice", "bad", labels.bad)),
+      choice("right", labels.right, ["→", "ArrowRight", "2"], give("choice", "right", labels.right)),
+    ],
+    grid: () => [choice("next", labels.next, ["Enter", "Enter", " "], () => answer("choice", liked(), labels.next))],
+  };
+  $("choices").append(...kinds[mode]());
+  if (mode === "rating") {
+    for (const [end, text] of [["worst", labels.worst], ["best", labels.best]]) {
+      if (!text) continue;
+      $("choices").append(Object.assign(document.createElement("span"), { className: `end ${end}`, textContent: text }));
+    }
+  }
+  face($("undo"), labels.undo, "U", undo);
+  face($("skip"), labels.skip, "S", give("skip", null, labels.skip));
+  KEYS.set("u", $("undo")).set("backspace", $("undo")).set("s", $("skip"));
+  for (let k = 0; k < { like: 1, rating: 1, pair: 2, grid: 9 }[mode]; k++) $("cells").append(cell(k));
+}
+
+function choice(name, label, [shown, ...keys], action) {
+  const button = Object.assign(document.createElement("button"), { type: "button", className: name });
+  button.setAttribute("aria-keyshortcuts", keys.map((key) => (key === " " ? "Space" : key)).join(" "));
+  for (const key of keys) KEYS.set(key.toLowerCase(), button);
+  return face(button, label, label === shown ? "" : shown, action);
+}
+
+function face(button, label, shown, action) {
+  const name = Object.assign(document.createElement("span"), { textContent: label });
+  const key = Object.assign(document.createElement("kbd"), { textContent: shown, ariaHidden: "true" });
+  button.append(name, ...(shown ? [key] : []));
+  button.addEventListener("click", action);
+  return button;
+}
+
+function cell(k) {
+  if (study.mode !== "grid") {
+    const frame = document.createElement("div");
+    // In a pair the image is as good a target as its button.
+    if (study.mode === "pair") frame.addEventListener("click", () => KEYS.get(["arrowleft", "arrowright"][k]).click());
+    return frame;
+  }
+  const button = Object.assign(document.createElement("button"), { type: "button", ariaPressed: "false" });
+  button.setAttribute("aria-keyshortcuts", `${k + 1}`);
+  KEYS.set(`${k + 1}`, button);
+  button.addEventListener("click", () => {
+    if (current && seen) button.ariaPressed = `${button.ariaPressed !== "true"}`;
+  });
+  return button;
+}
+
+function liked() {
+  return [...$("cells").children].flatMap((button, k) => (button.ariaPressed === "true" ? [k] : []));
+}
+
+/* From an answer to the next image. */
+
+function answer(kind, value, label) {
+  if (view !== "rate" || !current || !seen || performance.now() - seen < TWICE) return;
+  const slot = current;
+  current = null;
+  slots = slots.filter((other) => other !== slot);
+  answered.add(slot.place);
+  history = [...history, { slot, uuid: answers.record(slot.place, kind, value) }].slice(-BACK);
+  say(`${label}. ${$("count").textContent}`);
+  const done = study.progress.answered + answers.gain;
+  if (study.pause_every && done % study.pause_every === 0 && done < study.progress.wanted && kind !== "skip") rest(done);
+  else show();
+}
+
+function undo() {
+  if (!history.length || !["rate", "rest"].includes(view) || performance.now() - turned < TWICE) return;
+  turned = performance.now();
+  const { slot, uuid } = history.pop();
+  answered.delete(slot.place);
+  answers.record(slot.place, "undo", uuid);
+  slots = [slot, ...slots.filter((other) => other.place !== slot.place)].sort((a, b) => a.place - b.place);
+  current = null;
+  say(`${labels.undo}. ${$("count").textContent}`);
+  open();
+}
+
+/** Puts the first slot on the screen as soon as its images are decoded. */
+async function show() {
+  $("undo").ariaDisabled = `${!history.length}`;
+  if (view !== "rate" || current) return;
+  const slot = slots[0];
+  if (!slot?.ready) {
+    document.body.dataset.busy = "";
+    seen = 0;
+    if (slot) slot.loading.then(show);
+    $("note").textContent = hint(slot);
+    return;
+  }
+  delete document.body.dataset.busy;
+  $("note").textContent = "";
+  current = slot;
+  seen = 0;
+  [...$("cells").children].forEach((frame, k) => {
+    frame.replaceChildren(...slot.nodes.slice(k, k + 1));
+    if (study.mode === "grid") frame.ariaPressed = "false";
+  });
+  await painted();
+  if (current !== slot || view !== "rate") return;
+  answers.record(slot.place, "visible", null);
+  seen = performance.now();
+}
+
+function hint(slot) {
+  if (answers.trouble === "connection") return "No connection. Your answers are kept here; new images come when it is back.";
+  if (answers.trouble) return "The server is busy. Your answers are kept here; new images come in a moment.";
+  return slot || answers.sending ? "" : "All images are with other people just now. New ones come by themselves.";
+}
+
+/* What comes from the server. */
+
+function receive(reply, refused) {
+  study.progress = reply.progress;
+  for (const event of refused) if (event.kind !== "visible") answered.delete(event.place);
+  const offered = new Set(reply.slots.map(({ place }) => place));
+  const last = Math.max(0, ...offered);
+  // A place below the last that isn't offered any more was answered elsewhere, unless something about it is on the way.
+  slots = slots.filter(({ place }) => offered.has(place) || place > last || answers.concerns(place));
+  if (current && !slots.includes(current)) current = null;
+  const held = new Set(slots.map(({ place }) => place));
+  for (const slot of reply.slots) if (!answered.has(slot.place) && !held.has(slot.place)) slots.push(prepare(slot, study.mode));
+  slots.sort((a, b) => a.place - b.place);
+  follow(reply.state);
+}
+
+/** Another tab of this rater has recorded something. */
+function elsewhere(event) {
+  note(event);
+  if (!answered.has(event.place)) return;
+  slots = slots.filter(({ place }) => place !== event.place);
+  history = history.filter(({ slot }) => slot.place !== event.place);
+  if (current?.place === event.place) current = null;
+  show();
+}
+
+function follow(state) {
+  const before = study.state;
+  study.state = state;
+  clearTimeout(poll);
+  if (state === "open") {
+    if (before !== "open" && !study.consented) welcome();
+    else if (before !== "open") open();
+    else show();
+    if (slots.length) return;
+  } else if (view !== state) {
+    if (state === "paused") {
+      panel(state, "A short break for everybody", ["The study is paused. Leave this page open: it goes on by itself."]);
+    } else if (state === "ended") {
+      panel(state, "The study has ended", ["Thank you. You can close this page."]);
+    } else {
+      finish();
+    }
+  }
+  if (state === "open" || state === "paused") poll = setTimeout(study.consented ? () => answers.send() : look, POLL);
+}
+
+/** The state of a study that this rater hasn't agreed to take part in. */
+async function look() {
+  const response = await fetch("/api/study").catch(() => null);
+  follow(response?.ok ? (await response.json()).state : study.state);
+}
+
+/* Panels: everything that isn't an image. */
+
+function panel(name, title, paragraphs, buttons = []) {
+  view = name;
+  turned = performance.now();
+  current = null;
+  document.body.dataset.view = name;
+  $("rate").hidden = true;
+  $("panel").hidden = false;
+  $("code").hidden = true;
+  $("title").textContent = title;
+  $("text").replaceChildren(...paragraphs.filter(Boolean).flatMap((text) => text.split(/\n\s*\n/)).map((text) =>
+    Object.assign(document.createElement("p"), { textContent: text })));
+  $("buttons").replaceChildren(...buttons.map(([label, action]) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: label });
+    button.addEventListener("click", () => {
+      if (performance.now() - turned >= TWICE) action(button);
+    });
+    return button;
+  }));
+  $("title").focus();
+}
+
+function welcome() {
+  panel("welcome", study.study, [study.instructions, study.consent], [[labels.agree, async (button) => {
+    button.disabled = true;
+    try {
+      const response = await fetch("/api/consent", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+      if (response.status === 401) return lost("link");
+      if (!response.ok) throw new Error(response.status);
+      study.consented = true;
+      begin();
+    } catch {
+      button.disabled = false;
+      say($("notice").textContent = "No connection: please try again.");
+    }
+  }]]);
+}
+
+function begin() {
+  open();
+  answers.send();
+}
+
+/** Back to the images. */
+function open() {
+  if (view !== "rate") {
+    view = "rate";
+    document.body.dataset.view = view;
+    $("panel").hidden = true;
+    $("rate").hidden = false;
+    $("question").focus();
+  }
+  show();
+}
+
+function rest(done) {
+  const left = study.progress.wanted - done;
+  panel("rest", `${done} done`, [`Thank you. There are ${left} more, if you like to go on; or stop here and come back with the same link.`],
+    [["Go on", open], ["Stop for now", stop], [labels.undo, undo]]);
+}
+
+function stop() {
+  const wait = answers.number ? "Some answers still wait: keep this page open until they are stored." : "You can close this page.";
+  panel("stop", "Thank you", [`${wait} The link that you were given brings you back here.`], [["Go on", open]]);
+}
+
+async function finish() {
+  panel("done", "All done: thank you", ["You can close this page."]);
+  while (!study.code) {
+    const response = await fetch("/api/study").catch(() => null);
+    if (response?.ok) {
+      study.code = (await response.json()).code;
+      break;
+    }
+    await sleep(2000);
+  }
+  if (!study.code || view !== "done") return;
+  $("text").replaceChildren(Object.assign(document.createElement("p"), { textContent: "Give this code where you were asked for it; then you can close this page." }));
+  $("code").hidden = false;
+  $("code").firstChild.textContent = study.code;
+}
+
+function lost(why) {
+  clearTimeout(poll);
+  if (why === "link") panel("link", "Open your link", ["Open the link that you were given, in this browser, to go on."]);
+  else panel("link", "This page is no longer yours", ["Somebody else's link was opened in this browser: open your own link again to go on."]);
+}
+
+/* Progress, notices and keys. */
+
+function showProgress() {
+  const { wanted } = study.progress;
+  const done = Math.max(0, Math.min(wanted, study.progress.answered + answers.gain));
+  $("count").textContent = wanted ? `${done} of ${wanted}` : `${done}`;
+  $("bar").max = wanted || 1;
+  $("bar").value = done;
+  const { number, trouble, unkept } = answers;
+  const text = !trouble || !number ? "" :
+    `${number} ${number === 1 ? "answer waits" : "answers wait"} for the ${trouble}` + (unkept ? ": keep this page open" : "");
+  if ($("notice").textContent !== text) $("notice").textContent = text;
+  if (!("busy" in document.body.dataset)) return;
+  $("note").textContent = hint(slots[0]);
+}
+
+function say(text) {
+  $("live").textContent = text;
+}
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const onButton = event.target.closest?.("button");
+  const native = onButton && (event.key === "Enter" || event.key === " ");
+  if (event.repeat) {
+    if (native || KEYS.has(event.key.toLowerCase())) event.preventDefault();
+  } else if (!native && $("keys").ariaPressed === "true" && (view === "rate" || view === "rest")) {
+    const button = KEYS.get(event.key.toLowerCase());
+    if (!button || (view === "rest" && button !== $("undo"))) return;
+    event.preventDefault();
+    button.click();
+  }
+});
+// A click leaves the focus where it was, so that Enter and space go on to mean "next" after one on an image.
+$("rate").addEventListener("mousedown", (event) => event.preventDefault());
+$("keys").addEventListener("click", () => {
+  $("keys").ariaPressed = `${$("keys").ariaPressed !== "true"}`;
+});
+
+start();
