@@ -9,8 +9,9 @@ that came before, whatever the rater's taste, mood or speed, and so the wealth
     e = mean over lambda of prod (1 + lambda x_t),   lambda in LAMBDAS
 
 is a martingale that begins at 1: the chance that it ever reaches 1 / alpha is at most alpha (Ville). A mixture over fixed
-lambdas has nothing to adapt and nothing to go wrong, and costs at most log 7 in log e. All lambdas are positive, so the test is
-one-sided: a loss by tuning shrinks e. It says when to stop asking, nothing else: the verdict is `proof.py`'s, at the size set before.
+lambdas has nothing to adapt and nothing to go wrong, and costs at most log 7 in log e. All are positive, so the test is
+one-sided: a loss by tuning shrinks e. It says when to stop asking, nothing else: the verdict is `proof.py`'s, at the size set
+before.
 
 Only an image's first answer may be bet on. Shown again, an image is no longer a fresh draw: past answers tell that this image of
 this set is liked, so x has no mean of zero given the past, and the wealth would grow on the luck of a finite set of images

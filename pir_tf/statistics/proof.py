@@ -1,9 +1,10 @@
 """The verdict with people: are images from after tuning liked more than those from before, and by how much?
 
 The unit of the test is the image, as in `effects.py`: its PIR is the mean of its answers, each less its rater's own mean, plus
-the mean of all answers. Centring takes out how freely a rater says yes. It also takes a degree of freedom from each rater, and
-with few answers each that matters (where nobody shares an image, alpha 0.05 is 0.06 at 10 answers a rater and 0.17 at 2), so
-deviations are stretched by sqrt(m / (m - raters)) for m answers. Sides lie half and half within each rater, in random order.
+the mean of all answers. Centring takes out how freely a rater says yes. It also takes spread out of the images' values: with m
+answers of R raters, q = R / m and k answers an image, the images' own variance is multiplied by (1 - q) (1 - q + q / k), the
+noise's by 1 - q. With few answers a rater that matters (at k = 1 alpha 0.05 is 0.06 at 10 answers each, 0.17 at 2), so
+deviations are stretched by the root of the first. Sides lie half and half within each rater, in random order.
 
 What the test covers: fresh images of both generators, for these raters. If people were of two minds about the change, half for
 it and half against, another ten of them could say otherwise: that is the rater-level interval, over each rater's own after
@@ -28,7 +29,8 @@ from pir_tf.statistics.effects import ALPHA, Verdict, change_interval, cohens_d,
 from pir_tf.statistics.rates import check_answers
 
 TEN_RATERS = 10
-LEAST_RELIABILITY = 0.05  # below it, d is multiplied by more than 4: a number, but no measurement
+LEAST_RELIABILITY = 0.05
+"""Below it d would be multiplied by more than 4.5, and isn't corrected; in the bootstrap it ends the interval there."""
 REPLICATES = 1000
 Interval = tuple[float, float] | None
 
@@ -121,16 +123,21 @@ def image_values(
         float64 [n0] and [n1], what Welch's test takes. With one answer a rater there is nothing to stretch: both are empty.
     """
     raters, images, values, sides = _checked(rater, image, value, side)
-    freedom = values.size - np.unique(raters).size
-    if freedom < 1:
+    if values.size <= np.unique(raters).size:
         return np.empty(0), np.empty(0)
-    stretch = math.sqrt(values.size / freedom)
     counts = np.bincount(images, minlength=sides.size)
+    stretch = math.sqrt(_stretched(raters, counts))
     means = np.bincount(images, rater_centred(raters, values), minlength=sides.size) / np.maximum(counts, 1)
     before, after = means[(counts > 0) & (sides == 0)], means[(counts > 0) & (sides == 1)]
     if not (before.size and after.size):
         return before, after
     return before.mean() + stretch * (before - before.mean()), after.mean() + stretch * (after - after.mean())
+
+
+def _stretched(raters: np.ndarray, counts: np.ndarray) -> float:
+    """What the variance of images' values is to be multiplied by, for the spread that centring took."""
+    q = np.unique(raters).size / raters.size
+    return float(1 / ((1 - q) * (1 - q + q * np.sum(counts > 0) / raters.size)))
 
 
 def _checked(
@@ -222,8 +229,7 @@ def _corrected(
     raters: np.ndarray, images: np.ndarray, values: np.ndarray, sides: np.ndarray, seed: int
 ) -> tuple[float | None, float | None, Interval]:
     """Reliability of images' values, d corrected by it, and a percentile interval from resampling the images of each side."""
-    freedom = values.size - np.unique(raters).size
-    if freedom < 1:
+    if values.size <= np.unique(raters).size:
         return None, None, None
     centred = rater_centred(raters, values)
     counts = np.bincount(images, minlength=sides.size)
@@ -233,31 +239,27 @@ def _corrected(
     if min(len(rows) for rows in shown) < 2 or not np.any(counts > 1):
         return None, None, None
     generator = np.random.default_rng(seed)
-    change, spread, noise, noise_freedom, share = 0.0, 0.0, 0.0, 0.0, 0.0
+    change, spread, noise, noise_freedom, share = np.zeros((5, REPLICATES + 1))
     total = len(shown[0]) + len(shown[1])
     for rows, sign in zip(shown, (-1.0, 1.0), strict=True):
         n = len(rows)
         # The first row of weights is the sample itself.
         weights = np.vstack([np.ones(n), generator.multinomial(n, np.full(n, 1 / n), size=REPLICATES)])
         mean = weights @ means[rows] / n
-        change = change + sign * mean
-        spread = spread + (weights @ means[rows] ** 2 - n * mean**2) / (total - 2)
-        noise = noise + weights @ squares[rows]
-        noise_freedom = noise_freedom + weights @ (counts[rows] - 1.0)
-        share = share + weights @ (1 / counts[rows]) / total
+        change += sign * mean
+        spread += (weights @ means[rows] ** 2 - n * mean**2) / (total - 2)
+        noise += weights @ squares[rows]
+        noise_freedom += weights @ (counts[rows] - 1.0)
+        share += weights @ (1 / counts[rows]) / total
     with np.errstate(divide="ignore", invalid="ignore"):
         reliability = np.clip(1 - noise / noise_freedom * share / spread, 0, 1)
-        d = change / np.sqrt(spread * values.size / freedom * reliability)
+        d = change / np.sqrt(spread * _stretched(raters, counts) * np.maximum(reliability, LEAST_RELIABILITY))
     if not np.isfinite(reliability[0]):
         return None, None, None
     if reliability[0] < LEAST_RELIABILITY:
         return float(reliability[0]), None, None
-    usable = np.isfinite(d) & (reliability >= LEAST_RELIABILITY)
-    interval = None
-    if usable[1:].mean() > 0.975:
-        low, high = np.quantile(d[1:][usable[1:]], (0.025, 0.975))
-        interval = (min(float(low), float(d[0])), max(float(high), float(d[0])))
-    return float(reliability[0]), float(d[0]), interval
+    low, high = np.quantile(d[np.isfinite(d)], (0.025, 0.975))
+    return float(reliability[0]), float(d[0]), (min(float(low), float(d[0])), max(float(high), float(d[0])))
 
 
 def _rater_level(raters: np.ndarray, values: np.ndarray, side: np.ndarray) -> tuple[float | None, Interval]:

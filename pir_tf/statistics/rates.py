@@ -34,7 +34,7 @@ class ImageRates:
         mean: Mean of the fitted prior.
         sd: Its standard deviation: how far noise-free PIRs lie apart.
         reliability: Share of the variance of observed rates that is between images, in [0, 1], by maximum likelihood
-            without the weak prior; `None` with fewer than two images, or no image with more than one impression.
+            without the weak prior; `None` with fewer than two images, no image with more than one impression, or no spread.
     """
 
     pir: np.ndarray
@@ -116,24 +116,28 @@ def image_rates(impressions: ArrayLike, positives: ArrayLike, worth: float = 1.0
         a, b = mean * total, (1 - mean) * total
         return float(weights @ (special.betaln(a + likes, b + trials - likes) - special.betaln(a, b)))
 
-    def penalised(point: np.ndarray) -> float:
-        mean, correlation = special.expit(point)
-        prior = math.log(mean) + math.log1p(-mean) + 0.5 * math.log(correlation) + math.log1p(-correlation)
-        return -likelihood(mean, correlation) - prior
+    def fit(weak: float) -> np.ndarray:
+        """Mean and correlation at the maximum, with the weak prior (1) or without (0)."""
 
-    start = np.array([special.logit((k.sum() + 1) / (used.sum() + 2)), special.logit(1 / 3)])
-    mean, correlation = special.expit(
-        optimize.minimize(penalised, start, method="L-BFGS-B", bounds=[(-12, 12), (-12, 12)]).x
-    )
+        def loss(point: np.ndarray) -> float:
+            m, r = special.expit(point)
+            prior = math.log(m) + math.log1p(-m) + 0.5 * math.log(r) + math.log1p(-r)
+            return -likelihood(m, r) - weak * prior
+
+        start = [special.logit((k.sum() + 1) / (used.sum() + 2)), special.logit(1 / 3)]
+        return special.expit(optimize.minimize(loss, start, method="L-BFGS-B", bounds=[(-12, 12), (-12, 12)]).x)
+
+    mean, correlation = fit(1.0)
     total = 1 / correlation - 1
     a, b = mean * total + k, (1 - mean) * total + used - k
     pir = a / (a + b)
     low, high = np.minimum(stats.beta.ppf(0.025, a, b), pir), np.maximum(stats.beta.ppf(0.975, a, b), pir)
 
     reliability = None
-    shown = n[n > 0]
-    if shown.size > 1 and shown.max() > 1:
-        best = optimize.minimize_scalar(lambda r: -likelihood(mean, r), bounds=(0.0, 1 - 1e-6), method="bounded").x
-        best = 0.0 if likelihood(mean, 0.0) >= likelihood(mean, best) else best
-        reliability = float(best / (best + (1 - best) * np.mean(1 / (shown * worth))))
+    shown = used[n > 0]
+    if shown.size > 1 and n.max() > 1 and 0 < k.sum() < used.sum():
+        likeliest, between = fit(0.0)
+        pooled = float(k.sum() / used.sum())
+        between = between if likelihood(likeliest, between) > likelihood(pooled, 0.0) + 1e-6 else 0.0
+        reliability = float(between / (between + (1 - between) * np.mean(1 / shown)))
     return ImageRates(pir, low, high, float(mean), math.sqrt(mean * (1 - mean) * correlation), reliability)
