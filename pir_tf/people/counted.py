@@ -137,3 +137,16 @@ def bets(found: Iterable[Slot], of: Items) -> list[tuple[int, float]]:
         if all(sides) and all(first[item] == key for item, _ in both):
             made.append((slot.answers[-1].seq, float(np.mean(sides[1]) - np.mean(sides[0]))))
     return made
+
+
+def pairs(found: Iterable[Slot], of: Items) -> list[tuple[int, int, float]]:
+    """(rater, pair, win) of each answer to one image before and one after: 1 where the one after was chosen, 0 for the other, 0.5
+    for a tie and for two bad ones. The pair's number is the row of its image before."""
+    row = {int(item): i for i, item in enumerate(of.item)}
+    made = []
+    for slot in found:
+        judgement = {str(of.side[row[item]]): (row[item], value) for item, value in slot.values() if item in row}
+        if len(slot.items) == 2 and judgement.keys() == {"before", "after"}:
+            win = (1 + judgement["after"][1] - judgement["before"][1]) / 2
+            made.append((slot.rater, judgement["before"][0], win))
+    return made
