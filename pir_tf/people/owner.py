@@ -33,7 +33,10 @@ def status(connection: Connection, row: RowMapping | dict[str, Any], url: str = 
     state = pools.state(connection, key)
     slots = counted.slots(connection, key)
     last = state.pools[-1].round if state.pools else 1
-    table = [_pool(pool, [slot for slot in slots if (slot.round, slot.pool) == pool.key], connection, key) for pool in state.pools]
+    table = [
+        _pool(pool, [slot for slot in slots if (slot.round, slot.pool) == pool.key], connection, key)
+        for pool in state.pools
+    ]
     pace, left = _pace(connection, key, table)
     shown = state.pools[-1] if state.pools else None
     images = counted.items(connection, key, shown.round, [shown.pool]) if shown else None
@@ -71,7 +74,10 @@ def raters(connection: Connection, study: str, slots: list[Slot]) -> list[dict[s
     from pir_tf.statistics.flags import rater_report
 
     columns = schema.raters.c
-    names = {row.rater: row.pseudonym for row in connection.execute(select(columns.rater, columns.pseudonym).where(columns.study == study))}
+    names = {
+        row.rater: row.pseudonym
+        for row in connection.execute(select(columns.rater, columns.pseudonym).where(columns.study == study))
+    }
     return rater_report(judged_places(slots), names)
 
 
@@ -85,7 +91,13 @@ def judged_places(slots: list[Slot]) -> dict[int, list[dict[str, Any]]]:
         timed = answer.at is not None and slot.seen_at is not None and slot.visible
         seconds = (answer.at - slot.seen_at) / 1000 if timed else None  # type: ignore[operator]
         found[slot.rater].append(
-            {"place": slot.place, "kind": answer.kind, "value": answer.value, "seconds": seconds, "repeat_of": slot.repeat_of}
+            {
+                "place": slot.place,
+                "kind": answer.kind,
+                "value": answer.value,
+                "seconds": seconds,
+                "repeat_of": slot.repeat_of,
+            }
         )
     return found
 
@@ -131,7 +143,9 @@ def _agreement(slots: list[Slot], images: counted.Items) -> tuple[float | None, 
     given = counted.answers(slots, images)
     if not len(given.value):
         return None, None
-    return krippendorff_alpha(given.rater, given.image, given.value), one_predicts_the_others(given.rater, given.image, given.value)
+    return krippendorff_alpha(given.rater, given.image, given.value), one_predicts_the_others(
+        given.rater, given.image, given.value
+    )
 
 
 def _examples(slots: list[Slot], images: counted.Items, pool: str) -> list[dict[str, Any]]:
