@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from sqlalchemy import Connection, RowMapping, func, select
 
 from pir_tf.errors import InputError
@@ -175,6 +174,8 @@ def fill(
 
 def flat_png(image: np.ndarray) -> bytes:
     """An uncompressed PNG, whose length says nothing of the picture."""
+    from PIL import Image
+
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG", compress_level=0)
     return buffer.getvalue()

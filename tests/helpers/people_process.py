@@ -1,15 +1,20 @@
-"""A rating server as a process of its own: `python people_process.py DATABASE PORT`. Says where it listens, and serves."""
+"""A rating server as a process of its own, which may be killed and started again."""
 
 import contextlib
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 ROOT = Path(__file__).parents[2]
+MAIN = """
+import sys
+from pir_tf.people.server import Server
+server = Server(sys.argv[1], port=int(sys.argv[2]))
+print(server.url, flush=True)
+server.run()
+"""
 
 
 def free_port():
@@ -20,7 +25,7 @@ def free_port():
 
 
 class Process:
-    """A server process on one port, which may be killed and started again.
+    """A server process on one port.
 
     Args:
         where: The database.
@@ -28,15 +33,12 @@ class Process:
         first: Lines of Python run before it serves.
     """
 
-    def __init__(self, where, *, before=(), first="", port=0):
-        self.where, self.before, self.first = str(where), list(before), first
-        self.port = port or free_port()
-        self.process = None
+    def __init__(self, where, *, before=(), first=""):
+        self.where, self.before, self.first, self.port = str(where), list(before), first, free_port()
         self.start()
 
     def start(self):
-        code = f"{self.first}\nimport sys; sys.argv[1:] = [{self.where!r}, {str(self.port)!r}]\n{MAIN}"
-        words = [*self.before, sys.executable, "-c", code]
+        words = [*self.before, sys.executable, "-c", f"{self.first}\n{MAIN}", self.where, str(self.port)]
         self.process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("http"), line
@@ -48,23 +50,25 @@ class Process:
         self.process.stdout.close()
 
     def end(self):
-        """Asks it to end."""
+        """Asks it to end, and says how it did."""
         self.process.terminate()
-        self.process.wait(20)
+        code = self.process.wait(20)
         self.process.stdout.close()
+        return code
 
     def links(self):
-        from pir_tf.people.server import links
+        """As a server's own."""
+        from sqlalchemy import select
 
-        return links(self.where, f"http://127.0.0.1:{self.port}")
+        from pir_tf.people import schema
+        from pir_tf.people.store import Store
 
-
-MAIN = """
-from pir_tf.people.server import Server
-server = Server(sys.argv[1], port=int(sys.argv[2]))
-print(server.url, flush=True)
-server.run()
-"""
+        store = Store(self.where)
+        with store.reading() as connection:
+            rows = connection.execute(select(schema.studies)).mappings().all()
+        store.close()
+        url = f"http://127.0.0.1:{self.port}"
+        return [(row["name"], f"{url}/join/{row['join_token']}", f"{url}/owner/{row['owner_token']}") for row in rows]
 
 
 @contextlib.contextmanager
@@ -76,7 +80,3 @@ def process(where, **options):
     finally:
         if one.process.poll() is None:
             one.end()
-
-
-if __name__ == "__main__":
-    exec(MAIN)
