@@ -148,8 +148,11 @@ class Store:
             path = Path(os.path.realpath(str(self.url.database)))
             self._server_lock = file_lock(path.with_name(f"{path.name}.server.lock"), self.name)
         try:
-            with _explained(), self._connected().begin():
-                pass  # takes the lock to write, and writes nothing
+            with (
+                _explained(),
+                self._connected().begin() as transaction,
+            ):  # SQLite says "read-only" at the first change alone
+                transaction.connection.execute(schema.about.update().values(schema_version=schema.VERSION))
         except Unavailable as error:
             self._let_go()
             raise InputError(

@@ -18,7 +18,9 @@ def pictures(count, seed=0, size=8):
     rng = np.random.default_rng(seed)
     colour = rng.permutation(256**2)[:count]
     images = np.zeros((count, size, size, 3), np.uint8)
-    images[..., 0], images[..., 1], images[..., 2] = (c[:, None, None] for c in (colour // 256, colour % 256, colour % 7))
+    images[..., 0], images[..., 1], images[..., 2] = (
+        c[:, None, None] for c in (colour // 256, colour % 256, colour % 7)
+    )
     return images
 
 

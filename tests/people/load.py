@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "helpers")]
 
-import numpy as np
-import people_process
-import studies
+import numpy as np  # noqa: E402
+import people_process  # noqa: E402
+import studies  # noqa: E402
 
 
 async def ask(reader, writer, method, path, cookie, value=None):
@@ -44,7 +44,14 @@ async def rate(port, link, until, times, images):
         for image in slot["images"] if images else []:
             await ask(reader, writer, "GET", image["src"], cookie)
         two = [
-            {"uuid": str(uuid.uuid4()), "place": slot["place"], "kind": kind, "value": value, "at": 1.5, "page": "p" * 36}
+            {
+                "uuid": str(uuid.uuid4()),
+                "place": slot["place"],
+                "kind": kind,
+                "value": value,
+                "at": 1.5,
+                "page": "p" * 36,
+            }
             for kind, value in (("visible", None), ("like", 1))
         ]
         begun = time.perf_counter()
@@ -108,8 +115,11 @@ def main():
             took = time.perf_counter() - begun
             cost = (computed(server.process.pid) - before) / len(times)
         p50, p95, p99 = np.percentile(times, [50, 95, 99]) * 1000
-        print(f"{len(times) / took:.0f} answers/s of {asked.raters} raters; POST p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f} ms")
-        print(f"start {started:.2f} s; {1000 * cost:.2f} ms of the server's computing an answer; the disk syncs a page in {1000 * sync_seconds(folder):.2f} ms")
+        print(f"{len(times) / took:.0f} answers/s of {asked.raters} raters")
+        print(
+            f"POST to reply: p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f} ms; {1000 * cost:.2f} ms of the server's computing"
+        )
+        print(f"start {started:.2f} s; the disk syncs a page in {1000 * sync_seconds(folder):.2f} ms")
 
 
 if __name__ == "__main__":
