@@ -67,7 +67,9 @@ def items(connection: Connection, study: str, round: int, names: Iterable[str]) 
     )
 
 
-def slots(connection: Connection, study: str, round: int | None = None, names: Iterable[str] = schema.POOLS) -> list[Slot]:
+def slots(
+    connection: Connection, study: str, round: int | None = None, names: Iterable[str] = schema.POOLS
+) -> list[Slot]:
     """Slots with what came back until their pool was closed, in the order of the answers, those without one last.
 
     Args:

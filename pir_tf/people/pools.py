@@ -208,6 +208,13 @@ def last_control(connection: Connection, study: str) -> int:
     return int(found or 0)
 
 
+def withdrawn_since(connection: Connection, study: str, seq: int) -> bool:
+    """Whether a rater's rows were deleted after this control row."""
+    columns = schema.controls.c
+    where = (columns.study == study, columns.action == "withdraw", columns.seq > seq)
+    return connection.execute(select(columns.seq).where(*where).limit(1)).first() is not None
+
+
 def state(connection: Connection, study: str) -> State:
     """What the study's control rows say, read in their order."""
     columns = schema.controls.c
