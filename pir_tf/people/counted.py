@@ -89,7 +89,7 @@ def slots(
     for row in connection.execute(select(table).where(table.c.study == study).order_by(table.c.seq)):
         slot = chosen.get((row.rater, row.place))
         if slot and row.seq <= last.get((slot.round, slot.pool), row.seq):
-            slot.take(row.seq, row.uuid, row.kind, json.loads(row.value), row.at)
+            slot.take(row.seq, row.uuid, row.kind, json.loads(row.value), row.at, row.page)
     return sorted(chosen.values(), key=lambda slot: slot.answers[-1].seq if slot.answers else 2**62)
 
 

@@ -181,10 +181,20 @@ def flat_png(image: np.ndarray) -> bytes:
 
 
 def control(
-    connection: Connection, study: str, action: str, *, round: int = 0, pool: str = "", wanted: int = 0, why: str = ""
+    connection: Connection,
+    study: str,
+    action: str,
+    *,
+    round: int = 0,
+    pool: str = "",
+    wanted: int = 0,
+    why: str = "",
+    last_event: int | None = None,
 ) -> None:
-    """Adds a control row: `open` or `close` a pool, `pause`, `resume`, `end`."""
-    last = connection.execute(select(func.max(schema.events.c.seq)).where(schema.events.c.study == study)).scalar()
+    """Adds a control row: `open` or `close` a pool, `pause`, `resume`, `end`, after this event, or the last one there is."""
+    last = last_event
+    if last is None:
+        last = connection.execute(select(func.max(schema.events.c.seq)).where(schema.events.c.study == study)).scalar()
     values = {"study": study, "action": action, "round": round, "pool": pool, "wanted": wanted, "why": why}
     connection.execute(schema.controls.insert().values(**values, last_event=last or 0, at=time.time()))
 
@@ -199,7 +209,13 @@ def open_pool(connection: Connection, study: str, round: int, pool: str, wanted:
 def close_pools(connection: Connection, study: str, why: str) -> None:
     """Closes every open pool: what comes later is kept, and not counted."""
     for pool in state(connection, study).open:
-        control(connection, study, "close", round=pool.round, pool=pool.pool, wanted=pool.wanted, why=why)
+        close_pool(connection, study, pool, why)
+
+
+def close_pool(connection: Connection, study: str, pool: Pool, why: str, last_event: int | None = None) -> None:
+    """Closes a pool after this event, or the last one there is."""
+    named = {"round": pool.round, "pool": pool.pool}
+    control(connection, study, "close", **named, wanted=pool.wanted, why=why, last_event=last_event)  # type: ignore[arg-type]
 
 
 def last_control(connection: Connection, study: str) -> int:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
+import time
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
-from sqlalchemy import Connection, select
+from fastapi.responses import Response
+from sqlalchemy import Connection
 
-from pir_tf.people import owner, pools, schema, sessions
-from pir_tf.people.desk import Desk, Rater
+from pir_tf.people import owner, pools, sessions
+from pir_tf.people.desk import OUTSIDE, Desk
 from pir_tf.people.server import (
+    AGREE,
     KINDS,
     MOST_AHEAD,
     MOST_EVENTS,
@@ -24,13 +25,18 @@ from pir_tf.people.server import (
     owner_of,
     page_files,
     rater_of,
+    reply,
     slow_down,
 )
 from pir_tf.people.slots import Slot
 
+KEPT = 20.0
+"""How much longer than it took to find it the owner's status is kept."""
+
 
 def add(app: FastAPI) -> None:
     """Adds all of them to the application."""
+    app.state.statuses, app.state.looking = {}, asyncio.Lock()
     for path, method, endpoint in (
         ("/", "GET", rate_page),
         ("/join/{token}", "GET", join),
@@ -105,7 +111,7 @@ async def study(request: Request) -> Response:
     rater = desk.raters.get(key)
     settings = desk.study
     stage = desk.stage(rater)
-    return JSONResponse(
+    return reply(
         {
             "study": settings.name,
             "rater": rater.pseudonym if rater else "",
@@ -127,7 +133,8 @@ async def consent(request: Request) -> Response:
     slow_down(request.app.state.joins, desk.key)
     if desk.stage(None) == "ended":
         raise Refused(410, "The study has ended.")
-    await job(request, lambda connection: desk.enroll(connection, key))
+    desks = request.app.state.desks  # made anew where a transaction was rolled back before it is this one's turn
+    await job(request, lambda connection: desks.by_key[desk.key].enroll(connection, key))
     return Response(status_code=204)
 
 
@@ -144,8 +151,10 @@ async def events(request: Request) -> Response:
     slow_down(request.app.state.limits, f"{desk.key}/{rater.number}", max(1, len(sent)))
 
     def take(connection: Connection) -> dict[str, Any]:
-        now = enrolled(request.app.state.desks.by_key[desk.key], key)  # remembered anew after a rollback
-        at = request.app.state.desks.by_key[desk.key]
+        at: Desk = request.app.state.desks.by_key[desk.key]  # remembered anew after a rollback
+        now = at.raters.get(key)
+        if now is None:
+            return {}
         stored, refused = at.record(connection, now, sent)
         slots = at.hand_out(connection, now, ahead) if ahead else []
         stage = at.stage(now)
@@ -158,7 +167,10 @@ async def events(request: Request) -> Response:
             "code": at.study.completion_code if stage == "done" else "",
         }
 
-    return JSONResponse(await job(request, take))
+    taken = await job(request, take)
+    if not taken:
+        raise Refused(403, AGREE)
+    return reply(taken)
 
 
 def _shown(desk: Desk, slot: Slot) -> dict[str, Any]:
@@ -171,6 +183,7 @@ async def image(impression: str, request: Request) -> Response:
     """The picture of an impression, for its rater alone."""
     desk, key = rater_of(request)
     rater = enrolled(desk, key)
+    slow_down(request.app.state.looks, f"{desk.key}/{rater.number}")
     number, item, _ = desk.impression.get(impression, (0, 0, 0))
     if number != rater.number:
         raise Refused(404, "Nothing was shown under this name.")
@@ -178,25 +191,30 @@ async def image(impression: str, request: Request) -> Response:
 
 
 async def _picture(request: Request, item: int) -> Response:
-    def read() -> bytes | None:
-        with request.app.state.store.reading() as connection:
-            return connection.execute(select(schema.items.c.png).where(schema.items.c.item == item)).scalar()
-
-    png = await asyncio.to_thread(read)
+    pictures = request.app.state.pictures
+    png = pictures.held(item) or await asyncio.to_thread(pictures.read, item)
     if png is None:
         raise Refused(404, "There is no such image.")
-    return Response(bytes(png), media_type="image/png")
+    return Response(png, media_type="image/png")
 
 
 async def owner_status(request: Request) -> Response:
-    """What the owner's page shows."""
+    """What the owner's page shows. What took long to find is kept for longer, so that many looks never hold up the raters."""
     desk = owner_of(request)
+    state = request.app.state
 
     def read() -> dict[str, Any]:
-        with request.app.state.store.reading() as connection:
-            return owner.status(connection, desk.row, request.app.state.url)
+        with state.store.reading() as connection:
+            return owner.status(connection, desk.row, state.url)
 
-    return JSONResponse(await asyncio.to_thread(read))
+    async with state.looking:
+        until, found = state.statuses.get(desk.key, (0.0, {}))
+        begun = time.monotonic()
+        if begun >= until:
+            found = await asyncio.to_thread(read)
+            now = time.monotonic()
+            state.statuses[desk.key] = (now + KEPT * (now - begun), found)
+    return reply(found)
 
 
 async def owner_image(item: int, request: Request) -> Response:
@@ -218,9 +236,11 @@ async def owner_action(action: str, request: Request) -> Response:
             pools.close_pools(connection, desk.key, "closed by the owner")
         else:
             pools.control(connection, desk.key, action)
-        request.app.state.desks.by_key[desk.key].refresh(connection)
+        desks.by_key[desk.key].refresh(connection)
 
+    desks = request.app.state.desks
     await job(request, do)
+    request.app.state.statuses.pop(desk.key, None)
     return await owner_status(request)
 
 
@@ -231,38 +251,39 @@ async def outside_impressions(request: Request) -> Response:
     """
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     desks = request.app.state.desks.by_key.values()
-    desk = next(
-        (desk for desk in desks if hmac.compare_digest(desk.row["server_secret"].encode(), token.encode())), None
-    )
+    desk = next((desk for desk in desks if sessions.same(token, desk.row["server_secret"])), None)
     if kind.lower() != "bearer" or desk is None:
         raise Refused(401, "The secret is missing or wrong: send Authorization: Bearer SECRET.")
     if desk.study.cells != 1:
         raise Refused(400, f"The study's mode is {desk.study.mode}, expected like or rating for a page of your own.")
     asked = await body(request)
     user, count = asked.get("user"), asked.get("count", 1)
-    if not isinstance(user, str) or not 0 < len(user) <= sessions.LONGEST_ID:
-        raise Refused(400, f"user is {str(user)[:40]!r}, expected an id of 1 to {sessions.LONGEST_ID} characters.")
+    if not isinstance(user, str) or not 0 < len(user) <= sessions.LONGEST_ID or not user.isprintable():
+        raise Refused(
+            400, f"user is {str(user)[:40]!r}, expected an id of 1 to {sessions.LONGEST_ID} printable characters."
+        )
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 50:
         raise Refused(400, f"count is {str(count)[:20]}, expected 1 to 50.")
-    slow_down(request.app.state.limits, f"{desk.key}/x:{user}", count)
+    slow_down(request.app.state.limits, f"{desk.key}/{OUTSIDE}{user}", count)
 
     def hand(connection: Connection) -> list[Slot]:
         at = request.app.state.desks.by_key[desk.key]
-        rater = at.enroll(connection, f"x:{user}")
+        rater = at.enroll(connection, OUTSIDE + user)
         return at.hand_out(connection, rater, count, outside=True)
 
     slots = await job(request, hand)
     names = [sessions.signed_impression(slot.impressions[0], desk.row["secret"]) for slot in slots]
     url = request.app.state.url
-    return JSONResponse({"impressions": [{"impression": name, "image": f"{url}/outside/{name}.png"} for name in names]})
+    return reply({"impressions": [{"impression": name, "image": f"{url}/outside/{name}.png"} for name in names]})
 
 
-def _signed(request: Request, signed: object) -> tuple[Desk, int, str, int] | None:
-    """Study, rater, impression and item of a signed name."""
+def _signed(request: Request, signed: object) -> tuple[Desk, int, int, int] | None:
+    """Study, rater, item and place of a signed impression."""
     name = str(signed).partition(".")[0]
     for desk in request.app.state.desks.by_key.values():
-        if name in desk.impression and sessions.impression_of(signed, desk.row["secret"]):
-            return desk, desk.impression[name][0], name, desk.impression[name][1]
+        shown = desk.impression.get(name)
+        if shown and sessions.impression_of(signed, desk.row["secret"]):
+            return desk, *shown
     return None
 
 
@@ -271,7 +292,7 @@ async def outside_image(signed: str, request: Request) -> Response:
     found = _signed(request, signed)
     if found is None:
         raise Refused(404, "Nothing was shown under this name.")
-    response = await _picture(request, found[3])
+    response = await _picture(request, found[2])
     response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response
 
@@ -285,46 +306,36 @@ async def outside_events(request: Request) -> Response:
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     refused: list[dict[str, str]] = []
     for event in sent:
-        found = _signed(request, event.get("impression")) if isinstance(event, dict) else None
+        given = event if isinstance(event, dict) else {}
+        found = _signed(request, given.get("impression"))
         if found is None:
-            uuid = event.get("uuid") if isinstance(event, dict) else None
-            refused.append({"uuid": str(uuid)[:64], "why": "Its impression is unknown, or its signature is wrong."})
+            why = "Its impression is unknown, or its signature is wrong."
+            refused.append({"uuid": str(given.get("uuid"))[:64], "why": why})
             continue
-        desk, number, name, _ = found
-        place = desk.impression[name][2]
-        groups.setdefault((desk.key, number), []).append({**event, "place": place})
-    origin = request.headers.get("origin")
-    by_key = request.app.state.desks.by_key
-    if origin and not all(origin in by_key[key].study.origins for key, _ in groups):
+        desk, number, _, place = found
+        groups.setdefault((desk.key, number), []).append({**given, "place": place})
+    origin, desks = request.headers.get("origin"), request.app.state.desks
+    if origin and not (groups and all(origin in desks.by_key[key].study.origins for key, _ in groups)):
         raise Refused(
             403, "Events from this page's origin aren't taken: the study's settings list the origins that may."
         )
     for key, number in groups:
         slow_down(request.app.state.limits, f"{key}/{number}", len(groups[key, number]))
 
-    def take(connection: Connection) -> list[str]:
+    def take(connection: Connection) -> dict[str, Any]:
         stored: list[str] = []
+        not_stored = list(refused)
         for (key, number), group in groups.items():
-            rater: Rater = by_key[key].by_number(number)
-            kept, not_kept = by_key[key].record(connection, rater, group)
-            stored += kept
-            refused.extend(not_kept)
-        return stored
+            rater = desks.by_key[key].by_number(number)
+            if rater:
+                kept, not_kept = desks.by_key[key].record(connection, rater, group)
+                stored += kept
+                not_stored += not_kept
+        return {"stored": stored, "refused": not_stored}
 
-    stored = await job(request, take)
-    return _allowing(JSONResponse({"stored": stored, "refused": refused}), origin)
-
-
-async def outside_allowed(request: Request) -> Response:
-    """What a browser asks before it posts from another origin."""
-    origin = request.headers.get("origin", "")
-    listed = any(origin in desk.study.origins for desk in request.app.state.desks.by_key.values())
-    return _allowing(Response(status_code=204), origin if listed else None)
+    return reply(await job(request, take))
 
 
-def _allowing(response: Response, origin: str | None) -> Response:
-    if origin:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Allow-Headers"] = "content-type"
-        response.headers["Vary"] = "Origin"
-    return response
+async def outside_allowed() -> Response:
+    """What a browser asks before it posts from another origin; the headers that allow it are put on every reply."""
+    return Response(status_code=204)

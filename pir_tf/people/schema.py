@@ -33,7 +33,9 @@ POOLS = ("random", "explore", "proof")
 """`random` and `explore` are learned from; only `random` and `proof` are ever reported."""
 
 metadata = MetaData()
-_number = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts by itself there
+_number = BigInteger().with_variant(Integer, "sqlite")
+"""Numbers that only grow: SQLite counts by itself in an INTEGER alone, and without AUTOINCREMENT it would give the number of a
+deleted last row again, so that a late event could pass for one from before a pool's close."""
 
 about = Table("about", metadata, Column("schema_version", Integer, nullable=False))
 
@@ -69,6 +71,7 @@ items = Table(
     Column("height", Integer, nullable=False),
     Column("png", LargeBinary, nullable=False),
     UniqueConstraint("study", "round", "pool", "image_id"),
+    sqlite_autoincrement=True,
 )
 
 controls = Table(
@@ -83,6 +86,7 @@ controls = Table(
     Column("last_event", _number, nullable=False),
     Column("why", Text, nullable=False),
     Column("at", Float, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 raters = Table(
@@ -95,6 +99,7 @@ raters = Table(
     Column("consented", Float, nullable=False),
     UniqueConstraint("study", "key"),
     UniqueConstraint("study", "pseudonym"),
+    sqlite_autoincrement=True,
 )
 
 impressions = Table(
@@ -119,7 +124,7 @@ events = Table(
     "events",
     metadata,
     Column("seq", _number, primary_key=True, autoincrement=True),
-    Column("uuid", String(64), nullable=False, unique=True),
+    Column("uuid", String(64), nullable=False),
     Column("study", String(32), nullable=False),
     Column("rater", _number, nullable=False),
     Column("place", Integer, nullable=False),
@@ -129,5 +134,7 @@ events = Table(
     Column("page", String(64), nullable=False),
     Column("body", String(64), nullable=False),
     Column("received", Float, nullable=False),
+    UniqueConstraint("study", "uuid"),
     Index("events_of_study", "study", "seq"),
+    sqlite_autoincrement=True,
 )

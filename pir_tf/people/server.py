@@ -1,7 +1,7 @@
 """The rating page's server: FastAPI in front of the writer. It serves every study of one database and nothing else.
 
-An answer is acknowledged after its commit, inside the endpoint. Nothing that a rater gets (names, addresses, headers, order, sizes)
-says which pool or side an image is of.
+An answer is acknowledged after its commit, inside the endpoint. Nothing that a rater gets (names, addresses, headers, order,
+sizes) says which pool or side an image is of.
 """
 
 from __future__ import annotations
@@ -9,58 +9,47 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
+import logging
 import os
 import socket
 import threading
 import urllib.parse
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from importlib import resources
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
 from pir_tf.errors import InputError
 from pir_tf.people import schema, sessions
 from pir_tf.people.desk import Desk, Rater
+from pir_tf.people.pictures import Pictures
 from pir_tf.people.store import Store, Unavailable
 
 try:
     import uvicorn
     from fastapi import FastAPI, Request
-    from fastapi.responses import JSONResponse, Response
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import Response
+    from starlette.exceptions import HTTPException
+
+    from pir_tf.people.web import HEADERS, Guard, Refused, body, reply
 except ImportError as missing:
     raise InputError(f"The rating page needs {missing.name}, which isn't installed: pip install '.[people]'.") from None
 
+__all__ = ["Desks", "Refused", "Server", "application", "body", "reply"]
+
 Result = TypeVar("Result")
 
-LARGEST_BODY = 256 * 1024
 MOST_EVENTS = 200
 MOST_AHEAD = 8
 REFRESH_SECONDS = 0.5
 """How often the server looks whether a stage or a command opened, closed or paused something."""
 KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 """Files of the pages that are served by their names."""
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
-        "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 LINK_NEEDED = "Open the link that you were given."
+AGREE = "Agree to the study first."
 LATER = "It can't be stored now, nothing is lost: it is tried again."
-
-
-class Refused(Exception):
-    """What a request gets instead of an answer: a status and a sentence."""
-
-    def __init__(self, status: int, why: str, **headers: str) -> None:
-        super().__init__(why)
-        self.status, self.why, self.headers = status, why, headers
 
 
 class Desks:
@@ -85,14 +74,19 @@ class Desks:
         rows = connection.execute(select(schema.studies)).mappings().all()
         for row in rows:
             if row["study"] not in self.by_key:
-                self.by_key[row["study"]] = desk = Desk(row)
+                desk = Desk(row)
                 desk.load(connection)
+                self.by_key = {**self.by_key, row["study"]: desk}  # others may be reading the old one
         for desk in self.by_key.values():
             desk.refresh(connection)
 
     def with_token(self, column: str, token: str) -> Desk | None:
         """The study whose link or secret it is."""
-        return next((desk for desk in self.by_key.values() if desk.row[column] == token), None)
+        return next((desk for desk in self.by_key.values() if sessions.same(token, desk.row[column])), None)
+
+    def listed(self, origin: str) -> bool:
+        """Whether a study lists this origin as one of its team's own pages."""
+        return any(origin in desk.study.origins for desk in self.by_key.values())
 
     def of_cookie(self, cookie: str) -> Desk | None:
         """The study that a cookie names."""
@@ -111,7 +105,7 @@ def application(store: Store, *, hosts: set[str], secure: bool = False) -> FastA
 
     @contextlib.asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        refreshing = asyncio.create_task(_refresh(store, desks))
+        refreshing = asyncio.create_task(_refresh(store))
         yield
         refreshing.cancel()
 
@@ -120,29 +114,35 @@ def application(store: Store, *, hosts: set[str], secure: bool = False) -> FastA
     app.state.cookie = functools.partial(_set_cookie, secure=secure)
     app.state.limits = sessions.Limit(50, 200)
     app.state.joins = sessions.Limit(50, 200)
-
-    @app.middleware("http")
-    async def guard(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        try:
-            _require_host(request, hosts)
-            response = await call(request)
-        except Refused as refused:
-            response = JSONResponse({"error": refused.why}, refused.status, refused.headers)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+    app.state.looks = sessions.Limit(500, 2000)
+    app.state.pictures = Pictures(store)
+    app.add_middleware(Guard, hosts=hosts, listed=desks.listed)
 
     @app.exception_handler(Refused)
     async def say(request: Request, refused: Refused) -> Response:
-        return JSONResponse({"error": refused.why}, refused.status, refused.headers)
+        return reply({"error": refused.why}, refused.status, refused.headers)
+
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> Response:
+        why = "There is nothing here." if error.status_code == 404 else f"{error.detail}."
+        return reply({"error": why}, error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def odd(request: Request, error: RequestValidationError) -> Response:
+        return reply({"error": "The address can't be read, expected one of this page's own."}, 404)
 
     @app.exception_handler(Unavailable)
     async def later(request: Request, error: Unavailable) -> Response:
-        return JSONResponse({"error": LATER}, 503, {"Retry-After": "1"})
+        logging.getLogger("uvicorn.error").warning("The database takes nothing: %s", error)
+        return reply({"error": LATER}, 503, {"Retry-After": "1"})
 
     @app.exception_handler(InputError)
     async def mistake(request: Request, error: InputError) -> Response:
-        return JSONResponse({"error": str(error)}, 400)
+        return reply({"error": str(error)}, 400)
+
+    @app.exception_handler(Exception)
+    async def fault(request: Request, error: Exception) -> Response:
+        return reply({"error": "The server made a mistake: its log says which."}, 500, HEADERS)
 
     from pir_tf.people import routes
 
@@ -150,26 +150,16 @@ def application(store: Store, *, hosts: set[str], secure: bool = False) -> FastA
     return app
 
 
-async def _refresh(store: Store, desks: Desks) -> None:
+async def _refresh(store: Store) -> None:
+    """Lets the writer look at what others did, also where nobody answers."""
     while True:
         await asyncio.sleep(REFRESH_SECONDS)
-        with contextlib.suppress(Unavailable):
-            await asyncio.wrap_future(store.write(desks.refresh))
-
-
-def _require_host(request: Request, hosts: set[str]) -> None:
-    """Refuses names that aren't this server's, and posts from other pages, but for a team's own that are listed."""
-    host = request.headers.get("host", "")
-    if _name(host) not in hosts and "*" not in hosts:
-        raise Refused(421, f"This server isn't {host[:80]}: its owner names it with --public-url.")
-    origin = request.headers.get("origin")
-    if origin and request.method not in ("GET", "HEAD") and request.url.path not in ("/events", "/impressions"):
-        if urllib.parse.urlsplit(origin).netloc.lower() != host.lower():
-            raise Refused(403, "Posts from another page aren't taken.")
-
-
-def _name(host: str) -> str:
-    return (urllib.parse.urlsplit(f"//{host}").hostname or "").lower()
+        try:
+            await asyncio.wrap_future(store.write(lambda connection: None))
+        except Unavailable:
+            continue
+        except Exception:
+            logging.getLogger("uvicorn.error").exception("The studies can't be looked at")
 
 
 def _set_cookie(response: Response, name: str, value: str, *, secure: bool) -> None:
@@ -179,32 +169,6 @@ def _set_cookie(response: Response, name: str, value: str, *, secure: bool) -> N
 async def job(request: Request, do: Callable[[Connection], Result]) -> Result:
     """Runs `do` in the writer, and comes back after its commit."""
     return await asyncio.wrap_future(request.app.state.store.write(do))
-
-
-async def body(request: Request) -> dict[str, Any]:
-    """A request's JSON object.
-
-    Raises:
-        Refused: It is too large, or no object.
-    """
-    data = b""
-    async for piece in request.stream():
-        data += piece
-        if len(data) > LARGEST_BODY:
-            raise Refused(
-                413, f"The request has more than {LARGEST_BODY // 1024} KB, expected less: send it in pieces."
-            )
-    try:
-        found = json.loads(data or b"{}", parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        raise Refused(400, "The request is no JSON, expected an object: send one.") from None
-    if not isinstance(found, dict):
-        raise Refused(400, f"The request is a {type(found).__name__}, expected an object: send one.")
-    return found
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(word)
 
 
 def rater_of(request: Request) -> tuple[Desk, str]:
@@ -230,7 +194,7 @@ def enrolled(desk: Desk, key: str) -> Rater:
     """The rater of this key, who has agreed."""
     rater = desk.raters.get(key)
     if rater is None:
-        raise Refused(403, "Agree to the study first.")
+        raise Refused(403, AGREE)
     return rater
 
 
@@ -263,7 +227,10 @@ class Server:
     def __init__(
         self, where: str | os.PathLike[str], *, host: str = "127.0.0.1", port: int = 0, public_url: str = ""
     ) -> None:
-        public = urllib.parse.urlsplit(public_url)
+        try:
+            public = urllib.parse.urlsplit(public_url)
+        except ValueError:
+            public = urllib.parse.urlsplit("?")
         if public_url and (public.scheme not in ("http", "https") or not public.hostname or public.path.strip("/")):
             raise InputError(
                 f"--public-url is {public_url!r}, expected an address like https://rate.example: correct it."
@@ -285,16 +252,18 @@ class Server:
         anywhere = host in ("0.0.0.0", "::", "")
         self.url = public_url.rstrip("/") or f"http://{socket.gethostname() if anywhere else shown}:{self.port}"
         self.open_to_others = host not in ("127.0.0.1", "localhost", "::1")
+        machine = socket.gethostname().lower()
         hosts = {
             "127.0.0.1",
             "localhost",
             "::1",
             host.lower(),
             (public.hostname or "").lower(),
-            socket.gethostname().lower(),
+            machine,
+            f"{machine}.local",
         }
-        if anywhere:
-            hosts.add("*" if not public_url else "localhost")
+        if anywhere and not public_url:
+            hosts.add("*")
         try:
             self.store = Store(where)
         except BaseException:
@@ -302,7 +271,7 @@ class Server:
             raise
         try:
             app = application(self.store, hosts=hosts - {""}, secure=public.scheme == "https")
-            self.store.serve(app.state.desks.reload)
+            self.store.serve(app.state.desks.reload, app.state.desks.refresh)
         except BaseException:
             self._socket.close()
             self.store.close()
@@ -315,6 +284,7 @@ class Server:
             server_header=False,
             date_header=True,
             timeout_graceful_shutdown=5,
+            timeout_keep_alive=75,
         )
         self._server = uvicorn.Server(settings)
 

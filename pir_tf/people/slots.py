@@ -43,10 +43,20 @@ class Slot:
     """1 where the coin put the image after tuning second (on the right), -1 where first; 0 without a coin."""
     handed: float = 0.0
     visible: bool = False
-    seen_at: float | None = None
+    seen: dict[str, float] = field(default_factory=dict)
+    """When it was last seen on each page load, by that page's clock in ms."""
     answers: list[Answer] = field(default_factory=list)
     exposure: dict[str, float] = field(default_factory=dict)
     """Clicks, seconds of dwelling and shares of a team's own page, the largest of each."""
+    expired: bool = False
+    """Whether it waited so long for an answer that its images may go to others; used by the desk alone."""
+    held: bool = False
+    """Whether its images count as handed out; used by the desk alone."""
+
+    @property
+    def seen_at(self) -> float | None:
+        """When the slot was seen, by the clock of the page that answered last; other pages' clocks tell nothing of it."""
+        return self.seen.get(self.answers[-1].page) if self.answers else None
 
     @property
     def done(self) -> bool:
@@ -60,26 +70,27 @@ class Slot:
             return None
         return self.answers[-1]
 
-    def take(self, seq: int, uuid: str, kind: str, value: Any, at: float | None) -> None:
+    def take(self, seq: int, uuid: str, kind: str, value: Any, at: float | None, page: str = "") -> None:
         """Adds an event, in the order of the server's numbers."""
         if kind == SEEN:
             self.visible = True
-            self.seen_at = at if self.seen_at is None else self.seen_at
+            if at is not None:
+                self.seen[page] = at
         elif kind == "undo":
             self.answers = [answer for answer in self.answers if answer.uuid != value]
         elif kind in EXPOSURE:
-            self.exposure[kind] = max(self.exposure.get(kind, 0.0), float(value or 1))
+            self.exposure[kind] = max(self.exposure.get(kind, 0.0), 1.0 if value is None else float(value))
         else:
-            self.answers.append(Answer(seq, uuid, kind, value, at))
+            self.answers.append(Answer(seq, uuid, kind, value, at, page))
 
-    def refusal(self, mode: str, kind: str, value: Any) -> str:
+    def refusal(self, mode: str, kind: Any, value: Any) -> str:
         """Why an event can't be one of this slot; empty where it can."""
         if kind == SEEN:
             return ""
         if kind == "undo":
             known = any(answer.uuid == value for answer in self.answers)
             return "" if known else "It takes back an answer that isn't there."
-        if kind in EXPOSURE:
+        if self.outside and kind in EXPOSURE:
             good = value is None or (
                 isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
             )
@@ -117,6 +128,7 @@ class Answer:
     kind: str
     value: Any
     at: float | None
+    page: str = ""
 
 
 def _valid(mode: str, value: Any) -> bool:

@@ -10,38 +10,52 @@ version on that has the fault mended by which its log could be reset under a rea
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from pir_tf.errors import InputError, one_line
 
 try:
-    import sqlalchemy
-    from sqlalchemy import Connection, create_engine, event, inspect, select
-    from sqlalchemy.engine import URL, make_url
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+    from sqlalchemy import Connection, create_engine, event, func, inspect, select
+    from sqlalchemy.exc import (
+        ArgumentError,
+        DataError,
+        DBAPIError,
+        IntegrityError,
+        NoSuchModuleError,
+        ProgrammingError,
+    )
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
 
     from pir_tf.people import schema
+    from pir_tf.people.places import file_lock, masked, require_file, url_of, without_password
 except ImportError as missing:
     raise InputError(
         f"Studies with people need {missing.name or 'a package'}, which isn't installed: pip install '.[people]'."
     ) from None
 
+__all__ = ["Store", "Unavailable", "masked"]
+
 Result = TypeVar("Result")
+Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 
 TOGETHER = 256
 """Jobs in one commit, at most."""
 WAIT_SECONDS = 10.0
 """How long a writer waits for another process's commit."""
-NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs", "ceph", "glusterfs", "lustre", "beegfs")
-"""File systems whose locks SQLite can't rely on."""
+SERVER_KEY = 0x70697274
+"""PostgreSQL's advisory lock that a server holds while it serves."""
+POSTGRES = {
+    **{"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3},
+    **{"tcp_user_timeout": 10_000, "application_name": "pir_tf"},
+}
+"""Options of PostgreSQL's connections: a server that is gone is noticed within seconds."""
 
 
 class Unavailable(Exception):
@@ -60,17 +74,13 @@ class Store:
     """
 
     def __init__(self, where: str | os.PathLike[str], *, create: bool = False) -> None:
-        self.url = _url(where)
-        self.name = str(where) if self.sqlite else self.url.render_as_string(hide_password=True)
+        self.url = url_of(where)
+        self.name = os.fspath(where) if self.sqlite else without_password(self.url)
         if self.sqlite:
-            _require_file(Path(str(self.url.database)), create=create)
-        options: dict[str, Any] = {"pool_pre_ping": not self.sqlite}
-        if self.sqlite:
-            options["connect_args"] = {"timeout": WAIT_SECONDS, "check_same_thread": False}
-        else:
-            options["connect_args"] = {"connect_timeout": 5}
+            require_file(Path(str(self.url.database)), create=create)
+        arguments = {"timeout": WAIT_SECONDS, "check_same_thread": False} if self.sqlite else POSTGRES
         try:
-            self._engine = create_engine(self.url, **options)
+            self._engine = create_engine(self.url, pool_pre_ping=not self.sqlite, connect_args=arguments)
         except (NoSuchModuleError, ImportError, ArgumentError) as error:
             raise InputError(
                 f"The database {self.name} can't be used ({one_line(error)}), expected a file or a PostgreSQL URL with "
@@ -79,9 +89,14 @@ class Store:
         if self.sqlite:
             event.listen(self._engine, "connect", _set_up_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
-        self._jobs: queue.SimpleQueue[tuple[Callable[[Connection], Any], Future[Any]] | None] = queue.SimpleQueue()
+        else:
+            event.listen(self._engine, "connect", _set_up_postgres)
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._reload: Callable[[], None] = lambda: None
+        self._before: Callable[[Connection], None] = lambda connection: None
+        self._stale = False
+        self._writer: Connection | None = None
         self._server_lock: IO[str] | None = None
         try:
             self._adopt(create)
@@ -105,7 +120,7 @@ class Store:
             Unavailable: The database can't be reached.
         """
         with _explained(), self._engine.connect() as connection:
-            yield connection
+            yield connection if self.sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -117,18 +132,32 @@ class Store:
         with _explained(), self._engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
-    def serve(self, reload: Callable[[], None]) -> None:
-        """Starts the writer of a server, of which an SQLite database has one at a time.
+    def serve(self, reload: Callable[[], None], before: Callable[[Connection], None] | None = None) -> None:
+        """Starts the writer of a server, of which a database has one at a time.
 
         Args:
             reload: Called in the writer after a transaction was rolled back, for what is remembered of the rows.
+            before: Called at the start of each transaction, to take in what other processes did.
 
         Raises:
-            InputError: Another server serves this database.
+            InputError: Another server serves this database, or it can't be written to.
         """
-        if self.sqlite:
-            self._server_lock = _lock(Path(f"{self.url.database}.server.lock"), self.name)
         self._reload = reload
+        self._before = before or self._before
+        if self.sqlite:
+            path = Path(os.path.realpath(str(self.url.database)))
+            self._server_lock = file_lock(path.with_name(f"{path.name}.server.lock"), self.name)
+        try:
+            with _explained(), self._connected().begin():
+                pass  # takes the lock to write, and writes nothing
+        except Unavailable as error:
+            self._let_go()
+            raise InputError(
+                f"The database {self.name} can't be written to ({error}): mend that, or name another."
+            ) from None
+        except BaseException:
+            self._let_go()
+            raise
         self._thread = threading.Thread(target=self._write_all, name="writer", daemon=True)
         self._thread.start()
 
@@ -136,7 +165,7 @@ class Store:
         """Runs `job` in the writer's next transaction; its result comes after the commit.
 
         A job may run again, in a transaction of its own, where one beside it failed. The future raises `Unavailable` where the
-        database can't take the rows.
+        database can't take the rows; a future that is cancelled in time isn't run.
         """
         future: Future[Result] = Future()
         self._jobs.put((job, future))
@@ -148,10 +177,8 @@ class Store:
             self._jobs.put(None)
             self._thread.join()
             self._thread = None
+        self._let_go()
         self._engine.dispose()
-        if self._server_lock:
-            self._server_lock.close()
-            self._server_lock = None
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Copies an SQLite database as of now, whole, while it is served.
@@ -170,149 +197,121 @@ class Store:
                 with contextlib.closing(sqlite3.connect(beside)) as copy:
                     source.backup(copy)
             os.link(beside, target)
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(
+                f"{target} can't be written ({error}), expected room for a copy: choose another place."
+            ) from None
         finally:
             beside.unlink(missing_ok=True)
 
     def _adopt(self, create: bool) -> None:
         """Finds our tables of this schema, or makes them in an empty database."""
-        with _explained():
-            tables = set(inspect(self._engine).get_table_names())
-        ours = set(schema.metadata.tables)
-        if not tables and create:
-            with self.writing() as connection:
+        with self.writing() if create else self.reading() as connection:
+            if create and not self.sqlite:
+                connection.execute(select(func.pg_advisory_xact_lock(SERVER_KEY + 1)))  # two makers at once
+            seen = inspect(connection)
+            tables = set(seen.get_table_names())
+            if not tables and create:
                 schema.metadata.create_all(connection)
                 connection.execute(schema.about.insert().values(schema_version=schema.VERSION))
-            return
-        if "about" not in tables or not ours <= tables:
+                return
+            ours = set(schema.metadata.tables)
+            version = None
+            if "about" in tables and [column["name"] for column in seen.get_columns("about")] == ["schema_version"]:
+                version = connection.execute(select(schema.about.c.schema_version)).scalar()
+        if version is None or (version == schema.VERSION and not ours <= tables):
             found = ", ".join(sorted(tables)[:5]) or "no tables"
             raise InputError(
                 f"The database {self.name} holds {found}, expected a study's tables: name the database of a study, or a new one."
             )
-        with self.reading() as connection:
-            version = connection.execute(select(schema.about.c.schema_version)).scalar()
         if version != schema.VERSION:
             raise InputError(
                 f"The database {self.name} has schema {version}, expected {schema.VERSION}: use the version of pir_tf that wrote "
                 "it, or export its rows with that one."
             )
 
+    def _connected(self) -> Connection:
+        """The writer's own connection. In PostgreSQL it holds the lock of the one server, which ends with the connection."""
+        if self._writer is None:
+            writer = self._engine.connect().execution_options(writes=True)
+            try:
+                if not self.sqlite:
+                    got = writer.execute(select(func.pg_try_advisory_lock(SERVER_KEY))).scalar()
+                    writer.commit()
+                    if not got:
+                        raise InputError(
+                            f"Another server serves {self.name} already, expected one for a database: use its links, or stop it."
+                        )
+            except BaseException:
+                writer.invalidate()
+                writer.close()
+                raise
+            self._writer = writer
+        return self._writer
+
+    def _begin_anew(self) -> None:
+        """After a transaction that failed, its connection and what was remembered are in doubt: both are made anew."""
+        self._disconnect()
+        try:
+            self._connected()
+        except InputError as error:
+            raise Unavailable(str(error)) from None
+        self._reload()
+        self._stale = False
+
+    def _disconnect(self) -> None:
+        if self._writer is not None:
+            with contextlib.suppress(Exception):
+                self._writer.invalidate()
+            with contextlib.suppress(Exception):
+                self._writer.close()
+            self._writer = None
+
+    def _let_go(self) -> None:
+        self._disconnect()
+        if self._server_lock:
+            self._server_lock.close()
+            self._server_lock = None
+
     def _write_all(self) -> None:
         """The writer: takes what waits, up to `TOGETHER`, and commits it at once."""
-        while True:
-            first = self._jobs.get()
-            batch = [] if first is None else [first]
-            while first is not None and len(batch) < TOGETHER:
+        going = True
+        while going:
+            batch = [self._jobs.get()]
+            while batch[-1] is not None and len(batch) < TOGETHER:
                 try:
-                    more = self._jobs.get_nowait()
+                    batch.append(self._jobs.get_nowait())
                 except queue.Empty:
                     break
-                if more is None:
-                    first = None
-                else:
-                    batch.append(more)
-            if batch and not self._commit(batch) and len(batch) > 1:
-                for job in batch:
-                    self._commit([job])
-            if first is None:
-                return
+            going = batch[-1] is not None
+            # A future that runs can't be cancelled any more: a result always finds its place.
+            jobs = [one for one in batch if one is not None and one[1].set_running_or_notify_cancel()]
+            if jobs and not self._commit(jobs):
+                for one in jobs:
+                    self._commit([one])
 
-    def _commit(self, batch: list[tuple[Callable[[Connection], Any], Future[Any]]]) -> bool:
-        """One transaction of these jobs; their results are given out after it. A job that fails alone gets its error."""
+    def _commit(self, batch: list[Job]) -> bool:
+        """One transaction of these jobs, whose results are given out after it. False where they are to be tried one by one.
+
+        A job that fails alone gets its error. A database that takes nothing refuses all of them at once.
+        """
         try:
-            with self.writing() as connection:
-                results = [job(connection) for job, _ in batch]
+            with _explained():
+                if self._stale:
+                    self._begin_anew()
+                with self._connected().begin() as transaction:
+                    self._before(transaction.connection)
+                    results = [job(transaction.connection) for job, _ in batch]
         except Exception as error:
-            self._reload_after(error)
-            if len(batch) == 1:
-                with contextlib.suppress(InvalidStateError):
-                    batch[0][1].set_exception(error)
-            return False
+            self._stale = True
+            if len(batch) > 1 and not isinstance(error, Unavailable):
+                return False
+            for _, future in batch:
+                future.set_exception(Unavailable(str(error)) if isinstance(error, Unavailable) else error)
+            return True
         for (_, future), result in zip(batch, results, strict=True):
-            with contextlib.suppress(InvalidStateError):  # nobody waits for it any more, but it is stored
-                future.set_result(result)
+            future.set_result(result)
         return True
-
-    def _reload_after(self, error: Exception) -> None:
-        with contextlib.suppress(Unavailable):
-            self._reload()
-
-
-def masked(where: str | os.PathLike[str]) -> str:
-    """A database's name without a password in it, for whatever is printed or kept."""
-    url = _url(where)
-    return str(where) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
-
-
-def _url(where: str | os.PathLike[str]) -> URL:
-    text = os.fspath(where)
-    if "://" not in text:
-        if not text:
-            raise InputError("The name of a database is empty: name a file or a postgresql:// URL.")
-        return URL.create("sqlite", database=os.path.abspath(os.path.expanduser(text)))
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise InputError(
-            "The database's URL can't be read, expected postgresql://USER@HOST/NAME: correct it."
-        ) from None
-    kind = url.get_backend_name()
-    if kind not in ("postgresql", "postgres", "sqlite"):
-        raise InputError(f"The database's URL begins with {kind}://, expected a file or postgresql://: change it.")
-    if kind == "sqlite":
-        return URL.create("sqlite", database=os.path.abspath(url.database or ""))
-    return url.set(drivername="postgresql+psycopg")
-
-
-def _require_file(path: Path, *, create: bool) -> None:
-    """Refuses a file that SQLite can't keep safe, or that isn't there."""
-    if not create and not path.exists():
-        raise InputError(
-            f"{path} is not there, expected a study's database: name the one that the study was begun with."
-        )
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, expected a study's database: name a file in it.")
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            if file.read(16) != b"SQLite format 3\0":
-                raise InputError(f"{path} is another kind of file, expected a study's database: name another.")
-    if create:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    kind = file_system(path)
-    if kind in NETWORK:
-        raise InputError(
-            f"{path} lies on a network file system ({kind}), where SQLite can lose answers, expected a disk of this machine: "
-            "move it, or use PostgreSQL by postgresql://..."
-        )
-
-
-def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """The kind of file system that `path` would lie on, empty where the machine doesn't tell."""
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return ""
-    place, best, kind = os.path.realpath(path), "", ""
-    for line in lines:
-        words = line.split(" ")
-        if len(words) < 3:
-            continue
-        at = words[1].replace("\\040", " ")
-        if (place == at or place.startswith(at.rstrip("/") + "/")) and len(at) >= len(best):
-            best, kind = at, words[2]
-    return kind
-
-
-def _lock(path: Path, name: str) -> IO[str]:
-    """The lock that a server holds while it serves."""
-    lock = path.open("a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise InputError(
-            f"Another server serves {name} already, expected one for an SQLite database: use its links, or stop it."
-        ) from None
-    return lock
 
 
 def _set_up_sqlite(connection: Any, record: Any) -> None:
@@ -323,6 +322,12 @@ def _set_up_sqlite(connection: Any, record: Any) -> None:
     version = sqlite3.sqlite_version_info
     mended = version >= (3, 51, 3) and version[:2] != (3, 52)
     connection.execute(f"PRAGMA journal_mode={'WAL' if mended else 'TRUNCATE'}")
+
+
+def _set_up_postgres(connection: Any, record: Any) -> None:
+    """A commit lasts, whatever the server's own setting is."""
+    connection.execute("SET synchronous_commit = on")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -337,8 +342,8 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if isinstance(error, sqlalchemy.exc.IntegrityError | sqlalchemy.exc.ProgrammingError):
+        if isinstance(error, IntegrityError | ProgrammingError | DataError):
             raise
         raise Unavailable(one_line(error.orig or error)) from error
-    except SQLAlchemyError:
-        raise
+    except PoolTimeout as error:
+        raise Unavailable("all connections are in use") from error

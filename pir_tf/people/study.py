@@ -156,7 +156,7 @@ class Study:
         if unknown := sorted(set(found) - set(known)):
             raise InputError(f"{path} sets {', '.join(unknown)}, expected names among {', '.join(known)}: correct it.")
         for field in dataclasses.fields(cls):
-            kinds = {"str": str, "int": int, "float": (int, float), "Mode": str}
+            kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "Mode": str}
             value, kind = found.get(field.name), kinds.get(str(field.type))
             if field.name in found and kind and (not isinstance(value, kind) or isinstance(value, bool)):
                 raise InputError(f"{path} has {field.name} = {value!r}, expected a {field.type}: correct it.")
