@@ -77,13 +77,14 @@ class Plan:
         rate = f"{100 * self.smallest_win_rate:.1f}%"
         what = f"a win rate of {rate} of pairs, " if self.mode == "pair" else ""
         beside = "" if self.mode == "pair" else f"; of random pairs of such images the one after would win {rate}"
+        times = "once" if self.answers_per_image == 1 else f"{self.answers_per_image} times"
         return [
-            f"{self.budget} answers: {self.learn} to learn from and {self.proof} for the proof, on {self.images} new images with "
-            f"{self.answers_per_image} answer{'s' if self.answers_per_image > 1 else ''} each.",
-            f"In {100 * self.power:.0f} of 100 studies at alpha {self.alpha:g} the proof finds {what}d {self.smallest_observed_d:.2f} as "
-            f"observed and {self.smallest_d:.2f} of noise-free PIRs, or more{beside}.",
-            f"{self.raters} rater{'s' if self.raters > 1 else ''} with up to {self.answers_per_rater} answers each; under {TEN_RATERS} "
-            "the result holds for these raters only.",
+            f"{self.budget} answers: {self.learn} to learn from and {self.proof} for the proof, on {self.images} new images, "
+            f"each answered {times}.",
+            f"In {100 * self.power:.0f} of 100 studies at alpha {self.alpha:g} the proof finds {what}d "
+            f"{self.smallest_observed_d:.2f} as observed and {self.smallest_d:.2f} of noise-free PIRs, or more{beside}.",
+            f"{self.raters} rater{'s' if self.raters > 1 else ''} with up to {self.answers_per_rater} answers each; under "
+            f"{TEN_RATERS} the result holds for these raters only.",
             f"Assumed: mean PIR {self.mean:g}, standard deviation {self.pir_sd:g} between images and {self.taste_sd:g} between "
             f"raters; reliability is then {self.reliability:.2f}.",
         ]

@@ -192,9 +192,11 @@ def prove(
     reliability, corrected, corrected_interval = _corrected(raters, images, values, sides, seed)
     rater_change, rater_interval = _rater_level(raters, values, sides[images])
     short = planned is not None and size < planned
-    outcome = "not measured yet" if short else verdict(change, d, p, distance_ratios=None, alpha=alpha)
+    outcome: Verdict = "undefined" if change is None else verdict(change, d, p, distance_ratios=None, alpha=alpha)
+    outcome = "not measured yet" if short else outcome
     number = np.unique(raters).size
-    on = f"{size} answers of {_people(number)} to {before.size} + {after.size} images"
+    shown = np.bincount(sides[np.unique(images)], minlength=2)
+    on = f"{size} answers of {_people(number)} to {shown[0]} + {shown[1]} images"
     if change is None or d is None or p is None:
         sentence = f"No result: {on} don't give two images of each side, two answers a rater and a spread."
     else:
@@ -208,8 +210,8 @@ def prove(
         sentence=sentence,
         answers=size,
         raters=number,
-        images_before=before.size,
-        images_after=after.size,
+        images_before=int(shown[0]),
+        images_after=int(shown[1]),
         before=float(before.mean()) if before.size else None,
         after=float(after.mean()) if after.size else None,
         change=change,
