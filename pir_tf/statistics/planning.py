@@ -6,7 +6,7 @@ With w the variance of one answer to a given image, over raters and their moods,
     reliability = s^2 / (s^2 + w / k)   for k answers an image;   w = m (1 - m) - s^2 for likes with mean m, tastes included.
 
 One answer an image sees most for the money, but leaves the noise unknown and d uncorrected: two cost 7% of the smallest d that
-is seen.
+is seen. A pair is compared once, and tastes are its noise: w is taste^2 there. Nine images of a grid count as nine likes.
 The numbers assumed are on the plan, to be changed where a first round has shown better ones.
 """
 

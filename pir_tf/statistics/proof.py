@@ -150,7 +150,7 @@ def _checked(
             f"side: received shape {sides.shape} for images up to {images.max(initial=-1)}, expected 0 (before) or 1 (after) for "
             "each image: give one number per image."
         )
-    return raters, images, values, sides
+    return raters, images, values, sides.astype(np.int64)
 
 
 def _size(answers: int, planned: int | None) -> int:
