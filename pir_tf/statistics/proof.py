@@ -200,7 +200,13 @@ def prove(
     if change is None or d is None or p is None:
         sentence = f"No result: {on} don't give two images of each side, two answers a rater and a spread."
     else:
-        noise_free = "" if corrected is None else f", {corrected:.2f}{_span(corrected_interval)} corrected for noise"
+        noise_free = (
+            ", not corrected for noise, as too few images have two answers"
+            if reliability is None
+            else ", too noisy to correct"
+        )
+        if corrected is not None:
+            noise_free = f", {corrected:.2f}{_span(corrected_interval)} corrected for noise"
         sentence = (
             f"{_claim(outcome, number, size, planned)}: PIR {before.mean():.3f} before and {after.mean():.3f} after, d {d:.2f}"
             f"{_span(cohens_d_interval(before, after))}{noise_free}, {_p(p)} against {alpha:g}; {on}."

@@ -74,7 +74,7 @@ def test_a_planted_defect_raises_its_own_flag_and_no_other(defect, mode):
 def test_under_one_false_flag_in_a_hundred_honest_raters(mode):
     generator, raised = np.random.default_rng(1), {}
     for n in (20, 50, 200):
-        for _ in range(20):
+        for _ in range(10):
             rater, answers, seconds = np.repeat(np.arange(25), n), [], []
             for number in range(25):
                 given, times = honest(generator, mode, n, 0.85 if number % 2 else generator.uniform(0.1, 0.85))
@@ -83,7 +83,7 @@ def test_under_one_false_flag_in_a_hundred_honest_raters(mode):
             for report in rater_reports(rater, np.concatenate(answers), np.concatenate(seconds), mode):
                 for flag in report.flags:
                     raised[n, flag] = raised.get((n, flag), 0) + 1
-    assert max(raised.values(), default=0) < 5, raised  # of 500
+    assert max(raised.values(), default=0) <= 2, raised  # of 250
 
 
 def test_report_by_hand():

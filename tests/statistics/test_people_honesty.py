@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 
 
 def study(
-    generator, raters=12, each=84, images=252, d=0.0, sd=0.2, taste=0.2, lenient=0.2, order="blocks", groups=None
+    generator, raters=12, each=84, images=408, d=0.0, sd=0.2, taste=0.2, lenient=0.2, order="blocks", groups=None
 ):
     """One study of likes, raters answering in turns.
 
@@ -26,7 +26,9 @@ def study(
     side, half = np.repeat([0, 1], images), each // 2
     pir = 0.5 + sd * generator.standard_normal(2 * images) + d * sd * (side - 0.5)
     if order == "blocks":
-        before = np.arange(raters * half).reshape(half, raters).T % images
+        turn = np.arange(raters * half)  # nobody sees an image twice: the second time round the next rater takes it
+        who = (turn + turn // images) % raters
+        before = (turn % images)[np.argsort(who, kind="stable")].reshape(raters, half)
         after = before + images
     else:
         before = np.argsort(generator.random((raters, images)), axis=1)[:, :half]
@@ -89,20 +91,19 @@ def test_false_alarms_of_pairs_stay_within_alpha():
 
 
 def test_a_thousand_answers_see_d_of_1():
-    welch, betting = alarms(200, 0.001, d=1.0, images=504)
-    assert welch > 0.9 and betting > 0.75
-    welch, betting = alarms(200, 0.05, d=1.0)
-    assert welch > 0.95 and betting > 0.8
+    for alpha in (0.001, 0.05):
+        welch, betting = alarms(100, alpha, d=1.0)
+        assert welch > 0.9 and betting > 0.75
 
 
 def test_people_of_two_minds_are_seen_by_the_rater_interval_alone():
     """Half of the people like the change, half dislike it: for these raters there may be a gain, for others not."""
     generator, welch, outside = np.random.default_rng(0), 0, 0
-    for _ in range(100):
-        rater, image, value, side, _ = study(generator, taste=0.0)
+    for _ in range(40):
+        rater, image, value, side, _ = study(generator, taste=0.0, images=252)
         leaning = 0.3 * generator.standard_normal(12)[rater] * (2 * side[image] - 1)
         value = np.where(generator.random(value.size) < np.abs(leaning), leaning > 0, value).astype(float)
         proof = prove(rater, image, value, side)
         welch += proof.p < 0.05
         outside += not proof.rater_interval[0] <= 0 <= proof.rater_interval[1]
-    assert welch > 30 and outside <= 12
+    assert welch > 12 and outside <= 6

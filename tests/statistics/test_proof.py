@@ -78,7 +78,7 @@ def test_corrected_d_and_its_interval_find_the_noise_free_d():
 def test_without_shared_images_nothing_is_corrected():
     (rater, image, value, side), _ = simulated(0, per_image=1)
     proof = prove(rater, image, value, side)
-    assert proof.reliability is None and proof.d_corrected is None and "corrected" not in proof.sentence
+    assert proof.reliability is None and proof.d_corrected is None and "not corrected for noise" in proof.sentence
     # All noise: reliability near 0, and no d.
     generator = np.random.default_rng(0)
     proof = prove(rater.repeat(2), image.repeat(2), generator.integers(0, 2, 1000), side)
