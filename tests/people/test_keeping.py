@@ -18,7 +18,7 @@ def study(tmp_path):
     where = tmp_path / "study.db"
     key = begin(where, images=40, wanted=100, repeats=0, shared=0)
     with served(where) as server:
-        for rater, count in (("", 12), ("=1+1", 6)):
+        for rater, count in (("", 12), ("%3D1%2B1", 6)):
             browser = Browser(server, rater=rater).join()
             for number in range(count):
                 browser.answer(browser.slots(1)[0], "like", int(number % 3 > 0))
@@ -118,7 +118,7 @@ def test_the_report_is_drawn_from_the_database_alone(study, tmp_path, capsys):
     ("words", "said"),
     [
         (["status", "{0}/none.db"], "is not there"),
-        (["status", "{0}/text.db"], "is another kind of file"),
+        (["status", "{0}/text.db"], "file is not a database"),
         (["status", "{0}"], "is a folder"),
         (["status", "mysql://a@b/c"], "begins with mysql://"),
         (["plan", "--budget", "20"], "d"),
