@@ -121,7 +121,15 @@ def ask(
             row = pools.find(connection, asked.study) or pools.begin(connection, Study(name=asked.study or "study"))
             _require_same(run, stage, row["study"], row["name"], store.name)
             pools.fill(
-                connection, row["study"], run.round, asked.pool, images, ids, labels=labels, sides=sides, generator=generator
+                connection,
+                row["study"],
+                run.round,
+                asked.pool,
+                images,
+                ids,
+                labels=labels,
+                sides=sides,
+                generator=generator,
             )
             pools.open_pool(connection, row["study"], run.round, asked.pool, asked.wanted)
             pools.note_run(connection, row["study"], run.round, asked.pool, _place(run.path, asked.database))
@@ -129,7 +137,9 @@ def ask(
         with store.reading() as connection:
             return _collect(connection, run, asked, row, store.name)
     except Unavailable as error:
-        raise InputError(f"The database {store.name} can't take the images ({error}): mend that, and repeat the command.") from None
+        raise InputError(
+            f"The database {store.name} can't take the images ({error}): mend that, and repeat the command."
+        ) from None
     finally:
         store.close()
 
@@ -166,7 +176,9 @@ def _collect(connection: Any, run: RunDirectory, asked: Asked, row: Any, name: s
 
 def keep(run: RunDirectory, stage: str, answered: Answered, ids: list[str]) -> None:
     """Copies the counted judgements into the run: a rater's number, the image's name, the value."""
-    table = pd.DataFrame({"rater": answered.rater, "image_id": np.array(ids, object)[answered.image], "value": answered.value})
+    table = pd.DataFrame(
+        {"rater": answered.rater, "image_id": np.array(ids, object)[answered.image], "value": answered.value}
+    )
     with atomic(run.file(stage, RAW)) as beside:
         table.to_csv(beside, index=False)
 

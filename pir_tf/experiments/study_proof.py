@@ -39,7 +39,9 @@ def of_study(run: RunDirectory, asked: Asked, images: dict[str, np.ndarray]) -> 
     return pir[:count], pir[count:]
 
 
-def people_facts(run: RunDirectory, images: dict[str, np.ndarray], pir: Sides, diversity: DiversityReport) -> dict[str, Any]:
+def people_facts(
+    run: RunDirectory, images: dict[str, np.ndarray], pir: Sides, diversity: DiversityReport
+) -> dict[str, Any]:
     """What `results.json` says of a proof with people, in place of what images alone would say.
 
     Returns:
@@ -79,5 +81,3 @@ def _answers(run: RunDirectory, asked: Asked, images: dict[str, np.ndarray]) -> 
     names = ["before"] * len(images["before"]) + ["after"] * len(images["after"])
     answered = ask(run, "evaluation", asked, both, ids, labels, names)
     return answered, ids, np.array([name == "after" for name in names], int)
-
-

@@ -43,6 +43,9 @@ class Images:
     taken: np.ndarray = field(init=False)
     shared: dict[str, list[int]] = field(init=False)
     row: dict[int, int] = field(init=False)
+    partner: dict[int, int] = field(init=False)
+    """Of a proof: the other side's image with which each is compared, of the same class where there is one; fixed, so that an image
+    belongs to one pair alone and every pair is new until all were shown."""
 
     def __post_init__(self) -> None:
         self.taken = np.zeros(len(self.item), np.int64)
@@ -50,6 +53,19 @@ class Images:
         order = [int(row) for row in np.argsort(self.rank)]
         sides = {str(side) for side in self.side}
         self.shared = {side: [row for row in order if self.side[row] == side][:SHARED_IMAGES] for side in sides}
+        self.partner = self._partners(order)
+
+    def _partners(self, order: list[int]) -> dict[int, int]:
+        """Pairs of an image before and one after, in the random order: within each class, then of what is left."""
+        left: dict[str, list[int]] = {"before": [], "after": []}
+        pairs = []
+        for label in sorted(set(self.label.tolist())):
+            sides = [[row for row in order if self.side[row] == side and self.label[row] == label] for side in left]
+            pairs += list(zip(*sides, strict=False))
+            for rows, kept in zip(sides, left.values(), strict=True):
+                kept += rows[min(map(len, sides)) :]
+        pairs += list(zip(*left.values(), strict=False))
+        return {row: other for pair in pairs for row, other in (pair, pair[::-1])}
 
     def choose(self, free: np.ndarray) -> int | None:
         """The row least handed out of those that are free, in the pool's random order; None where there is none."""
@@ -170,7 +186,9 @@ class Chooser:
         own = images[key]
         row = own.row[first.items[0]]
         side = "after" if own.side[row] == "before" else "before"
-        rows = _choose(own, rater.has_seen(key, own), [side], first.shared, int(own.label[row]))
+        seen, partner = rater.has_seen(key, own), own.partner.get(row)
+        fixed = [] if partner is None or seen[partner] else [partner]
+        rows = fixed or _choose(own, seen, [side], first.shared, int(own.label[row]))
         if not rows:
             return None
         items = [int(own.item[rows[0]])]
@@ -215,4 +233,7 @@ def _choose(
             label = int(images.label[row])
         free[row] = False
         chosen.append(row)
+        partner = images.partner.get(row) if side and len(sides) == 2 else None
+        if partner is not None and free[partner] and len(chosen) == 1:
+            return [row, partner]
     return chosen

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import logging
 import os
-import signal
 import socket
 import threading
 import urllib.parse
@@ -318,6 +317,8 @@ class Server:
         ]
 
 
-def ignore_terminal_stop() -> None:
-    """For a server beside a loop: Ctrl-C is the loop's, which ends the server itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def free_port(host: str) -> int:
+    """A port that nobody listens on."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
+        found.bind((host, 0))
+        return int(found.getsockname()[1])

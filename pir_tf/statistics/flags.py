@@ -143,13 +143,14 @@ def _report(
         sided = max(left, right) == top
         share = left / max(left + right, 1)
         if left + right:
-            p = float(stats.binomtest(left, left + right).pvalue)
+            p = _binomial_p(left, left + right, 0.5)
         if left + right >= LEAST_ANSWERS and p is not None and p < RARE and max(share, 1 - share) >= LEFT_SHARE:
             flags.append("always left" if left > right else "always right")
     elif mode == "like":
-        share, others = float(np.mean(given > 0)), answers[~own] > 0
-        if others.size and 0 < others.mean() < 1:
-            p = float(stats.binomtest(int(np.sum(given > 0)), n, float(others.mean())).pvalue)
+        likes = int(np.sum(given > 0))
+        share, others = likes / n, (int(np.sum(answers > 0)) - likes) / max(own.size - n, 1)
+        if 0 < others < 1:
+            p = _binomial_p(likes, n, others)
     if n >= LEAST_ANSWERS:
         if not sided and top / n >= ALWAYS_SHARE and stats.binom.sf(top - 1, n, HONEST_SHARE) < RARE:
             flags.append("always the same answer")
@@ -174,6 +175,11 @@ def _report(
         period=period,
         flags=tuple(flags),
     )
+
+
+def _binomial_p(k: int, n: int, chance: float) -> float:
+    """Two-sided: twice the smaller tail."""
+    return float(min(1.0, 2 * min(stats.binom.cdf(k, n, chance), stats.binom.sf(k - 1, n, chance))))
 
 
 def _period(given: np.ndarray) -> int | None:

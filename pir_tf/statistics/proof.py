@@ -150,7 +150,7 @@ def _checked(
             f"side: received shape {sides.shape} for images up to {images.max(initial=-1)}, expected 0 (before) or 1 (after) for "
             "each image: give one number per image."
         )
-    return raters, images, values, sides
+    return raters, images, values, sides.astype(np.int64)
 
 
 def _size(answers: int, planned: int | None) -> int:
@@ -192,13 +192,21 @@ def prove(
     reliability, corrected, corrected_interval = _corrected(raters, images, values, sides, seed)
     rater_change, rater_interval = _rater_level(raters, values, sides[images])
     short = planned is not None and size < planned
-    outcome = "not measured yet" if short else verdict(change, d, p, distance_ratios=None, alpha=alpha)
+    outcome: Verdict = "undefined" if change is None else verdict(change, d, p, distance_ratios=None, alpha=alpha)
+    outcome = "not measured yet" if short else outcome
     number = np.unique(raters).size
-    on = f"{size} answers of {_people(number)} to {before.size} + {after.size} images"
+    shown = np.bincount(sides[np.unique(images)], minlength=2)
+    on = f"{size} answers of {_people(number)} to {shown[0]} + {shown[1]} images"
     if change is None or d is None or p is None:
         sentence = f"No result: {on} don't give two images of each side, two answers a rater and a spread."
     else:
-        noise_free = "" if corrected is None else f", {corrected:.2f}{_span(corrected_interval)} corrected for noise"
+        noise_free = (
+            ", not corrected for noise, as too few images have two answers"
+            if reliability is None
+            else ", too noisy to correct"
+        )
+        if corrected is not None:
+            noise_free = f", {corrected:.2f}{_span(corrected_interval)} corrected for noise"
         sentence = (
             f"{_claim(outcome, number, size, planned)}: PIR {before.mean():.3f} before and {after.mean():.3f} after, d {d:.2f}"
             f"{_span(cohens_d_interval(before, after))}{noise_free}, {_p(p)} against {alpha:g}; {on}."
@@ -208,8 +216,8 @@ def prove(
         sentence=sentence,
         answers=size,
         raters=number,
-        images_before=before.size,
-        images_after=after.size,
+        images_before=int(shown[0]),
+        images_after=int(shown[1]),
         before=float(before.mean()) if before.size else None,
         after=float(after.mean()) if after.size else None,
         change=change,
