@@ -400,6 +400,7 @@ def odd_event(rng, good):
     return made if rng.random() < 0.95 else oddities(rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_any_value_anywhere_is_answered_in_strict_json(tmp_path, seed):
     """Each endpoint, each field, any type: never a 500, and the database stays one that loads."""
