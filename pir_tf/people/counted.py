@@ -1,0 +1,139 @@
+"""From rows to numbers: which answers of a study count, by image and as arrays for the statistics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from pir_tf.interactions.engagement import Rule
+from pir_tf.people import pools, schema
+from pir_tf.people.desk import read_slots
+from pir_tf.people.slots import Slot
+
+LEARNED = ("random", "explore")
+"""Pools that the estimator learns from."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """A pool's images in the order in which they were added: n of each.
+
+    Attributes:
+        item: Their numbers in the database, int64 `[n]`.
+        image_id: Their names.
+        label: Their classes, int64 `[n]`.
+        side: `before`, `after` or empty.
+        sha256: Of their pixels.
+    """
+
+    item: np.ndarray
+    image_id: list[str]
+    label: np.ndarray
+    side: np.ndarray
+    sha256: list[str]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Judgements of single images in the server's order, m of them: what the statistics take.
+
+    Attributes:
+        rater: int64 `[m]`.
+        image: Row of the image in `Items`, int64 `[m]`.
+        value: float64 `[m]` in [0, 1].
+    """
+
+    rater: np.ndarray
+    image: np.ndarray
+    value: np.ndarray
+
+
+def items(connection: Connection, study: str, round: int, names: Iterable[str]) -> Items:
+    """The images of these pools of a round."""
+    columns = schema.items.c
+    chosen = select(columns.item, columns.image_id, columns.class_index, columns.side, columns.sha256)
+    where = (columns.study == study, columns.round == round, columns.pool.in_(list(names)))
+    rows = connection.execute(chosen.where(*where).order_by(columns.item)).all()
+    return Items(
+        np.array([row.item for row in rows], np.int64),
+        [row.image_id for row in rows],
+        np.array([row.class_index for row in rows], np.int64),
+        np.array([row.side for row in rows], str),
+        [row.sha256 for row in rows],
+    )
+
+
+def slots(connection: Connection, study: str, round: int | None = None, names: Iterable[str] = schema.POOLS) -> list[Slot]:
+    """Slots with what came back until their pool was closed, in the order of the answers, those without one last.
+
+    Args:
+        connection: One state of the database.
+        study: The study's key.
+        round: A round, or None for all.
+        names: Pools.
+    """
+    state, wanted = pools.state(connection, study), set(names)
+    chosen = {
+        (slot.rater, slot.place): slot
+        for slot in read_slots(connection, study)
+        if slot.pool in wanted and round in (None, slot.round)
+    }
+    last = {pool.key: pool.last_event for pool in state.pools if not pool.open}
+    table = schema.events
+    for row in connection.execute(select(table).where(table.c.study == study).order_by(table.c.seq)):
+        slot = chosen.get((row.rater, row.place))
+        if slot and row.seq <= last.get((slot.round, slot.pool), row.seq):
+            slot.take(row.seq, row.uuid, row.kind, json.loads(row.value), row.at)
+    return sorted(chosen.values(), key=lambda slot: slot.answers[-1].seq if slot.answers else 2**62)
+
+
+def values(slot: Slot, rule: Rule | None = None) -> list[tuple[int, float]]:
+    """(item, value) of each image that a slot judges: by its answer, or by what a team's own page saw of it."""
+    if slot.answers or not slot.visible or slot.repeat_of:
+        return slot.values()
+    if rule is None or not slot.outside:
+        return []
+    return [(slot.items[0], float(rule.positive(slot.exposure)))]
+
+
+def answers(found: Iterable[Slot], of: Items, rule: Rule | None = None) -> Answers:
+    """The judgements in these slots of these images."""
+    row = {int(item): i for i, item in enumerate(of.item)}
+    triples = [(slot.rater, row[item], value) for slot in found for item, value in values(slot, rule) if item in row]
+    rater, image, value = zip(*triples, strict=True) if triples else ((), (), ())
+    return Answers(np.array(rater, np.int64), np.array(image, np.int64), np.array(value, np.float64))
+
+
+def totals(given: Answers, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Impressions and positives of `count` images: whole numbers, and sums of values in [0, 1], both float64."""
+    impressions = np.bincount(given.image, minlength=count).astype(np.float64)
+    return impressions, np.bincount(given.image, weights=given.value, minlength=count)
+
+
+def bets(found: Iterable[Slot], of: Items) -> list[tuple[int, float]]:
+    """What the server's coin gives to bet on, in order: (last event of it, after minus before in [-1, 1]).
+
+    A block of two places of one image each, a pair, or a grid (the share tapped of either side). An image is bet on at its
+    first judgement alone: shown again, what is known of it by then would be no coin any more.
+    """
+    side = {int(item): str(name) for item, name in zip(of.item, of.side, strict=True)}
+    first: dict[int, tuple[int, int]] = {}
+    blocks: dict[tuple[int, int], list[Slot]] = {}
+    made: list[tuple[int, float]] = []
+    for slot in found:
+        judgement = slot.values()
+        if not slot.block or not judgement:
+            continue
+        key = (slot.rater, slot.block)
+        blocks.setdefault(key, []).append(slot)
+        for item, _ in judgement:
+            first.setdefault(item, key)
+        both = [pair for one in blocks[key] for pair in one.values()]
+        sides = [[value for item, value in both if side.get(item) == name] for name in ("before", "after")]
+        if all(sides) and all(first[item] == key for item, _ in both):
+            made.append((slot.answers[-1].seq, float(np.mean(sides[1]) - np.mean(sides[0]))))
+    return made

@@ -1,0 +1,155 @@
+"""What the owner of a study is told while it runs: progress, raters, agreement, evidence, and the images with their PIR."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, RowMapping, select
+
+from pir_tf.people import counted, pools, schema
+from pir_tf.people.slots import Slot
+from pir_tf.people.study import Study
+
+EXAMPLES = 12
+"""Best images shown, and as many of the worst."""
+PACE_SECONDS = 600.0
+"""The time in which the pace is measured."""
+EVIDENCE = 1000.0
+"""The e-value that ends a proof where it may stop early: 1 / alpha of the paper's 0.001."""
+
+
+def status(connection: Connection, row: RowMapping | dict[str, Any], url: str = "") -> dict[str, Any]:
+    """The state of a study as plain numbers and words; what can't be known yet is None.
+
+    Args:
+        connection: One state of the database.
+        row: The study's row.
+        url: The server's address.
+    """
+    study, key = Study.from_json(row["settings"]), row["study"]
+    state = pools.state(connection, key)
+    slots = counted.slots(connection, key)
+    last = state.pools[-1].round if state.pools else 1
+    table = [_pool(pool, [slot for slot in slots if (slot.round, slot.pool) == pool.key], connection, key) for pool in state.pools]
+    pace, left = _pace(connection, key, table)
+    shown = state.pools[-1] if state.pools else None
+    images = counted.items(connection, key, shown.round, [shown.pool]) if shown else None
+    own = [slot for slot in slots if shown and (slot.round, slot.pool) == shown.key]
+    alpha, one = _agreement(own, images) if images else (None, None)
+    return {
+        "study": study.name,
+        "mode": study.mode,
+        "question": study.question,
+        "state": _word(study, state),
+        "round": last,
+        "link": f"{url}/join/{row['join_token']}",
+        "pools": table,
+        "pace_per_hour": pace,
+        "minutes_left": left,
+        "raters": raters(connection, key, slots),
+        "alpha": alpha,
+        "one_predicts_the_others": one,
+        "e_value": e_value(own, images) if images and shown and shown.pool == "proof" else None,
+        "e_needed": EVIDENCE,
+        "images": _examples(own, images, shown.pool) if images and shown else [],
+    }
+
+
+def e_value(slots: list[Slot], images: counted.Items) -> float:
+    """The evidence that images after tuning are liked better, read after every answer. It says when to stop asking."""
+    from pir_tf.statistics.betting import e_values
+
+    bets = [bet for _, bet in counted.bets(slots, images)]
+    return float(e_values(bets)[-1]) if bets else 1.0
+
+
+def raters(connection: Connection, study: str, slots: list[Slot]) -> list[dict[str, Any]]:
+    """A row for each rater with an answer: how many, how fast, how like their own earlier ones, and what is doubtful."""
+    from pir_tf.statistics.flags import rater_report
+
+    columns = schema.raters.c
+    names = {row.rater: row.pseudonym for row in connection.execute(select(columns.rater, columns.pseudonym).where(columns.study == study))}
+    return rater_report(judged_places(slots), names)
+
+
+def judged_places(slots: list[Slot]) -> dict[int, list[dict[str, Any]]]:
+    """Each rater's answered places in their order: answer, seconds from seeing it to answering, and the place it repeats."""
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for slot in sorted(slots, key=lambda slot: (slot.rater, slot.place)):
+        if not slot.answers or slot.outside:
+            continue
+        answer = slot.answers[-1]
+        timed = answer.at is not None and slot.seen_at is not None and slot.visible
+        seconds = (answer.at - slot.seen_at) / 1000 if timed else None  # type: ignore[operator]
+        found[slot.rater].append(
+            {"place": slot.place, "kind": answer.kind, "value": answer.value, "seconds": seconds, "repeat_of": slot.repeat_of}
+        )
+    return found
+
+
+def _word(study: Study, state: pools.State) -> str:
+    if state.ended or study.over(time.time()):
+        return "ended"
+    if state.paused:
+        return "paused"
+    return "open" if state.open else "closed"
+
+
+def _pool(pool: pools.Pool, slots: list[Slot], connection: Connection, study: str) -> dict[str, Any]:
+    given = [slot for slot in slots if not slot.repeat_of]
+    return {
+        "round": pool.round,
+        "pool": pool.pool,
+        "images": len(counted.items(connection, study, pool.round, [pool.pool]).item),
+        "answers": sum(slot.counted is not None for slot in given),
+        "wanted": pool.wanted,
+        "skipped": sum(bool(slot.answers) and slot.answers[-1].kind == "skip" for slot in given),
+        "unanswered": sum(slot.visible and not slot.answers for slot in given),
+        "state": "open" if pool.open else "closed",
+    }
+
+
+def _pace(connection: Connection, study: str, table: list[dict[str, Any]]) -> tuple[float | None, float | None]:
+    """Answers an hour over the last minutes, and the minutes until what is open has what it waits for."""
+    now, events = time.time(), schema.events.c
+    where = (events.study == study, events.received > now - PACE_SECONDS, events.kind.in_(["like", "rating", "choice"]))
+    times = [row.received for row in connection.execute(select(events.received).where(*where))]
+    if len(times) < 5:
+        return None, None
+    pace = len(times) / max(now - min(times), 1.0) * 3600
+    missing = sum(max(pool["wanted"] - pool["answers"], 0) for pool in table if pool["state"] == "open")
+    return pace, missing / pace * 60
+
+
+def _agreement(slots: list[Slot], images: counted.Items) -> tuple[float | None, float | None]:
+    """Krippendorff's alpha, and how well one person predicts the others, both on what several people judged."""
+    from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others
+
+    given = counted.answers(slots, images)
+    if not len(given.value):
+        return None, None
+    return krippendorff_alpha(given.rater, given.image, given.value), one_predicts_the_others(given.rater, given.image, given.value)
+
+
+def _examples(slots: list[Slot], images: counted.Items, pool: str) -> list[dict[str, Any]]:
+    """The images liked best and least, with the interval of their PIR."""
+    from pir_tf.statistics.rates import image_rates
+
+    impressions, positives = counted.totals(counted.answers(slots, images), len(images.item))
+    if not impressions.sum():
+        return []
+    rates = image_rates(impressions, positives)
+    judged = np.flatnonzero(impressions > 0)
+    order = judged[np.argsort(-rates.pir[judged], kind="stable")]
+    chosen = list(dict.fromkeys([*order[:EXAMPLES], *order[-EXAMPLES:]]))
+    return [
+        {
+            **{"id": images.image_id[row], "src": f"/api/owner/image/{images.item[row]}.png", "pool": pool},
+            **{"impressions": float(impressions[row]), "positives": float(positives[row])},
+            **{"pir": float(rates.pir[row]), "low": float(rates.low[row]), "high": float(rates.high[row])},
+        }
+        for row in chosen
+    ]

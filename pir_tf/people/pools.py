@@ -1,0 +1,226 @@
+"""Studies and their pools of images: begun, opened, closed and paused by rows that are only added."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from sqlalchemy import Connection, RowMapping, func, select
+
+from pir_tf.errors import InputError
+from pir_tf.people import schema
+from pir_tf.people.study import Study
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool as the control rows leave it: whether it is open, and how many answers it waits for (0: until closed)."""
+
+    round: int
+    pool: str
+    wanted: int
+    open: bool
+    why: str = ""
+    last_event: int = 0
+    """Of a closed pool: the number of the last event that counts."""
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """Round and pool."""
+        return self.round, self.pool
+
+
+@dataclass(frozen=True)
+class State:
+    """What all control rows of a study say: pools in the order of their opening, a pause, an end, and the last row seen."""
+
+    pools: tuple[Pool, ...] = ()
+    paused: bool = False
+    ended: bool = False
+    seq: int = 0
+
+    @property
+    def open(self) -> tuple[Pool, ...]:
+        """Pools that images are handed out from."""
+        return tuple(pool for pool in self.pools if pool.open)
+
+    def pool(self, round: int, name: str) -> Pool | None:
+        """One of them."""
+        return next((pool for pool in self.pools if pool.key == (round, name)), None)
+
+
+def begin(connection: Connection, study: Study) -> RowMapping:
+    """The row of the study of this name, made if it isn't there.
+
+    Raises:
+        InputError: The name is another study's, with other settings than words.
+    """
+    row = find(connection, study.name)
+    if row is None:
+        connection.execute(
+            schema.studies.insert().values(
+                study=uuid.uuid4().hex,
+                name=study.name,
+                settings=study.to_json(),
+                secret=secrets.token_hex(32),
+                **{name: secrets.token_urlsafe(24) for name in ("join_token", "owner_token", "server_secret")},
+                created=time.time(),
+            )
+        )
+        row = find(connection, study.name)
+        assert row is not None
+    there = Study.from_json(row["settings"])
+    if there.mode != study.mode:
+        raise InputError(
+            f"The database holds a study {study.name!r} with mode {there.mode}, expected {study.mode}: name another study or "
+            "another database, for answers of both kinds don't add up."
+        )
+    return row
+
+
+def find(connection: Connection, name: str = "") -> RowMapping | None:
+    """The row of the study of this name, or of the only one there is; None where there is none.
+
+    Raises:
+        InputError: There are several, and none is named.
+    """
+    rows = connection.execute(select(schema.studies).order_by(schema.studies.c.created)).mappings().all()
+    if not name and len(rows) > 1:
+        raise InputError(
+            f"The database holds {len(rows)} studies ({', '.join(row['name'] for row in rows)}), expected one to be named: add "
+            "--study NAME."
+        )
+    return next((row for row in rows if not name or row["name"] == name), None)
+
+
+def require(connection: Connection, name: str = "") -> RowMapping:
+    """The row of a study that must be there."""
+    row = find(connection, name)
+    if row is None:
+        raise InputError(
+            f"The database holds no study{f' {name!r}' if name else ''}, expected one: begin it with pir-tf loop."
+        )
+    return row
+
+
+def fill(
+    connection: Connection,
+    study: str,
+    round: int,
+    pool: str,
+    images: np.ndarray,
+    ids: Sequence[str],
+    *,
+    labels: np.ndarray,
+    sides: Sequence[str],
+    probability: np.ndarray | None = None,
+    generator: str = "",
+    estimator: str = "",
+) -> int:
+    """Adds a pool's images, once: a second call with the same images adds nothing.
+
+    Args:
+        connection: A transaction.
+        study: The study's key.
+        round: Round of collection.
+        pool: One of `schema.POOLS`.
+        images: uint8 `[n, h, w, 3]`.
+        ids: Names, n distinct strings.
+        labels: Classes, whole numbers `[n]`.
+        sides: `before`, `after`, or empty, n of them.
+        probability: Chance `[n]` with which each was drawn from its candidates; 1 where all were taken.
+        generator: Version that made them.
+        estimator: Version that drew them.
+
+    Returns:
+        How many were added.
+
+    Raises:
+        InputError: The pool holds other images.
+    """
+    digests = [hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images]
+    columns = schema.items.c
+    there = select(columns.image_id, columns.sha256).where(
+        columns.study == study, columns.round == round, columns.pool == pool
+    )
+    held = {row.image_id: row.sha256 for row in connection.execute(there)}
+    if held:
+        if held != dict(zip(ids, digests, strict=True)):
+            raise InputError(
+                f"The images of round {round}, pool {pool} changed since they were shown ({len(held)} there, {len(ids)} now), "
+                "expected the same ones, which the answers are about: restore the run's files, or begin a new study."
+            )
+        return 0
+    chances = np.ones(len(images)) if probability is None else probability
+    height, width = images.shape[1:3]
+    rows = [
+        {
+            **{"study": study, "round": round, "pool": pool, "number": number, "image_id": name, "sha256": digest},
+            **{"class_index": int(labels[number]), "side": sides[number], "probability": float(chances[number])},
+            **{"generator": generator, "estimator": estimator, "width": width, "height": height},
+            "png": flat_png(images[number]),
+        }
+        for number, (name, digest) in enumerate(zip(ids, digests, strict=True))
+    ]
+    connection.execute(schema.items.insert(), rows)
+    return len(rows)
+
+
+def flat_png(image: np.ndarray) -> bytes:
+    """An uncompressed PNG, whose length says nothing of the picture."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=0)
+    return buffer.getvalue()
+
+
+def control(
+    connection: Connection, study: str, action: str, *, round: int = 0, pool: str = "", wanted: int = 0, why: str = ""
+) -> None:
+    """Adds a control row: `open` or `close` a pool, `pause`, `resume`, `end`."""
+    last = connection.execute(select(func.max(schema.events.c.seq)).where(schema.events.c.study == study)).scalar()
+    values = {"study": study, "action": action, "round": round, "pool": pool, "wanted": wanted, "why": why[:200]}
+    connection.execute(schema.controls.insert().values(**values, last_event=last or 0, at=time.time()))
+
+
+def open_pool(connection: Connection, study: str, round: int, pool: str, wanted: int) -> None:
+    """Opens a pool for so many answers (0: until it is closed). One that is closed stays so, unless more are wanted now."""
+    there = state(connection, study).pool(round, pool)
+    if there is None or (there.wanted != wanted if there.open else there.wanted < wanted):
+        control(connection, study, "open", round=round, pool=pool, wanted=wanted)
+
+
+def close_pools(connection: Connection, study: str, why: str) -> None:
+    """Closes every open pool: what comes later is kept, and not counted."""
+    for pool in state(connection, study).open:
+        control(connection, study, "close", round=pool.round, pool=pool.pool, wanted=pool.wanted, why=why)
+
+
+def last_control(connection: Connection, study: str) -> int:
+    """The number of the study's last control row, 0 for none."""
+    found = connection.execute(select(func.max(schema.controls.c.seq)).where(schema.controls.c.study == study)).scalar()
+    return int(found or 0)
+
+
+def state(connection: Connection, study: str) -> State:
+    """What the study's control rows say, read in their order."""
+    columns = schema.controls.c
+    pools: dict[tuple[int, str], Pool] = {}
+    paused = ended = False
+    seq = 0
+    for row in connection.execute(select(schema.controls).where(columns.study == study).order_by(columns.seq)):
+        seq = row.seq
+        key = (row.round, row.pool)
+        if row.action in ("open", "close"):
+            pools[key] = Pool(row.round, row.pool, row.wanted, row.action == "open", row.why, row.last_event)
+        elif row.action in ("pause", "resume"):
+            paused = row.action == "pause"
+        elif row.action == "end":
+            ended = True
+    return State(tuple(pools.values()), paused, ended, seq)

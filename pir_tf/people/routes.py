@@ -1,0 +1,324 @@
+"""What the server answers: to raters, to the owner, and to a team's own server and page."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy import Connection, select
+
+from pir_tf.people import owner, pools, schema, sessions
+from pir_tf.people.desk import Desk, Rater
+from pir_tf.people.server import (
+    KINDS,
+    MOST_AHEAD,
+    MOST_EVENTS,
+    Refused,
+    body,
+    enrolled,
+    job,
+    owner_of,
+    page_files,
+    rater_of,
+    slow_down,
+)
+from pir_tf.people.slots import Slot
+
+
+def add(app: FastAPI) -> None:
+    """Adds all of them to the application."""
+    for path, method, endpoint in (
+        ("/", "GET", rate_page),
+        ("/join/{token}", "GET", join),
+        ("/owner/{token}", "GET", owner_page),
+        ("/owner", "GET", owner_page),
+        ("/page/{name}", "GET", file),
+        ("/api/study", "GET", study),
+        ("/api/consent", "POST", consent),
+        ("/api/events", "POST", events),
+        ("/image/{impression}.png", "GET", image),
+        ("/api/owner/status", "GET", owner_status),
+        ("/api/owner/image/{item}.png", "GET", owner_image),
+        ("/api/owner/{action}", "POST", owner_action),
+        ("/impressions", "POST", outside_impressions),
+        ("/events", "POST", outside_events),
+        ("/events", "OPTIONS", outside_allowed),
+        ("/outside/{signed}.png", "GET", outside_image),
+    ):
+        app.add_api_route(path, endpoint, methods=[method], response_model=None)
+
+
+async def rate_page() -> Response:
+    """The rating page, which needs a cookie to show anything."""
+    return Response(page_files()["rate.html"], media_type="text/html")
+
+
+async def join(token: str, request: Request, rater: str = "") -> Response:
+    """The rating page at a rater's link, with a cookie in trade: the page itself takes the token from the address bar.
+
+    No redirect: a strict cookie isn't sent along one that began at another site.
+    """
+    desk = request.app.state.desks.with_token("join_token", token)
+    if desk is None:
+        raise Refused(404, "This link opens no study here: ask whoever gave it to you.")
+    slow_down(request.app.state.joins, desk.key)
+    if len(rater) > sessions.LONGEST_ID or not rater.isprintable():
+        raise Refused(400, f"The rater's id has {len(rater)} characters, expected at most {sessions.LONGEST_ID} printable ones.")
+    response = await rate_page()
+    held = request.cookies.get(sessions.RATER_COOKIE, "")
+    known = sessions.rater_key(held, desk.key, desk.row["secret"])
+    if known is None or (rater and known != f"o:{rater}"):
+        value = sessions.rater_cookie(desk.key, desk.row["secret"], rater)
+        request.app.state.cookie(response, sessions.RATER_COOKIE, value)
+    return response
+
+
+async def owner_page(request: Request, token: str = "") -> Response:
+    """The owner's page."""
+    response = Response(page_files()["owner.html"], media_type="text/html")
+    if token:
+        desk = request.app.state.desks.with_token("owner_token", token)
+        if desk is None:
+            raise Refused(404, "This link opens no study here: pir-tf people status prints the owner's link.")
+        value = sessions.owner_cookie(desk.key, desk.row["secret"])
+        request.app.state.cookie(response, sessions.OWNER_COOKIE, value)
+    return response
+
+
+async def file(name: str) -> Response:
+    """A script or style sheet of the pages."""
+    kind = KINDS.get(os.path.splitext(name)[1])
+    if kind is None or name not in page_files():
+        raise Refused(404, "There is no such file.")
+    return Response(page_files()[name], media_type=kind)
+
+
+async def study(request: Request) -> Response:
+    """What the rating page shows before the first image."""
+    desk, key = rater_of(request)
+    rater = desk.raters.get(key)
+    settings = desk.study
+    stage = desk.stage(rater)
+    return JSONResponse(
+        {
+            "study": settings.name,
+            "rater": rater.pseudonym if rater else "",
+            **{name: getattr(settings, name) for name in ("mode", "question", "instructions", "consent", "pause_every")},
+            "consented": rater is not None,
+            "labels": settings.words | {"rating": [str(number) for number in range(1, 6)]},
+            "progress": desk.progress(rater),
+            "state": stage,
+            "code": settings.completion_code if stage == "done" else "",
+        }
+    )
+
+
+async def consent(request: Request) -> Response:
+    """Makes a rater of whoever agrees."""
+    desk, key = rater_of(request)
+    slow_down(request.app.state.joins, desk.key)
+    if desk.stage(None) == "ended":
+        raise Refused(410, "The study has ended.")
+    await job(request, lambda connection: desk.enroll(connection, key))
+    return Response(status_code=204)
+
+
+async def events(request: Request) -> Response:
+    """Takes events and hands out the next slots, in one transaction."""
+    desk, key = rater_of(request)
+    rater = enrolled(desk, key)
+    asked = await body(request)
+    sent, ahead = asked.get("events", []), asked.get("ahead", 0)
+    if not isinstance(sent, list) or len(sent) > MOST_EVENTS:
+        raise Refused(413, f"A request takes a list of at most {MOST_EVENTS} events: send them in pieces.")
+    if not isinstance(ahead, int) or isinstance(ahead, bool) or not 0 <= ahead <= MOST_AHEAD:
+        raise Refused(400, f"ahead is {str(ahead)[:20]}, expected 0 to {MOST_AHEAD}.")
+    slow_down(request.app.state.limits, f"{desk.key}/{rater.number}", max(1, len(sent)))
+
+    def take(connection: Connection) -> dict[str, Any]:
+        now = enrolled(request.app.state.desks.by_key[desk.key], key)  # remembered anew after a rollback
+        at = request.app.state.desks.by_key[desk.key]
+        stored, refused = at.record(connection, now, sent)
+        slots = at.hand_out(connection, now, ahead) if ahead else []
+        stage = at.stage(now)
+        return {
+            "stored": stored,
+            "refused": refused,
+            "slots": [_shown(at, slot) for slot in slots],
+            "progress": at.progress(now),
+            "state": stage,
+            "code": at.study.completion_code if stage == "done" else "",
+        }
+
+    return JSONResponse(await job(request, take))
+
+
+def _shown(desk: Desk, slot: Slot) -> dict[str, Any]:
+    width, height = desk.size(slot)
+    images = [{"src": f"/image/{name}.png", "width": width, "height": height} for name in slot.impressions]
+    return {"place": slot.place, "images": images}
+
+
+async def image(impression: str, request: Request) -> Response:
+    """The picture of an impression, for its rater alone."""
+    desk, key = rater_of(request)
+    rater = enrolled(desk, key)
+    number, item, _ = desk.impression.get(impression, (0, 0, 0))
+    if number != rater.number:
+        raise Refused(404, "Nothing was shown under this name.")
+    return await _picture(request, item)
+
+
+async def _picture(request: Request, item: int) -> Response:
+    def read() -> bytes | None:
+        with request.app.state.store.reading() as connection:
+            return connection.execute(select(schema.items.c.png).where(schema.items.c.item == item)).scalar()
+
+    png = await asyncio.to_thread(read)
+    if png is None:
+        raise Refused(404, "There is no such image.")
+    return Response(bytes(png), media_type="image/png")
+
+
+async def owner_status(request: Request) -> Response:
+    """What the owner's page shows."""
+    desk = owner_of(request)
+
+    def read() -> dict[str, Any]:
+        with request.app.state.store.reading() as connection:
+            return owner.status(connection, desk.row, request.app.state.url)
+
+    return JSONResponse(await asyncio.to_thread(read))
+
+
+async def owner_image(item: int, request: Request) -> Response:
+    """An image of the owner's own study."""
+    desk = owner_of(request)
+    if not any(item in images.row for images in desk.images.values()):
+        raise Refused(404, "There is no such image.")
+    return await _picture(request, item)
+
+
+async def owner_action(action: str, request: Request) -> Response:
+    """Pauses, resumes, or closes what is open."""
+    desk = owner_of(request)
+    if action not in ("pause", "resume", "close"):
+        raise Refused(404, "There is no such action.")
+
+    def do(connection: Connection) -> None:
+        if action == "close":
+            pools.close_pools(connection, desk.key, "closed by the owner")
+        else:
+            pools.control(connection, desk.key, action)
+        request.app.state.desks.by_key[desk.key].refresh(connection)
+
+    await job(request, do)
+    return await owner_status(request)
+
+
+async def outside_impressions(request: Request) -> Response:
+    """Images for a team's own server to show, with signed names for its page's events.
+
+    The request names the secret as `Authorization: Bearer SECRET`, and holds `{"user": "any id", "count": 1}`.
+    """
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    desks = request.app.state.desks.by_key.values()
+    desk = next((desk for desk in desks if hmac.compare_digest(desk.row["server_secret"].encode(), token.encode())), None)
+    if kind.lower() != "bearer" or desk is None:
+        raise Refused(401, "The secret is missing or wrong: send Authorization: Bearer SECRET.")
+    if desk.study.cells != 1:
+        raise Refused(400, f"The study's mode is {desk.study.mode}, expected like or rating for a page of your own.")
+    asked = await body(request)
+    user, count = asked.get("user"), asked.get("count", 1)
+    if not isinstance(user, str) or not 0 < len(user) <= sessions.LONGEST_ID:
+        raise Refused(400, f"user is {str(user)[:40]!r}, expected an id of 1 to {sessions.LONGEST_ID} characters.")
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 50:
+        raise Refused(400, f"count is {str(count)[:20]}, expected 1 to 50.")
+    slow_down(request.app.state.limits, f"{desk.key}/x:{user}", count)
+
+    def hand(connection: Connection) -> list[Slot]:
+        at = request.app.state.desks.by_key[desk.key]
+        rater = at.enroll(connection, f"x:{user}")
+        return at.hand_out(connection, rater, count, outside=True)
+
+    slots = await job(request, hand)
+    names = [sessions.signed_impression(slot.impressions[0], desk.row["secret"]) for slot in slots]
+    url = request.app.state.url
+    return JSONResponse({"impressions": [{"impression": name, "image": f"{url}/outside/{name}.png"} for name in names]})
+
+
+def _signed(request: Request, signed: object) -> tuple[Desk, int, str, int] | None:
+    """Study, rater, impression and item of a signed name."""
+    name = str(signed).partition(".")[0]
+    for desk in request.app.state.desks.by_key.values():
+        if name in desk.impression and sessions.impression_of(signed, desk.row["secret"]):
+            return desk, desk.impression[name][0], name, desk.impression[name][1]
+    return None
+
+
+async def outside_image(signed: str, request: Request) -> Response:
+    """The picture of a signed impression, wherever it is shown."""
+    found = _signed(request, signed)
+    if found is None:
+        raise Refused(404, "Nothing was shown under this name.")
+    response = await _picture(request, found[3])
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
+async def outside_events(request: Request) -> Response:
+    """Events of a team's own page: one, or a list under `events`, each with its signed impression; again is no second time."""
+    asked = await body(request)
+    sent = asked.get("events", [asked] if "impression" in asked else None)
+    if not isinstance(sent, list) or not 0 < len(sent) <= MOST_EVENTS:
+        raise Refused(400, f"The request has no events, expected one, or a list of 1 to {MOST_EVENTS} under events.")
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    refused: list[dict[str, str]] = []
+    for event in sent:
+        found = _signed(request, event.get("impression")) if isinstance(event, dict) else None
+        if found is None:
+            uuid = event.get("uuid") if isinstance(event, dict) else None
+            refused.append({"uuid": str(uuid)[:64], "why": "Its impression is unknown, or its signature is wrong."})
+            continue
+        desk, number, name, _ = found
+        place = desk.impression[name][2]
+        groups.setdefault((desk.key, number), []).append({**event, "place": place})
+    origin = request.headers.get("origin")
+    by_key = request.app.state.desks.by_key
+    if origin and not all(origin in by_key[key].study.origins for key, _ in groups):
+        raise Refused(403, "Events from this page's origin aren't taken: the study's settings list the origins that may.")
+    for key, number in groups:
+        slow_down(request.app.state.limits, f"{key}/{number}", len(groups[key, number]))
+
+    def take(connection: Connection) -> list[str]:
+        stored: list[str] = []
+        for (key, number), group in groups.items():
+            rater: Rater = by_key[key].by_number(number)
+            kept, not_kept = by_key[key].record(connection, rater, group)
+            stored += kept
+            refused.extend(not_kept)
+        return stored
+
+    stored = await job(request, take)
+    return _allowing(JSONResponse({"stored": stored, "refused": refused}), origin)
+
+
+async def outside_allowed(request: Request) -> Response:
+    """What a browser asks before it posts from another origin."""
+    origin = request.headers.get("origin", "")
+    listed = any(origin in desk.study.origins for desk in request.app.state.desks.by_key.values())
+    return _allowing(Response(status_code=204), origin if listed else None)
+
+
+def _allowing(response: Response, origin: str | None) -> Response:
+    if origin:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Headers"] = "content-type"
+        response.headers["Vary"] = "Origin"
+    return response
+
+
