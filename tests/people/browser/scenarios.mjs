@@ -22,9 +22,10 @@ const source = (page) => page.$eval("#cells img", (image) => image.getAttribute(
 const notice = (page) => page.textContent("#notice");
 const waiting = (page) => page.evaluate(() => Object.keys(localStorage).filter((key) => /^pir_tf\/.+\//.test(key)).length);
 
-/** Waits until the server has everything. */
+/** Waits until the server has everything of this browser's rater. */
 async function stored(page) {
-  await page.waitForFunction(() => !Object.keys(localStorage).some((key) => /^pir_tf\/.+\//.test(key)), null, { timeout: 30000, polling: 100 });
+  const none = () => !Object.keys(localStorage).some((key) => key.startsWith(`pir_tf/${localStorage["pir_tf/rater"]}/`));
+  await page.waitForFunction(none, null, { timeout: 30000, polling: 100 });
 }
 
 async function press(page, key) {
@@ -234,12 +235,19 @@ async function raters({ open, link }) {
   await one.waitForSelector('[data-view="link"]', { state: "attached" });
   await one.unroute("**/api/events*");
   await press(two, "n");
-  await two.waitForTimeout(1500);
+  await stored(two);
   assert.ok((await waiting(two)) >= 1); // the first one's, untouched
+  // As the second one's page is left with an answer that waits, the cookie is the first one's already.
+  await two.route("**/api/events*", (route) => (route.request().resourceType() === "ping" ? route.continue() : route.abort()));
+  await press(two, "y");
   await two.goto(`${link}?rater=one`);
+  await two.unroute("**/api/events*");
   await ready(two);
   await stored(two);
-  return { raters: [[1, 0], [0]] };
+  await two.goto(`${link}?rater=two`);
+  await ready(two);
+  await stored(two);
+  return { raters: [[1, 0], [0, 1]] };
 }
 
 /** No localStorage to speak of, and no randomUUID, as by http from another machine. */
