@@ -168,7 +168,7 @@ def test_the_owner_sees_answers_come_pauses_and_closes(place):
 def test_at_200_percent_everything_is_in_reach(place, mode):
     for size in place(mode=mode).play("zoom")["found"]:
         assert size["sideways"] <= 0 and size["below"] <= 0, size
-        assert size["smallest"] >= (44 if size["size"] in ("phone", "desktop") else 30), size
+        assert size["smallest"] >= (44 if size["size"] in ("phone", "desktop") else 24), size
         assert size["image"] >= {"phone": 100, "desktop": 140, "zoomed": 60, "small": 24}[size["size"]], size
 
 
