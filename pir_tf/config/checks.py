@@ -66,6 +66,15 @@ def require_pretrained(name: str, weights: str) -> None:
     require(known, name, weights, "imagenet, file:PATH or none")
 
 
+PEOPLE = ("csv:", "people:")
+"""What a source of real people's answers begins with."""
+
+
+def is_people(source: str) -> bool:
+    """Whether a source is `csv:PATH` or `people:DATABASE`."""
+    return any(source.startswith(kind) and len(source) > len(kind) for kind in PEOPLE)
+
+
 def require_one_line(class_names: Sequence[str]) -> None:
     """Refuses names of classes that an exported model's file of names, a line each, couldn't hold."""
     if broken := [name for name in class_names if "\n" in name]:

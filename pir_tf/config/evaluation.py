@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pir_tf.config.checks import require, require_positive, require_pretrained
+from pir_tf.config.checks import is_people, require, require_positive, require_pretrained
 
 
 @dataclass(frozen=True)
@@ -12,8 +12,12 @@ class EvaluationConfig:
     """The proof: PIR of new images before and after tuning (section 4)."""
 
     source: str = "same"
-    """Who judges the new images: `same` as in `interactions.source` (with real people the run waits for their answers), or
-    `csv:PATH` with people's answers to the shuffled images that this stage wrote."""
+    """Who judges the new images: `same` as in `interactions.source` (with real people the run waits for their answers),
+    `people:DATABASE`, `csv:PATH` with people's answers to the shuffled images that this stage wrote, or `none`: not measured, as
+    in all rounds of a loop but the last, whose images the next round's people see anyway."""
+    answers: int = 0
+    """Answers to judge by with `people:DATABASE`, the size that the test is made at; 0 for as many as come until the owner
+    closes the round."""
     images: int = 1000
     """New images before tuning, and as many after. Source: 4, deviation D15."""
     alpha: float = 0.001
@@ -34,8 +38,9 @@ class EvaluationConfig:
     """Images of each kind (before tuning, after, real) of which that distance is taken, at most those that there are."""
 
     def __post_init__(self) -> None:
-        csv = self.source.startswith("csv:") and len(self.source) > 4
-        require(self.source == "same" or csv, "evaluation.source", self.source, "same or csv:PATH")
+        known = self.source in ("same", "none") or is_people(self.source)
+        require(known, "evaluation.source", self.source, "same, none, people:DATABASE or csv:PATH")
+        require(self.answers >= 0, "evaluation.answers", self.answers, "a whole number, 0 or above")
         require(self.images >= 2, "evaluation.images", self.images, "2 or more")
         require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
         require(self.best_of == 0 or self.best_of >= 2, "evaluation.best_of", self.best_of, "0 for not, or 2 or more")

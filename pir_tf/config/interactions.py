@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_choices, require_positive, require_pretrained
+from pir_tf.config.checks import is_people, require, require_choices, require_positive, require_pretrained
 from pir_tf.objective_names import require_objective
 
 
@@ -14,8 +15,10 @@ class InteractionsConfig:
     """Who reacts to the generated images, and to how many (sections 2.2, 3, C.4)."""
 
     source: str = "simulated"
-    """`simulated` (users drawn from the objective) or `csv:PATH` (real people: while PATH is absent, the images and a
-    template are written there and the run stops; filled in, the same command goes on). Source: 2.2."""
+    """`simulated` (users drawn from the objective), `people:DATABASE` (real people on the rating page, by a file or a
+    postgresql:// URL, `#STUDY` behind it where it holds several: the run stops until their answers are there) or `csv:PATH` (real
+    people elsewhere: while PATH is absent, the images and a template are written there and the run stops; filled in, the same
+    command goes on). Source: 2.2."""
     objective: str = "color:blue"
     """The simulated truth: `color:` and one to three of red, green, blue joined by `-` (whole image, halves, thirds), or
     filters of a layer of VGG16 (pool1 to pool5, fc6, fc7, fc8): `vgg:LAYER:k=N`, N filters drawn by the seed 0,
@@ -34,11 +37,19 @@ class InteractionsConfig:
     """Generated images that are shown. Source: 2.2."""
     impressions: int = 1000
     """Times that each image is shown to simulated users. Source: 2.2."""
+    answers: int = 0
+    """Answers to learn from with `people:DATABASE`; 0 for as many as come until the owner closes the round."""
+    engagement: str = "click,share"
+    """What makes an impression on a team's own page a positive one: `click`, `share`, `dwell:SECONDS`, with commas."""
 
     def __post_init__(self) -> None:
         simulated = self.source == "simulated"
-        csv = self.source.startswith("csv:") and len(self.source) > 4
-        require(simulated or csv, "interactions.source", self.source, "simulated or csv:PATH")
+        expected = "simulated, people:DATABASE or csv:PATH"
+        require(simulated or is_people(self.source), "interactions.source", self.source, expected)
+        require(self.answers >= 0, "interactions.answers", self.answers, "a whole number, 0 or above")
+        rule = re.fullmatch(r"(?:(?:click|share|dwell:\d+(?:\.\d+)?)(?:,|$))+(?<!,)", self.engagement)
+        expected = "click, share and dwell:SECONDS with commas between them"
+        require(rule is not None, "interactions.engagement", self.engagement, expected)
         require_positive("interactions", self, "images", "impressions")
         require_choices("interactions", self)
         require_pretrained("interactions.vgg_weights", self.vgg_weights)

@@ -69,10 +69,10 @@ class Bins:
     def index(self, impressions: tf.Tensor, positives: tf.Tensor) -> tf.Tensor:
         """The bin of positives / impressions, the nearest one of a PIR outside of the range; 0 without impressions.
 
-        On [0, 1] in whole numbers and so free of rounding, else up to `ROUNDING`.
+        On [0, 1] in whole numbers and so free of rounding, else up to `ROUNDING`; so too with fractions, as of ratings or ties.
         """
         shown = tf.maximum(tf.cast(impressions, tf.int64), 1)
-        if (self.low, self.high) == (0, 1):
+        if (self.low, self.high) == (0, 1) and not tf.as_dtype(positives.dtype).is_floating:
             return tf.minimum(tf.cast(positives, tf.int64) * self.count // shown, self.count - 1)
         pir = tf.cast(positives, tf.float64) / tf.cast(shown, tf.float64)
         place = tf.floor((pir - self.low) / (self.high - self.low) * self.count + ROUNDING)

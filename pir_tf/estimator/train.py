@@ -141,7 +141,7 @@ def fit_estimator(
 def _rated(
     images: npt.NDArray[np.uint8], interactions: Interactions
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The images with impressions, and impressions and positives of each [n, 2]."""
+    """The images with impressions, and impressions and positives of each [n, 2]; float64 where positives are fractions."""
     require_images(images, uint8=True)
     if len(images) != len(interactions):
         raise InputError(

@@ -16,7 +16,7 @@ from pir_tf.config import decisive_fields
 from pir_tf.data.sources import ImageSet
 from pir_tf.experiments.cache import cached, digest
 from pir_tf.experiments.imported import imported_in
-from pir_tf.experiments.people import answers_path
+from pir_tf.experiments.people import who_judges
 from pir_tf.experiments.tuning_stage import acgan_settings
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.saved import Networks
@@ -32,7 +32,7 @@ OF_THE_JUDGE = ("tuning.stop", "tuning.log_every")
 def has_control(run: RunDirectory) -> bool:
     """Whether a control is asked for and can be had: people don't judge it, and without the GAN's own training nothing moves."""
     stands_still = imported_in(run) or run.config.tuning.kind != "weights"
-    return run.config.evaluation.control and not answers_path(run, "evaluation") and not stands_still
+    return run.config.evaluation.control and who_judges(run) == "simulated" and not stands_still
 
 
 def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:

@@ -24,9 +24,11 @@ from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import sample
 from pir_tf.experiments.measured_kid import measured_kid
-from pir_tf.experiments.people import Waiting, answers, answers_digest, answers_path, image_ids
+from pir_tf.experiments.people import Waiting, answers, answers_digest, answers_path, image_ids, who_judges
 from pir_tf.experiments.rounds import FirstRound, round_results
 from pir_tf.experiments.stopwatch import Stopwatch
+from pir_tf.experiments.study_answers import source_of
+from pir_tf.experiments.study_proof import of_study, people_facts
 from pir_tf.experiments.truth import scaling_of, target_filters, true_pir, unscaled_pir
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import load_generator
@@ -96,14 +98,18 @@ def judge(run: RunDirectory, images: Arrays, watch: Stopwatch) -> tuple[dict[str
     if has_judge(run):
         with watch.part("second judge"):
             pir["judged"] = _estimates(second_judge(run).pir_model, images)
-    asked = answers_path(run, "evaluation")
+    asked, study = answers_path(run, "evaluation"), source_of(run, "evaluation")
     with watch.part("truth"):
-        if asked is None:
-            return {**pir, **_simulated(run, images)}, None
+        if who_judges(run) == "none":
+            return pir, None
         try:
-            return {**pir, "true": _people(asked, images, run.path)}, None
+            if study:
+                return {**pir, "true": of_study(run, study, images)}, None
+            if asked:
+                return {**pir, "true": _people(asked, images, run.path)}, None
         except Waiting as waiting:
             return pir, waiting
+        return {**pir, **_simulated(run, images)}, None
 
 
 def measure(
@@ -126,7 +132,7 @@ def measure(
     )
     return {
         **facts,
-        "source": "csv" if answers_path(run, "evaluation") else "simulated",
+        "source": who_judges(run),
         "objective": users.objective if users.source == "simulated" else None,
         "target_filters": target_filters(users),
         "images_before": len(images["before"]),
@@ -136,6 +142,7 @@ def measure(
         "kid": kid,
         "kl": (run.facts("tuning") or {}).get("kl"),
         **round_results(run.round, first, true, facts),
+        **(people_facts(run, images, pir["true"], diversity) if source_of(run, "evaluation") and "true" in pir else {}),
         "class_names": class_names,
     }
 
@@ -195,7 +202,7 @@ def _compared(run: RunDirectory, generators: tuple[keras.Model, ...]) -> Arrays:
 
     Made anew by another processor or TensorFlow, an image may differ in a grey level, and no answer would be about it.
     """
-    if answers_path(run, "evaluation") is None:
+    if who_judges(run) not in ("csv", "people"):
         return _new_images(run, generators)
     path = run.file("evaluation", "images.npz")
     if not path.exists():

@@ -13,6 +13,7 @@ from pir_tf.experiments.cache import cached, digest
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.people import answers, answers_digest, answers_path, image_ids
 from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.study_answers import Asked, ask, keep, source_of
 from pir_tf.experiments.truth import unscaled_pir
 from pir_tf.gan.imported.generator import architecture_digest
 from pir_tf.gan.sampling import BATCH, draw_latents, generate_batches
@@ -20,6 +21,7 @@ from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
 from pir_tf.interactions.simulated import simulate
 from pir_tf.objectives.scaling import Scaling
+from pir_tf.pretrained import sha256
 from pir_tf.runs.directory import RunDirectory, atomic
 from pir_tf.training.callbacks import track
 
@@ -71,7 +73,9 @@ def run(run: RunDirectory) -> dict[str, Any]:
     first = FirstRound.of(run.config)
     shown = _shown(run, first).last(run.config.interactions.images)
     objective = unscaled_pir(run.config, run.cache)
-    if objective is None:
+    if asked := source_of(run, "interactions"):
+        interactions, facts = _of_study(run, shown, asked)
+    elif objective is None:
         interactions, facts = _of_people(run, shown)
     else:
         interactions, facts = _simulated(run, shown, objective(shown.images), first)
@@ -127,6 +131,31 @@ def _of_people(run: RunDirectory, shown: Shown) -> tuple[Interactions, dict[str,
     columns = (np.array(shown.ids), shown.labels, rated.impressions, rated.positives)
     interactions = Interactions(*columns, round=np.full(len(shown.ids), run.round))
     return interactions, {"answers_sha256": answers_digest(path)}
+
+
+def _of_study(run: RunDirectory, shown: Shown, asked: Asked) -> tuple[Interactions, dict[str, Any]]:
+    """People's answers on the rating page, once the round is closed, and which study they are of."""
+    found = ask(
+        run,
+        "interactions",
+        asked,
+        shown.images,
+        shown.ids,
+        shown.labels,
+        [""] * len(shown.ids),
+        generator=sha256(_generator_file(run)),
+    )
+    keep(run, "interactions", found, shown.ids)
+    columns = (np.array(shown.ids), shown.labels, found.impressions.astype(np.int64), found.positives)
+    interactions = Interactions(*columns, round=np.full(len(shown.ids), run.round))
+    raters = len(set(found.rater.tolist()))
+    return interactions, {"study": found.study, "mode": found.mode, "answers": len(found.value), "raters": raters}
+
+
+def _generator_file(run: RunDirectory) -> Path:
+    """The file of the generator whose images are shown."""
+    folder = run.path / "gan"
+    return next(path for path in (folder / "generator.keras", folder / "generator.json") if path.exists())
 
 
 def sample(

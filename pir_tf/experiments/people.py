@@ -67,8 +67,17 @@ def answers_path(run: RunDirectory, stage: str) -> Path | None:
     asked = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}.get(stage, "")
     if asked.startswith("csv:"):
         return _csv(asked)
-    people = run.config.interactions.source != "simulated"
-    return run.path / "evaluation" / "answers.csv" if stage == "evaluation" and people else None
+    if stage != "evaluation" or who_judges(run) != "csv":
+        return None
+    return run.path / "evaluation" / "answers.csv"
+
+
+def who_judges(run: RunDirectory) -> str:
+    """Who says the new images' PIR: `simulated` users, people by a `csv` file or in a `people` database, or `none`."""
+    source = run.config.evaluation.source
+    if source == "same":
+        source = run.config.interactions.source
+    return source.partition(":")[0]
 
 
 def require_unchanged(run: RunDirectory, stage: str) -> None:

@@ -34,21 +34,17 @@ class Rule:
         Raises:
             InputError: Another word, or none.
         """
-        found: dict[str, float] = {}
-        for word in text.split(","):
-            name, _, amount = word.strip().partition(":")
-            try:
-                seconds = float(amount) if name == "dwell" else 1.0
-            except ValueError:
-                seconds = math.nan
-            good = (name in ("click", "share") and not amount) or (name == "dwell" and 0 < seconds < math.inf)
-            if not good:
-                raise InputError(
-                    f"interactions.engagement is {text!r}, expected click, share and dwell:SECONDS with commas between them: "
-                    "change it with --interactions.engagement VALUE."
-                )
-            found[name] = seconds
-        return cls("click" in found, "share" in found, found.get("dwell", math.inf))
+        found = dict(word.partition(":")[::2] for word in text.split(","))
+        try:
+            dwell = float(found.get("dwell", "inf"))
+        except ValueError:
+            dwell = -1.0
+        plain = all(not found.get(name) for name in ("click", "share"))
+        if not (found.keys() <= {"click", "share", "dwell"} and plain and dwell > 0):
+            raise InputError(
+                f"The rule of engagement is {text!r}, expected click, share and dwell:SECONDS with commas between them: correct it."
+            )
+        return cls("click" in found, "share" in found, dwell)
 
     def positive(self, exposure: Mapping[str, float]) -> bool:
         """Whether an impression with these events counts as positive.

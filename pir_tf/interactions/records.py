@@ -36,7 +36,8 @@ class Interactions:
         image_id: Names of the images, strings [n], unique, printable, without space around them.
         class_index: Class of each image, int64 [n], 0 or more.
         impressions: How often each image was shown, int64 [n], 0 or more.
-        positives: How many of its impressions led to an interaction, int64 [n], 0 to `impressions`.
+        positives: How many of its impressions led to an interaction, [n], 0 to `impressions`: int64, or float64 where ratings
+            or ties make fractions.
         round: Round of collection (A.3), int64 [n]; given as one number, it stands for every row.
 
     Source: section 2.2.
@@ -55,7 +56,7 @@ class Interactions:
             values = getattr(self, name)
             if name == "round" and np.ndim(values) == 0:
                 values = [values] * len(ids)
-            columns[name] = _whole_numbers(name, values, ids)
+            columns[name] = _numbers(name, values, ids, fractions=name == "positives")
         above = np.flatnonzero(columns["positives"] > columns["impressions"])
         if above.size:
             row = above[0]
@@ -125,7 +126,7 @@ class Interactions:
         """Reads a file that `save` wrote; columns beyond `COLUMNS` are ignored."""
         columns: dict[str, list[Any]] = read_table(path, COLUMNS).to_dict("list")
         for name in COLUMNS[1:]:
-            found = [whole_number(text) for text in columns[name]]
+            found = [_number(text) if name == "positives" else whole_number(text) for text in columns[name]]
             columns[name] = [text if n is None else n for text, n in zip(columns[name], found, strict=True)]
         try:
             return cls(**columns)  # type: ignore[arg-type]  # lists become arrays
@@ -155,6 +156,13 @@ def whole_number(text: str) -> int | None:
     # int() and float() would also take "1_000", "nan" and digits of other scripts.
     match = re.fullmatch(r"\+?([0-9]{1,16})(?:\.0*)?", text.strip())
     return int(match[1]) if match and int(match[1]) <= LARGEST else None
+
+
+def _number(text: str) -> int | float | None:
+    """The whole number that a cell holds, or a fraction with a decimal point, or None."""
+    if re.fullmatch(r"[0-9]{1,16}\.[0-9]{1,20}", text.strip()):
+        return float(text)
+    return whole_number(text)
 
 
 def read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> pd.DataFrame:
@@ -194,16 +202,20 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> pd.DataF
     return table.loc[(table != "").any(axis=1), list(columns)]
 
 
-def _whole_numbers(name: str, values: Any, ids: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
-    """The column as a new int64 array [n], if it is a whole number from 0 to `LARGEST` in each row."""
+def _numbers(
+    name: str, values: Any, ids: npt.NDArray[np.str_], *, fractions: bool
+) -> npt.NDArray[np.int64] | npt.NDArray[np.float64]:
+    """The column as a new array [n] of whole numbers from 0 to `LARGEST`, or with `fractions` of any numbers in that range."""
     array = np.asarray(values, dtype=object)  # each entry is judged for itself: text stays text, and True no number
     if array.shape != ids.shape:
         raise InputError(f"{name} has shape {array.shape} beside {len(ids)} image ids; expected one number per image.")
+    whole = True
     for row, value in enumerate(array, start=1):
         number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not number or not (0 <= value <= LARGEST and value == value // 1):  # NaN compares as false
+        if not number or not (0 <= value <= LARGEST and (fractions or value == value // 1)):  # NaN compares as false
             raise InputError(
-                f"Row {row} (image_id {str(ids[row - 1])!r}) has {name} {value!r}; expected a whole number from 0 to "
-                f"{LARGEST}: correct that row."
+                f"Row {row} (image_id {str(ids[row - 1])!r}) has {name} {value!r}; expected a {'' if fractions else 'whole '}"
+                f"number from 0 to {LARGEST}: correct that row."
             )
-    return array.astype(np.int64)
+        whole = whole and value == value // 1
+    return array.astype(np.int64 if whole else np.float64)

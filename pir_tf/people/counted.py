@@ -67,7 +67,9 @@ def items(connection: Connection, study: str, round: int, names: Iterable[str]) 
     )
 
 
-def slots(connection: Connection, study: str, round: int | None = None, names: Iterable[str] = schema.POOLS) -> list[Slot]:
+def slots(
+    connection: Connection, study: str, round: int | None = None, names: Iterable[str] = schema.POOLS
+) -> list[Slot]:
     """Slots with what came back until their pool was closed, in the order of the answers, those without one last.
 
     Args:
@@ -136,4 +138,17 @@ def bets(found: Iterable[Slot], of: Items) -> list[tuple[int, float]]:
         sides = [[value for item, value in both if side.get(item) == name] for name in ("before", "after")]
         if all(sides) and all(first[item] == key for item, _ in both):
             made.append((slot.answers[-1].seq, float(np.mean(sides[1]) - np.mean(sides[0]))))
+    return made
+
+
+def pairs(found: Iterable[Slot], of: Items) -> list[tuple[int, int, float]]:
+    """(rater, pair, win) of each answer to one image before and one after: 1 where the one after was chosen, 0 for the other, 0.5
+    for a tie and for two bad ones. The pair's number is the row of its image before."""
+    row = {int(item): i for i, item in enumerate(of.item)}
+    made = []
+    for slot in found:
+        judgement = {str(of.side[row[item]]): (row[item], value) for item, value in slot.values() if item in row}
+        if len(slot.items) == 2 and judgement.keys() == {"before", "after"}:
+            win = (1 + judgement["after"][1] - judgement["before"][1]) / 2
+            made.append((slot.rater, judgement["before"][0], win))
     return made

@@ -111,6 +111,8 @@ class Desk:
         """Takes in what others did to the study: pools opened and closed, pauses."""
         if pools.last_control(connection, self.key) == self.state.seq:
             return
+        if pools.withdrawn_since(connection, self.key, self.state.seq):
+            self.load(connection)
         self.state = pools.state(connection, self.key)
         for pool in self.state.pools:
             if pool.key not in self.images:
@@ -152,7 +154,9 @@ class Desk:
         again = [] if outside else [slot for _, slot in sorted(rater.waiting.items())]
         found = [slot for slot in again if (slot.round, slot.pool) in open_pools]
         new: list[Slot] = []
-        while len(found) + len(new) < ahead and (outside or rater.done + len(found) + len(new) < self.study.answers_per_rater):
+        while len(found) + len(new) < ahead and (
+            outside or rater.done + len(found) + len(new) < self.study.answers_per_rater
+        ):
             slot = self._next(rater)
             if slot is None:
                 break
@@ -225,7 +229,9 @@ class Desk:
 
     def _images(self, connection: Connection, pool: pools.Pool) -> Images:
         columns = schema.items.c
-        chosen = select(columns.item, columns.class_index, columns.side, columns.probability, columns.width, columns.height)
+        chosen = select(
+            columns.item, columns.class_index, columns.side, columns.probability, columns.width, columns.height
+        )
         where = (columns.study == self.key, columns.round == pool.round, columns.pool == pool.pool)
         found = connection.execute(chosen.where(*where).order_by(columns.number)).all()
         item, label, side, probability, width, height = zip(*found, strict=True) if found else ((),) * 6

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import Connection, RowMapping, select
@@ -12,6 +11,9 @@ from sqlalchemy import Connection, RowMapping, select
 from pir_tf.people import counted, pools, schema
 from pir_tf.people.slots import Slot
 from pir_tf.people.study import Study
+
+if TYPE_CHECKING:
+    from pir_tf.statistics.flags import RaterReport
 
 EXAMPLES = 12
 """Best images shown, and as many of the worst."""
@@ -33,7 +35,10 @@ def status(connection: Connection, row: RowMapping | dict[str, Any], url: str = 
     state = pools.state(connection, key)
     slots = counted.slots(connection, key)
     last = state.pools[-1].round if state.pools else 1
-    table = [_pool(pool, [slot for slot in slots if (slot.round, slot.pool) == pool.key], connection, key) for pool in state.pools]
+    table = [
+        _pool(pool, [slot for slot in slots if (slot.round, slot.pool) == pool.key], connection, key)
+        for pool in state.pools
+    ]
     pace, left = _pace(connection, key, table)
     shown = state.pools[-1] if state.pools else None
     images = counted.items(connection, key, shown.round, [shown.pool]) if shown else None
@@ -49,7 +54,7 @@ def status(connection: Connection, row: RowMapping | dict[str, Any], url: str = 
         "pools": table,
         "pace_per_hour": pace,
         "minutes_left": left,
-        "raters": raters(connection, key, slots),
+        "raters": raters(connection, key, study.mode, slots),
         "alpha": alpha,
         "one_predicts_the_others": one,
         "e_value": e_value(own, images) if images and shown and shown.pool == "proof" else None,
@@ -66,28 +71,40 @@ def e_value(slots: list[Slot], images: counted.Items) -> float:
     return float(e_values(bets)[-1]) if bets else 1.0
 
 
-def raters(connection: Connection, study: str, slots: list[Slot]) -> list[dict[str, Any]]:
+def raters(connection: Connection, study: str, mode: str, slots: list[Slot]) -> list[dict[str, Any]]:
     """A row for each rater with an answer: how many, how fast, how like their own earlier ones, and what is doubtful."""
-    from pir_tf.statistics.flags import rater_report
-
     columns = schema.raters.c
-    names = {row.rater: row.pseudonym for row in connection.execute(select(columns.rater, columns.pseudonym).where(columns.study == study))}
-    return rater_report(judged_places(slots), names)
+    chosen = select(columns.rater, columns.pseudonym).where(columns.study == study)
+    names = {row.rater: row.pseudonym for row in connection.execute(chosen)}
+    return [
+        {
+            **{"rater": names[report.rater], "answers": report.answers, "median_seconds": report.median_seconds},
+            **{"repeats": report.repeats, "repeats_same": report.repeats_same, "share": report.share},
+            "flags": list(report.flags),
+        }
+        for report in reports(mode, slots)
+    ]
 
 
-def judged_places(slots: list[Slot]) -> dict[int, list[dict[str, Any]]]:
-    """Each rater's answered places in their order: answer, seconds from seeing it to answering, and the place it repeats."""
-    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for slot in sorted(slots, key=lambda slot: (slot.rater, slot.place)):
-        if not slot.answers or slot.outside:
-            continue
-        answer = slot.answers[-1]
-        timed = answer.at is not None and slot.seen_at is not None and slot.visible
-        seconds = (answer.at - slot.seen_at) / 1000 if timed else None  # type: ignore[operator]
-        found[slot.rater].append(
-            {"place": slot.place, "kind": answer.kind, "value": answer.value, "seconds": seconds, "repeat_of": slot.repeat_of}
-        )
-    return found
+def reports(mode: str, slots: list[Slot]) -> list[RaterReport]:
+    """What `statistics.flags` says of each rater with an answer; skips say nothing, repeats count here."""
+    from pir_tf.statistics.flags import PAIR_ANSWERS, rater_reports
+
+    given = [slot for slot in slots if slot.answers and slot.answers[-1].kind != "skip" and not slot.outside]
+    given.sort(key=lambda slot: slot.answers[-1].seq)
+    row = {(slot.rater, slot.place): number for number, slot in enumerate(given)}
+    answer, seconds = [], []
+    for slot in given:
+        last = slot.answers[-1]
+        value = PAIR_ANSWERS[last.value] if mode == "pair" else last.value
+        answer.append(sum(1 << cell for cell in value) if mode == "grid" else int(value))
+        timed = last.at is not None and slot.seen_at is not None and last.at >= slot.seen_at
+        seconds.append((last.at - slot.seen_at) / 1000 if timed else np.nan)  # type: ignore[operator]
+    repeat_of = [row.get((slot.rater, slot.repeat_of), -1) for slot in given]
+    numbers = [slot.rater for slot in given]
+    if not given:
+        return []
+    return rater_reports(np.array(numbers), np.array(answer), np.array(seconds), mode, np.array(repeat_of))  # type: ignore[arg-type]
 
 
 def _word(study: Study, state: pools.State) -> str:
@@ -131,7 +148,9 @@ def _agreement(slots: list[Slot], images: counted.Items) -> tuple[float | None, 
     given = counted.answers(slots, images)
     if not len(given.value):
         return None, None
-    return krippendorff_alpha(given.rater, given.image, given.value), one_predicts_the_others(given.rater, given.image, given.value)
+    return krippendorff_alpha(given.rater, given.image, given.value), one_predicts_the_others(
+        given.rater, given.image, given.value
+    )
 
 
 def _examples(slots: list[Slot], images: counted.Items, pool: str) -> list[dict[str, Any]]:

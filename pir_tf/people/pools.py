@@ -185,7 +185,7 @@ def control(
 ) -> None:
     """Adds a control row: `open` or `close` a pool, `pause`, `resume`, `end`."""
     last = connection.execute(select(func.max(schema.events.c.seq)).where(schema.events.c.study == study)).scalar()
-    values = {"study": study, "action": action, "round": round, "pool": pool, "wanted": wanted, "why": why[:200]}
+    values = {"study": study, "action": action, "round": round, "pool": pool, "wanted": wanted, "why": why}
     connection.execute(schema.controls.insert().values(**values, last_event=last or 0, at=time.time()))
 
 
@@ -208,6 +208,13 @@ def last_control(connection: Connection, study: str) -> int:
     return int(found or 0)
 
 
+def withdrawn_since(connection: Connection, study: str, seq: int) -> bool:
+    """Whether a rater's rows were deleted after this control row."""
+    columns = schema.controls.c
+    where = (columns.study == study, columns.action == "withdraw", columns.seq > seq)
+    return connection.execute(select(columns.seq).where(*where).limit(1)).first() is not None
+
+
 def state(connection: Connection, study: str) -> State:
     """What the study's control rows say, read in their order."""
     columns = schema.controls.c
@@ -224,3 +231,20 @@ def state(connection: Connection, study: str) -> State:
         elif row.action == "end":
             ended = True
     return State(tuple(pools.values()), paused, ended, seq)
+
+
+def note_run(connection: Connection, study: str, round: int, pool: str, place: str) -> None:
+    """Notes once which run asks about a pool, by its place."""
+    if (round, pool, place) not in noted_runs(connection, study):
+        control(connection, study, "run", round=round, pool=pool, why=place)
+
+
+def noted_runs(connection: Connection, study: str) -> list[tuple[int, str, str]]:
+    """(round, pool, place) of the runs that asked, in their order."""
+    columns = schema.controls.c
+    rows = connection.execute(
+        select(columns.round, columns.pool, columns.why)
+        .where(columns.study == study, columns.action == "run")
+        .order_by(columns.seq)
+    )
+    return [(row.round, row.pool, row.why) for row in rows]

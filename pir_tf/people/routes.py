@@ -68,7 +68,9 @@ async def join(token: str, request: Request, rater: str = "") -> Response:
         raise Refused(404, "This link opens no study here: ask whoever gave it to you.")
     slow_down(request.app.state.joins, desk.key)
     if len(rater) > sessions.LONGEST_ID or not rater.isprintable():
-        raise Refused(400, f"The rater's id has {len(rater)} characters, expected at most {sessions.LONGEST_ID} printable ones.")
+        raise Refused(
+            400, f"The rater's id has {len(rater)} characters, expected at most {sessions.LONGEST_ID} printable ones."
+        )
     response = await rate_page()
     held = request.cookies.get(sessions.RATER_COOKIE, "")
     known = sessions.rater_key(held, desk.key, desk.row["secret"])
@@ -108,7 +110,9 @@ async def study(request: Request) -> Response:
         {
             "study": settings.name,
             "rater": rater.pseudonym if rater else "",
-            **{name: getattr(settings, name) for name in ("mode", "question", "instructions", "consent", "pause_every")},
+            **{
+                name: getattr(settings, name) for name in ("mode", "question", "instructions", "consent", "pause_every")
+            },
             "consented": rater is not None,
             "labels": settings.words | {"rating": [str(number) for number in range(1, 6)]},
             "progress": desk.progress(rater),
@@ -231,7 +235,9 @@ async def outside_impressions(request: Request) -> Response:
     """
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     desks = request.app.state.desks.by_key.values()
-    desk = next((desk for desk in desks if hmac.compare_digest(desk.row["server_secret"].encode(), token.encode())), None)
+    desk = next(
+        (desk for desk in desks if hmac.compare_digest(desk.row["server_secret"].encode(), token.encode())), None
+    )
     if kind.lower() != "bearer" or desk is None:
         raise Refused(401, "The secret is missing or wrong: send Authorization: Bearer SECRET.")
     if desk.study.cells != 1:
@@ -294,7 +300,9 @@ async def outside_events(request: Request) -> Response:
     origin = request.headers.get("origin")
     by_key = request.app.state.desks.by_key
     if origin and not all(origin in by_key[key].study.origins for key, _ in groups):
-        raise Refused(403, "Events from this page's origin aren't taken: the study's settings list the origins that may.")
+        raise Refused(
+            403, "Events from this page's origin aren't taken: the study's settings list the origins that may."
+        )
     for key, number in groups:
         slow_down(request.app.state.limits, f"{key}/{number}", len(groups[key, number]))
 
@@ -324,5 +332,3 @@ def _allowing(response: Response, origin: str | None) -> Response:
         response.headers["Access-Control-Allow-Headers"] = "content-type"
         response.headers["Vary"] = "Origin"
     return response
-
-

@@ -81,7 +81,7 @@ controls = Table(
     Column("pool", String(16), nullable=False),
     Column("wanted", Integer, nullable=False),
     Column("last_event", _number, nullable=False),
-    Column("why", String(200), nullable=False),
+    Column("why", Text, nullable=False),
     Column("at", Float, nullable=False),
 )
 

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import json
 import os
-import signal
 import socket
 import threading
 import urllib.parse
@@ -22,7 +21,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, select
 
 from pir_tf.errors import InputError
-from pir_tf.people import pools, schema, sessions
+from pir_tf.people import schema, sessions
 from pir_tf.people.desk import Desk, Rater
 from pir_tf.people.store import Store, Unavailable
 
@@ -31,9 +30,7 @@ try:
     from fastapi import FastAPI, Request
     from fastapi.responses import JSONResponse, Response
 except ImportError as missing:
-    raise InputError(
-        f"The rating page needs {missing.name}, which isn't installed: pip install '.[people]'."
-    ) from None
+    raise InputError(f"The rating page needs {missing.name}, which isn't installed: pip install '.[people]'.") from None
 
 Result = TypeVar("Result")
 
@@ -194,7 +191,9 @@ async def body(request: Request) -> dict[str, Any]:
     async for piece in request.stream():
         data += piece
         if len(data) > LARGEST_BODY:
-            raise Refused(413, f"The request has more than {LARGEST_BODY // 1024} KB, expected less: send it in pieces.")
+            raise Refused(
+                413, f"The request has more than {LARGEST_BODY // 1024} KB, expected less: send it in pieces."
+            )
     try:
         found = json.loads(data or b"{}", parse_constant=_no_number)
     except (ValueError, RecursionError):
@@ -261,10 +260,14 @@ class Server:
         InputError: The port is in use, or another server serves the database.
     """
 
-    def __init__(self, where: str | os.PathLike[str], *, host: str = "127.0.0.1", port: int = 0, public_url: str = "") -> None:
+    def __init__(
+        self, where: str | os.PathLike[str], *, host: str = "127.0.0.1", port: int = 0, public_url: str = ""
+    ) -> None:
         public = urllib.parse.urlsplit(public_url)
         if public_url and (public.scheme not in ("http", "https") or not public.hostname or public.path.strip("/")):
-            raise InputError(f"--public-url is {public_url!r}, expected an address like https://rate.example: correct it.")
+            raise InputError(
+                f"--public-url is {public_url!r}, expected an address like https://rate.example: correct it."
+            )
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -282,7 +285,14 @@ class Server:
         anywhere = host in ("0.0.0.0", "::", "")
         self.url = public_url.rstrip("/") or f"http://{socket.gethostname() if anywhere else shown}:{self.port}"
         self.open_to_others = host not in ("127.0.0.1", "localhost", "::1")
-        hosts = {"127.0.0.1", "localhost", "::1", host.lower(), (public.hostname or "").lower(), socket.gethostname().lower()}
+        hosts = {
+            "127.0.0.1",
+            "localhost",
+            "::1",
+            host.lower(),
+            (public.hostname or "").lower(),
+            socket.gethostname().lower(),
+        }
         if anywhere:
             hosts.add("*" if not public_url else "localhost")
         try:
@@ -299,7 +309,12 @@ class Server:
             raise
         app.state.url = self.url
         settings = uvicorn.Config(
-            app, access_log=False, log_level="warning", server_header=False, date_header=True, timeout_graceful_shutdown=5
+            app,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=5,
         )
         self._server = uvicorn.Server(settings)
 
@@ -326,9 +341,14 @@ class Server:
         """(study, raters' link, owner's link) of each study."""
         with self.store.reading() as connection:
             rows = connection.execute(select(schema.studies).order_by(schema.studies.c.created)).mappings().all()
-        return [(row["name"], f"{self.url}/join/{row['join_token']}", f"{self.url}/owner/{row['owner_token']}") for row in rows]
+        return [
+            (row["name"], f"{self.url}/join/{row['join_token']}", f"{self.url}/owner/{row['owner_token']}")
+            for row in rows
+        ]
 
 
-def ignore_terminal_stop() -> None:
-    """For a server beside a loop: Ctrl-C is the loop's, which ends the server itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def free_port(host: str) -> int:
+    """A port that nobody listens on."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
+        found.bind((host, 0))
+        return int(found.getsockname()[1])

@@ -16,7 +16,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -224,10 +224,12 @@ class Store:
         except Exception as error:
             self._reload_after(error)
             if len(batch) == 1:
-                batch[0][1].set_exception(error)
+                with contextlib.suppress(InvalidStateError):
+                    batch[0][1].set_exception(error)
             return False
         for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+            with contextlib.suppress(InvalidStateError):  # nobody waits for it any more, but it is stored
+                future.set_result(result)
         return True
 
     def _reload_after(self, error: Exception) -> None:

@@ -139,3 +139,15 @@ def test_wrong_files_are_named(tmp_path, text, words):
     with pytest.raises(InputError) as error:
         Interactions.load(path)
     assert words in str(error.value) and str(path) in str(error.value)
+
+
+def test_positives_may_be_fractions_as_of_ratings_and_ties(tmp_path):
+    made = make(positives=[1.25, 0, 3])
+    assert made.positives.dtype == np.float64 and make(positives=[1.0, 0.0, 3.0]).positives.dtype == np.int64
+    np.testing.assert_array_equal(made.pir, [0.3125, np.nan, 1.0])
+    made.save(tmp_path / "a.csv")
+    assert Interactions.load(tmp_path / "a.csv") == made
+    with pytest.raises(InputError, match="impressions 4.5"):
+        make(impressions=[4.5, 0, 3])
+    with pytest.raises(InputError, match="has 3.5 positives in 3 impressions"):
+        make(positives=[1, 0, 3.5])

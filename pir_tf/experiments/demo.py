@@ -1,0 +1,102 @@
+"""`pir-tf loop demo`: the whole loop offline in minutes, with 20 simulated raters over real HTTP.
+
+They like blue images, each with a leniency of their own, by the toss of a coin; one answers without looking and one far too fast. They
+stand for people in nothing but the way their answers come in: the loop doesn't know them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from pir_tf.commands import Parser, user_path
+from pir_tf.errors import InputError
+from pir_tf.experiments import loop
+from pir_tf.images import to_float
+from pir_tf.objectives import colors
+from pir_tf.people.simulated_raters import SimulatedRater
+from pir_tf.statistics.effects import cohens_d
+
+RATERS = 20
+DESCRIPTION = """The whole loop in minutes, without people or a network: 20 simulated raters who like blue answer over HTTP in two
+rounds and a proof. FOLDER/report.html is what an owner would see."""
+
+
+def main(words: list[str]) -> int:
+    """Runs the demonstration; 0 when its report is there."""
+    parser = Parser(
+        prog="pir-tf loop demo", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folder", nargs="?", type=user_path, default=Path("loop-demo"), metavar="FOLDER", help="default: loop-demo"
+    )
+    parser.add_argument("--mode", choices=("like", "rating", "pair", "grid"), default="like", help="default: like")
+    parser.add_argument("--budget", type=int, default=1000, metavar="N", help="answers in all (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the raters and the runs (default: 0)")
+    parser.add_argument(
+        "--honest", action="store_true", help="without the rater who doesn't look and the one who is too fast"
+    )
+    given, options = parser.parse_known_args(words)
+    if (given.folder / loop.SETTINGS).exists() and not (given.folder / "demo.txt").exists():
+        raise InputError(
+            f"{given.folder} is a loop with people, expected a folder for the demonstration: name another."
+        )
+    settings = ["--mode", given.mode, "--budget", str(given.budget), "--answers-per-rater", "1000"]
+    words = [str(given.folder), *settings, *options]
+    parsed, rest = loop.parse(words)
+    begun = loop.adopt(parsed, [*rest, *([f"--seed={given.seed}"] if given.seed else [])])
+    (given.folder / "demo.txt").write_text("The raters of this loop are simulated.\n")
+    raters = threading.Thread(target=_rate, args=(begun, given.seed, given.honest), daemon=True)
+    raters.start()
+    code = loop.run(begun, parsed)
+    _say_truth(begun)
+    return code
+
+
+def taste(image: np.ndarray) -> float:
+    """How likely a simulated rater is to like an image: its blue PIR, with differences that people would see."""
+    blue = float(colors.pir(to_float(image[None]), ("blue",))[0])
+    return 1 / (1 + math.exp(-12 * (blue - 0.45)))
+
+
+def _rate(begun: loop.Loop, seed: int, honest: bool) -> None:
+    """Twenty raters, who come when the page is up and go when the study ends."""
+    from pir_tf.people import pools
+    from pir_tf.people.store import Store
+
+    while not begun.port:
+        time.sleep(0.2)
+    store = Store(begun.database)
+    while True:
+        with store.reading() as connection:
+            row = pools.find(connection, begun.study)
+        if row:
+            break
+        time.sleep(0.2)
+    store.close()
+    link = f"http://127.0.0.1:{begun.port}/join/{row['join_token']}"
+    rng = np.random.default_rng(seed)
+    raters = [SimulatedRater(link, taste, 1000 * seed + i, leniency=float(rng.normal(0, 0.7))) for i in range(RATERS)]
+    if not honest:
+        raters[0].laziness, raters[1].seconds = 1.0, 0.2
+    threads = [threading.Thread(target=rater.rate, kwargs={"patience": math.inf}, daemon=True) for rater in raters]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _say_truth(begun: loop.Loop) -> None:
+    """What the raters' taste itself says of all new images: nobody could know it of people."""
+    with np.load(begun.run_path(begun.rounds) / "evaluation" / "samples.npz") as stored:
+        before, after = (np.array([taste(image) for image in stored[name]]) for name in ("before", "after"))
+    d = cohens_d(before, after)
+    said = "undefined" if d is None else f"{d:.2f}"
+    print(
+        f"The taste that the raters were simulated by: {before.mean():.3f} before the last round, {after.mean():.3f} after, d {said}."
+    )

@@ -1,0 +1,349 @@
+"""`pir-tf loop`: rounds of images, people's answers and tuning, with the rating page open all the while, and a proof at the end.
+
+A round is a run that goes on from the round before (A.3). All rounds but the last are "not measured": the next round's random images
+show people what the last tuning did, and a proof costs answers, so it is asked for once. The command may be killed at any moment and
+repeated: what is finished is skipped, and nobody is asked twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pir_tf.commands import Parser, exit_code, user_path
+from pir_tf.errors import InputError
+from pir_tf.people.command import add_server_options, add_study_options, study_of
+from pir_tf.runs.directory import read_json, write_json
+
+DESCRIPTION = """Rounds of images, people's answers and tuning, with the rating page open all the while, and a proof at the end.
+
+  pir-tf loop my-loop --people study.db --budget 1800
+  pir-tf loop demo                     # all of it in minutes, offline, with simulated raters
+
+It prints the raters' link and the owner's, and goes on by itself as answers come. LOOP/round-01 and so on are runs, and
+LOOP/report.html is the report. Killed, the same command goes on. Options of a run (--gan.generator import:FILE, --tuning.steps 600)
+may be given too, and hold for all rounds."""
+
+SETTINGS = "loop.json"
+POLL_SECONDS = 1.0
+DECISIVE = ("database", "study", "mode", "budget", "preset")
+"""What a loop that was begun can't change."""
+
+
+@dataclasses.dataclass
+class Loop:
+    """A loop's settings, kept in `loop.json`.
+
+    Attributes:
+        path: The loop's directory.
+        database: File or URL of the study.
+        study: The study's name.
+        mode: Its mode.
+        budget: Answers in all.
+        rounds: Rounds, the last with the proof.
+        learn: Answers to learn from in each round.
+        proof: Answers of the proof.
+        images: New images of each side in the proof.
+        stop: `budget`, or `e-value` to end the proof when the evidence is enough.
+        preset: Preset of the runs.
+        options: Further words of their command line.
+        port: Port of the page, the same after a restart.
+    """
+
+    path: Path
+    database: str
+    study: str
+    mode: str
+    budget: int
+    rounds: int
+    learn: int
+    proof: int
+    images: int
+    stop: str
+    preset: str
+    options: list[str]
+    port: int = 0
+
+    def save(self) -> None:
+        """Writes `loop.json`."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "path"}
+        write_json(self.path / SETTINGS, values)
+
+    def run_path(self, number: int) -> Path:
+        """The directory of a round's run."""
+        return self.path / f"round-{number:02d}"
+
+    def command(self, number: int) -> list[str]:
+        """The words of a round's run."""
+        from pir_tf.people.study import CELLS
+
+        source, last = f"people:{self.database}#{self.study}", number == self.rounds
+        words = [self.preset, "--run-dir", str(self.run_path(number)), "--interactions.source", source]
+        words += ["--interactions.answers", str(self.learn)]
+        words += ["--interactions.images", str(max(20, min(1000, self.learn * CELLS[self.mode])))]
+        words += ["--evaluation.source", source if last else "none", "--evaluation.answers", str(self.proof)]
+        words += ["--evaluation.images", str(self.images)]
+        if not any(word.startswith(("--estimator.output", "--gan.generator")) for word in self.options):
+            words += ["--estimator.output", "linear"]
+        if number > 1:
+            words += ["--first-round", str(self.run_path(number - 1))]
+        return [*words, *self.options]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs `pir-tf loop`; 0 when the report is there, 2 for a user's mistake, 130 after Ctrl-C."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        if words and words[0] == "demo":
+            from pir_tf.experiments import demo
+
+            return exit_code(lambda: demo.main(words[1:]), "another place")
+        return exit_code(lambda: run(adopt(*parse(words)), parse(words)[0]), "another place")
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted: answers, finished stages and checkpoints are kept; the same command goes on.",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def parse(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options of the loop, and the words for its runs."""
+    parser = Parser(prog="pir-tf loop", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("loop", type=user_path, metavar="LOOP", help="directory of the loop, made when absent")
+    parser.add_argument(
+        "--people", metavar="DATABASE", help="the study's database, file or postgresql:// URL (default: LOOP/study.db)"
+    )
+    parser.add_argument("--study", default="", metavar="NAME", help="the study's name (default: the loop's)")
+    parser.add_argument("--budget", type=int, metavar="N", help="answers in all (default: 1800)")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="rounds of learning; the last ends with the proof (default: 2)"
+    )
+    text = "end the proof at its size, or when the evidence is enough (default: budget)"
+    parser.add_argument("--stop", choices=("budget", "e-value"), help=text)
+    parser.add_argument("--preset", choices=("smoke", "laptop", "paper"), help="of the runs (default: laptop)")
+    add_study_options(parser)
+    add_server_options(parser)
+    given, rest = parser.parse_known_args(words)
+    if wrong := [word for word in rest if word.startswith("-") and "." not in word.partition("=")[0]]:
+        raise InputError(
+            f"Option {wrong[0]} is unknown, expected one of pir-tf loop or of a run, like --tuning.steps: see --help."
+        )
+    return given, rest
+
+
+def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
+    """The loop in this directory with what the command line changes, or a new one.
+
+    Raises:
+        InputError: The directory holds other things, or a loop that was begun otherwise.
+    """
+    from pir_tf.statistics.planning import plan
+
+    path: Path = given.loop
+    note = path / SETTINGS
+    if not note.exists():
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} holds other things, expected a loop's directory or none: name another.")
+        budget, rounds, mode = given.budget or 1800, given.rounds or 2, study_of(given, "").mode
+        _require_rounds(rounds)
+        planned = plan(budget, mode)
+        database = given.people or str(path / "study.db")
+        if planned.learn < rounds * 10:
+            raise InputError(
+                f"--budget {budget} leaves {planned.learn} answers to learn from in {rounds} rounds, expected more."
+            )
+        loop = Loop(
+            path, database if "://" in database else os.path.abspath(os.path.expanduser(database)), given.study or path.name,
+            mode, budget, rounds, planned.learn // rounds, planned.proof, max(2, planned.images // 2), given.stop or "budget",
+            given.preset or "laptop", options,
+        )  # fmt: skip
+        path.mkdir(parents=True, exist_ok=True)
+        loop.save()
+        print("\n".join(planned.sentences()), flush=True)
+        return loop
+    stored = read_json(note)
+    loop = Loop(path=path, **stored)
+    if "://" not in loop.database and not Path(loop.database).exists() and (path / Path(loop.database).name).exists():
+        loop.database = str((path / Path(loop.database).name).absolute())  # the directory was moved
+    asked = {
+        "database": given.people,
+        "study": given.study,
+        "mode": given.mode,
+        "budget": given.budget,
+        "preset": given.preset,
+    }
+    for name in DECISIVE:
+        there, now = getattr(loop, name), asked[name]
+        if name == "database" and now and "://" not in now:
+            now = os.path.abspath(os.path.expanduser(now))
+        if now and now != there:
+            raise InputError(
+                f"{path} is a loop with {name} {there!r}, not {now!r}: leave it out, or begin another loop."
+            )
+    if given.rounds:
+        _require_rounds(given.rounds)
+    loop.rounds, loop.stop, loop.options = given.rounds or loop.rounds, given.stop or loop.stop, options or loop.options
+    loop.save()
+    return loop
+
+
+def run(loop: Loop, given: argparse.Namespace) -> int:
+    """Goes on with a loop until its report is written."""
+    from pir_tf.people import pools
+    from pir_tf.people.store import Store
+
+    store = Store(loop.database, create=True)
+    try:
+        with store.writing() as connection:
+            given.mode = loop.mode
+            pools.begin(connection, study_of(given, loop.study))
+        with served(loop, given, store):
+            for number in range(1, loop.rounds + 1):
+                _round(loop, store, number)
+        return _finish(loop, store)
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
+    """The rating page in a process of its own, with the links printed."""
+    from pir_tf.people import pools
+    from pir_tf.people.server import free_port
+
+    if not given.port:
+        given.port = loop.port = loop.port or free_port(given.host)
+        loop.save()
+    words = [
+        sys.executable,
+        "-m",
+        "pir_tf.people.command",
+        "serve",
+        loop.database,
+        "--host",
+        given.host,
+        "--port",
+        str(given.port),
+    ]
+    words += ["--with-parent", *(["--public-url", given.public_url] if given.public_url else [])]
+    url = given.public_url.rstrip("/") or f"http://{given.host}:{given.port}"
+    with (loop.path / "page.log").open("a") as log:
+        server = subprocess.Popen(words, stdout=log, stderr=log, preexec_fn=_end_with_parent, start_new_session=True)
+    try:
+        _wait_until_up(server, loop, given)
+        with store.reading() as connection:
+            row = pools.require(connection, loop.study)
+        print(f"For raters: {url}/join/{row['join_token']}\nFor you:    {url}/owner/{row['owner_token']}", flush=True)
+        yield
+    finally:
+        server.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(10)
+
+
+def _wait_until_up(server: subprocess.Popen[bytes], loop: Loop, given: argparse.Namespace) -> None:
+    import socket
+
+    for _ in range(200):
+        if server.poll() is not None:
+            lines = (loop.path / "page.log").read_text(errors="replace").strip().splitlines()
+            said = lines[-1].removeprefix("Error: ") if lines else "it said nothing."
+            raise InputError(f"The rating page could not be opened: {said}")
+        host = "127.0.0.1" if given.host == "0.0.0.0" else given.host
+        with contextlib.suppress(OSError), socket.create_connection((host, given.port), 1):
+            return
+        time.sleep(0.1)
+    raise InputError(f"The rating page doesn't answer at {given.host}:{given.port}: see {loop.path / 'page.log'}.")
+
+
+def _round(loop: Loop, store: Any, number: int) -> None:
+    """One round: its run, again and again, with people's answers in between."""
+    path = loop.run_path(number)
+    while not (path / "report" / "done.json").exists():
+        print(f"\n== Round {number} of {loop.rounds}", flush=True)
+        code = _call([sys.executable, "-m", "pir_tf.experiments.run", *loop.command(number)])
+        if code:
+            raise InputError(f"Round {number} stopped, as said above: mend that, and give the same command again.")
+        if not (path / "report" / "done.json").exists():
+            wait_for_answers(loop, store, number)
+
+
+def wait_for_answers(loop: Loop, store: Any, number: int) -> None:
+    """Waits until people have answered what this round asks, or the owner has closed it."""
+    from pir_tf.people import counted, owner, pools
+
+    said = -1
+    while True:
+        with store.reading() as connection:
+            key = pools.require(connection, loop.study)["study"]
+            own = [pool for pool in pools.state(connection, key).open if pool.round == number]
+            if not own:
+                return
+            slots = counted.slots(connection, key, number, [pool.pool for pool in own])
+            images = counted.items(connection, key, number, [own[0].pool])
+        given = sum(slot.counted is not None for slot in slots)
+        if own[0].pool == "proof" and loop.stop == "e-value" and owner.e_value(slots, images) >= owner.EVIDENCE:
+            with store.writing() as connection:
+                pools.close_pools(connection, key, "e-value")
+            return
+        if given // 50 != said // 50 or said < 0:
+            print(f"{given:,} of {own[0].wanted:,} answers ({own[0].pool}, round {number})", flush=True)
+            said = given
+        time.sleep(POLL_SECONDS)
+
+
+def _finish(loop: Loop, store: Any) -> int:
+    """The end of the study and its report, with the estimator beside the people where a run has measured it."""
+    from pir_tf.people import pools
+    from pir_tf.people.summary import summary
+    from pir_tf.report.people import write_people_report
+
+    with store.writing() as connection:
+        key = pools.require(connection, loop.study)["study"]
+        if not pools.state(connection, key).ended:
+            pools.control(connection, key, "end", why="the loop's last round is done")
+    with store.reading() as connection:
+        found = summary(connection, loop.study)
+    report = write_people_report(found, loop.path / "report.html")
+    print(f"\n{found['proof']['sentence'] if found['proof'] else 'No proof was asked for.'}\nReport: {report}")
+    return 0
+
+
+def _call(words: list[str]) -> int:
+    """A child's exit code; it ends with this process, and gets its Ctrl-C."""
+    child = subprocess.Popen(words, preexec_fn=_end_with_parent)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(30)
+        raise
+    finally:
+        if child.poll() is None:
+            child.terminate()
+
+
+def _end_with_parent() -> None:
+    """On Linux a child gets a signal when its parent is gone, however it went."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _require_rounds(rounds: int) -> None:
+    if rounds < 1:
+        raise InputError(f"--rounds is {rounds}, expected 1 or more.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

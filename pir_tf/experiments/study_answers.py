@@ -1,0 +1,238 @@
+"""People's answers from the database of a study: the `people:DATABASE` of a config.
+
+A stage adds its images to the database once, opens them for as many answers as its config asks for, and waits. What has come when
+they are closed is copied into the run; nothing that comes later changes it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pir_tf.errors import InputError
+from pir_tf.experiments.people import Waiting
+from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
+
+NOTE = "study.json"
+"""File of a stage that says which study it asks."""
+RAW = "answers.csv"
+"""File of a stage with every counted judgement, under pseudonyms."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """What a stage asks people.
+
+    Attributes:
+        source: `people:DATABASE` or `people:DATABASE#STUDY`.
+        pool: `random`, `explore` or `proof`.
+        wanted: Answers that it waits for, 0 for as many as come until it is closed.
+        engagement: What counts as positive on a team's own page.
+    """
+
+    source: str
+    pool: str
+    wanted: int
+    engagement: str
+
+    @property
+    def database(self) -> str:
+        """File or URL."""
+        return self.source.removeprefix("people:").partition("#")[0]
+
+    @property
+    def study(self) -> str:
+        """The study's name, empty for the only one."""
+        return self.source.partition("#")[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Answered:
+    """What people said of n images.
+
+    Attributes:
+        impressions: Judgements of each, whole numbers as float64 `[n]`.
+        positives: Their sum of values in [0, 1], float64 `[n]`.
+        mode: The study's mode.
+        rater, image, value: Every counted judgement in the server's order: rater and image by number `[m]`, value in [0, 1].
+        pairs: Of pairs in a proof, (rater, pair, win) of each answer, win 1 where the image after was chosen, 0.5 for a tie; else
+            empty.
+        bets: Of a proof, after less before for each coin of the server's, in [-1, 1], in order.
+        closed: Why the pool was closed.
+        study: What the study is called, and by which key the database knows it.
+    """
+
+    impressions: np.ndarray
+    positives: np.ndarray
+    mode: str
+    rater: np.ndarray
+    image: np.ndarray
+    value: np.ndarray
+    pairs: np.ndarray
+    bets: np.ndarray
+    closed: str
+    study: dict[str, str]
+
+
+def is_study(source: str) -> bool:
+    """Whether a source is the database of a study."""
+    return source.startswith("people:")
+
+
+def ask(
+    run: RunDirectory,
+    stage: str,
+    asked: Asked,
+    images: np.ndarray,
+    ids: list[str],
+    labels: np.ndarray,
+    sides: list[str],
+    *,
+    generator: str = "",
+) -> Answered:
+    """The answers to a stage's images, once their pool is closed.
+
+    Args:
+        run: The run.
+        stage: The stage that asks.
+        asked: What it asks for.
+        images: uint8 `[n, h, w, 3]`.
+        ids: Their names.
+        labels: Their classes `[n]`.
+        sides: `before` or `after` in a proof, else empty; n of them.
+        generator: Version of the generator, for the database.
+
+    Raises:
+        Waiting: People have to answer first; the images are in the database.
+        InputError: The database holds other images for this round, or is another study's than the run began with.
+    """
+    from pir_tf.people import pools
+    from pir_tf.people.store import Store, Unavailable
+    from pir_tf.people.study import Study
+
+    store = Store(asked.database, create=True)
+    try:
+        with store.writing() as connection:
+            row = pools.find(connection, asked.study) or pools.begin(connection, Study(name=asked.study or "study"))
+            _require_same(run, stage, row["study"], row["name"], store.name)
+            pools.fill(
+                connection,
+                row["study"],
+                run.round,
+                asked.pool,
+                images,
+                ids,
+                labels=labels,
+                sides=sides,
+                generator=generator,
+            )
+            pools.open_pool(connection, row["study"], run.round, asked.pool, asked.wanted)
+            pools.note_run(connection, row["study"], run.round, asked.pool, _place(run.path, asked.database))
+        write_json(run.file(stage, NOTE), {"study": row["study"], "name": row["name"], "database": store.name})
+        with store.reading() as connection:
+            return _collect(connection, run, asked, row, store.name)
+    except Unavailable as error:
+        raise InputError(
+            f"The database {store.name} can't take the images ({error}): mend that, and repeat the command."
+        ) from None
+    finally:
+        store.close()
+
+
+def _collect(connection: Any, run: RunDirectory, asked: Asked, row: Any, name: str) -> Answered:
+    from pir_tf.interactions.engagement import Rule
+    from pir_tf.people import counted, pools
+
+    state = pools.state(connection, row["study"])
+    pool = state.pool(run.round, asked.pool)
+    assert pool is not None
+    images = counted.items(connection, row["study"], run.round, [asked.pool])
+    slots = counted.slots(connection, row["study"], run.round, [asked.pool])
+    if pool.open:
+        given = sum(slot.counted is not None for slot in slots)
+        wanted = f" of {asked.wanted:,}" if asked.wanted else ""
+        raise Waiting(
+            f"Round {run.round} has {given:,}{wanted} answers to the images of pool {asked.pool} in {name}. The page for raters is "
+            f"opened by `pir-tf people serve {name}`, and closed for this round on the owner's page; then give the same command "
+            "again. `pir-tf loop` does all of it."
+        )
+    answers = counted.answers(slots, images, Rule.parse(asked.engagement))
+    impressions, positives = counted.totals(answers, len(images.item))
+    from pir_tf.people.study import Study
+
+    return Answered(
+        impressions, positives, Study.from_json(row["settings"]).mode, answers.rater, answers.image, answers.value,
+        np.array(counted.pairs(slots, images), np.float64).reshape(-1, 3),
+        np.array([bet for _, bet in counted.bets(slots, images)], np.float64),
+        pool.why,
+        {"study": row["study"], "name": row["name"], "database": name},
+    )  # fmt: skip
+
+
+def keep(run: RunDirectory, stage: str, answered: Answered, ids: list[str]) -> None:
+    """Copies the counted judgements into the run: a rater's number, the image's name, the value."""
+    table = pd.DataFrame(
+        {"rater": answered.rater, "image_id": np.array(ids, object)[answered.image], "value": answered.value}
+    )
+    with atomic(run.file(stage, RAW)) as beside:
+        table.to_csv(beside, index=False)
+
+
+def source_of(run: RunDirectory, stage: str) -> Asked | None:
+    """What a stage asks of a study's database; None where it asks nobody, or by a file."""
+    users, proof = run.config.interactions, run.config.evaluation
+    if stage == "interactions" and is_study(users.source):
+        return Asked(users.source, "random", users.answers, users.engagement)
+    source = users.source if proof.source == "same" else proof.source
+    if stage == "evaluation" and is_study(source):
+        return Asked(source, "proof", proof.answers, users.engagement)
+    return None
+
+
+def run_of_study(source: str, round: int = 1) -> Path | None:
+    """The run that asks the study of this source about its first round, so that the same command goes on with it."""
+    if not is_study(source):
+        return None
+    from pir_tf.people import pools
+    from pir_tf.people.store import Store
+
+    asked = Asked(source, "random", 0, "")
+    if "://" not in asked.database and not Path(asked.database).expanduser().exists():
+        return None
+    store = Store(asked.database)
+    try:
+        with store.reading() as connection:
+            row = pools.find(connection, asked.study)
+            noted = pools.noted_runs(connection, row["study"]) if row else []
+    finally:
+        store.close()
+    for number, _, place in reversed(noted):
+        path = Path(place) if os.path.isabs(place) else Path(os.path.abspath(asked.database)).parent / place
+        if number == round and (path / "config.json").exists():
+            return path
+    return None
+
+
+def _require_same(run: RunDirectory, stage: str, study: str, name: str, database: str) -> None:
+    """A run that began to ask one study doesn't go on with another."""
+    for other in ("interactions", "evaluation"):
+        note = run.file(other, NOTE)
+        if (other == stage or other == "interactions") and note.exists():
+            before = read_json(note)
+            if before["study"] != study:
+                raise InputError(
+                    f"{database} holds another study ({name!r}) than the one that this run asked ({before['name']!r} in "
+                    f"{before['database']}), expected that one: name its database."
+                )
+
+
+def _place(path: Path, database: str) -> str:
+    """Where a run lies as seen from its database, so that both may be moved together; a URL has no place."""
+    if "://" in database:
+        return str(path.resolve())
+    return os.path.relpath(path.resolve(), Path(os.path.abspath(os.path.expanduser(database))).parent)

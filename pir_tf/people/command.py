@@ -1,0 +1,288 @@
+"""`pir-tf people`: a study's database and its rating page, from plan to export. No TensorFlow."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pir_tf.commands import Parser, exit_code, user_path
+from pir_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from pir_tf.people.store import Store
+
+DESCRIPTION = """A study with people: what a budget of answers can see, the rating page, and what became of the answers.
+
+DATABASE is a file, or postgresql://USER@HOST/NAME with the password in PGPASSFILE. With several studies in it, --study names one.
+`pir-tf loop` does all of this by itself, round after round."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a subcommand of `pir-tf people`; 0, or 2 for a user's mistake."""
+    return exit_code(lambda: _run(sys.argv[1:] if arguments is None else arguments), "another place")
+
+
+def parser() -> Parser:
+    """The command line of `pir-tf people`."""
+    whole = Parser(prog="pir-tf people", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(
+        name: str, do: Callable[[argparse.Namespace], None], text: str, *, database: bool = True
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+        sub.set_defaults(do=do)
+        if database:
+            sub.add_argument("database", metavar="DATABASE", help="file or postgresql:// URL")
+            sub.add_argument("--study", default="", metavar="NAME", help="the study's name, where there are several")
+        return sub
+
+    plan = add("plan", _plan, "what so many answers can see, how many raters, and how to split them", database=False)
+    plan.add_argument("--budget", type=int, required=True, metavar="N", help="answers in all")
+    _add_mode(plan)
+    plan.add_argument("--answers-per-rater", type=int, default=100, metavar="N", help="at most (default: 100)")
+    plan.add_argument("--alpha", type=float, default=0.001, help="significance threshold (default: 0.001)")
+    plan.add_argument("--power", type=float, default=0.8, help="chance to see what is there (default: 0.8)")
+
+    begin = add("begin", _begin, "begin a study: its words and its rules, in a new database or an old one")
+    add_study_options(begin)
+
+    serve = add("serve", _serve, "open the rating page, and print the raters' link and the owner's")
+    add_server_options(serve)
+    preview = add("preview", _preview, "look at the rating page, with answers that go nowhere")
+    add_server_options(preview)
+    add("status", _status, "what is there, who answers, what is missing, time left at this pace")
+    add(
+        "pause",
+        functools.partial(_control, "pause"),
+        "hand out nothing until `resume`; what was handed out may be answered",
+    )
+    add("resume", functools.partial(_control, "resume"), "go on after a pause")
+    add("close", functools.partial(_control, "close"), "close what is open: later answers are kept, and not counted")
+    export = add("export", _export, "every row as CSV, with a README of the columns")
+    export.add_argument("--to", required=True, type=user_path, metavar="FOLDER", help="a new or empty folder")
+    report = add("report", _report, "the report of a study from its database alone, as one HTML file")
+    report.add_argument(
+        "--to", required=True, type=user_path, metavar="FILE", help="the file, replaced if it is a report"
+    )
+    withdraw = add("withdraw", _withdraw, "delete a person's rows, and list what still holds their answers")
+    withdraw.add_argument("rater", metavar="RATER", help="pseudonym, or the id in their link")
+    backup = add("backup", _backup, "copy an SQLite database as of now, while it is served")
+    backup.add_argument("--to", required=True, type=user_path, metavar="FILE", help="a name that is free")
+    return whole
+
+
+def _add_mode(sub: argparse.ArgumentParser) -> None:
+    from pir_tf.people.study import MODES
+
+    text = "one image, yes or no; one from 1 to 5; two, which is better; nine, tap (default: like)"
+    sub.add_argument("--mode", choices=MODES, default=None, help=text)
+
+
+def add_study_options(sub: argparse.ArgumentParser) -> None:
+    """Options of a study's settings."""
+    _add_mode(sub)
+    sub.add_argument(
+        "--settings", type=user_path, metavar="FILE", help="all of a study's settings in TOML; options come before it"
+    )
+    for name, kind, text in (
+        ("question", str, "what is asked of each image"),
+        ("instructions", str, "what raters read first"),
+        ("consent", str, "what raters agree to first"),
+        ("answers-per-rater", int, "after so many a rater is done (default: 200)"),
+        ("ends", str, "last day, YYYY-MM-DD"),
+        ("completion-code", str, "shown to raters who are done, for a panel"),
+    ):
+        sub.add_argument(f"--{name}", type=kind, default=None, help=text)
+
+
+def add_server_options(sub: argparse.ArgumentParser) -> None:
+    """Options of the server."""
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    sub.add_argument("--port", type=int, default=0, help="port (default: a free one)")
+    sub.add_argument(
+        "--public-url", default="", metavar="URL", help="its address for raters, behind a proxy with HTTPS"
+    )
+    sub.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
+
+
+def study_of(given: argparse.Namespace, name: str) -> Any:
+    """The `Study` that the options mean."""
+    from pir_tf.people.study import Study
+
+    names = ("mode", "question", "instructions", "consent", "answers_per_rater", "ends", "completion_code")
+    chosen = {key: getattr(given, key) for key in names if getattr(given, key) is not None}
+    if name:
+        chosen["name"] = name
+    return Study.read(given.settings, **chosen) if given.settings else Study(**chosen)
+
+
+def _run(words: list[str]) -> int:
+    given = parser().parse_args(words)
+    given.do(given)
+    return 0
+
+
+@contextlib.contextmanager
+def _opened(given: argparse.Namespace, *, create: bool = False) -> Iterator[Store]:
+    """The database of a command line, whose refusals are said in one sentence."""
+    from pir_tf.people.store import Store, Unavailable
+
+    store = Store(given.database, create=create)
+    try:
+        yield store
+    except Unavailable as error:
+        raise InputError(
+            f"The database {store.name} can't be used now ({error}): mend that, and repeat the command."
+        ) from None
+    finally:
+        store.close()
+
+
+def _plan(given: argparse.Namespace) -> None:
+    from pir_tf.statistics.planning import plan
+
+    mode = given.mode or "like"
+    settings = {name: getattr(given, name) for name in ("answers_per_rater", "alpha", "power")}
+    print("\n".join(plan(given.budget, mode, **settings).sentences()))
+
+
+def _begin(given: argparse.Namespace) -> None:
+    from pir_tf.people import pools
+
+    with _opened(given, create=True) as store:
+        with store.writing() as connection:
+            row = pools.begin(connection, study_of(given, given.study))
+        print(f"The study {row['name']!r} is in {store.name}. Its page: pir-tf people serve {store.name}")
+        print(f"Images come from a run: --interactions.source people:{store.name}, or from pir-tf loop.")
+
+
+def _serve(given: argparse.Namespace) -> None:
+    from pir_tf.people.server import Server
+
+    _follow_parent(given.with_parent)
+    _say_and_run(Server(given.database, host=given.host, port=given.port, public_url=given.public_url))
+
+
+def _preview(given: argparse.Namespace) -> None:
+    from pir_tf.people import keeping
+    from pir_tf.people.server import Server
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "preview.db"
+        with _opened(given) as store:
+            keeping.preview(store, given.study, path)
+        print("A preview: nothing that is answered here is kept.", flush=True)
+        _say_and_run(Server(path, host=given.host, port=given.port, public_url=given.public_url))
+
+
+def _say_and_run(server: Any) -> None:
+    for name, raters, owner in server.links():
+        print(f"Study {name!r}\n  for raters: {raters}\n  for you:    {owner}")
+    if not server.links():
+        print(f"The database has no study yet; the page is at {server.url}.")
+    if server.open_to_others:
+        print(
+            "Everybody who reaches this machine's network address reaches the page: raters by their link, you by yours. Their "
+            "connection is not encrypted here: HTTPS is the proxy's."
+        )
+    print("Stop with Ctrl-C.", flush=True)
+    server.run()
+
+
+def _follow_parent(follow: bool) -> None:
+    """Ends the process when the one that began it is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), 15)
+
+    if follow:
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _status(given: argparse.Namespace) -> None:
+    from pir_tf.people import owner, pools
+
+    with _opened(given) as store, store.reading() as connection:
+        row = pools.require(connection, given.study)
+        found = owner.status(connection, row)
+    print(f"{found['study']}: {found['state']}, round {found['round']}, mode {found['mode']}")
+    for pool in found["pools"]:
+        wanted = f" of {pool['wanted']:,}" if pool["wanted"] else ""
+        print(
+            f"  round {pool['round']} {pool['pool']:<8} {pool['answers']:,}{wanted} answers, {pool['skipped']} skipped, "
+            f"{pool['unanswered']} seen and not answered; {pool['images']:,} images; {pool['state']}"
+        )
+    if found["pace_per_hour"]:
+        print(
+            f"  {found['pace_per_hour']:,.0f} answers an hour, {found['minutes_left']:,.0f} minutes left at this pace"
+        )
+    if found["e_value"] is not None:
+        print(f"  evidence (e-value) {found['e_value']:.3g}, enough to stop at {found['e_needed']:,.0f}")
+    for rater in found["raters"]:
+        seconds = f"{rater['median_seconds']:.1f} s" if rater["median_seconds"] is not None else "no times"
+        flags = f"  {', '.join(rater['flags'])}" if rater["flags"] else ""
+        print(
+            f"  {rater['rater']}  {rater['answers']} answers, {seconds} each, {rater['repeats_same']} of {rater['repeats']} repeats alike{flags}"
+        )
+
+
+def _control(action: str, given: argparse.Namespace) -> None:
+    from pir_tf.people import pools
+
+    with _opened(given) as store, store.writing() as connection:
+        row = pools.require(connection, given.study)
+        if action == "close":
+            pools.close_pools(connection, row["study"], "closed by the owner")
+        else:
+            pools.control(connection, row["study"], action)
+    print({"pause": "Paused.", "resume": "Open again.", "close": "Closed."}[action])
+
+
+def _export(given: argparse.Namespace) -> None:
+    from pir_tf.people import keeping
+
+    with _opened(given) as store:
+        counts = keeping.export(store, given.study, given.to)
+    print(f"{given.to}: " + ", ".join(f"{name} with {count:,} rows" for name, count in counts.items()))
+
+
+def _report(given: argparse.Namespace) -> None:
+    from pir_tf.people.summary import summary
+    from pir_tf.report.people import write_people_report
+
+    with _opened(given) as store, store.reading() as connection:
+        found = summary(connection, given.study)
+    print(f"Report: {write_people_report(found, given.to)}")
+
+
+def _withdraw(given: argparse.Namespace) -> None:
+    from pir_tf.people import keeping
+
+    with _opened(given) as store:
+        counts, runs = keeping.withdraw(store, given.study, given.rater)
+    print("Deleted: " + ", ".join(f"{count} rows of {table}" for table, count in counts.items()) + ".")
+    for run in runs:
+        print(f"Still holds answers of theirs, and whatever was exported from it does: {run}")
+
+
+def _backup(given: argparse.Namespace) -> None:
+    with _opened(given) as store:
+        store.backup(given.to)
+    print(f"Copied to {given.to}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

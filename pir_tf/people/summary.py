@@ -1,0 +1,145 @@
+"""All that a study's database says, as plain numbers and pictures: what the report of a study is drawn from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from pir_tf.people import counted, owner, pools, schema
+from pir_tf.people.slots import Slot
+from pir_tf.people.study import Study
+from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others
+from pir_tf.statistics.betting import e_values
+from pir_tf.statistics.flags import kept
+from pir_tf.statistics.proof import prove, prove_pairs
+from pir_tf.statistics.rates import answer_worth, image_rates
+
+SHOWN = 12
+"""Images of a kind in the report."""
+ALPHA = 0.001
+
+
+def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> dict[str, Any]:
+    """A study's settings, rounds, raters and proof; what can't be known is None.
+
+    Args:
+        connection: One state of the database.
+        name: The study's name, empty for the only one.
+        alpha: Significance threshold of the proof.
+
+    Returns:
+        `study` (its settings), `rounds` (a dictionary for each round's random pool), `raters` (reports), `proof` of the last
+        proof pool, or None, with `without_doubtful` and `e_values`, and `pictures` (PNG bytes by item).
+    """
+    row = pools.require(connection, name)
+    key, study = row["study"], Study.from_json(row["settings"])
+    state, slots = pools.state(connection, key), counted.slots(connection, key)
+    rounds, pictures = [], []
+    for pool in state.pools:
+        if pool.pool == "random":
+            found, shown = _round(connection, key, pool, slots)
+            rounds.append(found)
+            pictures += shown
+    proofs = [pool for pool in state.pools if pool.pool == "proof"]
+    proof = _proof(connection, key, study, proofs[-1], slots, alpha) if proofs else None
+    for shown in (proof or {}).get("examples", {}).values():
+        pictures += [example["item"] for example in shown]
+    return {
+        "study": dataclasses.asdict(study),
+        "rounds": rounds,
+        "raters": owner.raters(connection, key, study.mode, slots),
+        "answers": sum(slot.counted is not None for slot in slots),
+        "people": len({slot.rater for slot in slots if slot.counted}),
+        "proof": proof,
+        "pictures": _pictures(connection, pictures),
+    }
+
+
+def _round(connection: Connection, key: str, pool: pools.Pool, slots: list[Slot]) -> tuple[dict[str, Any], list[int]]:
+    """The random pool of a round: mean PIR with an interval over images, reliability, agreement, and its best and worst images."""
+    images = counted.items(connection, key, pool.round, [pool.pool])
+    own = [slot for slot in slots if (slot.round, slot.pool) == pool.key]
+    given = counted.answers(own, images)
+    found: dict[str, Any] = {
+        "round": pool.round,
+        "images": len(images.item),
+        "answers": sum(s.counted is not None for s in own),
+    }
+    found |= dict.fromkeys(("mean", "low", "high", "sd", "reliability", "alpha", "one_predicts_the_others"))
+    found |= {"open": pool.open, "best": [], "worst": []}
+    if not len(given.value):
+        return found, []
+    impressions, positives = counted.totals(given, len(images.item))
+    rates = image_rates(impressions, positives, answer_worth(given.image, given.value))
+    judged = impressions > 0
+    observed = positives[judged] / impressions[judged]
+    half = 1.96 * observed.std(ddof=1) / np.sqrt(len(observed)) if len(observed) > 1 else None
+    mean = float(observed.mean())
+    found |= {"mean": mean, "sd": rates.sd, "reliability": rates.reliability}
+    if half is not None:
+        found |= {"low": max(mean - half, 0.0), "high": min(mean + half, 1.0)}
+    found["alpha"] = krippendorff_alpha(given.rater, given.image, given.value)
+    found["one_predicts_the_others"] = one_predicts_the_others(given.rater, given.image, given.value)
+    rows = np.flatnonzero(judged)[np.argsort(-rates.pir[judged], kind="stable")]
+    for name, chosen in (("best", rows[:SHOWN]), ("worst", rows[::-1][:SHOWN])):
+        found[name] = [_example(images, row, rates, impressions) for row in chosen]
+    return found, [example["item"] for example in (*found["best"], *found["worst"])]
+
+
+def _example(images: counted.Items, row: int, rates: Any, impressions: np.ndarray) -> dict[str, Any]:
+    return {
+        **{"item": int(images.item[row]), "pir": float(rates.pir[row]), "low": float(rates.low[row])},
+        **{"high": float(rates.high[row]), "answers": float(impressions[row])},
+    }
+
+
+def _proof(
+    connection: Connection, key: str, study: Study, pool: pools.Pool, slots: list[Slot], alpha: float
+) -> dict[str, Any]:
+    """The proof at the size set before, with and without doubtful raters, the evidence answer by answer, and examples."""
+    images = counted.items(connection, key, pool.round, [pool.pool])
+    own = [slot for slot in slots if (slot.round, slot.pool) == pool.key]
+    planned = pool.wanted or None
+    if pool.why == "e-value":
+        planned = None
+    given, side = counted.answers(own, images), (images.side == "after").astype(int)
+    reports = owner.reports(study.mode, slots)
+    doubtful = sum(bool(report.flags) for report in reports)
+    if study.mode == "pair":
+        rater, pair, win = np.array(counted.pairs(own, images), float).reshape(-1, 3).T
+        whole = prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha)
+        mask = kept(rater, reports)
+        without: Any = prove_pairs(rater[mask].astype(int), pair[mask].astype(int), win[mask], alpha=alpha)
+    else:
+        cells = study.cells if planned else 1
+        whole = prove(given.rater, given.image, given.value, side, planned=planned and planned * cells, alpha=alpha)  # type: ignore[assignment]
+        mask = kept(given.rater, reports)
+        without = prove(given.rater[mask], given.image[mask], given.value[mask], side, alpha=alpha)
+    bets = np.array([bet for _, bet in counted.bets(own, images)], float)
+    evidence = e_values(bets) if len(bets) else np.ones(1)
+    return {
+        "round": pool.round,
+        "open": pool.open,
+        "wanted": pool.wanted,
+        "closed": pool.why,
+        **dataclasses.asdict(whole),
+        "doubtful": doubtful,
+        "without_doubtful": dataclasses.asdict(without) if doubtful and mask.any() else None,
+        "e_values": [float(value) for value in evidence],
+        "e_needed": 1 / alpha,
+        "examples": {name: _examples(images, name) for name in ("before", "after")},
+    }
+
+
+def _examples(images: counted.Items, side: str) -> list[dict[str, Any]]:
+    """The first images of a side: a sample without a choice."""
+    return [{"item": int(item)} for item in images.item[images.side == side][:SHOWN]]
+
+
+def _pictures(connection: Connection, items: list[int]) -> dict[int, bytes]:
+    columns = schema.items.c
+    rows = connection.execute(select(columns.item, columns.png).where(columns.item.in_(items))) if items else []
+    return {row.item: bytes(row.png) for row in rows}

@@ -1,0 +1,85 @@
+"""How far raters agree: Krippendorff's alpha, and how well one person predicts the others.
+
+The second is the mark for the estimator: where one person's answer correlates 0.4 with the mean of the others', an estimator
+that reaches 0.4 on new images knows as much as a person. Of an image that a rater answered twice the first answer counts.
+
+Arrays are `rater` int [m], `image` int [m] and `value` float [m] in [0, 1], in server order; others raise an `InputError`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pir_tf.errors import InputError
+from pir_tf.statistics.rates import check_answers
+
+
+def _first_of_each(rater: ArrayLike, image: ArrayLike, value: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first answer of each rater to each image, and only images with answers of two raters."""
+    raters, images, values = check_answers(rater, image, value)
+    if not values.size:
+        return raters, images, values
+    first = np.sort(np.unique(np.stack([raters, images]), axis=1, return_index=True)[1])
+    raters, images, values = raters[first], images[first], values[first]
+    shared = np.bincount(images)[images] > 1
+    return raters[shared], images[shared], values[shared]
+
+
+def krippendorff_alpha(
+    rater: ArrayLike, image: ArrayLike, value: ArrayLike, level: Literal["nominal", "interval"] = "interval"
+) -> float | None:
+    """Krippendorff's alpha: 1 - observed disagreement / disagreement expected by chance.
+
+    Disagreement of two values is 0 or 1 (`nominal`) or their squared difference (`interval`). With zeros and ones both are equal.
+
+    Returns:
+        1 for perfect agreement, 0 for chance, below 0 for less; `None` where no image has two raters or all values are equal.
+
+    Source: Krippendorff, Computing Krippendorff's alpha-reliability (2011).
+    """
+    if level not in ("nominal", "interval"):
+        raise InputError(f"level: received {level!r}, expected 'nominal' or 'interval': choose one.")
+    _, images, values = _first_of_each(rater, image, value)
+    if not values.size:
+        return None
+    _, unit = np.unique(images, return_inverse=True)
+    _, category = np.unique(values, return_inverse=True)
+    size = np.bincount(unit)
+    # Sums over ordered pairs of different answers, in each image and in all.
+    if level == "nominal":
+        table = np.zeros((size.size, category.max() + 1))
+        np.add.at(table, (unit, category), 1.0)
+        within = size**2 - np.sum(table**2, axis=1)
+        overall = values.size**2 - np.sum(table.sum(axis=0) ** 2)
+    else:
+        centred = values - values.mean()
+        within = 2 * (size * np.bincount(unit, centred**2) - np.bincount(unit, centred) ** 2)
+        overall = 2 * values.size * np.sum(centred**2)
+    if category.max() == 0:
+        return None
+    observed = np.sum(within / (size - 1)) / values.size
+    return float(1 - observed / (overall / (values.size * (values.size - 1))))
+
+
+def one_predicts_the_others(rater: ArrayLike, image: ArrayLike, value: ArrayLike) -> float | None:
+    """Correlation of a rater's answers with the mean of the others' on the same images.
+
+    Both are taken about the rater's own means, so that leniency counts neither for nor against, and pooled over raters:
+    r = sum x y / sqrt(sum x^2 sum y^2).
+
+    Returns:
+        r in [-1, 1]; `None` where no two raters share two images, or one of the two never varies.
+    """
+    raters, images, values = _first_of_each(rater, image, value)
+    if not values.size:
+        return None
+    counts, sums = np.bincount(images), np.bincount(images, values)
+    others = (sums[images] - values) / (counts[images] - 1)
+    size = np.bincount(raters)[raters]
+    x = values - np.bincount(raters, values)[raters] / size
+    y = others - np.bincount(raters, others)[raters] / size
+    scale = np.sum(x**2) * np.sum(y**2)
+    return None if scale < 1e-18 else float(np.clip(np.sum(x * y) / np.sqrt(scale), -1, 1))

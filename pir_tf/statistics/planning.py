@@ -1,0 +1,204 @@
+"""Before a study: what so many answers can see, how many raters they need, and how many of them are to learn from.
+
+What the proof sees is an effect shrunk by noise: d of noise-free PIRs times sqrt(reliability), on as many images as there are.
+With w the variance of one answer to a given image, over raters and their moods, and s^2 that of PIRs between images,
+
+    reliability = s^2 / (s^2 + w / k)   for k answers an image;   w = m (1 - m) - s^2 for likes with mean m, tastes included.
+
+One answer an image sees most for the money, but leaves the noise unknown and d uncorrected: two cost 7% of the smallest d that
+is seen.
+The numbers assumed are on the plan, to be changed where a first round has shown better ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+from scipy import stats
+
+from pir_tf.errors import InputError
+from pir_tf.statistics.effects import ALPHA
+from pir_tf.statistics.proof import TEN_RATERS, d_of_win_rate, win_rate_of_d
+
+Mode = Literal["like", "rating", "pair", "grid"]
+
+PROOF_SHARE = 5 / 9
+"""1000 of 1800: 800 answers to learn from were enough for d above 1, and from there learning pays little. The smallest d that is
+seen falls with the root of the proof's answers, so a third of the proof given to learning would cost a fifth of its sight."""
+
+CELLS = {"like": 1, "rating": 1, "pair": 1, "grid": 9}
+"""What a proof counts for one answer: in a grid each of nine images is liked or not."""
+
+RATING_NOISE = 0.2
+"""Standard deviation of one person's ratings of one image, on [0, 1]: somewhat under one step of five (0.25)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a budget can see.
+
+    Attributes:
+        mode, budget, alpha, power: As asked for.
+        learn, proof: Answers to learn from and for the proof; their sum is the budget.
+        raters, answers_per_rater: How many people, and how many answers at most each gives, in learning and proof together.
+        images: Images in the proof, both sides together.
+        answers_per_image: Of each of them.
+        smallest_d: The smallest d of noise-free PIRs that the proof finds with this power.
+        smallest_observed_d: The same as observed, shrunk by noise.
+        smallest_win_rate: The smallest share of pairs won as observed; for the other modes, what random pairs of noise-free PIRs
+            at `smallest_d` would give.
+        reliability: Expected, of the images' values.
+        mean, pir_sd, taste_sd: Assumed: mean PIR before, standard deviation of PIRs between images, and that of raters' tastes
+            about one image.
+    """
+
+    mode: Mode
+    budget: int
+    alpha: float
+    power: float
+    learn: int
+    proof: int
+    raters: int
+    answers_per_rater: int
+    images: int
+    answers_per_image: int
+    smallest_d: float
+    smallest_observed_d: float
+    smallest_win_rate: float
+    reliability: float
+    mean: float
+    pir_sd: float
+    taste_sd: float
+
+    def sentences(self) -> list[str]:
+        """The plan in words."""
+        rate = f"{100 * self.smallest_win_rate:.1f}%"
+        what = f"a win rate of {rate} of pairs, " if self.mode == "pair" else ""
+        beside = "" if self.mode == "pair" else f"; of random pairs of such images the one after would win {rate}"
+        return [
+            f"{self.budget} answers: {self.learn} to learn from and {self.proof} for the proof, on {self.images} new images with "
+            f"{self.answers_per_image} answer{'s' if self.answers_per_image > 1 else ''} each.",
+            f"In {100 * self.power:.0f} of 100 studies at alpha {self.alpha:g} the proof finds {what}d {self.smallest_observed_d:.2f} as "
+            f"observed and {self.smallest_d:.2f} of noise-free PIRs, or more{beside}.",
+            f"{self.raters} rater{'s' if self.raters > 1 else ''} with up to {self.answers_per_rater} answers each; under {TEN_RATERS} "
+            "the result holds for these raters only.",
+            f"Assumed: mean PIR {self.mean:g}, standard deviation {self.pir_sd:g} between images and {self.taste_sd:g} between "
+            f"raters; reliability is then {self.reliability:.2f}.",
+        ]
+
+
+def plan(
+    budget: int,
+    mode: Mode,
+    *,
+    answers_per_rater: int = 100,
+    answers_per_image: int = 2,
+    alpha: float = ALPHA,
+    power: float = 0.8,
+    proof_share: float = PROOF_SHARE,
+    mean: float = 0.5,
+    pir_sd: float = 0.2,
+    taste_sd: float = 0.2,
+) -> Plan:
+    """Plans a study.
+
+    Args:
+        budget: All answers, to learn from and for the proof.
+        mode: Mode of the study.
+        answers_per_rater: At most; fewer where ten raters are needed for the budget.
+        answers_per_image: In the proof; a pair is shown once, whatever this is.
+        alpha, power: Of the proof, each in (0, 1).
+        proof_share: Share of the budget that the proof gets; 1 where nothing is to be learned.
+        mean, pir_sd, taste_sd: See `Plan`; `taste_sd` counts in ratings and pairs, a like has it in its own variance.
+
+    Raises:
+        InputError: A setting out of range, or a budget that could see only a d that can't be: PIR would pass 1.
+    """
+    if mode not in CELLS:
+        raise InputError(f"mode: received {mode!r}, expected one of {', '.join(CELLS)}: choose one.")
+    for name, number in (
+        ("budget", budget),
+        ("answers_per_rater", answers_per_rater),
+        ("answers_per_image", answers_per_image),
+    ):
+        if number < 1:
+            raise InputError(f"{name}: received {number}, expected a whole number above 0: give one.")
+    shares = {"alpha": alpha, "power": power, "mean": mean, "proof_share": proof_share}
+    for name, share in shares.items():
+        if not (0 < share < 1 or name == "proof_share" and share == 1):
+            raise InputError(f"{name}: received {share}, expected a number between 0 and 1, both excluded: give one.")
+    if not (0 < pir_sd and pir_sd**2 < mean * (1 - mean) and 0 <= taste_sd <= 0.5):
+        raise InputError(
+            f"pir_sd, taste_sd: received {pir_sd} and {taste_sd}, expected pir_sd between 0 and sqrt(mean (1 - mean)) = "
+            f"{math.sqrt(mean * (1 - mean)):.2f} and taste_sd from 0 to 0.5: try 0.2 for both."
+        )
+    largest = (1 - mean) / pir_sd
+
+    def see(answers: int) -> tuple[int, float, float, float]:
+        """Images, observed d, noise-free d and reliability for a proof of so many answers."""
+        if mode == "pair":
+            reliability = pir_sd**2 / (pir_sd**2 + taste_sd**2)
+            observed = d_of_win_rate(_smallest_win_rate(answers, alpha, power)) if answers else math.inf
+            return 2 * answers, observed, observed / math.sqrt(reliability), reliability
+        noise = RATING_NOISE**2 + taste_sd**2 if mode == "rating" else mean * (1 - mean) - pir_sd**2
+        reliability = pir_sd**2 / (pir_sd**2 + noise / answers_per_image)
+        side = answers * CELLS[mode] // answers_per_image // 2
+        observed = _smallest_d(side, alpha, power)
+        return 2 * side, observed, observed / math.sqrt(reliability), reliability
+
+    def proof_of(total: int) -> int:
+        return min(total, 2 * round(total * proof_share / 2)) if proof_share < 1 else total
+
+    images, observed, d, reliability = see(proof_of(budget))
+    if d > largest:
+        enough = budget + 1
+        while see(proof_of(enough))[2] > largest:
+            enough += max(1, enough // 20)
+        could = f"only d of {d:.1f} or more" if math.isfinite(d) else "nothing"
+        raise InputError(
+            f"budget: received {budget} answers, whose proof of {proof_of(budget)} could see {could}, expected enough for "
+            f"d of {largest:.1f}, the largest there is from a mean PIR of {mean:g}: plan for {enough} answers or more."
+        )
+    each = min(answers_per_rater, max(1, budget // TEN_RATERS))
+    return Plan(
+        mode=mode,
+        budget=budget,
+        alpha=alpha,
+        power=power,
+        learn=budget - proof_of(budget),
+        proof=proof_of(budget),
+        raters=math.ceil(budget / each),
+        answers_per_rater=each,
+        images=images,
+        answers_per_image=1 if mode == "pair" else answers_per_image,
+        smallest_d=d,
+        smallest_observed_d=observed,
+        smallest_win_rate=win_rate_of_d(observed if mode == "pair" else d),
+        reliability=reliability,
+        mean=mean,
+        pir_sd=pir_sd,
+        taste_sd=taste_sd,
+    )
+
+
+def _smallest_d(side: int, alpha: float, power: float) -> float:
+    """The smallest d that a two-sided t-test of so many images a side finds, to 1% from 20 a side; infinite below two.
+
+    (t + z) sqrt(2 / side), with t the test's threshold and z the normal quantile of the power.
+    """
+    if side < 2:
+        return math.inf
+    return float((stats.t.isf(alpha / 2, 2 * side - 2) + stats.norm.ppf(power)) * math.sqrt(2 / side))
+
+
+def _smallest_win_rate(pairs: int, alpha: float, power: float) -> float:
+    """The smallest win rate that a two-sided sign test of so many pairs finds, by the normal limit of both distributions."""
+    za, zp = stats.norm.isf(alpha / 2), stats.norm.isf(1 - power)
+    # gain = 2 w - 1 solves gain sqrt(n) = za + zp sqrt(1 - gain^2), za >= zp
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if middle * math.sqrt(pairs) >= za + zp * math.sqrt(1 - middle**2) else (middle, high)
+    return min((1 + high) / 2, 1 - 1e-12)

@@ -1,0 +1,364 @@
+"""The verdict with people: are images from after tuning liked more than those from before, and by how much?
+
+The unit of the test is the image, as in `effects.py`: its PIR is the mean of its answers, each less its rater's own mean, plus
+the mean of all answers. Centring takes out how freely a rater says yes. It also takes spread out of the images' values: with m
+answers of R raters, q = R / m and k answers an image, the images' own variance is multiplied by (1 - q) (1 - q + q / k), the
+noise's by 1 - q. With few answers a rater that matters (at k = 1 alpha 0.05 is 0.06 at 10 answers each, 0.17 at 2), so
+deviations are stretched by the root of the first. Sides lie half and half within each rater, in random order.
+
+What the test covers: fresh images of both generators, for these raters. If people were of two minds about the change, half for
+it and half against, another ten of them could say otherwise: that is the rater-level interval, over each rater's own after
+minus before. Under TEN_RATERS it is too wide to lean on, and the sentence says "for these raters".
+
+An image of one to three answers has a noisy PIR, whose spread makes d small. d / sqrt(reliability) is the d of noise-free PIRs
+of the average rater, where reliability is the share of the variance of images' values, within a side, that isn't noise of
+answers. Only images that several raters answered tell how large that noise is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special, stats
+
+from pir_tf.errors import InputError
+from pir_tf.statistics.effects import ALPHA, Verdict, change_interval, cohens_d, cohens_d_interval, verdict, welch_t
+from pir_tf.statistics.rates import check_answers
+
+TEN_RATERS = 10
+LEAST_RELIABILITY = 0.05
+"""Below it d would be multiplied by more than 4.5, and isn't corrected; in the bootstrap it ends the interval there."""
+REPLICATES = 1000
+Interval = tuple[float, float] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What the answers to single images prove; numbers that do not exist are `None`.
+
+    Attributes:
+        verdict: Of `effects.verdict`, without a look at diversity; "not measured yet" below the size set before.
+        sentence: The result in one sentence.
+        answers, raters, images_before, images_after: What it stands on.
+        before, after: Mean rater-centred PIR of the images.
+        change, change_interval: After less before, with Welch's 95% interval.
+        p: Of Welch's test, two-sided.
+        d, d_interval: Cohen's d of the images' values as observed, with its 95% interval (delta method).
+        reliability: Share of these values' variance within a side that isn't noise of answers, in [0, 1].
+        d_corrected, d_corrected_interval: d / sqrt(reliability), with a 95% bootstrap interval over images.
+        rater_change, rater_interval: Mean over raters of their own after less before, with its 95% t interval.
+    """
+
+    verdict: Verdict
+    sentence: str
+    answers: int
+    raters: int
+    images_before: int
+    images_after: int
+    before: float | None
+    after: float | None
+    change: float | None
+    change_interval: Interval
+    p: float | None
+    d: float | None
+    d_interval: Interval
+    reliability: float | None
+    d_corrected: float | None
+    d_corrected_interval: Interval
+    rater_change: float | None
+    rater_interval: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class PairProof:
+    """What the answers to pairs prove; numbers that do not exist are `None`.
+
+    Attributes:
+        verdict, sentence, answers, raters: As in `Proof`.
+        pairs: Number of different pairs.
+        win_rate: Share of pairs in which the image after wins, ties half; 0.5 is no change.
+        interval: Its 95% interval for these raters, pairs as units (Wilson, which ties make wide).
+        rater_interval: Its 95% interval for raters like these: raters as clusters, t.
+        p: Two-sided, of the signs that coins give to these outcomes if both sides are equal.
+        d: sqrt(2) Phi^-1(win rate), Cohen's d as observed: 1 at a win rate of 0.76. `None` at 0 or 1.
+    """
+
+    verdict: Verdict
+    sentence: str
+    answers: int
+    raters: int
+    pairs: int
+    win_rate: float | None
+    interval: Interval
+    rater_interval: Interval
+    p: float | None
+    d: float | None
+
+
+def win_rate_of_d(d: float) -> float:
+    """Phi(d / sqrt 2): the chance that a random image after beats a random one before."""
+    return float(special.ndtr(d / math.sqrt(2)))
+
+
+def d_of_win_rate(win_rate: float) -> float:
+    """The inverse of `win_rate_of_d`, for a rate between 0 and 1, both excluded."""
+    return float(math.sqrt(2) * special.ndtri(win_rate))
+
+
+def rater_centred(rater: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Each answer less its rater's mean, plus the mean of all answers; [m], may lie outside [0, 1]."""
+    means = np.bincount(rater, value) / np.maximum(np.bincount(rater), 1)
+    return value - means[rater] + value.mean()
+
+
+def image_values(
+    rater: ArrayLike, image: ArrayLike, value: ArrayLike, side: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rater-centred PIR of each answered image, before and after, stretched about each side's mean as said above.
+
+    Returns:
+        float64 [n0] and [n1], what Welch's test takes. With one answer a rater there is nothing to stretch: both are empty.
+    """
+    raters, images, values, sides = _checked(rater, image, value, side)
+    if values.size <= np.unique(raters).size:
+        return np.empty(0), np.empty(0)
+    counts = np.bincount(images, minlength=sides.size)
+    stretch = math.sqrt(_stretched(raters, counts))
+    means = np.bincount(images, rater_centred(raters, values), minlength=sides.size) / np.maximum(counts, 1)
+    before, after = means[(counts > 0) & (sides == 0)], means[(counts > 0) & (sides == 1)]
+    if not (before.size and after.size):
+        return before, after
+    return before.mean() + stretch * (before - before.mean()), after.mean() + stretch * (after - after.mean())
+
+
+def _stretched(raters: np.ndarray, counts: np.ndarray) -> float:
+    """What the variance of images' values is to be multiplied by, for the spread that centring took."""
+    q = np.unique(raters).size / raters.size
+    return float(1 / ((1 - q) * (1 - q + q * np.sum(counts > 0) / raters.size)))
+
+
+def _checked(
+    rater: ArrayLike, image: ArrayLike, value: ArrayLike, side: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    raters, images, values = check_answers(rater, image, value)
+    sides = np.asarray(side)
+    if sides.ndim != 1 or not np.isin(sides, (0, 1)).all() or (images.size and images.max() >= sides.size):
+        raise InputError(
+            f"side: received shape {sides.shape} for images up to {images.max(initial=-1)}, expected 0 (before) or 1 (after) for "
+            "each image: give one number per image."
+        )
+    return raters, images, values, sides
+
+
+def _size(answers: int, planned: int | None) -> int:
+    if planned is not None and planned < 1:
+        raise InputError(f"planned: received {planned}, expected a number of answers above 0: take the plan's.")
+    return answers if planned is None else min(answers, planned)
+
+
+def prove(
+    rater: ArrayLike,
+    image: ArrayLike,
+    value: ArrayLike,
+    side: ArrayLike,
+    *,
+    planned: int | None = None,
+    alpha: float = ALPHA,
+    seed: int = 0,
+) -> Proof:
+    """The verdict from answers to single images (like, rating, each cell of a grid).
+
+    Args:
+        rater, image, value: The answers [m] in server order, values in [0, 1]; repeats left out.
+        side: 0 before, 1 after, of each image, [n].
+        planned: Number of answers set before the study: with fewer there is no verdict yet, of more the first so many
+            count. Looking again and again until p is small would find a gain in nothing. `None`: all, as they are.
+        alpha: Significance threshold.
+        seed: Of the bootstrap.
+
+    Source: section 4.
+    Deviation: D12.
+    """
+    raters, images, values, sides = _checked(rater, image, value, side)
+    size = _size(values.size, planned)
+    raters, images, values = raters[:size], images[:size], values[:size]
+    before, after = image_values(raters, images, values, sides)
+    welch, d = welch_t(before, after), cohens_d(before, after)
+    p = None if welch is None else welch[2]
+    change = float(after.mean() - before.mean()) if before.size and after.size else None
+    reliability, corrected, corrected_interval = _corrected(raters, images, values, sides, seed)
+    rater_change, rater_interval = _rater_level(raters, values, sides[images])
+    short = planned is not None and size < planned
+    outcome = "not measured yet" if short else verdict(change, d, p, distance_ratios=None, alpha=alpha)
+    number = np.unique(raters).size
+    on = f"{size} answers of {_people(number)} to {before.size} + {after.size} images"
+    if change is None or d is None or p is None:
+        sentence = f"No result: {on} don't give two images of each side, two answers a rater and a spread."
+    else:
+        noise_free = "" if corrected is None else f", {corrected:.2f}{_span(corrected_interval)} corrected for noise"
+        sentence = (
+            f"{_claim(outcome, number, size, planned)}: PIR {before.mean():.3f} before and {after.mean():.3f} after, d {d:.2f}"
+            f"{_span(cohens_d_interval(before, after))}{noise_free}, {_p(p)} against {alpha:g}; {on}."
+        )
+    return Proof(
+        verdict=outcome,
+        sentence=sentence,
+        answers=size,
+        raters=number,
+        images_before=before.size,
+        images_after=after.size,
+        before=float(before.mean()) if before.size else None,
+        after=float(after.mean()) if after.size else None,
+        change=change,
+        change_interval=change_interval(before, after),
+        p=p,
+        d=d,
+        d_interval=cohens_d_interval(before, after),
+        reliability=reliability,
+        d_corrected=corrected,
+        d_corrected_interval=corrected_interval,
+        rater_change=rater_change,
+        rater_interval=rater_interval,
+    )
+
+
+def _corrected(
+    raters: np.ndarray, images: np.ndarray, values: np.ndarray, sides: np.ndarray, seed: int
+) -> tuple[float | None, float | None, Interval]:
+    """Reliability of images' values, d corrected by it, and a percentile interval from resampling the images of each side."""
+    if values.size <= np.unique(raters).size:
+        return None, None, None
+    centred = rater_centred(raters, values)
+    counts = np.bincount(images, minlength=sides.size)
+    means = np.bincount(images, centred, minlength=sides.size) / np.maximum(counts, 1)
+    squares = np.bincount(images, (centred - means[images]) ** 2, minlength=sides.size)
+    shown = [np.flatnonzero((counts > 0) & (sides == s)) for s in (0, 1)]
+    if min(len(rows) for rows in shown) < 2 or not np.any(counts > 1):
+        return None, None, None
+    generator = np.random.default_rng(seed)
+    change, spread, noise, noise_freedom, share = np.zeros((5, REPLICATES + 1))
+    total = len(shown[0]) + len(shown[1])
+    for rows, sign in zip(shown, (-1.0, 1.0), strict=True):
+        n = len(rows)
+        # The first row of weights is the sample itself.
+        weights = np.vstack([np.ones(n), generator.multinomial(n, np.full(n, 1 / n), size=REPLICATES)])
+        mean = weights @ means[rows] / n
+        change += sign * mean
+        spread += (weights @ means[rows] ** 2 - n * mean**2) / (total - 2)
+        noise += weights @ squares[rows]
+        noise_freedom += weights @ (counts[rows] - 1.0)
+        share += weights @ (1 / counts[rows]) / total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reliability = np.clip(1 - noise / noise_freedom * share / spread, 0, 1)
+        d = change / np.sqrt(spread * _stretched(raters, counts) * np.maximum(reliability, LEAST_RELIABILITY))
+    if not np.isfinite(reliability[0]):
+        return None, None, None
+    if reliability[0] < LEAST_RELIABILITY:
+        return float(reliability[0]), None, None
+    low, high = np.quantile(d[np.isfinite(d)], (0.025, 0.975))
+    return float(reliability[0]), float(d[0]), (min(float(low), float(d[0])), max(float(high), float(d[0])))
+
+
+def _rater_level(raters: np.ndarray, values: np.ndarray, side: np.ndarray) -> tuple[float | None, Interval]:
+    """Mean and 95% t interval of each rater's after less before, of raters who saw both."""
+    most = int(raters.max(initial=0)) + 1
+    counts = [np.bincount(raters[side == s], minlength=most) for s in (0, 1)]
+    sums = [np.bincount(raters[side == s], values[side == s], minlength=most) for s in (0, 1)]
+    both = (counts[0] > 0) & (counts[1] > 0)
+    gains = sums[1][both] / counts[1][both] - sums[0][both] / counts[0][both]
+    if not gains.size:
+        return None, None
+    return float(gains.mean()), _t_interval(float(gains.mean()), gains - gains.mean(), gains.size)
+
+
+def _t_interval(mean: float, parts: np.ndarray, clusters: int) -> Interval:
+    """Mean +- t sqrt(sum parts^2 / (k (k - 1))) for k clusters with deviations that sum to 0."""
+    if clusters < 2:
+        return None
+    half = float(stats.t.ppf(0.975, clusters - 1)) * math.sqrt(np.sum(parts**2) / (clusters * (clusters - 1)))
+    return mean - half, mean + half
+
+
+def prove_pairs(
+    rater: ArrayLike, pair: ArrayLike, win: ArrayLike, *, planned: int | None = None, alpha: float = ALPHA
+) -> PairProof:
+    """The verdict from answers to pairs of one image from before and one from after.
+
+    Args:
+        rater: Rater of each answer, int [m], in server order.
+        pair: The pair that was shown, int [m]; each image belongs to one pair alone, or pairs would not be independent.
+        win: 1 where the image after won, 0 where it lost, 0.5 for a tie, [m]. Leave out "both bad", or count it as a tie.
+        planned, alpha: As in `prove`.
+    """
+    raters, pairs, wins = check_answers(rater, pair, win)
+    size = _size(wins.size, planned)
+    raters, pairs, wins = raters[:size], pairs[:size], wins[:size]
+    number = np.unique(raters).size
+    _, row = np.unique(pairs, return_inverse=True)
+    means = np.bincount(row, wins) / np.bincount(row) if size else np.empty(0)
+    on = f"{size} answers of {_people(number)} to {means.size} pairs"
+    if not size:
+        return PairProof("undefined", f"No result: {on}.", 0, 0, 0, None, None, None, None, None)
+    rate = float(means.mean())
+    low, high = _wilson(rate, means.size)
+    weight = 1 / np.bincount(row)[row] / means.size * number  # so that answers add up to the mean over pairs
+    parts = np.bincount(np.unique(raters, return_inverse=True)[1], weight * (wins - rate))
+    rater_interval = _t_interval(rate, parts, number)
+    p = _sign_p(means)
+    d = d_of_win_rate(rate) if 0 < rate < 1 else None
+    short = planned is not None and size < planned
+    sign = rate - 0.5
+    outcome = "not measured yet" if short else verdict(sign, sign, p, distance_ratios=None, alpha=alpha)
+    sentence = (
+        f"{_claim(outcome, number, size, planned)}: the image after wins {100 * rate:.1f}% of pairs"
+        f"{_span((100 * low, 100 * high), 1)}{'' if d is None else f', which is d {d:.2f}'}, {_p(p)} against {alpha:g}; {on}."
+    )
+    return PairProof(outcome, sentence, size, number, means.size, rate, (low, high), rater_interval, p, d)
+
+
+def _wilson(rate: float, n: int) -> tuple[float, float]:
+    z = float(stats.norm.ppf(0.975))
+    middle = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _sign_p(means: np.ndarray) -> float:
+    """p of the sum of pairs' outcomes about 1/2 under random signs: binomial where all are decided, else its normal limit.
+
+    Half of the smallest step is taken off, as the sum moves in steps of twice the smallest outcome at least.
+    """
+    outcomes = 2 * means - 1
+    decided = outcomes[outcomes != 0]
+    if not decided.size:
+        return 1.0
+    if np.all(np.abs(decided) == 1):
+        return float(stats.binomtest(int(np.sum(decided > 0)), decided.size).pvalue)
+    total = max(abs(float(decided.sum())) - float(np.abs(decided).min()), 0.0)
+    return float(min(1.0, 2 * stats.norm.sf(total / math.sqrt(np.sum(decided**2)))))
+
+
+def _people(number: int) -> str:
+    return f"{number} rater{'' if number == 1 else 's'}"
+
+
+def _span(interval: Interval, digits: int = 2) -> str:
+    return "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
+
+
+def _p(p: float) -> str:
+    return "p < 1e-300" if p < 1e-300 else f"p = {p:.2g}"
+
+
+def _claim(outcome: Verdict, raters: int, size: int, planned: int | None) -> str:
+    if outcome == "not measured yet":
+        return f"No verdict yet, {size} of {planned} answers are there"
+    what = {
+        "gain": "images after tuning are liked more",
+        "loss": "images after tuning are liked less",
+        "no significant change": "no difference was found between images after and before tuning",
+    }.get(outcome, outcome)
+    return f"For these raters, {what}" if raters < TEN_RATERS else what[0].upper() + what[1:]

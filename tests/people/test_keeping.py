@@ -1,0 +1,143 @@
+"""What the owner does with the rows: status, export, withdrawal, preview, backup, and the report from the database alone."""
+
+import csv
+import json
+import sqlite3
+
+import pytest
+from studies import Browser, begin, served
+
+from pir_tf.cli import main
+from pir_tf.people import counted, keeping, pools
+from pir_tf.people.store import Store
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A database with 12 answers of one rater and 6 of another, whose link has an id."""
+    where = tmp_path / "study.db"
+    key = begin(where, images=40, wanted=100, repeats=0, shared=0)
+    with served(where) as server:
+        for rater, count in (("", 12), ("=1+1", 6)):
+            browser = Browser(server, rater=rater).join()
+            for number in range(count):
+                browser.answer(browser.slots(1)[0], "like", int(number % 3 > 0))
+    return where, key
+
+
+def test_status_says_who_answers_and_what_is_missing(study, capsys):
+    assert main(["people", "status", str(study[0])]) == 0
+    said = capsys.readouterr().out
+    assert "18 of 100 answers, 0 skipped, 0 seen and not answered; 40 images; open" in said
+    assert said.count("1.0 s each") == 2 and "12 answers" in said and "6 answers" in said
+
+
+def test_every_row_is_exported_and_no_cell_is_a_formula(study, tmp_path, capsys):
+    folder = tmp_path / "out"
+    assert main(["people", "export", str(study[0]), "--to", str(folder)]) == 0
+    tables = {path.stem: list(csv.DictReader(path.open())) for path in folder.glob("*.csv")}
+    counts = {name: len(rows) for name, rows in tables.items()}
+    assert counts == {"images": 40, "raters": 2, "impressions": 18, "events": 36, "controls": 1}
+    assert {row["rater"] for row in tables["events"]} == {row["rater"] for row in tables["raters"]}
+    assert not any("=1+1" in cell for rows in tables.values() for row in rows for cell in row.values())
+    documented = (folder / "README.md").read_text()
+    assert all(f"`{name}.csv`" in documented for name in tables)
+    assert main(["people", "export", str(study[0]), "--to", str(folder)]) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert [keeping.defused(cell) for cell in ("=1", "+1", "-1", "@a", "a=1", -1, None)] == [
+        *("'=1", "'+1", "'-1", "'@a", "a=1"), -1, None,
+    ]  # fmt: skip
+
+
+def test_a_person_who_withdraws_is_gone_from_every_table_and_from_a_running_server(study, capsys):
+    where, key = study
+    store = Store(where)
+    with store.writing() as connection:
+        pools.note_run(connection, key, 1, "random", "../runs/first")
+    with served(where) as server:
+        other = Browser(server).join()
+        assert main(["people", "withdraw", str(where), "=1+1"]) == 0
+        said = capsys.readouterr().out
+        assert "12 rows of events" in said and "6 rows of impressions" in said and "../runs/first" in said
+        other.answer(other.slots(1)[0], "like", 1)
+    assert main(["people", "withdraw", str(where), "=1+1"]) == 2
+    assert "0 raters called '=1+1'" in capsys.readouterr().err
+    with store.reading() as connection:
+        assert sum(slot.counted is not None for slot in counted.slots(connection, key)) == 13
+    store.close()
+
+
+def test_a_preview_records_nothing_and_a_backup_is_whole(study, tmp_path, capsys):
+    where, _ = study
+    store = Store(where)
+    keeping.preview(store, "", tmp_path / "preview.db")
+    before = where.read_bytes()
+    with served(tmp_path / "preview.db") as server:
+        browser = Browser(server).join()
+        assert browser.ask("GET", "/api/study")[1]["study"] == "Preview"
+        browser.answer(browser.slots(1)[0], "like", 1)
+    assert where.read_bytes() == before
+    assert main(["people", "backup", str(where), "--to", str(tmp_path / "copy.db")]) == 0
+    assert main(["people", "backup", str(where), "--to", str(tmp_path / "copy.db")]) == 2
+    assert "exists already" in capsys.readouterr().err
+    count = lambda path: sqlite3.connect(path).execute("select count(*) from events").fetchone()  # noqa: E731
+    assert count(tmp_path / "copy.db") == count(where) == (36,)
+    store.close()
+
+
+def test_pause_resume_and_close_from_the_command_line_reach_a_running_server(study, capsys):
+    with served(study[0]) as server:
+        browser = Browser(server).join()
+        slot = browser.slots(1)[0]
+        for command, state in (("pause", "paused"), ("resume", "open"), ("close", "paused")):
+            assert main(["people", command, str(study[0])]) == 0
+            for _ in range(100):
+                if browser.post([])["state"] == state:
+                    break
+                import time
+
+                time.sleep(0.05)
+            assert browser.post([], ahead=2)["state"] == state
+        assert browser.answer(slot, "like", 1)["stored"]  # what was handed out may still be answered, and is kept
+        assert browser.slots(4) == []
+
+
+def test_the_report_is_drawn_from_the_database_alone(study, tmp_path, capsys):
+    page = tmp_path / "report.html"
+    assert main(["people", "report", str(study[0]), "--to", str(page)]) == 0
+    text = page.read_text()
+    assert "Not measured yet" in text and "18 answers of 2 people" in text and ">nan" not in text
+    assert main(["people", "report", str(study[0]), "--to", str(page)]) == 0
+    other = tmp_path / "mine.html"
+    other.write_text("<p>mine</p>")
+    assert main(["people", "report", str(study[0]), "--to", str(other)]) == 2
+    assert other.read_text() == "<p>mine</p>" and "no report of pir_tf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["status", "{0}/none.db"], "is not there"),
+        (["status", "{0}/text.db"], "is another kind of file"),
+        (["status", "{0}"], "is a folder"),
+        (["status", "mysql://a@b/c"], "begins with mysql://"),
+        (["plan", "--budget", "20"], "d"),
+        (["report", "{0}/none.db", "--to", "r.html"], "is not there"),
+        (["begin", "{0}/new.db", "--mode", "stars"], "invalid choice"),
+        (["begin", "{0}/new.db", "--ends", "soon"], "a day as YYYY-MM-DD"),
+        (["begin", "{0}/study.db", "--mode", "pair"], "mode like, expected pair"),
+        (["status", "{0}/study.db", "--study", "other"], "no study 'other'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(study, tmp_path, capsys, words, said):
+    (tmp_path / "text.db").write_text("not a database, but long enough to be looked into")
+    assert main(["people", *(word.format(tmp_path) for word in words)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("Error: ") and said in error and "Traceback" not in error and error.count("\n") == 1
+
+
+def test_settings_are_json_that_a_page_can_hold(study):
+    store = Store(study[0])
+    with store.reading() as connection:
+        assert json.loads(pools.require(connection)["settings"])["mode"] == "like"
+    store.close()
