@@ -172,13 +172,13 @@ async function show() {
   if (view !== "rate" || current) return;
   const slot = slots[0];
   if (!slot?.ready) {
-    document.body.dataset.busy = "";
+    busy(true);
     seen = 0;
     if (slot) slot.loading.then(show);
     $("note").textContent = hint(slot);
     return;
   }
-  delete document.body.dataset.busy;
+  busy(false);
   $("note").textContent = "";
   current = slot;
   seen = 0;
@@ -190,6 +190,11 @@ async function show() {
   if (current !== slot || view !== "rate") return;
   answers.record(slot.place, "visible", null);
   seen = performance.now();
+}
+
+function busy(on) {
+  document.body.toggleAttribute("data-busy", on);
+  for (const button of [...$("choices").querySelectorAll("button"), $("skip")]) button.ariaDisabled = `${on}`;
 }
 
 function hint(slot) {
@@ -338,8 +343,7 @@ function showProgress() {
   const text = !trouble || !number ? "" :
     `${number} ${number === 1 ? "answer waits" : "answers wait"} for the ${trouble}` + (unkept ? ": keep this page open" : "");
   if ($("notice").textContent !== text) $("notice").textContent = text;
-  if (!("busy" in document.body.dataset)) return;
-  $("note").textContent = hint(slots[0]);
+  if ("busy" in document.body.dataset) $("note").textContent = hint(slots[0]);
 }
 
 function say(text) {
