@@ -17,6 +17,7 @@ from pir_tf.people.desk import OUTSIDE, Desk
 from pir_tf.people.server import (
     AGREE,
     KINDS,
+    LINK_NEEDED,
     MOST_AHEAD,
     MOST_EVENTS,
     Refused,
@@ -144,6 +145,9 @@ async def events(request: Request) -> Response:
     """Takes events and hands out the next slots, in one transaction."""
     desk, key = rater_of(request)
     rater = enrolled(desk, key)
+    if request.query_params.get("rater", rater.pseudonym) != rater.pseudonym:
+        # What a page sends as it is left comes with the cookie of a link that was opened in the same browser just before.
+        raise Refused(401, LINK_NEEDED)
     asked = await body(request)
     sent, ahead = asked.get("events", []), asked.get("ahead", 0)
     if not isinstance(sent, list) or len(sent) > MOST_EVENTS:
