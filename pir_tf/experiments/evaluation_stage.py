@@ -142,7 +142,7 @@ def measure(
         "kid": kid,
         "kl": (run.facts("tuning") or {}).get("kl"),
         **round_results(run.round, first, true, facts),
-        **(people_facts(run, images, pir["true"], diversity) if source_of(run, "evaluation") and "true" in pir else {}),
+        **(people_facts(run, images, diversity) if source_of(run, "evaluation") and "true" in pir else {}),
         "class_names": class_names,
     }
 

@@ -151,7 +151,7 @@ def _opened(given: argparse.Namespace, *, create: bool = False) -> Iterator[Stor
 def _plan(given: argparse.Namespace) -> None:
     from pir_tf.statistics.planning import plan
 
-    mode = given.mode or "like"
+    mode: Any = given.mode or "like"
     settings = {name: getattr(given, name) for name in ("answers_per_rater", "alpha", "power")}
     print("\n".join(plan(given.budget, mode, **settings).sentences()))
 
@@ -234,9 +234,8 @@ def _status(given: argparse.Namespace) -> None:
     for rater in found["raters"]:
         seconds = f"{rater['median_seconds']:.1f} s" if rater["median_seconds"] is not None else "no times"
         flags = f"  {', '.join(rater['flags'])}" if rater["flags"] else ""
-        print(
-            f"  {rater['rater']}  {rater['answers']} answers, {seconds} each, {rater['repeats_same']} of {rater['repeats']} repeats alike{flags}"
-        )
+        repeats = f"{rater['repeats_same']} of {rater['repeats']} repeats alike"
+        print(f"  {rater['rater']}  {rater['answers']} answers, {seconds} each, {repeats}{flags}")
 
 
 def _control(action: str, given: argparse.Namespace) -> None:
