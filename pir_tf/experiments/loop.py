@@ -36,6 +36,9 @@ LOOP/report.html is the report. Killed, the same command goes on. Options of a r
 
 SETTINGS = "loop.json"
 POLL_SECONDS = 1.0
+BETTER = {"--estimator.output": "linear", "--estimator.pessimism": "1", "--tuning.pir-gradient-ratio": "1"}
+"""What a loop's runs have unless their options say otherwise: few answers go far with it, and the images stay images. An
+imported generator has no discriminator to read, and takes its preset's."""
 DECISIVE = ("database", "study", "mode", "budget", "preset")
 """What a loop that was begun can't change."""
 
@@ -93,8 +96,10 @@ class Loop:
         words += ["--interactions.images", str(max(20, min(1000, self.learn * CELLS[self.mode])))]
         words += ["--evaluation.source", source if last else "none", "--evaluation.answers", str(self.proof)]
         words += ["--evaluation.images", str(self.images)]
-        if not any(word.startswith(("--estimator.output", "--gan.generator")) for word in self.options):
-            words += ["--estimator.output", "linear"]
+        own = any(word.startswith(("--gan.generator", "--estimator.output")) for word in self.options)
+        for option, value in {"--evaluation.against": "start", **({} if own else BETTER)}.items():
+            if not any(word.partition("=")[0] == option for word in self.options):
+                words += [option, value]
         if number > 1:
             words += ["--first-round", str(self.run_path(number - 1))]
         return [*words, *self.options]
