@@ -68,6 +68,7 @@ def parser() -> Parser:
     )
     add("resume", functools.partial(_control, "resume"), "go on after a pause")
     add("close", functools.partial(_control, "close"), "close what is open: later answers are kept, and not counted")
+    add("secret", _secret, "print the secret with which a server of your own asks for images")
     export = add("export", _export, "every row as CSV, with a README of the columns")
     export.add_argument("--to", required=True, type=user_path, metavar="FOLDER", help="a new or empty folder")
     report = add("report", _report, "the report of a study from its database alone, as one HTML file")
@@ -248,6 +249,13 @@ def _control(action: str, given: argparse.Namespace) -> None:
         else:
             pools.control(connection, row["study"], action)
     print({"pause": "Paused.", "resume": "Open again.", "close": "Closed."}[action])
+
+
+def _secret(given: argparse.Namespace) -> None:
+    from pir_tf.people import pools
+
+    with _opened(given) as store, store.reading() as connection:
+        print(pools.require(connection, given.study)["server_secret"])
 
 
 def _export(given: argparse.Namespace) -> None:
