@@ -13,23 +13,22 @@ from sqlalchemy import Connection
 from starlette.routing import Route
 
 from pir_tf.people import owner, pools, sessions
-from pir_tf.people.desk import OUTSIDE, Desk
-from pir_tf.people.server import (
+from pir_tf.people.asking import (
     AGREE,
     KINDS,
+    LINK_NEEDED,
     MOST_AHEAD,
     MOST_EVENTS,
-    Refused,
-    body,
     enrolled,
     job,
     owner_of,
     page_files,
     rater_of,
-    reply,
     slow_down,
 )
+from pir_tf.people.desk import OUTSIDE, Desk
 from pir_tf.people.slots import Slot
+from pir_tf.people.web import Refused, body, reply
 
 KEPT = 20.0
 """How much longer than it took to find it the owner's status is kept."""
@@ -144,6 +143,9 @@ async def events(request: Request) -> Response:
     """Takes events and hands out the next slots, in one transaction."""
     desk, key = rater_of(request)
     rater = enrolled(desk, key)
+    if request.query_params.get("rater", rater.pseudonym) != rater.pseudonym:
+        # What a page sends as it is left comes with the cookie of a link that was opened in the same browser just before.
+        raise Refused(401, LINK_NEEDED)
     asked = await body(request)
     sent, ahead = asked.get("events", []), asked.get("ahead", 0)
     if not isinstance(sent, list) or len(sent) > MOST_EVENTS:

@@ -105,12 +105,12 @@ function render() {
 
 function pools(rows) {
   if (!rows.length) return [make("p", "soft", "No images have been given to this study yet.")];
-  return [table("Pools", [["Pool"], ["Images", "n"], ["Answers", "n"], ["", "wide"], ["Skipped", "n"], ["Unanswered", "n"], ["State"]],
+  return [table("Pools", [["Pool"], ["State"], ["Answers", "n"], ["Progress", "wide"], ["Images", "n"], ["Skipped", "n"], ["Unanswered", "n"]],
     rows.map((pool) => {
       const bar = Object.assign(document.createElement("progress"), { max: pool.wanted || 1, value: Math.min(pool.answers, pool.wanted || 1) });
       bar.setAttribute("aria-label", `Answers of ${pool.pool}, round ${pool.round}`);
-      return [`${pool.round} ${pool.pool}`, number(pool.images), `${number(pool.answers)} / ${number(pool.wanted)}`, bar, number(pool.skipped),
-        number(pool.unanswered), STATES[pool.state] && pool.state === "open" ? "open" : pool.state];
+      return [`${pool.round} ${pool.pool}`, pool.state, `${number(pool.answers)} / ${number(pool.wanted)}`, bar, number(pool.images), number(pool.skipped),
+        number(pool.unanswered)];
     }))];
 }
 
@@ -139,10 +139,10 @@ function raters(rows) {
   if (!rows.length) return [make("p", "soft", "Nobody has answered yet: send the link above to the raters.")];
   const flagged = rows.filter((row) => row.flags.length).length;
   const note = flagged ? `${flagged} of ${rows.length} flagged. Nobody is left out in silence: the report shows results with and without them.` : "None flagged.";
-  return [make("p", "soft", note), table("Raters", [["Rater"], ["Answers", "n"], ["Share", "n"], ["Median time", "n"], ["Repeats alike", "n"], ["Flags", "flags"]],
-    rows.map((row) => [row.rater, number(row.answers), percent(row.share), isNumber(row.median_seconds) ? `${number(row.median_seconds, 1)} s` : "–",
-      row.repeats ? `${row.repeats_same} of ${row.repeats}` : "–",
-      row.flags.length ? make("span", "", ...row.flags.map((flag) => make("span", "flag", flag))) : make("span", "soft", "none")]))];
+  return [make("p", "soft", note), table("Raters", [["Rater"], ["Flags", "flags"], ["Answers", "n"], ["Share", "n"], ["Median time", "n"], ["Repeats alike", "n"]],
+    rows.map((row) => [row.rater, make("span", "", ...row.flags.map((flag) => make("span", "flag", flag))), number(row.answers),
+      percent(row.share), isNumber(row.median_seconds) ? `${number(row.median_seconds, 1)} s` : "–",
+      row.repeats ? `${row.repeats_same} of ${row.repeats}` : "–"]))];
 }
 
 function images(rows) {

@@ -26,13 +26,26 @@ let view = "loading";
 let poll = null;
 
 async function start() {
+  if (!(await learn())) return;
+  if (location.pathname !== "/") window.history.replaceState(null, "", "/");
+  labels = { ...LABELS, ...study.labels };
+  document.title = study.study;
+  $("question").textContent = study.question;
+  buildAnswers();
+  if (study.consented) begin();
+  else if (study.state === "open") welcome();
+  else follow(study.state);
+}
+
+/** Asks the server for the study until it answers; false where this browser may not see one. */
+async function learn() {
   for (let tries = 0; ; tries++) {
     try {
       const response = await fetch("/api/study");
       if (response.status === 401) return lost("link");
       if (response.ok) {
         study = await response.json();
-        break;
+        return true;
       }
     } catch {
       // no connection: the same as a server that is starting
@@ -40,17 +53,16 @@ async function start() {
     panel("loading", "One moment", ["The study can't be reached. This page tries again by itself."]);
     await sleep(Math.min(8000, 500 * 2 ** tries));
   }
-  if (location.pathname !== "/") window.history.replaceState(null, "", "/");
-  labels = { ...LABELS, ...study.labels };
-  document.title = study.study;
-  $("question").textContent = study.question;
-  buildAnswers();
+}
+
+/** What the browser has kept is sent first; with the reply come the images. */
+function begin() {
   answers = new Answers(study.rater, AHEAD[study.mode], { reply: receive, change: showProgress, elsewhere, lost });
   for (const event of answers.events()) note(event);
   showProgress();
-  if (study.state !== "open") follow(study.state);
-  else if (study.consented) begin();
-  else welcome();
+  if (study.state === "open") open();
+  else follow(study.state);
+  answers.send();
 }
 
 /** Keeps count of which places are answered. */
@@ -138,7 +150,7 @@ function answer(kind, value, label) {
   history = [...history, { slot, uuid: answers.record(slot.place, kind, value) }].slice(-BACK);
   say(`${label}. ${$("count").textContent}`);
   const done = study.progress.answered + answers.gain;
-  if (study.pause_every && done % study.pause_every === 0 && done < study.progress.wanted && kind !== "skip") rest(done);
+  if (study.pause_every && done % study.pause_every === 0 && done < study.progress.wanted) rest(done);
   else show();
 }
 
@@ -160,13 +172,13 @@ async function show() {
   if (view !== "rate" || current) return;
   const slot = slots[0];
   if (!slot?.ready) {
-    document.body.dataset.busy = "";
+    busy(true);
     seen = 0;
     if (slot) slot.loading.then(show);
     $("note").textContent = hint(slot);
     return;
   }
-  delete document.body.dataset.busy;
+  busy(false);
   $("note").textContent = "";
   current = slot;
   seen = 0;
@@ -180,16 +192,22 @@ async function show() {
   seen = performance.now();
 }
 
+function busy(on) {
+  document.body.toggleAttribute("data-busy", on);
+  for (const button of [...$("choices").querySelectorAll("button"), $("skip")]) button.ariaDisabled = `${on}`;
+}
+
 function hint(slot) {
   if (answers.trouble === "connection") return "No connection. Your answers are kept here; new images come when it is back.";
   if (answers.trouble) return "The server is busy. Your answers are kept here; new images come in a moment.";
-  return slot || answers.sending ? "" : "All images are with other people just now. New ones come by themselves.";
+  return slot || answers.sending ? "" : "There are no new images for you just now. They come by themselves.";
 }
 
 /* What comes from the server. */
 
 function receive(reply, refused) {
   study.progress = reply.progress;
+  study.code = reply.code;
   for (const event of refused) if (event.kind !== "visible") answered.delete(event.place);
   const offered = new Set(reply.slots.map(({ place }) => place));
   const last = Math.max(0, ...offered);
@@ -269,18 +287,12 @@ function welcome() {
       const response = await fetch("/api/consent", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
       if (response.status === 401) return lost("link");
       if (!response.ok) throw new Error(response.status);
-      study.consented = true;
-      begin();
+      if (await learn()) begin(); // now this rater has a name
     } catch {
       button.disabled = false;
       say($("notice").textContent = "No connection: please try again.");
     }
   }]]);
-}
-
-function begin() {
-  open();
-  answers.send();
 }
 
 /** Back to the images. */
@@ -306,20 +318,11 @@ function stop() {
   panel("stop", "Thank you", [`${wait} The link that you were given brings you back here.`], [["Go on", open]]);
 }
 
-async function finish() {
-  panel("done", "All done: thank you", ["You can close this page."]);
-  while (!study.code) {
-    const response = await fetch("/api/study").catch(() => null);
-    if (response?.ok) {
-      study.code = (await response.json()).code;
-      break;
-    }
-    await sleep(2000);
-  }
-  if (!study.code || view !== "done") return;
-  $("text").replaceChildren(Object.assign(document.createElement("p"), { textContent: "Give this code where you were asked for it; then you can close this page." }));
-  $("code").hidden = false;
-  $("code").firstChild.textContent = study.code;
+function finish() {
+  const { code } = study;
+  panel("done", "All done: thank you", [code ? "Give this code where you were asked for it; then you can close this page." : "You can close this page."]);
+  $("code").hidden = !code;
+  $("code").firstChild.textContent = code;
 }
 
 function lost(why) {
@@ -340,8 +343,7 @@ function showProgress() {
   const text = !trouble || !number ? "" :
     `${number} ${number === 1 ? "answer waits" : "answers wait"} for the ${trouble}` + (unkept ? ": keep this page open" : "");
   if ($("notice").textContent !== text) $("notice").textContent = text;
-  if (!("busy" in document.body.dataset)) return;
-  $("note").textContent = hint(slots[0]);
+  if ("busy" in document.body.dataset) $("note").textContent = hint(slots[0]);
 }
 
 function say(text) {
