@@ -303,6 +303,10 @@ def _finish(loop: Loop, store: Any) -> int:
             pools.control(connection, key, "end", why="the loop's last round is done")
     with store.reading() as connection:
         found = summary(connection, loop.study)
+    for one in found["rounds"]:
+        quality = loop.run_path(one["round"]) / "estimator" / "quality.json"
+        if quality.exists():
+            one["estimator"] = (read_json(quality).get("at_temperature") or {}).get("spearman")
     report = write_people_report(found, loop.path / "report.html")
     print(f"\n{found['proof']['sentence'] if found['proof'] else 'No proof was asked for.'}\nReport: {report}")
     return 0
