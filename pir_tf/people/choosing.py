@@ -22,7 +22,7 @@ from pir_tf.people.slots import Slot
 from pir_tf.people.study import Study
 
 SHARED_IMAGES = 20
-"""Images of a pool that all raters see, of each side, in this order, at their shared places."""
+"""Images of a pool that all raters see, of each side, in this order, at their shared places; a quarter of a small pool."""
 Key = tuple[int, str]
 """Round and pool."""
 
@@ -38,10 +38,14 @@ class Images:
     probability: np.ndarray
     size: tuple[int, int] = (1, 1)
     """Width and height in pixels."""
+    shares: bool = True
+    """Whether there are shared places."""
     answers: int = 0
     """Counted ones."""
     taken: np.ndarray = field(init=False)
     shared: dict[str, list[int]] = field(init=False)
+    own: np.ndarray = field(init=False)
+    """Which aren't shared: the others are kept for shared places while there are any of these."""
     row: dict[int, int] = field(init=False)
     partner: dict[int, int] = field(init=False)
     """Of a proof: the other side's image with which each is compared, of the same class where there is one; fixed, so that an
@@ -51,9 +55,17 @@ class Images:
         self.taken = np.zeros(len(self.item), np.int64)
         self.row = {int(number): row for row, number in enumerate(self.item)}
         order = [int(row) for row in np.argsort(self.rank)]
-        sides = {str(side) for side in self.side}
-        self.shared = {side: [row for row in order if self.side[row] == side][:SHARED_IMAGES] for side in sides}
         self.partner = self._partners(order)
+        self.shared = {}
+        self.own = np.ones(len(self.item), bool)
+        for side in (
+            sorted({str(side) for side in self.side}, reverse=True) if self.shares else []
+        ):  # before, then after
+            rows = [row for row in order if self.side[row] == side]
+            partners = [self.partner[row] for row in self.shared.get("before", []) if row in self.partner]
+            rows = list(dict.fromkeys([*partners, *rows])) if side == "after" else rows
+            self.shared[side] = rows[: min(SHARED_IMAGES, -(-len(rows) // 4))]
+            self.own[self.shared[side]] = False
 
     def _partners(self, order: list[int]) -> dict[int, int]:
         """Pairs of an image before and one after, in the random order: within each class, then of what is left."""
@@ -225,8 +237,8 @@ def _choose(
         allowed = free & (images.side == side) if side else free
         same = allowed if label is None else allowed & (images.label == label)
         row = next((row for row in images.shared.get(side, []) if same[row]), None) if shared else None
-        row = images.choose(same) if row is None else row
-        row = images.choose(allowed) if row is None else row
+        for several in (same & images.own, allowed & images.own, same, allowed):
+            row = images.choose(several) if row is None else row
         if row is None:
             return []
         if label is None and len(sides) == 2:

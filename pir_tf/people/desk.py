@@ -106,10 +106,7 @@ class Desk:
         """
         if self.stage(None if outside else rater) != "open":
             return []
-        while self._handed and self._handed[0].handed < time.time() - LIVE_SECONDS:
-            old = self._handed.popleft()
-            old.expired = True
-            self._hold(old)
+        self.expire()
         open_pools = {pool.key for pool in self.state.open}
         again = [] if outside else [slot for _, slot in sorted(rater.waiting.items())]
         found = [slot for slot in again if (slot.round, slot.pool) in open_pools]
@@ -125,6 +122,13 @@ class Desk:
         if new:
             connection.execute(schema.impressions.insert(), [row for slot in new for row in self._rows(slot)])
         return [*found, *new][:ahead]
+
+    def expire(self) -> None:
+        """Gives the images of what waited too long for an answer to others."""
+        while self._handed and self._handed[0].handed < time.time() - LIVE_SECONDS:
+            old = self._handed.popleft()
+            old.expired = True
+            self._hold(old)
 
     def record(self, connection: Connection, rater: Rater, events: list[Any]) -> tuple[list[str], list[dict[str, str]]]:
         """Stores what a page sent; an event that is stored already is stored still.
@@ -216,6 +220,7 @@ class Desk:
             rank=self._chooser.ranks(pool.key, len(item)),
             probability=np.array(probability, np.float64),
             size=(width[0], height[0]) if found else (1, 1),
+            shares=self.study.shared > 0,
         )
 
     def _know(self, rater: Rater, key: str) -> Rater:

@@ -70,6 +70,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         sent = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
         host, origin = sent.get(b"host", ""), sent.get(b"origin", "")
         more = dict(HEADERS)
         if scope["path"] == "/events":
@@ -85,7 +86,7 @@ class Guard:
             await send(message)
 
         refused: Refused | None = None
-        if not _is_ours(_name(host), self._hosts):
+        if len(hosts) != 1 or not _is_ours(_name(host), self._hosts):
             refused = Refused(421, f"This server isn't {host[:80]}: its owner names it with --public-url.")
         elif origin and scope["method"] not in ("GET", "HEAD") and scope["path"] not in ("/events", "/impressions"):
             if origin.lower().partition("://")[2] != host.lower():
@@ -117,13 +118,20 @@ async def body(request: Request) -> dict[str, Any]:
     Raises:
         Refused: It is too large, or no object.
     """
-    data = b""
-    async for piece in request.stream():
-        data += piece
-        if len(data) > LARGEST_BODY:
-            raise Refused(
-                413, f"The request has more than {LARGEST_BODY // 1024} KB, expected less: send it in pieces."
-            )
+    data, size = bytearray(), 0
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size <= LARGEST_BODY:
+                data += piece
+            elif (
+                size > 16 * LARGEST_BODY
+            ):  # a little more is read and dropped, so that the reply isn't lost with the line
+                break
+    except ClientDisconnect:
+        raise Refused(400, "The request ended in the middle.") from None
+    if size > LARGEST_BODY:
+        raise Refused(413, f"The request has more than {LARGEST_BODY // 1024} KB, expected less: send it in pieces.")
     try:
         found = json.loads(data or b"{}", parse_constant=_no_number)
     except (ValueError, RecursionError):

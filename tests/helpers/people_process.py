@@ -1,6 +1,7 @@
 """A rating server as a process of its own, which may be killed and started again."""
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -9,10 +10,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MAIN = """
-import sys
+import os, sys
 from pir_tf.people.server import Server
 server = Server(sys.argv[1], port=int(sys.argv[2]))
-print(server.url, flush=True)
+print(server.url, os.getpid(), flush=True)
 server.run()
 """
 
@@ -42,16 +43,17 @@ class Process:
         self.process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         assert line.startswith("http"), line
+        self.pid = int(line.split()[1])  # of the server itself, not of what runs it
 
     def kill(self):
         """kill -9."""
-        self.process.send_signal(signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
         self.process.wait()
         self.process.stdout.close()
 
     def end(self):
         """Asks it to end, and says how it did."""
-        self.process.terminate()
+        os.kill(self.pid, signal.SIGTERM)
         code = self.process.wait(20)
         self.process.stdout.close()
         return code

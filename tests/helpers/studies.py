@@ -73,7 +73,7 @@ class Browser:
         for line in reply.headers.get_all("Set-Cookie") or []:
             name, _, rest = line.partition("=")
             self.cookies[name] = rest.partition(";")[0]
-        if reply.headers.get("Content-Type", "").startswith("application/json"):
+        if content and reply.headers.get("Content-Type", "").startswith("application/json"):
             content = json.loads(content, parse_constant=lambda word: 1 / 0)
         return reply.status, content, reply.headers
 

@@ -1,0 +1,554 @@
+"""Hand-outs: nothing twice, evenly, the same after a reload; and answers: one counted for each place, as many as wanted."""
+
+import shutil
+import threading
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("sqlalchemy")
+
+import numpy as np
+import sqlalchemy
+import studies
+from studies import Browser, begin, event, served
+
+from pir_tf.people import counted, desk, pools, schema
+from pir_tf.people.desk import LIVE_SECONDS, Desk
+from pir_tf.people.server import Desks
+from pir_tf.people.store import Store
+
+ANSWERS = {
+    "like": [("like", 0), ("like", 1)],
+    "rating": [("rating", 1), ("rating", 3), ("rating", 5)],
+    "pair": [("choice", "left"), ("choice", "right"), ("choice", "tie"), ("choice", "bad")],
+    "grid": [("choice", []), ("choice", [0, 4, 8])],
+}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that is set by hand, in a list of one."""
+    now = [1.8e9]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    return now
+
+
+class Office:
+    """A database, its desks and one study's desk; jobs run in transactions of their own, without waiting for the disk."""
+
+    def __init__(self, database, **settings):
+        self.key = begin(database, **settings)
+        self.store = Store(database)
+        if self.store.sqlite:
+            sqlalchemy.event.listen(
+                self.store._engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF")
+            )
+            self.store._engine.dispose()
+        self.desks = Desks(self.store)
+
+    @property
+    def desk(self):
+        return self.desks.by_key[self.key]
+
+    def do(self, job):
+        with self.store.writing() as connection:
+            self.desks.refresh(connection)
+            return job(connection, self.desk)
+
+    def enroll(self, name):
+        return self.do(lambda connection, desk: desk.enroll(connection, name)).number
+
+    def hand_out(self, number, ahead=1, **more):
+        return self.do(lambda connection, desk: desk.hand_out(connection, desk.by_number(number), ahead, **more))
+
+    def record(self, number, events):
+        return self.do(lambda connection, desk: desk.record(connection, desk.by_number(number), events))
+
+    def answer(self, number, slot, kind="like", value=1):
+        """Sees and answers a slot; UUIDs of what was stored."""
+        place = {"place": slot.place}
+        return self.record(number, [event(place, "visible"), event(place, kind, value)])[0]
+
+    def counted(self, *names):
+        with self.store.reading() as connection:
+            found = counted.slots(connection, self.key, 1, names or schema.POOLS)
+            items = counted.items(connection, self.key, 1, names or schema.POOLS)
+        return found, items
+
+
+@pytest.fixture
+def office(database):
+    """Makes an office."""
+    made = []
+
+    def make(**settings):
+        made.append(Office(database, **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.store.close()
+
+
+def memory(one: Desk):
+    """All that a desk remembers, as values that can be compared."""
+    one.expire()
+    return {
+        "state": one.state,
+        "images": {key: (im.taken.tolist(), im.answers, im.rank.tolist()) for key, im in one.images.items()},
+        "raters": {
+            key: (
+                *(rater.number, rater.pseudonym, rater.outside, rater.done, sorted(rater.waiting)),
+                rater.second and rater.second.place,
+                dict(sorted(rater.slots.items())),
+                {pool: seen.tolist() for pool, seen in rater.seen.items() if seen.any()},
+            )
+            for key, rater in one.raters.items()
+        },
+        "uuids": one._uuid,
+        "impressions": one.impression,
+    }
+
+
+def fresh(office):
+    """What a desk remembers that was loaded just now."""
+    found = Desk(office.desk.row)
+    with office.store.reading() as connection:
+        found.load(connection)
+    return memory(found)
+
+
+def add_pool(office, name, wanted=0, images=24):
+    """Fills and opens another pool, as a stage does."""
+    made, ids = studies.pictures(images, seed=7), [f"{name}-{i}" for i in range(images)]
+    sides = ["before", "after"] * (images // 2) if name == "proof" else [""] * images
+    with office.store.writing() as connection:
+        labels = np.arange(images) // 2 % 3
+        pools.fill(connection, office.key, 1, name, made, ids, labels=labels, sides=sides)
+        pools.open_pool(connection, office.key, 1, name, wanted)
+
+
+@pytest.mark.parametrize(("mode", "seed"), [(mode, seed) for mode in ANSWERS for seed in (1, 2)])
+def test_a_desk_remembers_what_a_new_one_would_load(office, clock, mode, seed):
+    """Random work by raters, owner, stages and faults; then the memory equals that of a desk loaded from the rows."""
+    rng = np.random.default_rng(seed)
+    office = office(mode=mode, images=30, wanted=60, repeat_after=5, repeats=0.3, shared=0.3, answers_per_rater=60)
+    add_pool(office, "proof", wanted=50)
+    people = [office.enroll(f"n:{i}") for i in range(4)] + [office.enroll("x:outside")]
+    sent = []
+    for step in range(160):
+        clock[0] += float(rng.choice([0.1, 5, 200, 1000], p=[0.6, 0.2, 0.15, 0.05]))
+        number, chance = int(rng.choice(people)), rng.random()
+        rater = office.desk.by_number(number)
+        if chance < 0.35:
+            office.hand_out(number, int(rng.integers(1, 6)), outside=rater.outside)
+        elif chance < 0.85 and rater.slots:
+            events = []
+            for _ in range(int(rng.integers(1, 5))):
+                slot = rater.slots[int(rng.integers(1, len(rater.slots) + 1))]
+                kinds = [
+                    *ANSWERS[mode],
+                    ("skip", None),
+                    ("visible", None),
+                    ("visible", None),
+                    ("click", 2),
+                    ("like", 7),
+                ]
+                if slot.answers:
+                    kinds += [("undo", slot.answers[-1].uuid)] * 3
+                events.append(event({"place": slot.place}, *kinds[int(rng.integers(len(kinds)))], at=float(step)))
+            events += [sent[int(rng.integers(len(sent)))]] if sent and rng.random() < 0.3 else []
+            sent += events
+            if rng.random() < 0.15:
+                with pytest.raises(ZeroDivisionError):
+                    office.do(
+                        lambda c, d, n=number, e=events: (
+                            d.record(c, d.by_number(n), e),
+                            d.hand_out(c, d.by_number(n), 8),
+                            1 / 0,
+                        )
+                    )
+                office.desks.reload()  # as the writer does after a rollback
+            else:
+                office.record(number, events)
+        elif chance < 0.9:
+            with office.store.writing() as connection:
+                action = rng.choice(["pause", "resume", "resume", "resume", "close", "open", "open"])
+                if action == "close":
+                    pools.close_pools(connection, office.key, "test")
+                elif action == "open":
+                    for name in ("random", "proof"):
+                        pools.control(
+                            connection, office.key, "open", round=1, pool=name, wanted=int(rng.integers(50, 200))
+                        )
+                else:
+                    pools.control(connection, office.key, str(action))
+            office.do(lambda connection, desk: None)
+        if step % 20 == 19:
+            assert memory(office.desk) == fresh(office), step
+    assert sum(rater.done for rater in office.desk.raters.values()) > 8
+
+
+@pytest.mark.parametrize("mode", list(ANSWERS))
+def test_the_order_is_the_same_with_and_without_reloads(tmp_path, mode):
+    first = Office(tmp_path / "a.db", mode=mode, images=60, pool="proof", repeat_after=4, repeats=0.2, shared=0.2)
+    shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+    second = Office.__new__(Office)
+    second.key, second.store = first.key, Store(tmp_path / "b.db")
+    second.desks = Desks(second.store)
+    shown = {}
+    for office in (first, second):
+        numbers = [office.enroll("n:one"), office.enroll("n:two")]
+        for turn in range(16):
+            for number in numbers:
+                for slot in office.hand_out(number, 2):
+                    office.answer(number, slot, *ANSWERS[mode][turn % 2])
+                    shown.setdefault(office, []).append(
+                        (number, slot.place, slot.items, slot.repeat_of, slot.coin, slot.block)
+                    )
+            if office is second:
+                office.desks.reload()
+        office.store.close()
+    assert shown[first] == shown[second] and any(row[3] for row in shown[first])
+
+
+def test_a_reload_gives_back_what_waits_first(office):
+    office = office()
+    number = office.enroll("n:one")
+    before = office.hand_out(number, 5)
+    office.answer(number, before[2])
+    office.desks.reload()
+    again = office.hand_out(number, 6)
+    assert [slot.place for slot in again] == [1, 2, 4, 5, 6, 7]
+    assert [slot.impressions for slot in again[:2]] == [slot.impressions for slot in before[:2]]
+
+
+def test_twenty_raters_at_once_share_the_images_evenly(database):
+    begin(database, images=100, shared=0.0, repeats=0.0)
+    with served(database) as server:
+        browsers = [Browser(server).join() for _ in range(20)]
+        shown, barrier = [[] for _ in browsers], threading.Barrier(20)
+
+        def rate(number):
+            barrier.wait()
+            for _ in range(3):
+                slots = browsers[number].slots(4)
+                shown[number] += [image["src"] for slot in slots for image in slot["images"]]
+                browsers[number].post([event(slot, "like", 1) for slot in slots])
+
+        threads = [threading.Thread(target=rate, args=(number,)) for number in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        addresses = [address for own in shown for address in own]
+        assert len(addresses) == len(set(addresses)) == 20 * 3 * 4
+        with server.store.reading() as connection:
+            rows = connection.execute(sqlalchemy.select(schema.impressions)).all()
+        assert len({(row.rater, row.place, row.cell) for row in rows}) == len(rows) == 240
+        taken = np.bincount([row.item for row in rows], minlength=101)[1:]
+        assert taken.max() - taken.min() <= 1
+        seen = {(row.rater, row.item) for row in rows}
+        assert len(seen) == 240  # none twice to one rater
+
+
+@pytest.mark.parametrize("mode", ["like", "pair", "grid"])
+def test_coverage_is_even(office, mode):
+    office = office(mode=mode, images=90, shared=0.0, repeats=0.0)
+    numbers = [office.enroll(f"n:{i}") for i in range(5)]
+    for _ in range(90 // {"like": 1, "pair": 2, "grid": 9}[mode] // 2):
+        for number in numbers:
+            for slot in office.hand_out(number):
+                office.answer(number, slot, *ANSWERS[mode][0])
+        taken = office.desk.images[1, "random"].taken
+        assert taken.max() - taken.min() <= (2 if mode == "pair" else 1)  # two of a pair are of one class
+
+
+def test_an_abandoned_hand_out_comes_back_to_others(office, clock):
+    office = office(images=8, shared=0.0, repeats=0.0)
+    gone, here, later, last = (office.enroll(f"n:{i}") for i in range(4))
+    lost = [slot.items[0] for slot in office.hand_out(gone, 4)]
+    for slot in office.hand_out(here, 4):
+        office.answer(here, slot)
+        assert slot.items[0] not in lost
+    clock[0] += LIVE_SECONDS - 1
+    assert office.hand_out(last, 1)
+    clock[0] += 2
+    lasts = office.desk.by_number(last).slots[1].items
+    assert {slot.items[0] for slot in office.hand_out(later, 4)} <= {*lost, *lasts}
+    # Whoever was away answers after all: the images count as handed out again.
+    before = office.desk.images[1, "random"].taken.sum()
+    back = office.hand_out(gone, 4)
+    assert [slot.items[0] for slot in back] == lost
+    office.answer(gone, back[0])
+    assert office.desk.images[1, "random"].taken.sum() == before + 1
+    clock[0] += 2 * LIVE_SECONDS
+    office.hand_out(last, 1)
+    assert office.desk.images[1, "random"].taken.sum() == 4 + 1  # what was answered alone
+    assert memory(office.desk) == fresh(office)
+
+
+@pytest.mark.parametrize(
+    ("mode", "pool"), [("like", "random"), ("like", "proof"), ("rating", "proof"), ("pair", "proof"), ("grid", "proof")]
+)
+def test_shares_of_places_and_repeats(tmp_path, mode, pool):
+    places = 300 if mode != "grid" else 60
+    office = Office(
+        tmp_path / "a.db", mode=mode, images=2 * places if mode != "grid" else 900, pool=pool, answers_per_rater=10**6
+    )
+    numbers = [office.enroll(f"n:{i}") for i in range(3)]
+    shared, repeats, slots = 0, 0, []
+    for number in numbers:
+        mine = office.do(lambda connection, desk, n=number: desk.hand_out(connection, desk.by_number(n), places))
+        slots += mine
+        by_place = {slot.place: slot for slot in mine}
+        for slot in mine:
+            if slot.repeat_of:
+                assert slot.repeat_of == slot.place - 20
+                earlier = by_place[slot.repeat_of]
+                assert slot.items == earlier.items and slot.impressions != earlier.impressions and not earlier.repeat_of
+                assert not slot.coin and not slot.block
+        items = [item for slot in mine if not slot.repeat_of for item in slot.items]
+        assert len(items) == len(set(items))
+        shared += sum(slot.shared for slot in mine)
+        repeats += sum(bool(slot.repeat_of) for slot in mine)
+    count = len(slots)
+    assert abs(repeats / (count - 60) - 0.05) < 4 * np.sqrt(0.05 * 0.95 / count)
+    if mode != "grid":
+        # Each rater sees the first 20 that all see; a proof's blocks of two are drawn as one.
+        assert 0.05 * count < shared <= 0.2 * count
+    common = [
+        {item for slot in slots if slot.shared and slot.rater == number for item in slot.items} for number in numbers
+    ]
+    least = min(map(len, common))
+    assert least >= (9 if mode == "grid" else 4)
+    assert len(common[0] & common[1]) >= min(len(common[0]), len(common[1]), 20) - 2
+    assert len(common[1] & common[2]) >= min(len(common[1]), len(common[2]), 20) - 2
+    office.store.close()
+
+
+def test_repeats_never_count(office):
+    office = office(images=40, repeats=0.5, repeat_after=2, shared=0.0)
+    number = office.enroll("n:one")
+    for _ in range(30):
+        (slot,) = office.hand_out(number)
+        office.answer(number, slot)
+    found, items = office.counted()
+    repeats = [slot for slot in found if slot.repeat_of]
+    assert len(repeats) > 3 and len(found) == 30
+    given = counted.answers(found, items)
+    assert len(given.value) == 30 - len(repeats) == office.desk.images[1, "random"].answers
+    assert len(set(given.image)) == len(given.image)
+
+
+@pytest.mark.parametrize("mode", list(ANSWERS))
+def test_a_proof_is_half_and_half_and_its_coin_is_fair(tmp_path, mode):
+    office = Office(
+        tmp_path / "a.db", mode=mode, images=900 if mode == "grid" else 400, pool="proof", answers_per_rater=10**6
+    )
+    side = {}
+    heads = tosses = 0
+    for one in range(12):
+        number = office.enroll(f"n:{one}")
+        count = 40 if mode == "grid" else 100
+        slots = office.do(lambda connection, desk, n=number, m=count: desk.hand_out(connection, desk.by_number(n), m))
+        images = office.desk.images[1, "proof"]
+        side = {int(item): str(name) for item, name in zip(images.item, images.side, strict=True)}
+        label = {int(item): int(name) for item, name in zip(images.item, images.label, strict=True)}
+        own = [slot for slot in slots if not slot.repeat_of]
+        blocks = {}
+        for slot in own:
+            blocks.setdefault(slot.block, []).append(slot)
+        for block in list(blocks.values())[:-1]:
+            sides = [side[item] for slot in block for item in slot.items]
+            tosses += 1
+            if mode == "grid":
+                assert sorted([sides.count("after"), sides.count("before")]) == [4, 5]
+                heads += sides.count("after") == 5
+                assert (block[0].coin == 1) == (sides.count("after") == 5)
+                continue
+            assert sorted(sides) == ["after", "before"]
+            assert len({label[item] for slot in block for item in slot.items}) == 1
+            assert len(block) == (1 if mode == "pair" else 2)
+            assert {slot.coin for slot in block} == {1 if sides == ["before", "after"] else -1}
+            heads += sides == ["before", "after"]
+        if mode in ("like", "rating"):
+            firsts = [block for block in blocks.values() if len(block) == 2]
+            assert all(0 < two[1].place - two[0].place <= 5 for two in firsts)  # but for repeats, one after the other
+    assert abs(heads / tosses - 0.5) < 4 * 0.5 / np.sqrt(tosses)
+    office.store.close()
+
+
+def test_a_change_an_undo_and_a_skip(database):
+    key = begin(database, shared=0.0, repeats=0.0)
+    with served(database) as server:
+        browser = Browser(server).join()
+        slots = browser.slots(4)
+        browser.answer(slots[0], "like", 1)
+        browser.answer(slots[0], "like", 0)  # changed
+        first = event(slots[1], "like", 1)
+        browser.post([event(slots[1], "visible"), first])
+        reply = browser.post([event(slots[1], "undo", first["uuid"])], ahead=3)
+        assert [slot["place"] for slot in reply["slots"]] == [2, 3, 4] and reply["progress"]["answered"] == 1
+        assert reply["slots"][0]["images"] == slots[1]["images"]
+        again = browser.post([event(slots[1], "undo", first["uuid"])])
+        assert again["refused"][0]["why"] == "It takes back an answer that isn't there."
+        browser.post([event(slots[1], "visible"), event(slots[1], "skip")])
+        both = event(slots[2], "like", 1)
+        browser.post(
+            [event(slots[2], "visible"), both, event(slots[2], "undo", both["uuid"]), event(slots[2], "like", 0)]
+        )
+        browser.post([event(slots[3], "like", 1)])  # never seen
+        assert browser.post([])["progress"]["answered"] == 4
+        with server.store.reading() as connection:
+            found = counted.slots(connection, key)
+            items = counted.items(connection, key, 1, ["random"])
+            rows = connection.execute(sqlalchemy.select(schema.events.c.kind)).scalars().all()
+    assert rows.count("like") == 6 and rows.count("undo") == 2  # the history is kept
+    assert sorted(counted.answers(found, items).value) == [0.0, 0.0]
+    assert [slot.answers[-1].kind for slot in sorted(found, key=lambda slot: slot.place)] == [
+        "like",
+        "skip",
+        "like",
+        "like",
+    ]
+
+
+def test_the_same_event_is_stored_once_and_another_with_its_uuid_refused(database):
+    begin(database, name="one")
+    with served(database) as server:
+        browser = Browser(server).join()
+        slot = browser.slots(1)[0]
+        sent = event(slot, "like", 1)
+        for _ in range(3):
+            assert browser.post([sent, sent])["stored"] == [sent["uuid"]] * 2
+        reply = browser.post([{**sent, "value": 0}, {**sent, "page": "other"}])
+        assert [one["why"] for one in reply["refused"]] == ["Its uuid is another event's."] * 2
+        other = Browser(server).join()
+        own = other.slots(1)[0]
+        assert other.post([{**event(own, "like", 1), "uuid": sent["uuid"]}])["refused"]
+        # Another study may have it: nobody can lock another's events out.
+        begin(database, name="two", round=2)
+        Store(database).close()
+        server.store.write(lambda connection: None).result(10)
+        link = next(raters for name, raters, _ in server.links() if name == "two")
+        third = Browser(server, link.split("/", 3)[3]).join()
+        assert third.post([{**event(third.slots(1)[0], "like", 1), "uuid": sent["uuid"]}])["stored"]
+        with server.store.reading() as connection:
+            assert len(connection.execute(sqlalchemy.select(schema.events.c.seq)).all()) == 2
+
+
+@pytest.mark.parametrize("mode", ["like", "pair"])
+def test_a_pool_closes_with_the_very_answer_that_it_waits_for(office, mode):
+    office = office(mode=mode, pool="proof", images=60, wanted=15, shared=0.0, repeats=0.0)
+    one, two = office.enroll("n:1"), office.enroll("n:2")
+    mine, theirs = office.hand_out(one, 10), office.hand_out(two, 12)
+    kind, value = ANSWERS[mode][1]
+    for slot in mine:
+        office.answer(one, slot, kind, value)
+    batch = [
+        part
+        for slot in theirs
+        for part in (event({"place": slot.place}, "visible"), event({"place": slot.place}, kind, value))
+    ]
+    stored, refused = office.record(two, batch)  # an offline queue in one request
+    assert len(stored) == 24 and not refused
+    found, items = office.counted("proof")
+    kept = [slot for slot in found if slot.counted]
+    assert len(kept) == 15 and sorted(slot.place for slot in kept if slot.rater == two) == [1, 2, 3, 4, 5]
+    assert office.hand_out(one) == [] and office.desk.stage(None) == "paused"
+    before = counted.answers(found, items), counted.bets(found, items)
+    assert len(before[1]) == 15 if mode == "pair" else len(before[1]) == 5 + 2
+    # What comes later is kept and changes nothing: other answers, undone ones, and what was never seen.
+    answered = {slot.place: slot.answers[-1].uuid for slot in kept if slot.rater == one}
+    office.record(
+        one,
+        [event({"place": 1}, "undo", answered[1]), event({"place": 2}, *ANSWERS[mode][0]), event({"place": 3}, "skip")],
+    )
+    again, _ = office.counted("proof")
+    after = counted.answers(again, items), counted.bets(again, items)
+    assert all(np.array_equal(a, b) for a, b in zip(vars(before[0]).values(), vars(after[0]).values(), strict=True))
+    assert before[1] == after[1]
+    with office.store.reading() as connection:
+        assert len(connection.execute(sqlalchemy.select(schema.events.c.seq)).all()) == 2 * 22 + 3
+    assert memory(office.desk) == fresh(office)
+
+
+def test_more_is_wanted_of_a_pool_later(office):
+    office = office(images=60, wanted=3, shared=0.0, repeats=0.0)
+    number = office.enroll("n:1")
+    for slot in office.hand_out(number, 5):
+        office.answer(number, slot)
+    assert sum(slot.counted is not None for slot in office.counted()[0]) == 3
+    with office.store.writing() as connection:
+        pools.open_pool(connection, office.key, 1, "random", 3)  # nothing new
+        pools.open_pool(connection, office.key, 1, "random", 7)
+    for slot in office.hand_out(number, 5):
+        office.answer(number, slot)
+    assert sum(slot.counted is not None for slot in office.counted()[0]) == 7
+
+
+def test_seconds_are_those_of_one_page(office):
+    """A page's clock begins anew with each load: times of two loads have no difference."""
+    office = office()
+    number = office.enroll("n:1")
+    slot = office.hand_out(number)[0]
+    place = {"place": slot.place}
+    office.record(number, [{**event(place, "visible", at=900000.0), "page": "first load"}])
+    office.record(number, [{**event(place, "like", 1, at=1500.0), "page": "second load"}])
+    assert office.counted()[0][0].seen_at is None
+    office.record(number, [{**event(place, "visible", at=2000.0), "page": "second load"}])
+    office.record(number, [{**event(place, "like", 0, at=3500.0), "page": "second load"}])
+    slot = office.counted()[0][0]
+    assert slot.answers[-1].at - slot.seen_at == 1500.0
+
+
+def test_a_team_s_own_page_gets_no_repeats_and_no_end(office):
+    office = office(images=100, repeats=0.5, repeat_after=2, answers_per_rater=5)
+    number = office.enroll("x:user")
+    slots = [slot for _ in range(20) for slot in office.hand_out(number, 2, outside=True)]
+    assert len(slots) == 40 and all(slot.outside and not slot.repeat_of for slot in slots)
+    stored, refused = office.record(number, [event({"place": 1}, "click"), event({"place": 2}, "dwell", 0)])
+    assert len(stored) == 2 and office.desk.by_number(number).slots[2].exposure == {"dwell": 0.0}
+    mine = office.enroll("n:rater")
+    office.hand_out(mine)
+    assert office.record(mine, [event({"place": 1}, "click")])[1][0]["why"].startswith("The kind is 'click'")
+
+
+def test_the_place_doesn_t_tell_the_pool(office):
+    office = office(images=200, shared=0.0, repeats=0.0, answers_per_rater=1000)
+    add_pool(office, "explore", images=200)
+    number = office.enroll("n:1")
+    names = [
+        slot.pool for slot in office.do(lambda connection, desk: desk.hand_out(connection, desk.by_number(number), 200))
+    ]
+    assert 70 < names.count("explore") < 130
+    same = sum(a == b for a, b in zip(names, names[1:], strict=False))
+    assert 60 < same < 140  # turns by turns would be 0
+
+
+def test_a_rater_who_withdraws_is_forgotten_by_a_running_server(office):
+    office = office()
+    one, two = office.enroll("n:1"), office.enroll("n:2")
+    for number in (one, two):
+        office.answer(number, office.hand_out(number)[0])
+    with office.store.writing() as connection:
+        for table in (schema.events, schema.impressions, schema.raters):
+            connection.execute(table.delete().where(table.c.rater == one))
+        pools.control(connection, office.key, "withdraw")
+    office.do(lambda connection, desk: None)
+    assert office.desk.by_number(one) is None and office.desk.by_number(two).done == 1
+    assert memory(office.desk) == fresh(office)
+    assert office.enroll("n:1") not in (one, two)
+
+
+def test_pseudonyms_stay_apart(office, monkeypatch):
+    office = office()
+    monkeypatch.setattr(
+        desk.Chooser, "pseudonym", lambda self, key, digits: "r-12345678" if digits == 8 else f"r-{key[-1] * 24}"
+    )
+    names = [
+        office.do(lambda connection, desk, k=k: desk.enroll(connection, k)).pseudonym for k in ("n:a", "n:b", "n:a")
+    ]
+    assert names == ["r-12345678", "r-" + "b" * 24, "r-12345678"]
