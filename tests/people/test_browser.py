@@ -17,8 +17,14 @@ import studies
 from pir_tf.people.server import Server
 
 FOLDER = Path(__file__).parent / "browser"
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-MISSING = [name for name, found in (("node", shutil.which("node")), ("npm", shutil.which("npm")), ("chromium", CHROMIUM)) if not found]
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+MISSING = [
+    name
+    for name, found in (("node", shutil.which("node")), ("npm", shutil.which("npm")), ("chromium", CHROMIUM))
+    if not found
+]
 
 pytestmark = [
     pytest.mark.nightly,
@@ -152,7 +158,13 @@ def test_a_natural_end_and_the_completion_code(place):
 
 def test_words_of_the_owner_are_shown_as_written_and_run_nothing(place):
     evil = "<img src=x onerror=window.hit=1>"
-    study = place(name=evil, question=evil, instructions=evil, consent=f"<script>window.hit=1</script>{evil}", labels={"like": evil})
+    study = place(
+        name=evil,
+        question=evil,
+        instructions=evil,
+        consent=f"<script>window.hit=1</script>{evil}",
+        labels={"like": evil},
+    )
     found = study.play("words")
     assert (found["title"], found["question"], found["like"]) == (evil, evil, evil)
     assert found["images"] == 1
@@ -191,5 +203,8 @@ def test_the_next_image_comes_with_the_key(place, mode, capsys):
 
 def test_the_pages_are_small():
     folder = Path(sys.modules["pir_tf.people.server"].__file__).parent / "page"
-    rate = sum(os.path.getsize(folder / name) for name in ("rate.html", "rate.css", "rate.js", "answers.js", "pictures.js", "icon.svg"))
+    rate = sum(
+        os.path.getsize(folder / name)
+        for name in ("rate.html", "rate.css", "rate.js", "answers.js", "pictures.js", "icon.svg")
+    )
     assert rate < 60_000
