@@ -14,10 +14,10 @@ COMMANDS = {
         "one experiment, from data to report (the same as python -m pir_tf.experiments.run)",
     ),
     "loop": (
-        "pir_tf.experiments.loop",
+        "pir_tf.experiments.loop_command",
         "rounds of images, people's answers and tuning, and a proof; `loop demo` shows it",
     ),
-    "people": ("pir_tf.people.command", "a study with people: plan, rating page, status, export, report"),
+    "people": ("pir_tf.experiments.study_command", "a study with people: plan, rating page, status, export, report"),
     "sweep": ("pir_tf.paper.sweep", "the paper's evaluation, or parts of it: many experiments, a process each"),
     "figures": ("pir_tf.paper.figures.command", "the paper's figures and linear models over many experiments"),
     "claims": ("pir_tf.paper.claims.command", "every claim of the paper beside what was run, with a verdict"),

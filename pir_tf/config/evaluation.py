@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from pir_tf.config.checks import is_people, require, require_positive, require_pretrained
+from pir_tf.config.checks import is_people, require, require_choices, require_positive, require_pretrained
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,9 @@ class EvaluationConfig:
     answers: int = 0
     """Answers to judge by with `people:DATABASE`, the size that the test is made at; 0 for as many as come until the owner
     closes the round."""
+    against: Literal["round", "start"] = "round"
+    """Whose images are the ones before: those of the generator that this `round` began with, or, in a later round, of the one that
+    the first of all rounds began with (`start`)."""
     images: int = 1000
     """New images before tuning, and as many after. Source: 4, deviation D15."""
     alpha: float = 0.001
@@ -40,6 +44,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         known = self.source in ("same", "none") or is_people(self.source)
         require(known, "evaluation.source", self.source, "same, none, people:DATABASE or csv:PATH")
+        require_choices("evaluation", self)
         require(self.answers >= 0, "evaluation.answers", self.answers, "a whole number, 0 or above")
         require(self.images >= 2, "evaluation.images", self.images, "2 or more")
         require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")

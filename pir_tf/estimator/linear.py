@@ -77,7 +77,7 @@ def readout(features: keras.KerasTensor, ridge: Ridge) -> tuple[keras.KerasTenso
     rest = layers.Subtract(dtype="float32", name="unknown")([z, _dense(along, learnt[:, None] * directions.T, "known")])
     power = layers.Dot(axes=1, dtype="float32", name="unknown_power")([rest, rest])
     variance = layers.Rescaling(ridge.noise / ridge.penalty, offset=SD_OFFSET, dtype="float32", name="variance")(power)
-    # In a model of its own: Keras counts the names of operations anew in each process, and features that were loaded have a root too.
+    # In a model of its own: Keras counts operations' names anew in each process, and features that were loaded have a root too.
     number = keras.Input((1,), name="variance")
     root = keras.Model(number, keras.ops.sqrt(number), name="standard_deviation")
     return mean, root(variance)

@@ -1,7 +1,7 @@
 """`pir-tf loop demo`: the whole loop offline in minutes, with 20 simulated raters over real HTTP.
 
-They like blue images, each with a leniency of their own, by the toss of a coin; one answers without looking and one far too fast. They
-stand for people in nothing but the way their answers come in: the loop doesn't know them.
+They like blue images, each with a leniency of their own, by the toss of a coin; one answers without looking and one far too
+fast. They stand for people in nothing but the way their answers come in: the loop doesn't know them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
 def taste(image: np.ndarray) -> float:
     """How likely a simulated rater is to like an image: its blue PIR, with differences that people would see."""
     blue = float(colors.pir(to_float(image[None]), ("blue",))[0])
-    return 1 / (1 + math.exp(-12 * (blue - 0.45)))
+    return 1 / (1 + math.exp(-8 * (blue - 0.5)))
 
 
 def _rate(begun: loop.Loop, seed: int, honest: bool) -> None:
@@ -97,6 +97,5 @@ def _say_truth(begun: loop.Loop) -> None:
         before, after = (np.array([taste(image) for image in stored[name]]) for name in ("before", "after"))
     d = cohens_d(before, after)
     said = "undefined" if d is None else f"{d:.2f}"
-    print(
-        f"The taste that the raters were simulated by: {before.mean():.3f} before the last round, {after.mean():.3f} after, d {said}."
-    )
+    sides = f"{before.mean():.3f} before the first round, {after.mean():.3f} after the last"
+    print(f"The taste that the raters were simulated by: {sides}, d {said}.")

@@ -25,7 +25,7 @@ from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import sample
 from pir_tf.experiments.measured_kid import measured_kid
 from pir_tf.experiments.people import Waiting, answers, answers_digest, answers_path, image_ids, who_judges
-from pir_tf.experiments.rounds import FirstRound, round_results
+from pir_tf.experiments.rounds import START, FirstRound, round_results
 from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.study_answers import source_of
 from pir_tf.experiments.study_proof import of_study, people_facts
@@ -71,7 +71,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
 
 def draw(run: RunDirectory, image_set: ImageSet | None) -> Arrays:
     """Images of both generators: of new latents, to compare, and of common ones, to look at; and as many real images."""
-    before, after = generators = tuple(load_generator(run.path / stage) for stage in ("gan", "tuning"))
+    before, after = generators = tuple(load_generator(path) for path in (_before(run), run.path / "tuning"))
     images, seed = _compared(run, generators), run.config.seed
     if image_set is not None and has_control(run):
         seeds = run.seed_of("evaluation control")
@@ -89,6 +89,12 @@ def draw(run: RunDirectory, image_set: ImageSet | None) -> Arrays:
     rng = np.random.default_rng(derived_seed(seed, "real images in evaluation"))
     rows = rng.permutation(len(image_set.images))[: len(images["before"])]
     return {**images, "real": image_set.images[rows], "real_labels": image_set.labels[rows]}
+
+
+def _before(run: RunDirectory) -> Path:
+    """Where the generator lies whose images are the ones before."""
+    start = run.path / START
+    return start if run.config.evaluation.against == "start" and start.is_dir() else run.path / "gan"
 
 
 def judge(run: RunDirectory, images: Arrays, watch: Stopwatch) -> tuple[dict[str, Sides], Waiting | None]:
@@ -142,7 +148,7 @@ def measure(
         "kid": kid,
         "kl": (run.facts("tuning") or {}).get("kl"),
         **round_results(run.round, first, true, facts),
-        **(people_facts(run, images, pir["true"], diversity) if source_of(run, "evaluation") and "true" in pir else {}),
+        **(people_facts(run, images, diversity) if source_of(run, "evaluation") and "true" in pir else {}),
         "class_names": class_names,
     }
 

@@ -1,8 +1,8 @@
 """`pir-tf loop`: rounds of images, people's answers and tuning, with the rating page open all the while, and a proof at the end.
 
-A round is a run that goes on from the round before (A.3). All rounds but the last are "not measured": the next round's random images
-show people what the last tuning did, and a proof costs answers, so it is asked for once. The command may be killed at any moment and
-repeated: what is finished is skipped, and nobody is asked twice.
+A round is a run that goes on from the round before (A.3). All rounds but the last are "not measured": the next round's random
+images show people what the last tuning did, and a proof costs answers, so it is asked for once. The command may be killed at
+any moment and repeated: what is finished is skipped, and nobody is asked twice.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pir_tf.commands import Parser, exit_code, user_path
+from pir_tf.commands import Parser, user_path
 from pir_tf.errors import InputError
-from pir_tf.people.command import add_server_options, add_study_options, study_of
+from pir_tf.experiments.study_command import add_server_options, add_study_options, study_of
 from pir_tf.runs.directory import read_json, write_json
 
 DESCRIPTION = """Rounds of images, people's answers and tuning, with the rating page open all the while, and a proof at the end.
@@ -31,11 +31,14 @@ DESCRIPTION = """Rounds of images, people's answers and tuning, with the rating 
   pir-tf loop demo                     # all of it in minutes, offline, with simulated raters
 
 It prints the raters' link and the owner's, and goes on by itself as answers come. LOOP/round-01 and so on are runs, and
-LOOP/report.html is the report. Killed, the same command goes on. Options of a run (--gan.generator import:FILE, --tuning.steps 600)
-may be given too, and hold for all rounds."""
+LOOP/report.html is the report. Killed, the same command goes on. Options of a run (--gan.generator import:FILE,
+--tuning.steps 600) may be given too, and hold for all rounds."""
 
 SETTINGS = "loop.json"
 POLL_SECONDS = 1.0
+BETTER = {"--estimator.output": "linear", "--estimator.pessimism": "1", "--tuning.pir-gradient-ratio": "1"}
+"""What a loop's runs have unless their options say otherwise: few answers go far with it, and the images stay images. An
+imported generator has no discriminator to read, and takes its preset's."""
 DECISIVE = ("database", "study", "mode", "budget", "preset")
 """What a loop that was begun can't change."""
 
@@ -93,28 +96,13 @@ class Loop:
         words += ["--interactions.images", str(max(20, min(1000, self.learn * CELLS[self.mode])))]
         words += ["--evaluation.source", source if last else "none", "--evaluation.answers", str(self.proof)]
         words += ["--evaluation.images", str(self.images)]
-        if not any(word.startswith(("--estimator.output", "--gan.generator")) for word in self.options):
-            words += ["--estimator.output", "linear"]
+        own = any(word.startswith(("--gan.generator", "--estimator.output")) for word in self.options)
+        for option, value in {"--evaluation.against": "start", **({} if own else BETTER)}.items():
+            if not any(word.partition("=")[0] == option for word in self.options):
+                words += [option, value]
         if number > 1:
             words += ["--first-round", str(self.run_path(number - 1))]
         return [*words, *self.options]
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Runs `pir-tf loop`; 0 when the report is there, 2 for a user's mistake, 130 after Ctrl-C."""
-    words = sys.argv[1:] if arguments is None else arguments
-    try:
-        if words and words[0] == "demo":
-            from pir_tf.experiments import demo
-
-            return exit_code(lambda: demo.main(words[1:]), "another place")
-        return exit_code(lambda: run(adopt(*parse(words)), parse(words)[0]), "another place")
-    except KeyboardInterrupt:
-        print(
-            "\nInterrupted: answers, finished stages and checkpoints are kept; the same command goes on.",
-            file=sys.stderr,
-        )
-        return 130
 
 
 def parse(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -228,7 +216,7 @@ def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
     words = [
         sys.executable,
         "-m",
-        "pir_tf.people.command",
+        "pir_tf.experiments.study_command",
         "serve",
         loop.database,
         "--host",
@@ -343,7 +331,3 @@ def _end_with_parent() -> None:
 def _require_rounds(rounds: int) -> None:
     if rounds < 1:
         raise InputError(f"--rounds is {rounds}, expected 1 or more.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

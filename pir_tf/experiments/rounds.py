@@ -23,6 +23,8 @@ from pir_tf.statistics.effects import cohens_d, cohens_d_interval
 
 NETWORK_FILES = ("generator.keras", "discriminator.keras", "generator.json")
 SAVED_MODEL = "generator"
+START = "gan/start"
+"""Where a later round keeps the generator that the first of all rounds began with."""
 COPIED = (
     *("pir_before_mean", "pir_after_mean", "change", "cohens_d", "cohens_d_interval", "welch_t", "p_value"),
     *("significant", "verdict", "estimated_change", "cohens_d_from_start", "cohens_d_from_start_interval"),
@@ -78,14 +80,20 @@ class FirstRound:
             shutil.copyfile(self.file(stage, name), beside)
 
     def copy_networks(self, directory: Path) -> None:
-        """Copies the tuned networks; an imported generator has no discriminator, and may be a SavedModel folder."""
-        for name in NETWORK_FILES:
-            if self.file("tuning", name).exists():
-                self.copy("tuning", name, directory / name)
-        folder = self.file("tuning", SAVED_MODEL)
-        if folder.is_dir():
-            with atomic_folder(directory / SAVED_MODEL) as beside:
-                shutil.copytree(folder, beside)
+        """Copies the tuned networks, and into `start` the generator that the first of all rounds began with.
+
+        An imported generator has no discriminator, and may be a SavedModel folder.
+        """
+        before = START if (self.path / START).is_dir() else "gan"
+        for stage, target in (("tuning", directory), (before, directory / "start")):
+            target.mkdir(parents=True, exist_ok=True)
+            for name in NETWORK_FILES:
+                if self.file(stage, name).exists() and (stage == "tuning" or name != "discriminator.keras"):
+                    self.copy(stage, name, target / name)
+            folder = self.file(stage, SAVED_MODEL)
+            if folder.is_dir():
+                with atomic_folder(target / SAVED_MODEL) as beside:
+                    shutil.copytree(folder, beside)
 
     def summary(self) -> dict[str, Any]:
         """What the results of the next round repeat of this one, and which run it was."""
@@ -149,8 +157,8 @@ def round_results(
     Source: A.3, figure 6. Deviation: D12.
     """
     d, interval = results["cohens_d"], results["cohens_d_interval"]
-    if first and true:
-        start = first.start_pir()
+    start = first.start_pir() if first and true else np.zeros(0)
+    if first and true and start.size:  # a round that wasn't measured has none
         d, bounds = cohens_d(start, true[1]), cohens_d_interval(start, true[1])
         interval = list(bounds) if bounds else None
     return {

@@ -157,8 +157,8 @@ def _collect(connection: Any, run: RunDirectory, asked: Asked, row: Any, name: s
         given = sum(slot.counted is not None for slot in slots)
         wanted = f" of {asked.wanted:,}" if asked.wanted else ""
         raise Waiting(
-            f"Round {run.round} has {given:,}{wanted} answers to the images of pool {asked.pool} in {name}. The page for raters is "
-            f"opened by `pir-tf people serve {name}`, and closed for this round on the owner's page; then give the same command "
+            f"Round {run.round} has {given:,}{wanted} answers to the images of pool {asked.pool} in {name}. The page for raters "
+            f"is opened by `pir-tf people serve {name}`, and closed for this round on the owner's page; then give the same command "
             "again. `pir-tf loop` does all of it."
         )
     answers = counted.answers(slots, images, Rule.parse(asked.engagement))

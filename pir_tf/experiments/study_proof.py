@@ -1,7 +1,8 @@
 """The proof with people on the rating page: their PIR of the new images, and the verdict from it (section 4).
 
-They see images from before and after tuning, half and half within each rater, without knowing which is which. The verdict is made at
-the size that the config set before: Welch's test on the images' PIR about each rater's own mean, or the win rate of pairs.
+They see images from before and after tuning, half and half within each rater, without knowing which is which. The verdict is
+made at the size that the config set before: Welch's test on the images' PIR about each rater's own mean, or the win rate of
+pairs.
 """
 
 from __future__ import annotations
@@ -39,9 +40,7 @@ def of_study(run: RunDirectory, asked: Asked, images: dict[str, np.ndarray]) -> 
     return pir[:count], pir[count:]
 
 
-def people_facts(
-    run: RunDirectory, images: dict[str, np.ndarray], pir: Sides, diversity: DiversityReport
-) -> dict[str, Any]:
+def people_facts(run: RunDirectory, images: dict[str, np.ndarray], diversity: DiversityReport) -> dict[str, Any]:
     """What `results.json` says of a proof with people, in place of what images alone would say.
 
     Returns:

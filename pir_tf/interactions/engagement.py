@@ -1,7 +1,7 @@
 """Events of a team's own page to interactions, by a rule that the config names and the report states (section 2.2).
 
-A rule lists what makes an impression positive: `click`, `share`, and `dwell:SECONDS` for an image looked at for so long. An impression
-that was visible and has none of it counts as not positive.
+A rule lists what makes an impression positive: `click`, `share`, and `dwell:SECONDS` for an image looked at for so long. An
+impression that was visible and has none of it counts as not positive.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Rule:
         plain = all(not found.get(name) for name in ("click", "share"))
         if not (found.keys() <= {"click", "share", "dwell"} and plain and dwell > 0):
             raise InputError(
-                f"The rule of engagement is {text!r}, expected click, share and dwell:SECONDS with commas between them: correct it."
+                f"The rule of engagement is {text!r}, expected click, share and dwell:SECONDS with commas between them: correct "
+                "it."
             )
         return cls("click" in found, "share" in found, dwell)
 

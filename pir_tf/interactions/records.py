@@ -218,4 +218,4 @@ def _numbers(
                 f"number from 0 to {LARGEST}: correct that row."
             )
         whole = whole and value == value // 1
-    return array.astype(np.int64 if whole else np.float64)
+    return array.astype(np.int64) if whole else array.astype(np.float64)

@@ -44,8 +44,8 @@ class Images:
     shared: dict[str, list[int]] = field(init=False)
     row: dict[int, int] = field(init=False)
     partner: dict[int, int] = field(init=False)
-    """Of a proof: the other side's image with which each is compared, of the same class where there is one; fixed, so that an image
-    belongs to one pair alone and every pair is new until all were shown."""
+    """Of a proof: the other side's image with which each is compared, of the same class where there is one; fixed, so that an
+    image belongs to one pair alone and every pair is new until all were shown."""
 
     def __post_init__(self) -> None:
         self.taken = np.zeros(len(self.item), np.int64)

@@ -20,16 +20,17 @@ PREVIEW_IMAGES = 60
 
 README = """# Answers of the study {name}
 
-Written by `pir-tf people export`. Times are seconds since 1970 on the server, `at` milliseconds on the page's own clock. A cell that a
-spreadsheet would take for a formula begins with an apostrophe.
+Written by `pir-tf people export`. Times are seconds since 1970 on the server, `at` milliseconds on the page's own clock. A cell
+that a spreadsheet would take for a formula begins with an apostrophe.
 
-| file | a row is |
-|---|---|
-| `images.csv` | an image: its round and pool, class, side (before or after tuning, in a proof), the chance with which it was drawn, the SHA-256 of its pixels |
-| `raters.csv` | a person: pseudonym and time of consent; outside ids stay in the database |
-| `impressions.csv` | an image handed out: rater, place (1 is their first), cell of the page, whether all raters see it, the place that it repeats (0: none), the block and coin of a proof |
-| `events.csv` | what came back, in the server's order `seq`: `visible`, an answer (`like` 0 or 1, `rating` 1 to 5, `choice`), `skip`, `undo` (its value is the answer's `uuid`), or `click`, `dwell`, `share` of a page of your own |
-| `controls.csv` | pools opened and closed, pauses; what came after `last_event` of a closing isn't counted |
+- `images.csv`: an image, its round and pool, class, side (before or after tuning, in a proof), the chance with which it was
+  drawn, and the SHA-256 of its pixels.
+- `raters.csv`: a person, by pseudonym, and the time of consent. Outside ids stay in the database.
+- `impressions.csv`: an image handed out: rater, place (1 is their first), cell of the page, whether all raters see it, the place
+  that it repeats (0: none), the block and coin of a proof.
+- `events.csv`: what came back, in the server's order `seq`: `visible`, an answer (`like` 0 or 1, `rating` 1 to 5, `choice`),
+  `skip`, `undo` (its value is the answer's `uuid`), or `click`, `dwell`, `share` of a page of your own.
+- `controls.csv`: pools opened and closed, pauses. What came after `last_event` of a closing isn't counted.
 
 An impression counts when it was visible and has an answer that is no skip, wasn't undone and is no repeat: the last one by `seq`.
 """

@@ -96,7 +96,7 @@ def reports(mode: str, slots: list[Slot]) -> list[RaterReport]:
     answer, seconds = [], []
     for slot in given:
         last = slot.answers[-1]
-        value = PAIR_ANSWERS[last.value] if mode == "pair" else last.value
+        value: Any = PAIR_ANSWERS[last.value] if mode == "pair" else last.value
         answer.append(sum(1 << cell for cell in value) if mode == "grid" else int(value))
         timed = last.at is not None and slot.seen_at is not None and last.at >= slot.seen_at
         seconds.append((last.at - slot.seen_at) / 1000 if timed else np.nan)  # type: ignore[operator]

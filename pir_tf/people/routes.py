@@ -13,24 +13,22 @@ from sqlalchemy import Connection
 from starlette.routing import Route
 
 from pir_tf.people import owner, pools, sessions
-from pir_tf.people.desk import OUTSIDE, Desk
-from pir_tf.people.server import (
+from pir_tf.people.asking import (
     AGREE,
     KINDS,
     LINK_NEEDED,
     MOST_AHEAD,
     MOST_EVENTS,
-    Refused,
-    body,
     enrolled,
     job,
     owner_of,
     page_files,
     rater_of,
-    reply,
     slow_down,
 )
+from pir_tf.people.desk import OUTSIDE, Desk
 from pir_tf.people.slots import Slot
+from pir_tf.people.web import Refused, body, reply
 
 KEPT = 20.0
 """How much longer than it took to find it the owner's status is kept."""

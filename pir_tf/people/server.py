@@ -14,15 +14,13 @@ import os
 import socket
 import threading
 import urllib.parse
-from collections.abc import AsyncIterator, Callable
-from importlib import resources
-from typing import TypeVar
+from collections.abc import AsyncIterator
 
 from sqlalchemy import Connection, select
 
 from pir_tf.errors import InputError
 from pir_tf.people import schema, sessions
-from pir_tf.people.desk import Desk, Rater
+from pir_tf.people.desk import Desk
 from pir_tf.people.pictures import Pictures
 from pir_tf.people.store import Store, Unavailable
 
@@ -33,22 +31,13 @@ try:
     from fastapi.responses import Response
     from starlette.exceptions import HTTPException
 
-    from pir_tf.people.web import HEADERS, Guard, Refused, body, reply
+    from pir_tf.people import routes
+    from pir_tf.people.web import HEADERS, Guard, Refused, reply
 except ImportError as missing:
     raise InputError(f"The rating page needs {missing.name}, which isn't installed: pip install '.[people]'.") from None
 
-__all__ = ["Desks", "Refused", "Server", "application", "body", "reply"]
-
-Result = TypeVar("Result")
-
-MOST_EVENTS = 200
-MOST_AHEAD = 8
 REFRESH_SECONDS = 0.5
 """How often the server looks whether a stage or a command opened, closed or paused something."""
-KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-"""Files of the pages that are served by their names."""
-LINK_NEEDED = "Open the link that you were given."
-AGREE = "Agree to the study first."
 LATER = "It can't be stored now, nothing is lost: it is tried again."
 
 
@@ -144,8 +133,6 @@ def application(store: Store, *, hosts: set[str], secure: bool = False) -> FastA
     async def fault(request: Request, error: Exception) -> Response:
         return reply({"error": "The server made a mistake: its log says which."}, 500, HEADERS)
 
-    from pir_tf.people import routes
-
     routes.add(app)
     return app
 
@@ -164,51 +151,6 @@ async def _refresh(store: Store) -> None:
 
 def _set_cookie(response: Response, name: str, value: str, *, secure: bool) -> None:
     response.set_cookie(name, value, max_age=90 * 86400, httponly=True, samesite="strict", secure=secure, path="/")
-
-
-async def job(request: Request, do: Callable[[Connection], Result]) -> Result:
-    """Runs `do` in the writer, and comes back after its commit."""
-    return await asyncio.wrap_future(request.app.state.store.write(do))
-
-
-def rater_of(request: Request) -> tuple[Desk, str]:
-    """The study and the rater's key in the request's cookie."""
-    cookie = request.cookies.get(sessions.RATER_COOKIE, "")
-    desk = request.app.state.desks.of_cookie(cookie)
-    key = desk and sessions.rater_key(cookie, desk.key, desk.row["secret"])
-    if not desk or not key:
-        raise Refused(401, LINK_NEEDED)
-    return desk, key
-
-
-def owner_of(request: Request) -> Desk:
-    """The study whose owner's cookie the request has."""
-    cookie = request.cookies.get(sessions.OWNER_COOKIE, "")
-    desk = request.app.state.desks.of_cookie(cookie)
-    if not desk or not sessions.is_owner(cookie, desk.key, desk.row["secret"]):
-        raise Refused(401, "Open the owner's link, which pir-tf prints.")
-    return desk
-
-
-def enrolled(desk: Desk, key: str) -> Rater:
-    """The rater of this key, who has agreed."""
-    rater = desk.raters.get(key)
-    if rater is None:
-        raise Refused(403, AGREE)
-    return rater
-
-
-def slow_down(limit: sessions.Limit, name: str, cost: float = 1.0) -> None:
-    """Refuses for a moment what comes too fast."""
-    if wait := limit.wait(name, cost):
-        raise Refused(429, "Too many at once: wait a moment.", **{"Retry-After": str(int(wait) + 1)})
-
-
-@functools.cache
-def page_files() -> dict[str, bytes]:
-    """The files of the pages by their names."""
-    folder = resources.files("pir_tf.people").joinpath("page")
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
 class Server:

@@ -68,7 +68,7 @@ class SimulatedRater:
             elif reply["state"] in ("ended", "done") or time.monotonic() - waited >= patience:
                 break
             else:
-                time.sleep(0.2)
+                time.sleep(1.0)
         return given
 
     def _answer(self, mode: str, slot: dict[str, Any]) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> 
 
 
 def _round(connection: Connection, key: str, pool: pools.Pool, slots: list[Slot]) -> tuple[dict[str, Any], list[int]]:
-    """The random pool of a round: mean PIR with an interval over images, reliability, agreement, and its best and worst images."""
+    """The random pool of a round: mean PIR with an interval over images, reliability, agreement, its best and worst images."""
     images = counted.items(connection, key, pool.round, [pool.pool])
     own = [slot for slot in slots if (slot.round, slot.pool) == pool.key]
     given = counted.answers(own, images)
@@ -141,5 +141,7 @@ def _examples(images: counted.Items, side: str) -> list[dict[str, Any]]:
 
 def _pictures(connection: Connection, items: list[int]) -> dict[int, bytes]:
     columns = schema.items.c
-    rows = connection.execute(select(columns.item, columns.png).where(columns.item.in_(items))) if items else []
-    return {row.item: bytes(row.png) for row in rows}
+    if not items:
+        return {}
+    chosen = select(columns.item, columns.png).where(columns.item.in_(items))
+    return {row.item: bytes(row.png) for row in connection.execute(chosen)}

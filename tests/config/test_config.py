@@ -99,7 +99,12 @@ WRONG = [  # a list has several values, each wrong
     (GanConfig, "import_range", (1.0, 1.0), "two numbers, the lower first"),
     (InteractionsConfig, "source", ["people", "people:", "csv:"], "simulated, people:DATABASE or csv:PATH"),
     (InteractionsConfig, "answers", [-1], "a whole number"),
-    (InteractionsConfig, "engagement", ["", "likes", "dwell", "dwell:-1", "click,", "click;share"], "click, share and dwell:SECONDS"),
+    (
+        InteractionsConfig,
+        "engagement",
+        ["", "likes", "dwell", "dwell:-1", "click,", "click;share"],
+        "click, share and dwell:SECONDS",
+    ),
     (InteractionsConfig, "objective", ["blue", "color:", "color:pink", "color:blue-blue", "Color:Blue"], OBJECTIVES),
     (InteractionsConfig, "objective", "vgg:pool1:3", "vgg:pool1:k=N, vgg:pool1:k=N:seed=S or vgg:pool1:filters=12,40"),
     (InteractionsConfig, "vgg_weights", ["file:", "vgg16.h5"], WEIGHTS),

@@ -73,7 +73,7 @@ def test_a_tuned_saved_model_is_copied_whole_and_onto_the_disk(one, tmp_path, mo
     (tmp_path / "two").mkdir()
     for _ in range(2):  # the second in place of the first
         first.copy_networks(tmp_path / "two")
-        assert [path.name for path in (tmp_path / "two").iterdir()] == ["generator"]
+        assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["generator", "start"]
         assert (tmp_path / "two" / "generator" / "variables" / "data").read_text() == "weights"
     assert {"data", "variables", "two"} <= {os.path.basename(path) for path in synchronised}
 
@@ -167,3 +167,21 @@ def test_the_dry_run_counts_no_pretraining_and_a_judge_of_both_rounds(tmp_path):
     assert counts(config)["pretraining steps"] == 4 and "pretraining steps" not in counts(again)
     assert (counts(config)["estimator steps"], counts(again)["estimator steps"]) == (40, 60)
     assert stage_flops(config)["gan"] > 0 == stage_flops(again)["gan"]
+
+
+def test_a_later_round_keeps_the_generator_that_the_first_of_all_began_with(one, tmp_path):
+    for stage in ("gan", "tuning"):
+        for name in ("generator.keras", "discriminator.keras", "generator.json"):
+            (one / stage).mkdir(exist_ok=True)
+            (one / stage / name).write_text(f"{stage} of one")
+    two = tmp_path / "two"
+    FirstRound(one).copy_networks(two / "gan")
+    (two / "tuning").mkdir()
+    (two / "tuning" / "generator.keras").write_text("tuning of two")
+    FirstRound(two).copy_networks(tmp_path / "three" / "gan")
+    found = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.glob("t*/gan/**/generator.keras")}
+    assert found == {
+        **{"two/gan/generator.keras": "tuning of one", "two/gan/start/generator.keras": "gan of one"},
+        **{"three/gan/generator.keras": "tuning of two", "three/gan/start/generator.keras": "gan of one"},
+    }
+    assert not list(tmp_path.glob("*/gan/start/discriminator.keras"))

@@ -22,11 +22,15 @@ def test_a_rule_by_hand(text, positive, not_positive):
 
 
 def test_a_rule_says_itself():
-    assert Rule.parse("click,share,dwell:3").sentence().endswith("it was clicked or shared or looked at for 3 s or more.")
+    assert (
+        Rule.parse("click,share,dwell:3").sentence().endswith("it was clicked or shared or looked at for 3 s or more.")
+    )
     assert Rule() == Rule.parse("click,share") and Rule().dwell == math.inf
 
 
-@pytest.mark.parametrize("text", ["", "clicks", "click:2", "dwell", "dwell:soon", "dwell:0", "dwell:-1", "click,,share", "dwell:nan"])
+@pytest.mark.parametrize(
+    "text", ["", "clicks", "click:2", "dwell", "dwell:soon", "dwell:0", "dwell:-1", "click,,share", "dwell:nan"]
+)
 def test_another_rule_is_refused(text):
     with pytest.raises(InputError, match="expected click, share and dwell:SECONDS"):
         Rule.parse(text)

@@ -9,7 +9,9 @@ from pir_tf.people.study import LABELS, Study
 
 
 def test_settings_come_back_and_unknown_ones_of_a_later_version_are_left_out():
-    study = Study(name="Blå", mode="pair", labels={"left": "Links"}, origins=("https://shop.example",), ends="2026-12-24")
+    study = Study(
+        name="Blå", mode="pair", labels={"left": "Links"}, origins=("https://shop.example",), ends="2026-12-24"
+    )
     assert Study.from_json(study.to_json()) == study
     assert Study.from_json(study.to_json().replace('"mode"', '"later": 1, "mode"')) == study
     assert study.words == {**LABELS, "left": "Links"} and study.question == "Which image do you like better?"

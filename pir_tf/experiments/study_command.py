@@ -68,6 +68,7 @@ def parser() -> Parser:
     )
     add("resume", functools.partial(_control, "resume"), "go on after a pause")
     add("close", functools.partial(_control, "close"), "close what is open: later answers are kept, and not counted")
+    add("secret", _secret, "print the secret with which a server of your own asks for images")
     export = add("export", _export, "every row as CSV, with a README of the columns")
     export.add_argument("--to", required=True, type=user_path, metavar="FOLDER", help="a new or empty folder")
     report = add("report", _report, "the report of a study from its database alone, as one HTML file")
@@ -151,7 +152,7 @@ def _opened(given: argparse.Namespace, *, create: bool = False) -> Iterator[Stor
 def _plan(given: argparse.Namespace) -> None:
     from pir_tf.statistics.planning import plan
 
-    mode = given.mode or "like"
+    mode: Any = given.mode or "like"
     settings = {name: getattr(given, name) for name in ("answers_per_rater", "alpha", "power")}
     print("\n".join(plan(given.budget, mode, **settings).sentences()))
 
@@ -234,9 +235,8 @@ def _status(given: argparse.Namespace) -> None:
     for rater in found["raters"]:
         seconds = f"{rater['median_seconds']:.1f} s" if rater["median_seconds"] is not None else "no times"
         flags = f"  {', '.join(rater['flags'])}" if rater["flags"] else ""
-        print(
-            f"  {rater['rater']}  {rater['answers']} answers, {seconds} each, {rater['repeats_same']} of {rater['repeats']} repeats alike{flags}"
-        )
+        repeats = f"{rater['repeats_same']} of {rater['repeats']} repeats alike"
+        print(f"  {rater['rater']}  {rater['answers']} answers, {seconds} each, {repeats}{flags}")
 
 
 def _control(action: str, given: argparse.Namespace) -> None:
@@ -249,6 +249,13 @@ def _control(action: str, given: argparse.Namespace) -> None:
         else:
             pools.control(connection, row["study"], action)
     print({"pause": "Paused.", "resume": "Open again.", "close": "Closed."}[action])
+
+
+def _secret(given: argparse.Namespace) -> None:
+    from pir_tf.people import pools
+
+    with _opened(given) as store, store.reading() as connection:
+        print(pools.require(connection, given.study)["server_secret"])
 
 
 def _export(given: argparse.Namespace) -> None:

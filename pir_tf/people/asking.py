@@ -1,0 +1,70 @@
+"""Who asks, and what a request needs before it is answered: a cookie, consent, patience, the writer."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from importlib import resources
+from typing import TypeVar
+
+from fastapi import Request
+from sqlalchemy import Connection
+
+from pir_tf.people import sessions
+from pir_tf.people.desk import Desk, Rater
+from pir_tf.people.web import Refused
+
+Result = TypeVar("Result")
+
+MOST_EVENTS = 200
+MOST_AHEAD = 8
+KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+"""Files of the pages that are served by their names."""
+LINK_NEEDED = "Open the link that you were given."
+AGREE = "Agree to the study first."
+
+
+async def job(request: Request, do: Callable[[Connection], Result]) -> Result:
+    """Runs `do` in the writer, and comes back after its commit."""
+    return await asyncio.wrap_future(request.app.state.store.write(do))
+
+
+def rater_of(request: Request) -> tuple[Desk, str]:
+    """The study and the rater's key in the request's cookie."""
+    cookie = request.cookies.get(sessions.RATER_COOKIE, "")
+    desk = request.app.state.desks.of_cookie(cookie)
+    key = desk and sessions.rater_key(cookie, desk.key, desk.row["secret"])
+    if not desk or not key:
+        raise Refused(401, LINK_NEEDED)
+    return desk, key
+
+
+def owner_of(request: Request) -> Desk:
+    """The study whose owner's cookie the request has."""
+    cookie = request.cookies.get(sessions.OWNER_COOKIE, "")
+    desk = request.app.state.desks.of_cookie(cookie)
+    if not desk or not sessions.is_owner(cookie, desk.key, desk.row["secret"]):
+        raise Refused(401, "Open the owner's link, which pir-tf prints.")
+    return desk
+
+
+def enrolled(desk: Desk, key: str) -> Rater:
+    """The rater of this key, who has agreed."""
+    rater = desk.raters.get(key)
+    if rater is None:
+        raise Refused(403, AGREE)
+    return rater
+
+
+def slow_down(limit: sessions.Limit, name: str, cost: float = 1.0) -> None:
+    """Refuses for a moment what comes too fast."""
+    if wait := limit.wait(name, cost):
+        raise Refused(429, "Too many at once: wait a moment.", **{"Retry-After": str(int(wait) + 1)})
+
+
+@functools.cache
+def page_files() -> dict[str, bytes]:
+    """The files of the pages by their names."""
+    folder = resources.files("pir_tf.people").joinpath("page")
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}

@@ -1,0 +1,135 @@
+"""Stages that ask people by a study's database: images go in once, answers come back once, and nothing of another study's."""
+
+import dataclasses
+import io
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+from studies import Browser, pictures, served
+
+from pir_tf.config import EvaluationConfig, InteractionsConfig
+from pir_tf.errors import InputError
+from pir_tf.experiments import study_answers, study_proof
+from pir_tf.experiments.people import Waiting, image_ids, who_judges
+from pir_tf.people import pools
+from pir_tf.people.store import Store
+from pir_tf.people.study import Study
+from pir_tf.presets import smoke
+from pir_tf.runs.directory import RunDirectory
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """A function that opens a run which asks a study, with these fields of both sections."""
+    runs = []
+
+    def opening(name="run", *, judged="same", learn=0, answers=0, **users):
+        users = InteractionsConfig(source=f"people:{tmp_path / 'study.db'}", answers=learn, **users)
+        judge = EvaluationConfig(source=judged, answers=answers)
+        run = RunDirectory(tmp_path / name, dataclasses.replace(smoke(), interactions=users, evaluation=judge))
+        runs.append(run)
+        return run
+
+    yield opening
+    for run in runs:
+        run.close()
+
+
+def ask(run, stage="interactions", images=None):
+    images = pictures(20) if images is None else images
+    asked = study_answers.source_of(run, stage)
+    return study_answers.ask(run, stage, asked, images, image_ids(images, "r1"), np.zeros(20, int), [""] * 20)
+
+
+def rate(where, count, kind="like", value=1):
+    with served(where) as server:
+        browser = Browser(server).join()
+        for _ in range(count):
+            browser.answer(browser.slots(1)[0], kind, value)
+
+
+def test_a_stage_waits_for_its_answers_and_takes_exactly_those(tmp_path, opened):
+    run, where = opened(learn=12), tmp_path / "study.db"
+    for _ in range(2):
+        with pytest.raises(Waiting, match="Round 1 has 0 of 12 answers.*pir-tf people serve"):
+            ask(run)
+    rate(where, 7)
+    with pytest.raises(Waiting, match="7 of 12 answers"):
+        ask(run)
+    rate(where, 5, value=0)
+    found = ask(run)
+    assert (found.impressions.sum(), found.positives.sum(), found.mode) == (12, 7, "like")
+    assert found.impressions.max() <= 2 and len(found.value) == 12 and found.closed == "12 answers"
+    assert study_answers.run_of_study(run.config.interactions.source) == run.path
+    study_answers.keep(run, "interactions", found, image_ids(pictures(20), "r1"))
+    assert (run.path / "interactions" / "answers.csv").read_text().startswith("rater,image_id,value\n1,r1-")
+
+
+def test_ratings_are_fractions_and_a_round_that_the_owner_closes_is_enough(tmp_path, opened):
+    store = Store(tmp_path / "study.db", create=True)
+    with store.writing() as connection:
+        key = pools.begin(connection, Study(mode="rating"))["study"]
+    run = opened()
+    with pytest.raises(Waiting, match="Round 1 has 0 answers"):
+        ask(run)
+    rate(tmp_path / "study.db", 6, "rating", 2)
+    with store.writing() as connection:
+        pools.close_pools(connection, key, "closed by the owner")
+    store.close()
+    found = ask(run)
+    assert found.positives.sum() == 1.5 and found.impressions.sum() == 6
+
+
+def test_images_that_changed_and_another_studys_database_are_refused(tmp_path, opened):
+    run = opened()
+    with pytest.raises(Waiting):
+        ask(run)
+    with pytest.raises(InputError, match="changed since they were shown"):
+        ask(run, images=pictures(20, seed=5))
+    other = InteractionsConfig(source=f"people:{tmp_path / 'other.db'}")
+    run.config = dataclasses.replace(run.config, interactions=other)
+    with pytest.raises(InputError, match="another study .'study'. than the one that this run asked"):
+        ask(run)
+
+
+def test_who_judges(tmp_path, opened):
+    sources = {"same": "people", "none": "none", "csv:a.csv": "csv", "people:b.db": "people"}
+    found = {judged: who_judges(opened(f"r{i}", judged=judged)) for i, judged in enumerate(sources)}
+    assert found == sources
+    run = opened("asks", judged="same", answers=30, engagement="click")
+    assert study_answers.source_of(run, "evaluation") == study_answers.Asked(
+        f"people:{tmp_path / 'study.db'}", "proof", 30, "click"
+    )
+    assert study_answers.source_of(opened("not", judged="none"), "evaluation") is None
+
+
+def test_a_proof_is_judged_at_the_size_set_before_by_people_who_see_both_sides(tmp_path, opened):
+    run = opened(answers=40)
+    made = pictures(40)
+    images = {
+        "before": made[:20],
+        "after": made[20:],
+        "labels_before": np.zeros(20, int),
+        "labels_after": np.zeros(20, int),
+    }
+    asked = study_answers.source_of(run, "evaluation")
+    with pytest.raises(Waiting, match="0 of 40 answers to the images of pool proof"):
+        study_proof.of_study(run, asked, images)
+    after = {image.tobytes() for image in made[20:]}
+    with served(tmp_path / "study.db") as server:
+        for number in range(8):
+            browser = Browser(server).join()
+            for step in range(5):
+                slot = browser.slots(1)[0]
+                png = browser.ask("GET", slot["images"][0]["src"])[1]
+                tuned = np.asarray(Image.open(io.BytesIO(png))).tobytes() in after
+                browser.answer(slot, "like", int(tuned or (number + step) % 5 == 0))
+    before_pir, after_pir = study_proof.of_study(run, asked, images)
+    assert np.nanmean(after_pir) == 1.0 and np.nanmean(before_pir) < 0.5
+    unlike = types.SimpleNamespace(after_over_before=None)  # diversity wasn't measured
+    facts = study_proof.people_facts(run, images, unlike)
+    assert facts["verdict"] == "gain" and facts["people"]["answers"] == 40 and facts["people"]["raters"] == 8
+    assert facts["p_value"] == facts["people"]["p"] < 0.001 and facts["people"]["e_value"] > 2
+    assert "For these raters" in facts["people"]["sentence"]
