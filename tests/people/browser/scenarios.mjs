@@ -14,7 +14,7 @@ async function begin(page, link) {
 
 /** Waits until the page takes an answer to what it shows. */
 async function ready(page) {
-  await page.waitForSelector('[data-view="rate"]:not([data-busy]) #cells img');
+  await page.waitForSelector('[data-view="rate"]:not([data-busy]) #stage[aria-busy="false"] img');
   await page.waitForTimeout(PAUSE);
 }
 
@@ -262,9 +262,11 @@ async function poor({ open, link }) {
   await begin(page, link);
   await press(page, "y");
   await page.waitForTimeout(500);
-  await page.route("**/api/events*", (route) => route.fulfill({ status: 503, headers: { "Retry-After": "1" }, json: { error: "later" } }));
+  await page.route("**/api/events*", (route) =>
+    route.fulfill({ status: 503, headers: { "Retry-After": "1" }, json: { error: "later" } }));
   await press(page, "n");
-  await page.waitForFunction(() => document.getElementById("notice").textContent === "1 answer waits for the server: keep this page open");
+  const text = "1 answer waits for the server: keep this page open";
+  await page.waitForFunction((expected) => document.getElementById("notice").textContent === expected, text);
   await page.unroute("**/api/events*");
   await page.waitForFunction(() => document.getElementById("notice").textContent === "");
   return { answers: [1, 0] };
@@ -300,7 +302,8 @@ async function words({ open, link }) {
   await ready(page);
   assert.equal(await page.evaluate(() => window.hit), undefined);
   assert.equal(new URL(page.url()).pathname, "/");
-  return { title, question: await page.textContent("#question"), like: await page.textContent(".like span"), images: await page.$$eval("img", (found) => found.length) };
+  const [question, like] = [await page.textContent("#question"), await page.textContent(".like span")];
+  return { title, question, like, images: await page.$$eval("img", (found) => found.length) };
 }
 
 async function owner({ open, link, ownerLink }) {
@@ -360,7 +363,8 @@ async function axeRules({ open, link, ownerLink, axe }) {
   const states = [];
   const check = async (page, name) => {
     await page.addScriptTag({ path: axe });
-    const result = await page.evaluate(() => window.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+    const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    const result = await page.evaluate((runOnly) => window.axe.run({ runOnly }), rules);
     states.push(name);
     for (const { id, nodes } of result.violations) violations.push(`${name}: ${id}: ${nodes[0].html.slice(0, 120)}`);
   };
@@ -412,7 +416,10 @@ async function fast({ open, link, count }) {
   const { took, late } = await page.evaluate(() => ({ took: window.took, late: window.late }));
   // Those under 16 ms aren't reported.
   const all = [...Array(Math.max(0, count - took.length)).fill(8), ...took].sort((a, b) => a - b);
-  return { p50: all[Math.floor(count / 2)], p95: all[Math.ceil(0.95 * count) - 1], most: all.at(-1), late, answers: Array.from({ length: count }, (_, k) => k % 2) };
+  const [p50, p95, most] = [all[Math.floor(count / 2)], all[Math.ceil(0.95 * count) - 1], all.at(-1)];
+  return { p50, p95, most, late, answers: Array.from({ length: count }, (_, k) => k % 2) };
 }
 
-export const scenarios = { keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, end, words, owner, zoom, axeRules, fast };
+export const scenarios = {
+  keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, end, words, owner, zoom, axeRules, fast,
+};
