@@ -1,4 +1,4 @@
-"""What has to be set before TensorFlow starts, which tests run, and the one smoke run that end-to-end tests share."""
+"""What has to be set before TensorFlow starts, which tests run, and the two runs that end-to-end tests share."""
 
 import fcntl
 import os
@@ -46,16 +46,29 @@ def _computed():
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory):
-    """(run directory, finished process) of a smoke run, which is run once for all processes of pytest; each has its copy."""
-    from commands import public_command
+    """(run directory, finished process) of a smoke run as a user starts it."""
+    from commands import GOLDEN, public_command
 
-    own = tmp_path_factory.mktemp("smoke")
-    golden = (own.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else own.parent) / "golden-smoke"
+    return _once(tmp_path_factory, "smoke", public_command, GOLDEN)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """The directory of a small run with four steps of tuning and without a report."""
+    from commands import SMALL, UP_TO_EVALUATION, small_command
+
+    return _once(tmp_path_factory, "small", small_command, [*SMALL, "--tuning.steps", "4", *UP_TO_EVALUATION])[0]
+
+
+def _once(tmp_path_factory, name, command, words):
+    """A run that is run once for all processes of pytest; each has its copy."""
+    own = tmp_path_factory.mktemp(name)
+    golden = (own.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else own.parent) / f"golden-{name}"
     golden.mkdir(exist_ok=True)
     with open(golden / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (golden / "process.pickle").exists():
-            done = public_command("smoke", "--run-dir", golden / "run", cwd=golden)
+            done = command(*words, "--run-dir", golden / "run", cwd=golden)
             assert done.returncode == 0, done.stderr
             (golden / "process.pickle").write_bytes(pickle.dumps(done))
     shutil.copytree(golden / "run", own / "run")
