@@ -194,7 +194,10 @@ def test_one_seed_gives_one_result_and_another_seed_another(smoke, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_tuning_loses_nothing_and_another_configs_checkpoint_is_refused(small_run, tmp_path):
-    cut, words = tmp_path / "cut", [*SMALL, "--tuning.steps", "4", "--stages", "gan", "interactions", "estimator", "tuning"]
+    cut, words = (
+        tmp_path / "cut",
+        [*SMALL, "--tuning.steps", "4", "--stages", "gan", "interactions", "estimator", "tuning"],
+    )
     for name in ("gan", "interactions", "estimator"):
         shutil.copytree(small_run / name, cut / name)
     for name in ("config.json", "data.json"):

@@ -20,7 +20,6 @@ from pir_tf.statistics.effects import cohens_d
 pytestmark = pytest.mark.slow
 
 
-
 @pytest.fixture
 def first(small_run):
     """The directory of a finished first round."""

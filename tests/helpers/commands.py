@@ -35,7 +35,9 @@ SMALL = (
 """The smoke job at sizes that `small_command` does in some seconds, most of them those of the steps and the report."""
 UP_TO_EVALUATION = "--stages gan interactions estimator tuning evaluation".split()
 """Without the report, whose drawing takes as long as the rest of a small run."""
-LONGER = "--gan.steps 4 --gan.sample_every 4 --tuning.steps 6 --tuning.true_pir_every 6 --tuning.gradients_every 6".split()
+LONGER = (
+    "--gan.steps 4 --gan.sample_every 4 --tuning.steps 6 --tuning.true_pir_every 6 --tuning.gradients_every 6".split()
+)
 """What a small job needs that is stopped on its way."""
 
 
@@ -44,10 +46,11 @@ def small_command(*words: object, cwd: Path, stop: Sequence[object] = ()) -> sub
     return command(*words, cwd=cwd, small=True, stop=stop)
 
 
-def command(
-    *words: object, cwd: Path, small: bool = False, stop: Sequence[object] = ()
-) -> subprocess.CompletedProcess:
-    """The same, stopped as `forked.Server.run` says, in a fork of a process that has imported everything already, which saves the seconds that imports take."""
+def command(*words: object, cwd: Path, small: bool = False, stop: Sequence[object] = ()) -> subprocess.CompletedProcess:
+    """The same, stopped as `forked.Server.run` says, in a fork of a process that has imported everything already.
+
+    It saves the seconds that imports take.
+    """
     with tempfile.TemporaryDirectory() as folder:
         output, error = Path(folder) / "output", Path(folder) / "error"
         code = _server().run(list(map(str, words)), cwd, ENVIRONMENT, output, error, small=small, stop=stop)
