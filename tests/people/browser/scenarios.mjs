@@ -316,7 +316,8 @@ async function owner({ open, link, ownerLink }) {
   await begin(rater, link);
   for (const key of ["y", "n", "y", "y", "n", "y"]) await press(rater, key);
   await stored(rater);
-  await page.waitForFunction(() => document.querySelector("#numbers dd").textContent.startsWith("6"));
+  const six = () => document.querySelector("#numbers dd").textContent.startsWith("6");
+  await page.waitForFunction(six, null, { timeout: 30000 });
   await page.waitForSelector(".tiles img");
   await page.click("#pause");
   await page.waitForFunction(() => document.getElementById("state").textContent === "Paused");
