@@ -51,7 +51,7 @@ def once(tmp_path_factory):
 
     def made(name, make):
         own = tmp_path_factory.mktemp(name)
-        golden = (own.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else own.parent) / f"golden {name}"
+        golden = (own.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else own.parent) / f"golden-{name}"
         golden.mkdir(exist_ok=True)
         with open(golden / "lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -13,7 +13,7 @@ def run(once):
 
         make_run(folder / "blue")
 
-    return once("run to export", make) / "blue"
+    return once("run-to-export", make) / "blue"
 
 
 @pytest.fixture(scope="session")
