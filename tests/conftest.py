@@ -1,8 +1,9 @@
-"""What has to be set before TensorFlow starts, which tests run, and the one smoke run that end-to-end tests share."""
+"""What has to be set before TensorFlow starts, which tests run, and the two runs that end-to-end tests share."""
 
 import fcntl
 import os
 import pickle
+import re
 import shutil
 
 import pytest
@@ -45,20 +46,59 @@ def _computed():
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory):
-    """(run directory, finished process) of a smoke run, which is run once for all processes of pytest; each has its copy."""
-    from commands import public_command
+def once(tmp_path_factory):
+    """A function that fills a folder once for all processes of pytest, by a name and a function of the folder; its own copy."""
 
-    own = tmp_path_factory.mktemp("smoke")
-    golden = (own.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else own.parent) / "golden-smoke"
-    golden.mkdir(exist_ok=True)
-    with open(golden / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (golden / "process.pickle").exists():
-            done = public_command("smoke", "--run-dir", golden / "run", cwd=golden)
-            assert done.returncode == 0, done.stderr
-            (golden / "process.pickle").write_bytes(pickle.dumps(done))
-    shutil.copytree(golden / "run", own / "run")
-    done = pickle.loads((golden / "process.pickle").read_bytes())
-    done.stdout = done.stdout.replace(str(golden), str(own))
-    return own / "run", done
+    def made(name, make):
+        own = tmp_path_factory.mktemp(name)
+        golden = (own.parents[1] if "PYTEST_XDIST_WORKER" in os.environ else own.parent) / f"golden-{name}"
+        golden.mkdir(exist_ok=True)
+        with open(golden / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (golden / "whole").exists():
+                make(golden / "whole.partial")
+                (golden / "whole.partial").rename(golden / "whole")
+        return shutil.copytree(golden / "whole", own / "copy")
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def smoke(once):
+    """(run directory, finished process) of a smoke run as a user starts it."""
+    from commands import GOLDEN, public_command
+
+    folder = once("smoke", lambda folder: _run(folder, public_command, GOLDEN))
+    done = pickle.loads((folder / "process.pickle").read_bytes())
+    done.stdout = re.sub(r"\S*/whole\.partial(?=/)", str(folder), done.stdout)
+    return folder / "run", done
+
+
+@pytest.fixture(scope="session")
+def small_run(once):
+    """The directory of a small run with four steps of tuning and without a report."""
+    from commands import SMALL, UP_TO_EVALUATION, small_command
+
+    words = [*SMALL, "--tuning.steps", "4", *UP_TO_EVALUATION]
+    return once("small", lambda folder: _run(folder, small_command, words)) / "run"
+
+
+def _run(folder, command, words):
+    folder.mkdir()
+    done = command(*words, "--run-dir", folder / "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "process.pickle").write_bytes(pickle.dumps(done))
+
+
+@pytest.fixture
+def narrow_inception(monkeypatch):
+    """In place of InceptionV3, which takes seconds to make, a convolution of its kind that ends at its first mixed layer."""
+    import keras
+
+    def build(*, input_shape, **options):
+        image = keras.Input(input_shape)
+        x = keras.layers.Conv2D(8, 5, strides=4, use_bias=False, name="conv2d")(image)
+        x = keras.layers.BatchNormalization(scale=False, name="batch_normalization")(x)
+        return keras.Model(image, keras.layers.ReLU(name="mixed0")(x), name="inception_v3")
+
+    monkeypatch.setattr(keras.applications, "InceptionV3", build)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import SMALL
+from commands import LONGER, SMALL
 from kill_anywhere import differences
 
 HERE = Path(__file__).parent
-JOB = [*SMALL, "--stages", "gan", "interactions", "estimator", "tuning"]
+JOB = [*SMALL, *LONGER, "--stages", "gan", "interactions", "estimator", "tuning"]
 
 
 @pytest.mark.nightly

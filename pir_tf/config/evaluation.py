@@ -20,8 +20,8 @@ class EvaluationConfig:
     """Answers to judge by with `people:DATABASE`, the size that the test is made at; 0 for as many as come until the owner
     closes the round."""
     against: Literal["round", "start"] = "round"
-    """Whose images are the ones before: those of the generator that this `round` began with, or, in a later round, of the one that
-    the first of all rounds began with (`start`)."""
+    """Whose images are the ones before: those of the generator that this `round` began with, or, in a later round, of the one
+    that the first of all rounds began with (`start`)."""
     images: int = 1000
     """New images before tuning, and as many after. Source: 4, deviation D15."""
     alpha: float = 0.001

@@ -39,6 +39,9 @@ class InteractionsConfig:
     """Times that each image is shown to simulated users. Source: 2.2."""
     answers: int = 0
     """Answers to learn from with `people:DATABASE`; 0 for as many as come until the owner closes the round."""
+    explore: float = 0.0
+    """Share of a later round's images that are drawn where the linear estimator of the round before is least sure, with
+    `people:DATABASE`. They are learned from and never reported."""
     engagement: str = "click,share"
     """What makes an impression on a team's own page a positive one: `click`, `share`, `dwell:SECONDS`, with commas."""
 
@@ -47,6 +50,7 @@ class InteractionsConfig:
         expected = "simulated, people:DATABASE or csv:PATH"
         require(simulated or is_people(self.source), "interactions.source", self.source, expected)
         require(self.answers >= 0, "interactions.answers", self.answers, "a whole number, 0 or above")
+        require(0 <= self.explore < 1, "interactions.explore", self.explore, "a share from 0 to below 1")
         rule = re.fullmatch(r"(?:(?:click|share|dwell:\d+(?:\.\d+)?)(?:,|$))+(?<!,)", self.engagement)
         expected = "click, share and dwell:SECONDS with commas between them"
         require(rule is not None, "interactions.engagement", self.engagement, expected)

@@ -1,4 +1,4 @@
-"""`pir-tf loop demo`: the whole loop offline in minutes, with 20 simulated raters over real HTTP.
+"""`pir-tf loop demo`: the whole loop offline in minutes, with simulated raters over real HTTP.
 
 They like blue images, each with a leniency of their own, by the toss of a coin; one answers without looking and one far too
 fast. They stand for people in nothing but the way their answers come in: the loop doesn't know them.
@@ -24,7 +24,7 @@ from pir_tf.statistics.effects import cohens_d
 
 RATERS = 20
 DESCRIPTION = """The whole loop in minutes, without people or a network: 20 simulated raters who like blue answer over HTTP in two
-rounds and a proof. FOLDER/report.html is what an owner would see."""
+rounds, and 20 others in the proof. FOLDER/report.html is what an owner would see."""
 
 
 def main(words: list[str]) -> int:
@@ -65,7 +65,7 @@ def taste(image: np.ndarray) -> float:
 
 
 def _rate(begun: loop.Loop, seed: int, honest: bool) -> None:
-    """Twenty raters, who come when the page is up and go when the study ends."""
+    """Twenty raters who come when the page is up, and twenty others of the same population for the proof."""
     from pir_tf.people import pools
     from pir_tf.people.store import Store
 
@@ -78,17 +78,25 @@ def _rate(begun: loop.Loop, seed: int, honest: bool) -> None:
         if row:
             break
         time.sleep(0.2)
-    store.close()
     link = f"http://127.0.0.1:{begun.port}/join/{row['join_token']}"
-    rng = np.random.default_rng(seed)
-    raters = [SimulatedRater(link, taste, 1000 * seed + i, leniency=float(rng.normal(0, 0.7))) for i in range(RATERS)]
-    if not honest:
-        raters[0].laziness, raters[1].seconds = 1.0, 0.2
-    threads = [threading.Thread(target=rater.rate, kwargs={"patience": math.inf}, daemon=True) for rater in raters]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+
+    def proof_is_open() -> bool:
+        with store.reading() as connection:
+            return any(pool.pool == "proof" for pool in pools.state(connection, row["study"]).pools)
+
+    for group, until in enumerate((proof_is_open, lambda: False)):
+        rng = np.random.default_rng((seed, group))
+        first = 1000 * seed + RATERS * group
+        raters = [SimulatedRater(link, taste, first + i, leniency=float(rng.normal(0, 0.7))) for i in range(RATERS)]
+        if not honest and group == 0:
+            raters[0].laziness, raters[1].seconds = 1.0, 0.2
+        asked = {"patience": math.inf, "until": until}
+        threads = [threading.Thread(target=rater.rate, kwargs=asked, daemon=True) for rater in raters]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    store.close()
 
 
 def _say_truth(begun: loop.Loop) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 
 from pir_tf.experiments.cache import cached, digest
 from pir_tf.experiments.imported import imported_in
+from pir_tf.experiments.exploring import CANDIDATES, doubts, draw_unsure
 from pir_tf.experiments.people import answers, answers_digest, answers_path, image_ids
 from pir_tf.experiments.rounds import FirstRound
-from pir_tf.experiments.study_answers import Asked, ask, keep, source_of
+from pir_tf.experiments.study_answers import Asked, ask_pools, keep, source_of
 from pir_tf.experiments.truth import unscaled_pir
 from pir_tf.gan.imported.generator import architecture_digest
 from pir_tf.gan.sampling import BATCH, draw_latents, generate_batches
@@ -22,9 +23,11 @@ from pir_tf.interactions.records import Interactions
 from pir_tf.interactions.simulated import simulate
 from pir_tf.objectives.scaling import Scaling
 from pir_tf.pretrained import sha256
-from pir_tf.runs.directory import RunDirectory, atomic
+from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
 from pir_tf.training.callbacks import track
 
+CHANCES = "explored.json"
+"""File with the probability of each image that was drawn because the estimator was unsure of it."""
 FEW = 10
 """Rated images below which the estimator's quality isn't measured."""
 
@@ -135,14 +138,14 @@ def _of_people(run: RunDirectory, shown: Shown) -> tuple[Interactions, dict[str,
 
 def _of_study(run: RunDirectory, shown: Shown, asked: Asked) -> tuple[Interactions, dict[str, Any]]:
     """People's answers on the rating page, once the round is closed, and which study they are of."""
-    found = ask(
+    chance = read_json(run.file("interactions", CHANCES)) if run.file("interactions", CHANCES).exists() else {}
+    found = ask_pools(
         run,
-        "interactions",
         asked,
         shown.images,
         shown.ids,
         shown.labels,
-        [""] * len(shown.ids),
+        chance,
         generator=sha256(_generator_file(run)),
     )
     keep(run, "interactions", found, shown.ids)
@@ -179,6 +182,17 @@ def sample(
     return made["images"], made["z"], made["labels"]
 
 
+def _with_unsure(run: RunDirectory, first: FirstRound, generator: keras.Model, shown: Shown, count: int) -> Shown:
+    """The first of the random images, and in place of the last `count` those that the round before is least sure of."""
+    seed, title = run.seed_of("candidates"), "Candidates of unsure images"
+    images, z, labels = sample(run, generator, CANDIDATES * count, seed=seed, title=title)
+    rows, chance = draw_unsure(doubts(first, images), count, run.seed_of("unsure images"))
+    ids = image_ids(images[rows], f"x{run.round}")
+    write_json(run.file("interactions", CHANCES), dict(zip(ids, chance.tolist(), strict=True)))
+    kept = Shown(*(getattr(shown, name)[:-count] for name in ("images", "labels", "ids", "z")))
+    return Shown(images[rows], labels[rows], ids, z[rows]).after(kept)
+
+
 def _shown(run: RunDirectory, first: FirstRound | None) -> Shown:
     """The images of all rounds so far, made and saved if they are not there."""
     path = run.file("interactions", "images.npz")
@@ -186,5 +200,7 @@ def _shown(run: RunDirectory, first: FirstRound | None) -> Shown:
         generator, count = load_generator(run.path / "gan"), run.config.interactions.images
         images, z, labels = sample(run, generator, count, seed=run.seed_of("shown images"), title="Images for people")
         shown = Shown(images, labels, image_ids(images, f"r{run.round}"), z)
+        if first and (unsure := round(count * run.config.interactions.explore)):
+            shown = _with_unsure(run, first, generator, shown, unsure)
         (shown.after(Shown.load(first)) if first else shown).save(path)
     return Shown.load(run)

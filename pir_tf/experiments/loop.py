@@ -39,6 +39,8 @@ POLL_SECONDS = 1.0
 BETTER = {"--estimator.output": "linear", "--estimator.pessimism": "1", "--tuning.pir-gradient-ratio": "1"}
 """What a loop's runs have unless their options say otherwise: few answers go far with it, and the images stay images. An
 imported generator has no discriminator to read, and takes its preset's."""
+EXPLORE = "0.5"
+"""Share of a later round's images that the estimator is unsure of; the others, random, tell what the round before did."""
 DECISIVE = ("database", "study", "mode", "budget", "preset")
 """What a loop that was begun can't change."""
 
@@ -100,6 +102,8 @@ class Loop:
         for option, value in {"--evaluation.against": "start", **({} if own else BETTER)}.items():
             if not any(word.partition("=")[0] == option for word in self.options):
                 words += [option, value]
+        if number > 1 and not own:
+            words += ["--interactions.explore", EXPLORE]
         if number > 1:
             words += ["--first-round", str(self.run_path(number - 1))]
         return [*words, *self.options]
@@ -303,6 +307,10 @@ def _finish(loop: Loop, store: Any) -> int:
             pools.control(connection, key, "end", why="the loop's last round is done")
     with store.reading() as connection:
         found = summary(connection, loop.study)
+    for one in found["rounds"]:
+        quality = loop.run_path(one["round"]) / "estimator" / "quality.json"
+        if quality.exists():
+            one["estimator"] = (read_json(quality).get("at_temperature") or {}).get("spearman")
     report = write_people_report(found, loop.path / "report.html")
     print(f"\n{found['proof']['sentence'] if found['proof'] else 'No proof was asked for.'}\nReport: {report}")
     return 0

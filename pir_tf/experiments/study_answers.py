@@ -94,6 +94,7 @@ def ask(
     sides: list[str],
     *,
     generator: str = "",
+    chance: np.ndarray | None = None,
 ) -> Answered:
     """The answers to a stage's images, once their pool is closed.
 
@@ -106,6 +107,7 @@ def ask(
         labels: Their classes `[n]`.
         sides: `before` or `after` in a proof, else empty; n of them.
         generator: Version of the generator, for the database.
+        chance: Probability with which each was drawn from candidates [n]; None where all were taken.
 
     Raises:
         Waiting: People have to answer first; the images are in the database.
@@ -130,6 +132,7 @@ def ask(
                 labels=labels,
                 sides=sides,
                 generator=generator,
+                probability=chance,
             )
             pools.open_pool(connection, row["study"], run.round, asked.pool, asked.wanted)
             pools.note_run(connection, row["study"], run.round, asked.pool, _place(run.path, asked.database))
@@ -142,6 +145,64 @@ def ask(
         ) from None
     finally:
         store.close()
+
+
+def ask_pools(
+    run: RunDirectory,
+    asked: Asked,
+    images: np.ndarray,
+    ids: list[str],
+    labels: np.ndarray,
+    chance: dict[str, float],
+    *,
+    generator: str = "",
+) -> Answered:
+    """The answers to images to learn from: random ones, and those drawn with a `chance`, which are a pool of their own.
+
+    Both are open at once, each for its share of the answers. Otherwise as `ask`.
+    """
+    drawn = np.array([name in chance for name in ids])
+    found: list[tuple[np.ndarray, Answered]] = []
+    waits: list[str] = []
+    for pool, which in (("random", ~drawn), ("explore", drawn)):
+        rows = np.flatnonzero(which)
+        if not len(rows):
+            continue
+        own = dataclasses.replace(asked, pool=pool, wanted=round(asked.wanted * len(rows) / len(ids)))
+        names = [ids[row] for row in rows]
+        chances = np.array([chance.get(name, 1.0) for name in names])
+        try:
+            answered = ask(
+                run,
+                "interactions",
+                own,
+                images[rows],
+                names,
+                labels[rows],
+                [""] * len(rows),
+                generator=generator,
+                chance=chances,
+            )
+        except Waiting as waiting:
+            waits.append(str(waiting))
+        else:
+            found.append((rows, answered))
+    if waits:
+        raise Waiting(waits[0])
+    whole = found[0][1]
+    if len(found) == 1:
+        return whole
+    impressions, positives = np.zeros(len(ids)), np.zeros(len(ids))
+    for rows, answered in found:
+        impressions[rows], positives[rows] = answered.impressions, answered.positives
+    return dataclasses.replace(
+        whole,
+        impressions=impressions,
+        positives=positives,
+        rater=np.concatenate([one.rater for _, one in found]),
+        image=np.concatenate([rows[one.image] for rows, one in found]),
+        value=np.concatenate([one.value for _, one in found]),
+    )
 
 
 def _collect(connection: Any, run: RunDirectory, asked: Asked, row: Any, name: str) -> Answered:

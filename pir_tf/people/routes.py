@@ -32,6 +32,8 @@ from pir_tf.people.web import Refused, body, reply
 
 KEPT = 20.0
 """How much longer than it took to find it the owner's status is kept."""
+LONGEST = 8.0
+"""Seconds for which it is kept at most: the first look also loads the statistics, which takes seconds."""
 
 
 def add(app: FastAPI) -> None:
@@ -217,7 +219,7 @@ async def owner_status(request: Request) -> Response:
         if begun >= until:
             found = await asyncio.to_thread(read)
             now = time.monotonic()
-            state.statuses[desk.key] = (now + KEPT * (now - begun), found)
+            state.statuses[desk.key] = (now + min(KEPT * (now - begun), LONGEST), found)
     return reply(found)
 
 

@@ -51,15 +51,15 @@ class SimulatedRater:
         self._rng = np.random.default_rng(self.seed)
         self._clock = 0.0
 
-    def rate(self, most: int = 10**9, *, patience: float = 0.0) -> int:
-        """Answers until nothing is handed out for `patience` seconds, or `most` are given; how many were."""
+    def rate(self, most: int = 10**9, *, patience: float = 0.0, until: Callable[[], bool] = lambda: False) -> int:
+        """Answers until nothing is handed out for `patience` seconds, `most` are given, or `until` says so; how many were."""
         if not self._cookie:
             self._ask("GET", f"{self._path}?rater=simulated-{self.seed}")
             self._ask("POST", "/api/consent", {})
         mode = self._ask("GET", "/api/study")["mode"]
         events: list[dict[str, Any]] = []
         given, waited = 0, time.monotonic()
-        while given < most:
+        while given < most and not until():
             reply = self._ask("POST", "/api/events", {"events": events, "ahead": min(4, most - given)})
             given += len(events) // 2
             events = [event for slot in reply["slots"] for event in self._answer(mode, slot)]

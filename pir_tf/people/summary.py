@@ -68,7 +68,9 @@ def _round(connection: Connection, key: str, pool: pools.Pool, slots: list[Slot]
         "images": len(images.item),
         "answers": sum(s.counted is not None for s in own),
     }
-    found |= dict.fromkeys(("mean", "low", "high", "sd", "reliability", "alpha", "one_predicts_the_others"))
+    found |= dict.fromkeys(
+        ("mean", "low", "high", "sd", "reliability", "alpha", "one_predicts_the_others", "estimator")
+    )
     found |= {"open": pool.open, "best": [], "worst": []}
     if not len(given.value):
         return found, []

@@ -57,11 +57,11 @@ def both(two_replicas, make, data):
 
 @pytest.mark.parametrize(
     "fools, fake_class, real_class, pir",
-    [(1.0, 0.0, 1.0, 0.0), (0.0, 1.5, 1.0, 0.0), (0.0, 0.0, 2.0, 0.0), (0.0, 0.0, 1.0, 10.0), (1.0, 1.5, 1.0, 10.0)],
-    ids=["fools", "fake class", "real class", "PIR", "all"],
+    [(1.0, 0.0, 2.0, 0.0), (1.0, 1.5, 1.0, 10.0)],
+    ids=["two of the ACGAN's", "all"],
 )
-def test_the_tuner_for_each_term(two_replicas, fools, fake_class, real_class, pir):
-    """With a weight of 0 for the PIR, which is the ACGAN's step, too."""
+def test_the_tuner_by_its_terms(two_replicas, fools, fake_class, real_class, pir):
+    """Each has a column in the logs, which are compared too. With a weight of 0 for the PIR the step is the ACGAN's."""
     weights = {"fools_weight": fools, "fake_class_weight": fake_class, "real_class_weight": real_class}
 
     def make():
@@ -140,8 +140,8 @@ def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_repli
 
 @pytest.mark.parametrize(
     ("batch", "count", "batch_norm"),
-    [(5, 5, True), (4, 7, True), (4, 5, False)],
-    ids=["3 + 2", "2 + 2, then 2 + 1", "2 + 2, then 1 + 0"],
+    [(4, 7, True), (4, 5, False)],
+    ids=["2 + 2, then 2 + 1", "2 + 2, then 1 + 0"],
 )
 def test_batches_that_do_not_divide_over_the_replicas(two_replicas, batch, count, batch_norm):
     one, two = both(two_replicas, acgan(0.1, batch_norm=batch_norm), dataset(batch, count))
@@ -149,6 +149,14 @@ def test_batches_that_do_not_divide_over_the_replicas(two_replicas, batch, count
     evaluated = [model.evaluate(dataset(batch, count), verbose=0, return_dict=True) for model in (one[3], two[3])]
     for name, value in evaluated[0].items():
         assert value == pytest.approx(evaluated[1][name], rel=1e-4) and np.isfinite(value), name
+    if batch_norm:  # and a second fit with other optimizers goes on
+        trained = two[3]
+        with two_replicas.scope():
+            trained.compile(keras.optimizers.Adam(1e-4), keras.optimizers.RMSprop(1e-4))
+        trained.fit(dataset(batch, count), verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(lambda _: 1e-6)])
+        optimizers = trained.generator_optimizer, trained.discriminator_optimizer
+        assert [float(np.array(one.learning_rate)) for one in optimizers] == pytest.approx([1e-6, 1e-6])
+        assert int(trained.step.numpy()) == 4
 
 
 def test_a_replica_without_rows_and_batch_normalization(two_replicas):

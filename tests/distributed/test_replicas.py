@@ -2,11 +2,10 @@
 
 import contextlib
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_networks import images_of, small_discriminator, small_generator
+from small_networks import small_discriminator, small_generator
 
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
@@ -62,20 +61,6 @@ def test_parts_of_the_images_are_disjoint_make_up_the_set_and_have_all_classes(c
     assert whole.part(0, 1) is whole
     with pytest.raises(InputError, match="'a' has fewer images than the 6 devices"):
         whole.part(0, 6)
-
-
-@pytest.mark.slow
-def test_fit_evaluate_and_a_second_fit_on_two_replicas(two_replicas):
-    data = tf.data.Dataset.from_tensor_slices(images_of(8)).batch(4)
-    with two_replicas.scope():
-        acgan = ACGAN(small_generator(), small_discriminator(batch_norm=True), seed=3)
-        acgan.compile(keras.optimizers.Adam(1e-3), keras.optimizers.RMSprop(1e-3))
-    acgan.fit(data, validation_data=data, verbose=0)
-    with two_replicas.scope():
-        acgan.compile(keras.optimizers.Adam(1e-4), keras.optimizers.RMSprop(1e-4))
-    acgan.fit(data, verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 1e-6)])
-    rates = [float(np.array(one.learning_rate)) for one in (acgan.generator_optimizer, acgan.discriminator_optimizer)]
-    assert rates == pytest.approx([1e-6, 1e-6]) and int(acgan.step.numpy()) == 4
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,14 @@ COMPACT = EstimatorConfig(backbone="compact", weights="none", output="linear", i
 DISCRIMINATOR = dataclasses.replace(COMPACT, backbone="discriminator")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def untraced():
+    """Tracing takes longer than a few calls."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
 def shown():
     images = smooth_images(120, seed=0)

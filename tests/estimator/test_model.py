@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from equal_passes import assert_equal
-from estimator_helpers import call, run_python, smooth_images
+from estimator_helpers import call, smooth_images
 from keras import layers
 
 from pir_tf import presets
@@ -101,20 +101,6 @@ def test_a_loaded_estimator_is_frozen_at_every_depth(images, tmp_path):
     before = loaded.get_weights()
     assert_equal([loaded(images, training=True)], [call(outer, images)])
     assert all(np.array_equal(a, b) for a, b in zip(before, loaded.get_weights(), strict=True))
-
-
-@pytest.mark.slow
-def test_a_saved_estimator_needs_keras_alone(images, tmp_path):
-    estimator = random_estimator()
-    path = models.save_estimator(estimator, tmp_path)
-    np.save(tmp_path / "images.npy", images)
-    code = """
-        import keras, numpy
-        pir = keras.models.load_model(sys.argv[1])(numpy.load(sys.argv[2]), training=False)
-        numpy.save(sys.argv[3], keras.ops.convert_to_numpy(pir))
-    """
-    run_python(code, path, tmp_path / "images.npy", tmp_path / "pir.npy", blocked=["pir_tf"])
-    assert_equal([np.load(tmp_path / "pir.npy")[:, 0]], [call(estimator, images)])
 
 
 def test_damaged_files_are_refused_in_one_sentence(tmp_path):

@@ -13,8 +13,6 @@ HEAD = EstimatorConfig(
     weights="none", layer="mixed0", image_size=75, trainable="head", steps=2, batch_size=8, bins=4, checkpoint_every=1
 )
 
-pytestmark = pytest.mark.slow
-
 
 def images(count=20, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 16, 16, 3)).astype(np.uint8)
@@ -27,7 +25,7 @@ def answers(count=20):
 
 
 @pytest.fixture
-def computed(monkeypatch):
+def computed(monkeypatch, narrow_inception):
     """Forgets what other tests made, and notes how many images each computation had."""
     features._remembered.cache_clear()
     calls = []
@@ -53,7 +51,6 @@ def same(first, second):
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.nightly
 def test_no_image_goes_twice_through_one_backbone_and_training_equals_that_without(computed):
     plain = fit_estimator(images(), answers(), HEAD, seed=0).network.get_weights()
     assert same(fitted(), plain) and same(fitted(), plain) and computed == [20]

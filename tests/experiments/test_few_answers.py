@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from small_networks import small_discriminator, small_generator
 
 from pir_tf.experiments import few_answers
@@ -20,7 +21,9 @@ def rows():
         estimator=dataclasses.replace(config.estimator, steps=4, image_size=32),
     )
     networks = Networks(small_generator(), small_discriminator(), ("one", "two"))
-    return list(few_answers.measured(config, networks, (20, 40), (1, 50), 30))
+    tf.config.run_functions_eagerly(True)  # tracing takes longer than four steps
+    yield list(few_answers.measured(config, networks, (20, 40), (1, 50), 30))
+    tf.config.run_functions_eagerly(False)
 
 
 def test_each_method_has_a_row_for_each_number_of_images_and_impressions(rows):

@@ -5,13 +5,14 @@ import json
 
 import numpy as np
 import pytest
-from commands import SMALL, small_command
+from commands import LONGER, SMALL, small_command
 from synthetic_run import results
 
 from pir_tf.report.tables import result_table
 
 WORDS = [
     *SMALL,
+    *LONGER,
     *"--estimator.output linear --estimator.backbone discriminator --evaluation.judge --tuning.stop judge".split(),
 ]
 TUNED = (

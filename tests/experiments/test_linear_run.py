@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from commands import SMALL, small_command
+from commands import SMALL, UP_TO_EVALUATION, small_command
 
 from pir_tf.experiments import tuning_stage
 from pir_tf.experiments.command_line import parse
@@ -28,14 +28,14 @@ MEASURED = "--evaluation.control --evaluation.best-of 2 --tuning.pir-weight 0 --
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("linear")
-    done = small_command(*SMALL, *LINEAR, *MEASURED, "--run-dir", path / "run", cwd=path)
+    done = small_command(*SMALL, *LINEAR, *MEASURED, *UP_TO_EVALUATION, "--run-dir", path / "run", cwd=path)
     assert done.returncode == 0, done.stderr
     return path / "run", done.stdout
 
 
 @pytest.fixture
 def eager():
-    """Without tracing, which takes longer than six steps."""
+    """Without tracing, which takes longer than three steps."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -60,7 +60,7 @@ def test_the_control_and_the_best_of_n_stand_beside_the_result(run):
     assert results["control"]["before_mean"] == before == best["before"]["before_mean"] == best["after"]["before_mean"]
     assert results["over_control"]["after_mean"] == results["pir_after_mean"]
     assert results["over_control"]["before_mean"] == results["control"]["after_mean"]
-    assert (best["n"], best["picks"], best["before"]["n_after"]) == (2, 250, 250)
+    assert (best["n"], best["picks"], best["before"]["n_after"]) == (2, 30, 30)
     for line in ("the GAN's own training", "best of 2, untouched", "best of 2, tuned"):
         assert f"  {line}" in said
     assert not {"control", "labels_control"} & set(np.load(path / "evaluation" / "samples.npz").files)
@@ -69,11 +69,13 @@ def test_the_control_and_the_best_of_n_stand_beside_the_result(run):
 @pytest.mark.slow
 def test_the_true_pir_chooses_no_step(run, tmp_path, monkeypatch, eager):
     """Tuning again, with a truth that rises and one that falls along the way, gives the same networks."""
-    config = parse([*SMALL, *LINEAR, *MEASURED, "--tuning.true_pir_every", "2"]).experiment
+    each = "--tuning.steps 3 --tuning.log_every 1 --tuning.true_pir_every 1".split()
+    config = parse([*SMALL, *LINEAR, *MEASURED, *each]).experiment
+    monkeypatch.setattr(tuning_stage, "DISPLAY_IMAGES", 8)
     ends = []
     for name, sign in (("rising", 1), ("falling", -1)):
         shutil.copytree(run[0], tmp_path / name)
-        for stage in ("tuning", "evaluation", "report"):
+        for stage in ("tuning", "evaluation"):
             shutil.rmtree(tmp_path / name / stage)
         seen = itertools.count(1)
         truth = lambda images, seen=seen, sign=sign: np.array([sign * next(seen)])  # noqa: E731
@@ -82,7 +84,7 @@ def test_the_true_pir_chooses_no_step(run, tmp_path, monkeypatch, eager):
         tuning_stage.run(again)
         again.close()
         rows = pd.read_csv(tmp_path / name / "tuning" / "history.csv")
-        assert list(rows["step"]) == [2, 4, 6] and list(rows["true_pir"] * sign) == [1, 2, 3]
+        assert list(rows["step"]) == [1, 2, 3] and list(rows["true_pir"] * sign) == [1, 2, 3]
         ends.append(load_generator(tmp_path / name / "tuning").get_weights())
     for rising, falling in zip(*ends, strict=True):
         np.testing.assert_array_equal(rising, falling)

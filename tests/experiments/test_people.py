@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 import pytest
 from answers import fill
-from commands import QUICK, SMALL, small_command
+from commands import SMALL, UP_TO_EVALUATION, small_command
 
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
@@ -126,8 +126,7 @@ def test_how_many_images_were_rated_is_said_with_what_it_means():
 def test_the_same_command_goes_on_when_people_have_answered_wherever_the_project_lies(tmp_path):
     root = tmp_path / "project"
     root.mkdir()
-    words = [*SMALL, *QUICK, "--interactions.source", "csv:answers.csv"]
-    words += "--gan.steps 2 --gan.sample_every 2 --stages gan interactions estimator tuning evaluation".split()
+    words = [*SMALL, *UP_TO_EVALUATION, "--interactions.source", "csv:answers.csv"]
     ask = lambda: small_command(*words, cwd=root)  # noqa: E731
     first = ask()
     assert first.returncode == 0 and "Waiting for people" in first.stdout, first.stderr

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from answers import fill
-from commands import QUICK, SMALL, small_command
+from commands import SMALL, UP_TO_EVALUATION, small_command
 
 from pir_tf.experiments import estimator_stage
 from pir_tf.experiments.run import parse
@@ -19,17 +19,11 @@ from pir_tf.statistics.effects import cohens_d
 
 pytestmark = pytest.mark.slow
 
-STAGES = "--stages gan interactions estimator tuning evaluation".split()
-FEW = [*QUICK, *"--gan.steps 2 --gan.sample_every 2".split()]
 
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory):
+@pytest.fixture
+def first(small_run):
     """The directory of a finished first round."""
-    root = tmp_path_factory.mktemp("rounds")
-    done = small_command(*SMALL, *FEW, *STAGES, "--run-dir", root / "one", cwd=root)
-    assert done.returncode == 0, done.stderr
-    return root / "one"
+    return small_run
 
 
 def results_of(path):
@@ -54,7 +48,7 @@ def test_it_goes_on_from_the_first_rounds_networks_estimator_and_images(first, t
     refused = small_command(*SMALL, *words, "--interactions.objective", "color:red", "--run-dir", second, cwd=tmp_path)
     assert refused.returncode == 2 and not second.exists() and "Traceback" not in refused.stderr
     assert "interactions.objective ('color:blue' there, 'color:red' now)" in refused.stderr
-    done = small_command(*SMALL, *FEW, *STAGES, *words, "--run-dir", second, cwd=tmp_path)
+    done = small_command(*SMALL, *UP_TO_EVALUATION, *words, "--run-dir", second, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
     for name in ("generator.keras", "discriminator.keras", "generator.json"):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from commands import ENVIRONMENT, SMALL, small_command
+from commands import ENVIRONMENT, SMALL, UP_TO_EVALUATION, small_command
 
 from pir_tf.config import derived_seed
 from pir_tf.evaluation.measure import compare
@@ -13,7 +13,7 @@ from pir_tf.objectives import vgg
 from pir_tf.objectives.scaling import Scaling
 from pir_tf.runs.directory import read_json
 
-WORDS = [*SMALL, *"--interactions.vgg-weights none --interactions.vgg-image-size 32".split()]
+WORDS = [*SMALL, *UP_TO_EVALUATION, *"--interactions.vgg-weights none --interactions.vgg-image-size 32".split()]
 
 
 @pytest.fixture(autouse=True)

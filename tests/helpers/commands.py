@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pir_tf
@@ -13,8 +14,11 @@ import pir_tf
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pir_tf.__file__).parents[1])}
 """Processes that start elsewhere find the package under test, installed or not."""
 
-QUICK = "--tuning.steps 2 --tuning.batch_size 4 --tuning.gradients_every 2 --tuning.true_pir_every 2".split()
-"""Words for runs in which tuning need only happen."""
+GOLDEN = (
+    "smoke --interactions.images 32 --estimator.steps 10 --estimator.quality_images 32 --tuning.steps 4 --tuning.batch_size 4 "
+    "--tuning.true_pir_every 4 --tuning.gradients_every 4 --evaluation.images 32 --evaluation.diversity-pairs 4"
+).split()
+"""The smoke job of the fixture `smoke`, with fewer images where more show nothing; `.ci/run` has the whole of it."""
 
 
 def public_command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
@@ -24,23 +28,32 @@ def public_command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
 
 
 SMALL = (
-    "smoke --gan.generator train --data.count 32 --gan.batch_size 4 --gan.sample_every 4 --interactions.images 16 "
+    "smoke --gan.generator train --gan.steps 2 --data.count 32 --gan.batch_size 4 --interactions.images 16 "
     "--estimator.steps 6 --estimator.batch_size 8 --estimator.checkpoint_every 2 --estimator.quality_images 16 "
-    "--tuning.batch_size 4 --tuning.true_pir_every 6 --tuning.gradients_every 6 --evaluation.images 16"
+    "--tuning.steps 2 --tuning.batch_size 4 --evaluation.images 16 --evaluation.diversity-pairs 2"
 ).split()
-"""The smoke job at sizes that `small_command` does in a second or two."""
+"""The smoke job at sizes that `small_command` does in some seconds, most of them those of the steps and the report."""
+UP_TO_EVALUATION = "--stages gan interactions estimator tuning evaluation".split()
+"""Without the report, whose drawing takes as long as the rest of a small run."""
+LONGER = (
+    "--gan.steps 4 --gan.sample_every 4 --tuning.steps 6 --tuning.true_pir_every 6 --tuning.gradients_every 6".split()
+)
+"""What a small job needs that is stopped on its way."""
 
 
-def small_command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
+def small_command(*words: object, cwd: Path, stop: Sequence[object] = ()) -> subprocess.CompletedProcess:
     """`command` with networks of a few channels, without tracing. Give it `SMALL` first: bundled networks aren't small."""
-    return command(*words, cwd=cwd, small=True)
+    return command(*words, cwd=cwd, small=True, stop=stop)
 
 
-def command(*words: object, cwd: Path, small: bool = False) -> subprocess.CompletedProcess:
-    """The same, in a fork of a process that has imported everything already, which saves the seconds that imports take."""
+def command(*words: object, cwd: Path, small: bool = False, stop: Sequence[object] = ()) -> subprocess.CompletedProcess:
+    """The same, stopped as `forked.Server.run` says, in a fork of a process that has imported everything already.
+
+    It saves the seconds that imports take.
+    """
     with tempfile.TemporaryDirectory() as folder:
         output, error = Path(folder) / "output", Path(folder) / "error"
-        code = _server().run(list(map(str, words)), cwd, ENVIRONMENT, output, error, small=small)
+        code = _server().run(list(map(str, words)), cwd, ENVIRONMENT, output, error, small=small, stop=stop)
         return subprocess.CompletedProcess(words, code, output.read_text(), error.read_text())
 
 

@@ -1,12 +1,7 @@
 """What the estimator's tests share: small random images whose PIR follows from their colours, worked out here and not by
-the package's objectives; a process in which packages are missing; a module in TF-Hub's format."""
+the package's objectives; a module in TF-Hub's format."""
 
 import functools
-import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -58,16 +53,6 @@ def answers(pir, seed=0, impressions=1000):
         impressions=np.full(len(pir), impressions),
         positives=np.random.default_rng(seed).binomial(impressions, pir),
     )
-
-
-def run_python(code, *arguments, blocked=()):
-    """Runs code in another process from the package's parent folder, in which the named packages can't be imported."""
-    program = f"import sys\nsys.modules.update(dict.fromkeys({blocked!r}))\n" + textwrap.dedent(code)
-    line, env = [sys.executable, "-c", program, *map(str, arguments)], {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    cwd = Path(__file__).resolve().parents[2]
-    done = subprocess.run(line, capture_output=True, text=True, env=env, cwd=cwd)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 HUB_SIZE, HUB_FEATURES = 32, 6

@@ -11,10 +11,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 SECONDS = 1800
 """After which a command is ended."""
@@ -31,14 +33,22 @@ def import_everything() -> None:
 
 
 def make_small() -> None:
-    """Lets this process and its forks have small networks, measure few images and trace nothing."""
+    """Lets this process and its forks have small networks, measure few images, draw coarse figures and trace nothing."""
     import tensorflow as tf
 
-    from pir_tf.experiments import tuning_stage
+    from pir_tf.experiments import evaluation_stage, tuning_stage
     from pir_tf.gan import networks, train
+    from pir_tf.report import style
 
     networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (8, 4, 4, 4, 3), (4, 4, 4, 4, 4, 4)
-    train.DISTANCE_IMAGES, tuning_stage.DISPLAY_IMAGES = 16, 8
+    train.DISTANCE_IMAGES, tuning_stage.DISPLAY_IMAGES, evaluation_stage.PICKS = 16, 8, 30
+    save = style.save
+
+    def save_coarsely(figure: Any, path: Path) -> None:
+        figure.set(dpi=30, layout_engine="none")
+        save(figure, path)
+
+    style.save = save_coarsely
     tf.config.run_functions_eagerly(True)
 
 
@@ -74,13 +84,14 @@ class Server:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def run(self, words: list[str], *where: object, small: bool = False) -> int:
+    def run(self, words: list[str], *where: object, small: bool = False, stop: Sequence[object] = ()) -> int:
         """The exit status of a command, negative where a signal ended it.
 
-        `where` is its folder, its environment and the files of its output and its messages; `small` as in `make_small`.
+        `where` is its folder, its environment and the files of its output and its messages; `small` as in `make_small`; `stop`
+        a signal, and a file, or None for the output, with a text: the signal is sent once the file is there and has the text.
         """
         assert self._process.stdin and self._process.stdout
-        print(json.dumps([words, *where, small], default=str), file=self._process.stdin, flush=True)
+        print(json.dumps([words, *where, small, stop], default=str), file=self._process.stdin, flush=True)
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
@@ -88,20 +99,31 @@ class Server:
         self._process.communicate()
 
 
+def _stop(child: int, number: int, file: Path, text: bytes) -> None:
+    while not (file.exists() and text in file.read_bytes()):
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        time.sleep(0.005)
+    os.kill(child, number)
+
+
 def _serve() -> None:
     import_everything()
     for line in sys.stdin:
-        words, cwd, environment, output, error, small = json.loads(line)
+        words, cwd, environment, output, error, small, stop = json.loads(line)
 
         def before(cwd: str = cwd, environment: dict = environment, small: bool = small) -> None:
             os.chdir(cwd)
             os.environ.clear()
             os.environ.update(environment)
             signal.alarm(SECONDS)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             if small:
                 make_small()
 
         child = fork(words, output, error, before)
+        if stop:
+            _stop(child, stop[0], Path(stop[1] or output), stop[2].encode())
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

@@ -144,8 +144,7 @@ def wait_for(condition, seconds=60):
 
 def tiny_suite(size, weights):
     """Stands in for a suite: real experiments that are small, two of which train the same GAN."""
-    few = "--gan.steps 2 --gan.sample_every 2 --tuning.steps 2 --evaluation.diversity_pairs 4".split()
-    config = parse([*SMALL, *few]).experiment
+    config = parse(SMALL).experiment
     return [Experiment("trained", config), Experiment("trained-longer", changed(config, tuning={"steps": 4}))]
 
 

@@ -61,16 +61,16 @@ def test_objectives_equal_those_of_a_network_in_numpy(all_pools):
 def test_top_layers_are_their_formulas():
     """fc6 and fc7 after ReLU, fc8 before the softmax, from the pool5 that the test above compares."""
     names = ("pool5", "fc6", "fc7", "fc8")
-    features = vgg.VGGFeatures(names, weights="none", seed=3)
+    features = vgg.VGGFeatures(names, weights="none", image_size=64, seed=3)  # an eleventh of fc6's weights at 224
     images = by_hand.pictures(2)
     energies = features(images)
     assert {name: values.shape for name, values in energies.items()} == {name: (2, VGG_FILTERS[name]) for name in names}
     body = features.network.get_layer("vgg16_cut")
-    maps = body(by_hand.preprocessed(images, 224).astype(np.float32))["pool5"]
+    maps = body(by_hand.preprocessed(images, 64).astype(np.float32))["pool5"]
     x = keras.ops.convert_to_numpy(maps).astype(np.float64)
     np.testing.assert_allclose(energies["pool5"], (x**2).sum(axis=(1, 2)), rtol=1e-3)
     x = x.reshape(2, -1)
-    assert x.shape[1] == 25088
+    assert x.shape[1] == 2 * 2 * 512
     weights = by_hand.weights_of(features)[-6:]
     for name, kernel, bias in zip(names[1:], weights[::2], weights[1::2], strict=True):
         x = x @ kernel + bias

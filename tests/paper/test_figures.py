@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from many_rows import experiment, whole, write_run
 
+from pir_tf.paper.claims.paper import CLAIMS
 from pir_tf.paper.figures.command import main
 from pir_tf.paper.figures.page import ORDER, redraw, write_tables
 from pir_tf.paper.rows import read_rows, table
@@ -49,18 +50,21 @@ def test_everything_is_written_and_nothing_else(made):
 
 BLOCKED = """import sys
 sys.modules |= dict.fromkeys(("tensorflow", "keras", "tensorflow_hub", "tensorflow_datasets"))  # importing them fails
-from pir_tf.paper.figures.command import main
-sys.exit(main(["--redraw", sys.argv[1]]))
+from pir_tf.paper.claims.command import main as claims
+from pir_tf.paper.figures.command import main as figures
+sys.exit(claims([sys.argv[2]]) or figures(["--redraw", sys.argv[1]]))
 """
 
 
 @pytest.mark.slow
-def test_figures_are_drawn_again_alike_without_tensorflow_and_without_the_runs(made, tmp_path):
+def test_claims_are_printed_and_figures_drawn_again_alike_without_tensorflow_and_without_the_runs(made, tmp_path):
     for path in made.iterdir():
         if path.suffix != ".png" and path.name not in ("README.md", "models.json", "models.md"):
             (tmp_path / path.name).write_bytes(path.read_bytes())
-    done = subprocess.run([sys.executable, "-c", BLOCKED, str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 0 and "9 figures" in done.stdout, done.stderr
+    line = [sys.executable, "-c", BLOCKED, str(tmp_path), str(made.parent / "sweep")]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=made.parent)
+    assert done.returncode == 0 and "9 figures" in done.stdout and not done.stderr, done.stderr
+    assert f"{len(CLAIMS)} claims: " in done.stdout
     assert contents(tmp_path) == contents(made)
 
 

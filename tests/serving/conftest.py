@@ -7,17 +7,23 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    from run_to_export import make_run
+def run(once):
+    def make(folder):
+        from run_to_export import make_run
 
-    return make_run(tmp_path_factory.mktemp("runs") / "blue")
+        make_run(folder / "blue")
+
+    return once("run-to-export", make) / "blue"
 
 
 @pytest.fixture(scope="session")
-def version(run, tmp_path_factory):
-    from pir_tf.serving.export import export_run
+def version(run, once):
+    def make(folder):
+        from pir_tf.serving.export import export_run
 
-    return export_run(run, tmp_path_factory.mktemp("models") / "landscapes")
+        export_run(run, folder / "landscapes")
+
+    return once("models", make) / "landscapes" / "1"
 
 
 @pytest.fixture(scope="session")

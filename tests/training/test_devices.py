@@ -1,16 +1,14 @@
 """How a process computes, and its place in a job: TF_CONFIG as TensorFlow reads it, who is waited for, which forms are taken."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 import tensorflow as tf
+from commands import ENVIRONMENT, command
 
 from pir_tf.config import ComputeConfig
 from pir_tf.errors import InputError
@@ -119,20 +117,13 @@ def test_a_port_in_use_is_refused(addresses):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-@pytest.mark.slow
-def test_a_run_that_waits_says_so_and_can_be_stopped(tmp_path, addresses, number, code):
-    config = text({"worker": list(addresses.values())}, index=1)
-    with subprocess.Popen(
-        [sys.executable, "-m", "pir_tf.experiments.run", "smoke", "--run-dir", str(tmp_path / "run")],
-        env={**os.environ, "TF_CONFIG": config, "CUDA_VISIBLE_DEVICES": ""}, stdout=subprocess.PIPE, text=True,
-        stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:  # fmt: skip
-        assert process.stdout.readline().startswith("Resume with: ")
-        assert "Waiting for worker 0 at localhost" in process.stdout.readline()
-        process.send_signal(number)
-        assert process.wait(timeout=60) == code
-        assert "Traceback" not in process.stderr.read()
-    assert not (tmp_path / "run").exists()
+def test_a_run_that_waits_says_so_and_can_be_stopped(tmp_path, monkeypatch, addresses, number, code):
+    monkeypatch.setitem(ENVIRONMENT, "TF_CONFIG", text({"worker": list(addresses.values())}, index=1))
+    monkeypatch.setitem(ENVIRONMENT, "CUDA_VISIBLE_DEVICES", "")
+    waits = (number, None, "Waiting for worker 0 at localhost")
+    done = command("smoke", "--run-dir", tmp_path / "run", cwd=tmp_path, stop=waits)
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert done.stdout.startswith("Resume with: ") and not (tmp_path / "run").exists()
 
 
 # Forms of the training passes

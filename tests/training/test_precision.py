@@ -61,16 +61,17 @@ def indeterminate():
     disable_op_determinism()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("indeterminate")
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_tuning_steps_in_bfloat16_with_and_without_xla(jit_compile):
+@pytest.mark.parametrize(
+    "how", [{"run_eagerly": True, "jit_compile": False}, pytest.param({"jit_compile": True}, marks=pytest.mark.nightly)]
+)
+def test_tuning_steps_in_bfloat16_with_and_without_xla(how):
     """The gradient goes through the resize in the estimator; losses and weights stay finite float32."""
     generator, discriminator, estimator = small_generator(), small_discriminator(), networks()[2]
     with mixed("mixed_bfloat16", generator, discriminator, network_of(estimator)):
         tuner = Tuner(generator, discriminator, estimator, pir_weight=100.0, seed=4)
-        tuner.compile(keras.optimizers.Adam(1e-4), keras.optimizers.RMSprop(1e-4), jit_compile=jit_compile)
-        assert tuner.jit_compile is jit_compile
+        tuner.compile(keras.optimizers.Adam(1e-4), keras.optimizers.RMSprop(1e-4), **how)
+        assert tuner.jit_compile is how["jit_compile"]
         start = [np.array(weight) for weight in generator.trainable_variables]
         data = tf.data.Dataset.from_tensor_slices(images_of(4)).batch(4).repeat(2)
         logs = tuner.fit(data, shuffle=False, verbose=0).history

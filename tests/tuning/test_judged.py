@@ -89,23 +89,30 @@ VIEWS = [0.4, 0.8, 0.3, 0.1, 0.0, 0.9, 0.9, 0.9], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0,
 """The judge's, in means of three, are 0.4, 0.6, 0.5, 0.4, 0.13: tuning stops after the fifth row and keeps the second."""
 
 
-@pytest.mark.parametrize("kill", [3, 4, 9])
-def test_a_judged_tuning_that_was_killed_goes_on_to_the_same_end(tmp_path, kill):
-    whole, judged = tune(tmp_path / "whole", *VIEWS)
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """Its directory, tuner, what judged it, and what the chief told the other processes."""
+    path, told = tmp_path_factory.mktemp("whole"), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replicas, "agree", lambda strategy, mine: told.append(mine) or mine)
+        return path, *tune(path, *VIEWS), told
+
+
+@pytest.mark.parametrize("kill", [4, 9])
+def test_a_judged_tuning_that_was_killed_goes_on_to_the_same_end(unbroken, tmp_path, kill):
+    directory, whole, judged, _ = unbroken
     kept, end = plainly(*VIEWS)
     assert (judged.kept, judged.stopped) == ((kept + 1) * EVERY, (end + 1) * EVERY) == (2 * EVERY, 5 * EVERY)
     with pytest.raises(KeyboardInterrupt):
         tune(tmp_path / "killed", *VIEWS, [KillAfter(kill)])
     resumed, _ = tune(tmp_path / "killed", *VIEWS)
     assert_same(arrays(whole.state()), arrays(resumed.state()))
-    logs = [read(tmp_path / name / "history.csv") for name in ("whole", "killed")]
+    logs = [read(path / "history.csv") for path in (directory, tmp_path / "killed")]
     assert logs[0] == logs[1] and [float(row["judge_pir"]) for row in logs[0]] == VIEWS[0][: end + 1]
-    # Killed once more before its networks are saved: not a step more, and the same networks.
+    # Killed once more before its networks are saved: not a step more, and the same state, the best networks in it.
     last, again = tune(tmp_path / "killed", *VIEWS)
     assert_same(arrays(whole.state()), arrays(last.state()))
-    for one in (judged, again):
-        one.restore_best()
-    assert_same(arrays(whole.generator), arrays(last.generator))
+    assert again.kept == judged.kept
 
 
 def test_the_networks_of_the_best_row_are_kept(tmp_path):
@@ -131,8 +138,6 @@ def test_a_process_that_follows_stops_where_the_chief_says(monkeypatch):
     judged.restore_best()  # nothing to go back to
 
 
-def test_the_chief_says_when(monkeypatch):
-    told = []
-    monkeypatch.setattr(replicas, "agree", lambda strategy, mine: told.append(mine) or mine)
-    _, judged = tune(None, *VIEWS)
+def test_the_chief_says_when(unbroken):
+    *_, judged, told = unbroken
     assert told == [0] * (judged.stopped // EVERY - 1) + [1]

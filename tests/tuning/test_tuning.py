@@ -30,6 +30,14 @@ def tuner(pir_weight=1000.0, *, judge=None, eagerly=True, rates=(1e-3, 1e-3), se
     return made
 
 
+@pytest.fixture(autouse=True)
+def untraced():
+    """What is traced beside the steps isn't: that would take longer than a few calls."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
 def real():
     return images_of(16)
@@ -52,6 +60,7 @@ def fit(real):
 
 @pytest.mark.parametrize("eagerly", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_with_a_weight_of_0_a_step_is_an_acgan_step_bit_for_bit(fit, eagerly):
+    tf.config.run_functions_eagerly(eagerly)
     plain = ACGAN(small_generator(), small_discriminator(), seed=7)
     plain.compile(*optimizers(1e-3, 1e-3), run_eagerly=eagerly)
     tuned = tuner(0.0, eagerly=eagerly)

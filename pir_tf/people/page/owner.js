@@ -85,7 +85,8 @@ function render() {
   $("address").value = status.link ?? "";
   const here = status.pools.filter((pool) => pool.round === status.round);
   const sum = (name) => here.reduce((total, pool) => total + (pool[name] ?? 0), 0);
-  draw("numbers", [sum("answers"), sum("wanted"), status.pace_per_hour, status.minutes_left, status.raters.length, sum("skipped"), sum("unanswered")],
+  const times = [status.pace_per_hour, status.minutes_left];
+  draw("numbers", [sum("answers"), sum("wanted"), ...times, status.raters.length, sum("skipped"), sum("unanswered")],
     ([answers, wanted, pace, left, raters, skipped, unanswered]) => facts([
       ["Answers", number(answers), wanted ? `of ${number(wanted)} in this round` : "in this round"],
       ["Pace", isNumber(pace) ? `${number(pace)}/h` : "–", isNumber(pace) ? "" : "after the first answers"],
@@ -105,12 +106,14 @@ function render() {
 
 function pools(rows) {
   if (!rows.length) return [make("p", "soft", "No images have been given to this study yet.")];
-  return [table("Pools", [["Pool"], ["State"], ["Answers", "n"], ["Progress", "wide"], ["Images", "n"], ["Skipped", "n"], ["Unanswered", "n"]],
+  const heads = [["Pool"], ["State"], ["Answers", "n"], ["Progress", "wide"], ["Images", "n"], ["Skipped", "n"], ["Unanswered", "n"]];
+  return [table("Pools", heads,
     rows.map((pool) => {
-      const bar = Object.assign(document.createElement("progress"), { max: pool.wanted || 1, value: Math.min(pool.answers, pool.wanted || 1) });
+      const max = pool.wanted || 1;
+      const bar = Object.assign(document.createElement("progress"), { max, value: Math.min(pool.answers, max) });
       bar.setAttribute("aria-label", `Answers of ${pool.pool}, round ${pool.round}`);
-      return [`${pool.round} ${pool.pool}`, pool.state, `${number(pool.answers)} / ${number(pool.wanted)}`, bar, number(pool.images), number(pool.skipped),
-        number(pool.unanswered)];
+      return [`${pool.round} ${pool.pool}`, pool.state, `${number(pool.answers)} / ${number(pool.wanted)}`, bar,
+        number(pool.images), number(pool.skipped), number(pool.unanswered)];
     }))];
 }
 
@@ -132,14 +135,17 @@ function evidence([value, needed]) {
   scale.setAttribute("role", "img");
   scale.setAttribute("aria-label", `e-value ${large(value)} of ${large(needed)} needed, on a logarithmic scale`);
   const word = value >= needed ? "Enough: asking can stop." : `${large(needed / Math.max(value, 1e-300))} times more is needed to stop.`;
-  return [make("p", "big", large(value), make("small", "", " e-value")), scale, make("p", "soft", `${word} It says when to stop asking, nothing else.`)];
+  const said = make("p", "soft", `${word} It says when to stop asking, nothing else.`);
+  return [make("p", "big", large(value), make("small", "", " e-value")), scale, said];
 }
 
 function raters(rows) {
   if (!rows.length) return [make("p", "soft", "Nobody has answered yet: send the link above to the raters.")];
   const flagged = rows.filter((row) => row.flags.length).length;
-  const note = flagged ? `${flagged} of ${rows.length} flagged. Nobody is left out in silence: the report shows results with and without them.` : "None flagged.";
-  return [make("p", "soft", note), table("Raters", [["Rater"], ["Flags", "flags"], ["Answers", "n"], ["Share", "n"], ["Median time", "n"], ["Repeats alike", "n"]],
+  const honest = "Nobody is left out in silence: the report shows results with and without them.";
+  const note = flagged ? `${flagged} of ${rows.length} flagged. ${honest}` : "None flagged.";
+  const heads = [["Rater"], ["Flags", "flags"], ["Answers", "n"], ["Share", "n"], ["Median time", "n"], ["Repeats alike", "n"]];
+  return [make("p", "soft", note), table("Raters", heads,
     rows.map((row) => [row.rater, make("span", "", ...row.flags.map((flag) => make("span", "flag", flag))), number(row.answers),
       percent(row.share), isNumber(row.median_seconds) ? `${number(row.median_seconds, 1)} s` : "–",
       row.repeats ? `${row.repeats_same} of ${row.repeats}` : "–"]))];

@@ -82,7 +82,8 @@ function buildAnswers() {
       choice("dislike", labels.dislike, ["←", "ArrowLeft", "n", "1"], give("like", 0, labels.dislike)),
       choice("like", labels.like, ["→", "ArrowRight", "y", "2"], give("like", 1, labels.like)),
     ],
-    rating: () => labels.rating.map((label, k) => choice(`rating${k + 1}`, label, [`${k + 1}`, `${k + 1}`], give("rating", k + 1, label))),
+    rating: () => labels.rating.map((label, k) =>
+      choice(`rating${k + 1}`, label, [`${k + 1}`, `${k + 1}`], give("rating", k + 1, label))),
     pair: () => [
       choice("left", labels.left, ["←", "ArrowLeft", "1"], give("choice", "left", labels.left)),
       choice("tie", labels.tie, ["↑", "ArrowUp", "t", "3"], give("choice", "tie", labels.tie)),
@@ -182,6 +183,7 @@ async function show() {
   $("note").textContent = "";
   current = slot;
   seen = 0;
+  $("stage").ariaBusy = "true";
   [...$("cells").children].forEach((frame, k) => {
     frame.replaceChildren(...slot.nodes.slice(k, k + 1));
     if (study.mode === "grid") frame.ariaPressed = "false";
@@ -190,6 +192,7 @@ async function show() {
   if (current !== slot || view !== "rate") return;
   answers.record(slot.place, "visible", null);
   seen = performance.now();
+  $("stage").ariaBusy = "false";
 }
 
 function busy(on) {
@@ -309,8 +312,8 @@ function open() {
 
 function rest(done) {
   const left = study.progress.wanted - done;
-  panel("rest", `${done} done`, [`Thank you. There are ${left} more, if you like to go on; or stop here and come back with the same link.`],
-    [["Go on", open], ["Stop for now", stop], [labels.undo, undo]]);
+  const text = `Thank you. There are ${left} more, if you like to go on; or stop here and come back with the same link.`;
+  panel("rest", `${done} done`, [text], [["Go on", open], ["Stop for now", stop], [labels.undo, undo]]);
 }
 
 function stop() {
@@ -320,7 +323,8 @@ function stop() {
 
 function finish() {
   const { code } = study;
-  panel("done", "All done: thank you", [code ? "Give this code where you were asked for it; then you can close this page." : "You can close this page."]);
+  const what = code ? "Give this code where you were asked for it; then you can close this page." : "You can close this page.";
+  panel("done", "All done: thank you", [what]);
   $("code").hidden = !code;
   $("code").firstChild.textContent = code;
 }
@@ -328,7 +332,7 @@ function finish() {
 function lost(why) {
   clearTimeout(poll);
   if (why === "link") panel("link", "Open your link", ["Open the link that you were given, in this browser, to go on."]);
-  else panel("link", "This page is no longer yours", ["Somebody else's link was opened in this browser: open your own link again to go on."]);
+  else panel("link", "Another link was opened", ["Another rater's link was opened in this browser: open your own again to go on."]);
 }
 
 /* Progress, notices and keys. */

@@ -3,14 +3,15 @@
 import { createRequire } from "node:module";
 import readline from "node:readline";
 import { chromium } from "playwright-core";
-import { scenarios } from "./scenarios.mjs";
+import { answering } from "./answering.mjs";
+import { looking } from "./looking.mjs";
 
 const { scenario, chromium: executablePath, ...given } = JSON.parse(process.argv[2]);
 const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const browser = await chromium.launch({ executablePath, args: process.getuid() === 0 ? ["--no-sandbox"] : [] });
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 
-export const SIZES = {
+const SIZES = {
   desktop: { viewport: { width: 1280, height: 800 } },
   phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
   zoomed: { viewport: { width: 640, height: 400 }, deviceScaleFactor: 2 }, // a desktop of 1280 x 800 at 200%
@@ -39,7 +40,7 @@ async function ask(what) {
 }
 
 try {
-  const found = await scenarios[scenario]({ ...given, open, ask, axe });
+  const found = await { ...answering, ...looking }[scenario]({ ...given, open, ask, axe });
   process.stdout.write(`${JSON.stringify({ found, problems })}\n`);
 } catch (error) {
   process.stdout.write(`${JSON.stringify({ failed: error.stack, problems })}\n`);

@@ -1,39 +1,6 @@
 // What people do with the rating page. Each scenario gets the study's links and returns what the test compares with the database.
 import assert from "node:assert/strict";
-
-const PAUSE = 230; // ms: the page takes no answer sooner than 200 after an image is painted
-
-/** Opens the raters' link, agrees, and waits for the first image. */
-async function begin(page, link) {
-  await page.goto(link);
-  await page.waitForSelector('[data-view="welcome"]');
-  await page.waitForTimeout(PAUSE);
-  await page.click("#buttons button");
-  await ready(page);
-}
-
-/** Waits until the page takes an answer to what it shows. */
-async function ready(page) {
-  await page.waitForSelector('[data-view="rate"]:not([data-busy]) #cells img');
-  await page.waitForTimeout(PAUSE);
-}
-
-const source = (page) => page.$eval("#cells img", (image) => image.getAttribute("src"));
-const notice = (page) => page.textContent("#notice");
-const waiting = (page) => page.evaluate(() => Object.keys(localStorage).filter((key) => /^pir_tf\/.+\//.test(key)).length);
-
-/** Waits until the server has everything of this browser's rater. */
-async function stored(page) {
-  const none = () => !Object.keys(localStorage).some((key) => key.startsWith(`pir_tf/${localStorage["pir_tf/rater"]}/`));
-  await page.waitForFunction(none, null, { timeout: 30000, polling: 100 });
-}
-
-async function press(page, key) {
-  await ready(page);
-  const before = await source(page);
-  await page.keyboard.press(key);
-  return before;
-}
+import { PAUSE, begin, notice, press, ready, source, stored, waiting } from "./steps.mjs";
 
 async function keys({ open, link }) {
   const page = await open();
@@ -262,9 +229,11 @@ async function poor({ open, link }) {
   await begin(page, link);
   await press(page, "y");
   await page.waitForTimeout(500);
-  await page.route("**/api/events*", (route) => route.fulfill({ status: 503, headers: { "Retry-After": "1" }, json: { error: "later" } }));
+  await page.route("**/api/events*", (route) =>
+    route.fulfill({ status: 503, headers: { "Retry-After": "1" }, json: { error: "later" } }));
   await press(page, "n");
-  await page.waitForFunction(() => document.getElementById("notice").textContent === "1 answer waits for the server: keep this page open");
+  const text = "1 answer waits for the server: keep this page open";
+  await page.waitForFunction((expected) => document.getElementById("notice").textContent === expected, text);
   await page.unroute("**/api/events*");
   await page.waitForFunction(() => document.getElementById("notice").textContent === "");
   return { answers: [1, 0] };
@@ -289,130 +258,4 @@ async function end({ open, link }) {
   return { answers: [1, 0, 1, 0], code: await page.textContent("#code") };
 }
 
-/** Names and words of a study are shown as they are written, and the address bar has no token. */
-async function words({ open, link }) {
-  const page = await open();
-  await page.goto(link);
-  await page.waitForSelector('[data-view="welcome"]');
-  const title = await page.textContent("#title");
-  await page.waitForTimeout(PAUSE);
-  await page.click("#buttons button");
-  await ready(page);
-  assert.equal(await page.evaluate(() => window.hit), undefined);
-  assert.equal(new URL(page.url()).pathname, "/");
-  return { title, question: await page.textContent("#question"), like: await page.textContent(".like span"), images: await page.$$eval("img", (found) => found.length) };
-}
-
-async function owner({ open, link, ownerLink }) {
-  const page = await open();
-  await page.goto(ownerLink);
-  await page.waitForSelector("#main:not([hidden])");
-  assert.equal(await page.textContent("#state"), "Open");
-  assert.equal(await page.inputValue("#address"), link);
-  const rater = await open("phone");
-  await begin(rater, link);
-  for (const key of ["y", "n", "y", "y", "n", "y"]) await press(rater, key);
-  await stored(rater);
-  await page.waitForFunction(() => document.querySelector("#numbers dd").textContent.startsWith("6"));
-  await page.waitForSelector(".tiles img");
-  await page.click("#pause");
-  await page.waitForFunction(() => document.getElementById("state").textContent === "Paused");
-  await press(rater, "y");
-  await rater.waitForSelector('[data-view="paused"]');
-  await page.click("#pause");
-  await rater.waitForSelector('[data-view="rate"]');
-  await page.click("#close");
-  await page.click("#ask button"); // keep it open
-  await page.waitForTimeout(300);
-  assert.equal(await page.textContent("#state"), "Open");
-  await page.click("#close");
-  await page.click("#sure");
-  await page.waitForFunction(() => document.getElementById("state").textContent === "Round closed");
-  assert.ok(await page.isHidden("#actions"));
-  return { answers: [1, 0, 1, 1, 0, 1, 1] };
-}
-
-/** At 200% zoom nothing is cut off sideways, every button can be reached, and the image is still one. */
-async function zoom({ open, link }) {
-  const found = [];
-  for (const size of ["zoomed", "small", "phone", "desktop"]) {
-    const page = await open(size);
-    await begin(page, `${link}?rater=${size}`);
-    found.push(await page.evaluate((name) => {
-      const root = document.scrollingElement;
-      const boxes = [...document.querySelectorAll("#answers button")].map((button) => button.getBoundingClientRect());
-      const image = document.querySelector("#cells img").getBoundingClientRect();
-      return {
-        size: name,
-        sideways: root.scrollWidth - innerWidth,
-        below: Math.max(...boxes.map((box) => box.bottom)) - root.scrollHeight,
-        smallest: Math.min(...boxes.map((box) => Math.min(box.width, box.height))),
-        image: Math.min(image.width, image.height),
-      };
-    }, size));
-  }
-  return { found };
-}
-
-/** Every state by axe's rules, in light and dark. */
-async function axeRules({ open, link, ownerLink, axe }) {
-  const violations = [];
-  const states = [];
-  const check = async (page, name) => {
-    await page.addScriptTag({ path: axe });
-    const result = await page.evaluate(() => window.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-    states.push(name);
-    for (const { id, nodes } of result.violations) violations.push(`${name}: ${id}: ${nodes[0].html.slice(0, 120)}`);
-  };
-  for (const [size, colorScheme] of [["desktop", "light"], ["phone", "dark"]]) {
-    const page = await open(size, { colorScheme, bypassCSP: true });
-    const rater = `${link}?rater=${size}`;
-    await page.goto(rater);
-    await page.waitForSelector('[data-view="welcome"]');
-    await check(page, `welcome ${size}`);
-    await begin(page, rater);
-    await check(page, `rate ${size}`);
-    for (const key of ["Enter", "Enter", "y", "y", "1", "1", "1"]) {
-      if ((await page.getAttribute("body", "data-view")) === "rate") await press(page, key);
-    }
-    await page.waitForSelector('[data-view="rest"]');
-    await check(page, `rest ${size}`);
-    const owner = await open(size, { colorScheme, bypassCSP: true });
-    await owner.goto(ownerLink);
-    await owner.waitForSelector("#main:not([hidden])");
-    await check(owner, `owner ${size}`);
-    await owner.click("#close");
-    await check(owner, `asked ${size}`);
-    const stranger = await open(size, { colorScheme, bypassCSP: true });
-    await stranger.goto(new URL("/", link).href);
-    await stranger.waitForSelector('[data-view="link"]');
-    await check(stranger, `link ${size}`);
-  }
-  return { violations, states };
-}
-
-/** From the key to the next image on the screen, by the browser's own Event Timing; and that the image changes with the key. */
-async function fast({ open, link, count }) {
-  const page = await open();
-  await begin(page, link);
-  await page.evaluate(() => {
-    window.took = [];
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) if (entry.name === "keydown") window.took.push(entry.duration);
-    }).observe({ type: "event", durationThreshold: 16, buffered: false });
-    window.late = 0;
-    addEventListener("keydown", () => {
-      const before = document.querySelector("#cells img").getAttribute("src");
-      queueMicrotask(() => setTimeout(() => (window.late += document.querySelector("#cells img").getAttribute("src") === before)));
-    }, { capture: true });
-  });
-  for (let k = 0; k < count; k++) await press(page, k % 2 ? "y" : "n");
-  await stored(page);
-  await page.waitForTimeout(300);
-  const { took, late } = await page.evaluate(() => ({ took: window.took, late: window.late }));
-  // Those under 16 ms aren't reported.
-  const all = [...Array(Math.max(0, count - took.length)).fill(8), ...took].sort((a, b) => a - b);
-  return { p50: all[Math.floor(count / 2)], p95: all[Math.ceil(0.95 * count) - 1], most: all.at(-1), late, answers: Array.from({ length: count }, (_, k) => k % 2) };
-}
-
-export const scenarios = { keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, end, words, owner, zoom, axeRules, fast };
+export const answering = { keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, end };

@@ -1,0 +1,108 @@
+"""The loop with people: what it refuses, what its rounds are, and all of it end to end with simulated raters."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from pir_tf.cli import main
+from pir_tf.errors import InputError
+from pir_tf.experiments import demo, loop
+from pir_tf.experiments.command_line import parse as parse_run
+from pir_tf.images import to_uint8
+
+
+def adopted(path, *words):
+    given, options = loop.parse([str(path), *words])
+    return loop.adopt(given, options)
+
+
+def test_a_new_loop_splits_its_budget_and_the_same_command_finds_it_again(tmp_path, capsys):
+    made = adopted(tmp_path / "a", "--budget", "1800", "--rounds", "2", "--tuning.steps", "30")
+    assert "1800 answers: 800 to learn from and 1000 for the proof" in capsys.readouterr().out
+    assert (made.learn, made.proof, made.rounds, made.mode) == (400, 1000, 2, "like")
+    again = adopted(tmp_path / "a")
+    assert again == made and capsys.readouterr().out == ""
+    assert adopted(tmp_path / "a", "--rounds", "3", "--stop", "e-value").rounds == 3
+    assert json.loads((tmp_path / "a" / "loop.json").read_text())["stop"] == "e-value"
+
+
+def test_the_rounds_are_runs_that_go_on_from_each_other_and_the_last_one_is_proved(tmp_path):
+    made = adopted(tmp_path / "a", "--mode", "pair", "--budget", "1800", "--tuning.steps", "30")
+    configs = [parse_run(made.command(number)).experiment for number in (1, 2)]
+    assert [config.evaluation.source for config in configs] == ["none", f"people:{tmp_path}/a/study.db#a"]
+    assert configs[0].interactions.source == configs[1].evaluation.source
+    assert [config.first_round for config in configs] == ["", str(tmp_path / "a" / "round-01")]
+    for config in configs:
+        assert (config.estimator.output, config.estimator.backbone, config.tuning.steps) == (
+            "linear",
+            "discriminator",
+            30,
+        )
+        assert (config.tuning.pir_gradient_ratio, config.evaluation.against) == (1, "start")
+    other = adopted(tmp_path / "b", "--estimator.output", "bins", "--budget", "1800")
+    config = parse_run(other.command(1)).experiment
+    assert (config.estimator.output, config.estimator.pessimism, config.tuning.pir_gradient_ratio) == ("bins", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--budget", "20"], "budget"),
+        (["--rounds", "0"], "--rounds is 0"),
+        (["--colour", "red"], "Option --colour is unknown"),
+        (["--mode", "stars"], "invalid choice"),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(tmp_path, capsys, words, said):
+    assert main(["loop", str(tmp_path / "a"), *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and "Traceback" not in error and not (tmp_path / "a").exists()
+
+
+def test_what_was_begun_otherwise_or_is_not_ours_is_left_alone(tmp_path):
+    adopted(tmp_path / "a", "--budget", "1800")
+    with pytest.raises(InputError, match="is a loop with budget 1800, not 900"):
+        adopted(tmp_path / "a", "--budget", "900")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other things"):
+        adopted(tmp_path / "b")
+    with pytest.raises(InputError, match="a loop with people, expected a folder for the demonstration"):
+        demo.main([str(tmp_path / "a")])
+    assert [path.name for path in (tmp_path / "b").iterdir()] == ["thesis.txt"]
+
+
+def test_simulated_raters_like_blue():
+    blue, grey = np.full((4, 4, 3), [-1, -1, 1.0]), np.zeros((4, 4, 3))
+    liked = [demo.taste(to_uint8(image)) for image in (blue, grey)]
+    assert liked[0] > 0.9 > 0.4 > liked[1] > 0
+
+
+@pytest.mark.nightly
+def test_the_demonstration_ends_with_a_report_though_it_is_killed_on_the_way(tmp_path):
+    words = [sys.executable, "-m", "pir_tf.cli", "loop", "demo", str(tmp_path / "demo"), "--preset", "smoke"]
+    words += ["--budget", "700", "--compute.kernels", "stock"]
+    answers = tmp_path / "demo" / "study.db"
+    first = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    for line in first.stdout:
+        if "answers (random, round 2)" in line:
+            break
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    time.sleep(3)  # its children end with it
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "round 1" not in done.stdout.split("== Round 2")[-1]
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "answers of 40 people" in page and "always the same answer" in page and "faster than 0.3 s" in page
+    results = json.loads((tmp_path / "demo" / "round-02" / "evaluation" / "results.json").read_text())
+    assert (
+        results["source"] == "people"
+        and results["people"]["answers"] == json.loads((tmp_path / "demo" / "loop.json").read_text())["proof"]
+    )
+    assert answers.exists()

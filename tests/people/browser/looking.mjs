@@ -1,0 +1,135 @@
+// What is on the pages: words, the owner's view, zoom, accessibility, and how soon the next image is there.
+import assert from "node:assert/strict";
+import { PAUSE, begin, press, ready, stored } from "./steps.mjs";
+
+/** Names and words of a study are shown as they are written, and the address bar has no token. */
+async function words({ open, link }) {
+  const page = await open();
+  await page.goto(link);
+  await page.waitForSelector('[data-view="welcome"]');
+  const title = await page.textContent("#title");
+  await page.waitForTimeout(PAUSE);
+  await page.click("#buttons button");
+  await ready(page);
+  assert.equal(await page.evaluate(() => window.hit), undefined);
+  assert.equal(new URL(page.url()).pathname, "/");
+  const [question, like] = [await page.textContent("#question"), await page.textContent(".like span")];
+  return { title, question, like, images: await page.$$eval("img", (found) => found.length) };
+}
+
+async function owner({ open, link, ownerLink }) {
+  const page = await open();
+  await page.goto(ownerLink);
+  await page.waitForSelector("#main:not([hidden])");
+  assert.equal(await page.textContent("#state"), "Open");
+  assert.equal(await page.inputValue("#address"), link);
+  const rater = await open("phone");
+  await begin(rater, link);
+  for (const key of ["y", "n", "y", "y", "n", "y"]) await press(rater, key);
+  await stored(rater);
+  const six = () => document.querySelector("#numbers dd").textContent.startsWith("6");
+  await page.waitForFunction(six, null, { timeout: 30000 });
+  await page.waitForSelector(".tiles img");
+  await page.click("#pause");
+  await page.waitForFunction(() => document.getElementById("state").textContent === "Paused");
+  await press(rater, "y");
+  await rater.waitForSelector('[data-view="paused"]');
+  await page.click("#pause");
+  await rater.waitForSelector('[data-view="rate"]');
+  await page.click("#close");
+  await page.click("#ask button"); // keep it open
+  await page.waitForTimeout(300);
+  assert.equal(await page.textContent("#state"), "Open");
+  await page.click("#close");
+  await page.click("#sure");
+  await page.waitForFunction(() => document.getElementById("state").textContent === "Round closed");
+  assert.ok(await page.isHidden("#actions"));
+  return { answers: [1, 0, 1, 1, 0, 1, 1] };
+}
+
+/** At 200% zoom nothing is cut off sideways, every button can be reached, and the image is still one. */
+async function zoom({ open, link }) {
+  const found = [];
+  for (const size of ["zoomed", "small", "phone", "desktop"]) {
+    const page = await open(size);
+    await begin(page, `${link}?rater=${size}`);
+    found.push(await page.evaluate((name) => {
+      const root = document.scrollingElement;
+      const boxes = [...document.querySelectorAll("#answers button")].map((button) => button.getBoundingClientRect());
+      const image = document.querySelector("#cells img").getBoundingClientRect();
+      return {
+        size: name,
+        sideways: root.scrollWidth - innerWidth,
+        below: Math.max(...boxes.map((box) => box.bottom)) - root.scrollHeight,
+        smallest: Math.min(...boxes.map((box) => Math.min(box.width, box.height))),
+        image: Math.min(image.width, image.height),
+      };
+    }, size));
+  }
+  return { found };
+}
+
+/** Every state by axe's rules, in light and dark. */
+async function axeRules({ open, link, ownerLink, axe }) {
+  const violations = [];
+  const states = [];
+  const check = async (page, name) => {
+    await page.addScriptTag({ path: axe });
+    const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    const result = await page.evaluate((runOnly) => window.axe.run({ runOnly }), rules);
+    states.push(name);
+    for (const { id, nodes } of result.violations) violations.push(`${name}: ${id}: ${nodes[0].html.slice(0, 120)}`);
+  };
+  for (const [size, colorScheme] of [["desktop", "light"], ["phone", "dark"]]) {
+    const page = await open(size, { colorScheme, bypassCSP: true });
+    const rater = `${link}?rater=${size}`;
+    await page.goto(rater);
+    await page.waitForSelector('[data-view="welcome"]');
+    await check(page, `welcome ${size}`);
+    await begin(page, rater);
+    await check(page, `rate ${size}`);
+    for (const key of ["Enter", "Enter", "y", "y", "1", "1", "1"]) {
+      if ((await page.getAttribute("body", "data-view")) === "rate") await press(page, key);
+    }
+    await page.waitForSelector('[data-view="rest"]');
+    await check(page, `rest ${size}`);
+    const owner = await open(size, { colorScheme, bypassCSP: true });
+    await owner.goto(ownerLink);
+    await owner.waitForSelector("#main:not([hidden])");
+    await check(owner, `owner ${size}`);
+    await owner.click("#close");
+    await check(owner, `asked ${size}`);
+    const stranger = await open(size, { colorScheme, bypassCSP: true });
+    await stranger.goto(new URL("/", link).href);
+    await stranger.waitForSelector('[data-view="link"]');
+    await check(stranger, `link ${size}`);
+  }
+  return { violations, states };
+}
+
+/** From the key to the next image on the screen, by the browser's own Event Timing; and that the image changes with the key. */
+async function fast({ open, link, count }) {
+  const page = await open();
+  await begin(page, link);
+  await page.evaluate(() => {
+    window.took = [];
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (entry.name === "keydown") window.took.push(entry.duration);
+    }).observe({ type: "event", durationThreshold: 16, buffered: false });
+    window.late = 0;
+    addEventListener("keydown", () => {
+      const before = document.querySelector("#cells img").getAttribute("src");
+      queueMicrotask(() => setTimeout(() => (window.late += document.querySelector("#cells img").getAttribute("src") === before)));
+    }, { capture: true });
+  });
+  for (let k = 0; k < count; k++) await press(page, k % 2 ? "y" : "n");
+  await stored(page);
+  await page.waitForTimeout(300);
+  const { took, late } = await page.evaluate(() => ({ took: window.took, late: window.late }));
+  // Those under 16 ms aren't reported.
+  const all = [...Array(Math.max(0, count - took.length)).fill(8), ...took].sort((a, b) => a - b);
+  const [p50, p95, most] = [all[Math.floor(count / 2)], all[Math.ceil(0.95 * count) - 1], all.at(-1)];
+  return { p50, p95, most, late, answers: Array.from({ length: count }, (_, k) => k % 2) };
+}
+
+export const looking = { words, owner, zoom, axeRules, fast };
