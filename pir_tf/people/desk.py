@@ -6,15 +6,18 @@ in the writer's thread alone.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, Table, select
+from sqlalchemy.engine import make_url
 
 from pir_tf.people import pools, schema
 from pir_tf.people.choosing import Chooser, Images, Rater
@@ -120,7 +123,7 @@ class Desk:
             self._remember(rater, slot)
             new.append(slot)
         if new:
-            connection.execute(schema.impressions.insert(), [row for slot in new for row in self._rows(slot)])
+            _add(connection, schema.impressions, [row for slot in new for row in self._rows(slot)])
         return [*found, *new][:ahead]
 
     def expire(self) -> None:
@@ -178,7 +181,7 @@ class Desk:
         """
         if not rows:
             return
-        seqs = connection.scalars(_NUMBERED, rows).all()
+        seqs = _add_numbered(connection, rows)
         for seq, row in zip(seqs, rows, strict=True):
             slot = rater.slots[row["place"]]
             self._apply(rater, slot, seq, row["uuid"], row["kind"], json.loads(row["value"]), row["at"], row["page"])
@@ -274,6 +277,30 @@ class Desk:
 
 
 _NUMBERED = schema.events.insert().returning(schema.events.c.seq, sort_by_parameter_order=True)
+
+
+def _add_numbered(connection: Connection, rows: list[dict[str, Any]]) -> Sequence[int]:
+    """Adds events, and gives their numbers in order."""
+    if connection.dialect.name != "sqlite":
+        return connection.scalars(_NUMBERED, rows).all()
+    _add(connection, schema.events, rows)
+    last = connection.exec_driver_sql("SELECT last_insert_rowid()").scalar_one()  # nobody else writes meanwhile
+    return range(last - len(rows) + 1, last + 1)
+
+
+@functools.cache
+def _insert_text(driver: str, table: str, columns: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The statement for a driver, and the order of its values; no order where it takes them by their names."""
+    dialect = make_url(f"{driver}://").get_dialect()()
+    compiled: Any = schema.metadata.tables[table].insert().compile(dialect=dialect, column_keys=columns)
+    return compiled.string, tuple(compiled.positiontup or ())
+
+
+def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Adds rows by the driver's own statement for many: a rater's answer waits for this."""
+    dialect = connection.dialect
+    text, order = _insert_text(f"{dialect.name}+{dialect.driver}", table.name, tuple(rows[0]))
+    connection.exec_driver_sql(text, [tuple(row[name] for name in order) for row in rows] if order else rows)
 
 
 def read_slots(connection: Connection, study: str) -> list[Slot]:

@@ -210,7 +210,7 @@ async def owner_status(request: Request) -> Response:
     state = request.app.state
 
     def read() -> dict[str, Any]:
-        with state.store.reading() as connection:
+        with state.store.snapshot() as connection:
             return owner.status(connection, desk.row, state.url)
 
     async with state.looking:

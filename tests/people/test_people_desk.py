@@ -192,7 +192,7 @@ def test_a_desk_remembers_what_a_new_one_would_load(office, clock, mode, seed):
 
 @pytest.mark.parametrize("mode", list(ANSWERS))
 def test_the_order_is_the_same_with_and_without_reloads(tmp_path, mode):
-    first = Office(tmp_path / "a.db", mode=mode, images=60, pool="proof", repeat_after=4, repeats=0.2, shared=0.2)
+    first = Office(tmp_path / "a.db", mode=mode, images=60, pool="proof", repeat_after=2, repeats=0.5, shared=0.2)
     shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
     second = Office.__new__(Office)
     second.key, second.store = first.key, Store(tmp_path / "b.db")

@@ -662,7 +662,7 @@ def test_replies_are_strict_json_whatever_was_computed(server, monkeypatch):
     server._server.config.app.state.statuses.clear()
 
 
-def test_requests_that_end_in_the_middle(server):
+def test_requests_that_end_in_the_middle(server, caplog):
     browser = rater(server)
     cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     for text in (
@@ -678,6 +678,7 @@ def test_requests_that_end_in_the_middle(server):
             found = line.recv(10_000)
         assert b" 200 " not in found.split(b"\r\n")[0] and b" 500 " not in found.split(b"\r\n")[0]
     assert browser.post([], 1)["slots"]
+    assert "NameError" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import studies
 from studies import Browser, begin, event, served
 
 from pir_tf.errors import InputError
-from pir_tf.people import pools, schema
+from pir_tf.people import counted, pools, schema
 from pir_tf.people.places import file_system
 from pir_tf.people.store import Store, Unavailable, masked
 from pir_tf.people.study import Study
@@ -144,6 +144,21 @@ def test_a_reader_sees_one_state(database):
         assert names_of(connection) == before
     writing.join()
     assert names(store) == ["other"]
+    store.close()
+
+
+def test_a_snapshot_is_one_state_and_keeps_no_writer_waiting(database):
+    key = begin(database, images=7)
+    store = Store(database)
+    with store.reading() as connection:
+        wanted = counted.items(connection, key, 1, ["random"])
+    with store.snapshot() as connection:
+        before = names_of(connection)
+        _write_one(database)  # at once, in this very thread
+        assert names_of(connection) == before
+        found = counted.items(connection, key, 1, ["random"])
+        assert found.sha256 == wanted.sha256 and found.item.tolist() == wanted.item.tolist()
+    assert len(names(store)) == len(before) + 1
     store.close()
 
 
@@ -441,7 +456,8 @@ def test_postgresql_killed_and_started_again(postgres):
 
 
 @pytest.mark.nightly
-def test_a_server_that_lost_its_lock_to_another_stops_writing(postgres):
+def test_a_server_that_lost_its_lock_to_another_stops_writing(postgres, monkeypatch):
+    monkeypatch.setattr("pir_tf.people.server.REFRESH_SECONDS", 1000)  # or it would take it again at once
     if postgres.given:
         pytest.skip("the server that PIR_TF_TEST_POSTGRES names isn't ours to kill")
     url = postgres.new()
