@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from pir_tf.experiments.cache import cached, digest
-from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.exploring import CANDIDATES, doubts, draw_unsure
+from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.people import answers, answers_digest, answers_path, image_ids
 from pir_tf.experiments.rounds import FirstRound
 from pir_tf.experiments.study_answers import Asked, ask_pools, keep, source_of

@@ -219,8 +219,8 @@ def _collect(connection: Any, run: RunDirectory, asked: Asked, row: Any, name: s
         wanted = f" of {asked.wanted:,}" if asked.wanted else ""
         raise Waiting(
             f"Round {run.round} has {given:,}{wanted} answers to the images of pool {asked.pool} in {name}. The page for raters "
-            f"is opened by `pir-tf people serve {name}`, and closed for this round on the owner's page; then give the same command "
-            "again. `pir-tf loop` does all of it."
+            f"is opened by `pir-tf people serve {name}`, and closed for this round on the owner's page; then give the same "
+            "command again. `pir-tf loop` does all of it."
         )
     answers = counted.answers(slots, images, Rule.parse(asked.engagement))
     impressions, positives = counted.totals(answers, len(images.item))
