@@ -147,7 +147,8 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
     if not note.exists():
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} holds other things, expected a loop's directory or none: name another.")
-        budget, rounds, mode = given.budget or 1800, given.rounds or 2, study_of(given, "").mode
+        budget, rounds = (value if there is None else there for there, value in ((given.budget, 1800), (given.rounds, 2)))
+        mode = study_of(given, "").mode
         _require_rounds(rounds)
         planned = plan(budget, mode)
         database = given.people or str(path / "study.db")
@@ -179,11 +180,11 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
         there, now = getattr(loop, name), asked[name]
         if name == "database" and now and "://" not in now:
             now = os.path.abspath(os.path.expanduser(now))
-        if now and now != there:
+        if now not in (None, "") and now != there:
             raise InputError(
                 f"{path} is a loop with {name} {there!r}, not {now!r}: leave it out, or begin another loop."
             )
-    if given.rounds:
+    if given.rounds is not None:
         _require_rounds(given.rounds)
     loop.rounds, loop.stop, loop.options = given.rounds or loop.rounds, given.stop or loop.stop, options or loop.options
     loop.save()
