@@ -78,9 +78,9 @@ def test_what_was_begun_otherwise_or_is_not_ours_is_left_alone(tmp_path):
 
 
 def test_simulated_raters_like_blue():
-    blue, grey = np.full((4, 4, 3), [-1, -1, 1.0]), np.zeros((4, 4, 3))
-    liked = [demo.taste(to_uint8(image)) for image in (blue, grey)]
-    assert liked[0] > 0.9 > 0.4 > liked[1] > 0
+    blue, grey, red = np.full((4, 4, 3), [-1, -1, 1.0]), np.zeros((4, 4, 3)), np.full((4, 4, 3), [1.0, -1, -1])
+    liked = [demo.taste(to_uint8(image)) for image in (blue, grey, red)]
+    assert liked[0] > 0.9 > liked[1] > 0.1 > liked[2] > 0
 
 
 @pytest.mark.nightly
