@@ -51,6 +51,7 @@ def same(first, second):
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.slow
 def test_no_image_goes_twice_through_one_backbone_and_training_equals_that_without(computed):
     plain = fit_estimator(images(), answers(), HEAD, seed=0).network.get_weights()
     assert same(fitted(), plain) and same(fitted(), plain) and computed == [20]

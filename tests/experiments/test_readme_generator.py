@@ -55,7 +55,7 @@ def follow(tmp_path, monkeypatch, *sizes, trained=2000):
 
 @pytest.mark.slow
 def test_it_is_imported_tuned_and_loaded_again(tmp_path, monkeypatch):
-    follow(tmp_path, monkeypatch, 16, 4, 5, "16 --stages gan interactions estimator tuning", trained=60)
+    follow(tmp_path, monkeypatch, 16, 4, 5, "16 --stages gan interactions estimator tuning", trained=300)
     facts = json.loads((tmp_path / "runs" / "mine" / "tuning" / "generator.json").read_text())
     assert facts["class_names"] == ["day", "night"] and facts["imported"]["class_input"] == "label"
 
