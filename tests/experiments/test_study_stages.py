@@ -14,6 +14,7 @@ from pir_tf.errors import InputError
 from pir_tf.experiments import study_answers, study_proof
 from pir_tf.experiments.people import Waiting, image_ids, who_judges
 from pir_tf.people import pools
+from pir_tf.people.simulated_raters import SimulatedRater
 from pir_tf.people.store import Store
 from pir_tf.people.study import Study
 from pir_tf.presets import smoke
@@ -133,3 +134,29 @@ def test_a_proof_is_judged_at_the_size_set_before_by_people_who_see_both_sides(t
     assert facts["verdict"] == "gain" and facts["people"]["answers"] == 40 and facts["people"]["raters"] == 8
     assert facts["p_value"] == facts["people"]["p"] < 0.001 and facts["people"]["e_value"] > 2
     assert "For these raters" in facts["people"]["sentence"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("better", "verdict"), [(0.0, "no significant change"), (0.35, "gain")])
+def test_twice_the_same_generator_is_no_gain_and_a_better_one_is(tmp_path, opened, monkeypatch, better, verdict):
+    """A/A and A/B from images to verdict over HTTP; raters come in turn and the secret is fixed, so that chance is the same."""
+    monkeypatch.setattr(pools.secrets, "token_hex", lambda size: "ab" * size)
+    run = opened(answers=400)
+    rng = np.random.default_rng(0)
+    shade = np.clip(rng.normal(0.4, 0.1, 160) + better * (np.arange(160) >= 80), 0, 1)
+    made = np.repeat(np.round(shade * 255).astype(np.uint8), 8 * 8 * 3).reshape(160, 8, 8, 3)
+    made[:, 0, 0, 0] = np.arange(160)  # each its own
+    labels = np.zeros(80, int)
+    images = {"before": made[:80], "after": made[80:], "labels_before": labels, "labels_after": labels}
+    asked = study_answers.source_of(run, "evaluation")
+    with pytest.raises(Waiting):
+        study_proof.of_study(run, asked, images)
+    with served(tmp_path / "study.db") as server:
+        for seed in range(20):
+            leniency = float(np.random.default_rng(seed).normal(0, 1))
+            taste = lambda image: float(image[1:].mean() / 255)  # noqa: E731
+            SimulatedRater(server.links()[0][1], taste, seed, leniency=leniency).rate(21)
+    study_proof.of_study(run, asked, images)
+    facts = study_proof.people_facts(run, images, types.SimpleNamespace(after_over_before=None))
+    assert facts["verdict"] == verdict and facts["people"]["answers"] == 400 and facts["people"]["raters"] >= 15
+    assert (facts["people"]["e_value"] > 20) == bool(better)
