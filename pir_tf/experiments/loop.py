@@ -285,7 +285,7 @@ def wait_for_answers(loop: Loop, store: Any, number: int) -> None:
                 return
             slots = counted.slots(connection, key, number, [pool.pool for pool in own])
             images = counted.items(connection, key, number, [own[0].pool])
-        given = sum(slot.counted is not None for slot in slots)
+        given = sum(slot.judged for slot in slots)
         if own[0].pool == "proof" and loop.stop == "e-value" and owner.e_value(slots, images) >= owner.EVIDENCE:
             with store.writing() as connection:
                 pools.close_pools(connection, key, "e-value")

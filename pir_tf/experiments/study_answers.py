@@ -215,7 +215,7 @@ def _collect(connection: Any, run: RunDirectory, asked: Asked, row: Any, name: s
     images = counted.items(connection, row["study"], run.round, [asked.pool])
     slots = counted.slots(connection, row["study"], run.round, [asked.pool])
     if pool.open:
-        given = sum(slot.counted is not None for slot in slots)
+        given = sum(slot.judged for slot in slots)
         wanted = f" of {asked.wanted:,}" if asked.wanted else ""
         raise Waiting(
             f"Round {run.round} has {given:,}{wanted} answers to the images of pool {asked.pool} in {name}. The page for raters "

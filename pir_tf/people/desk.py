@@ -266,9 +266,9 @@ class Desk:
         self, rater: Rater, slot: Slot, seq: int, uuid: str, kind: str, value: Any, at: float | None, page: str
     ) -> None:
         """Takes an event into account."""
-        images, before = self.images[slot.round, slot.pool], slot.counted is not None
+        images, before = self.images[slot.round, slot.pool], slot.judged
         slot.take(seq, uuid, kind, value, at, page)
-        images.answers += (slot.counted is not None) - before
+        images.answers += slot.judged - before
         self._hold(slot)
         if slot.done:
             rater.waiting.pop(slot.place, None)

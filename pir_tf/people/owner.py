@@ -121,7 +121,7 @@ def _pool(pool: pools.Pool, slots: list[Slot], connection: Connection, study: st
         "round": pool.round,
         "pool": pool.pool,
         "images": len(counted.items(connection, study, pool.round, [pool.pool]).item),
-        "answers": sum(slot.counted is not None for slot in given),
+        "answers": sum(slot.judged for slot in given),
         "wanted": pool.wanted,
         "skipped": sum(bool(slot.answers) and slot.answers[-1].kind == "skip" for slot in given),
         "unanswered": sum(slot.visible and not slot.answers for slot in given),

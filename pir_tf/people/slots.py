@@ -70,6 +70,15 @@ class Slot:
             return None
         return self.answers[-1]
 
+    @property
+    def judged(self) -> bool:
+        """Whether it is one of the answers that a pool waits for: one that counts, or what a team's own page saw of an image.
+
+        Such a page says how long an image was looked at when it is left; before that nothing is known of it.
+        """
+        seen = self.outside and self.visible and bool(self.exposure) and not self.answers
+        return self.counted is not None or seen
+
     def take(self, seq: int, uuid: str, kind: str, value: Any, at: float | None, page: str = "") -> None:
         """Adds an event, in the order of the server's numbers."""
         if kind == SEEN:

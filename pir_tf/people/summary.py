@@ -51,8 +51,8 @@ def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> 
         "study": dataclasses.asdict(study),
         "rounds": rounds,
         "raters": owner.raters(connection, key, study.mode, slots),
-        "answers": sum(slot.counted is not None for slot in slots),
-        "people": len({slot.rater for slot in slots if slot.counted}),
+        "answers": sum(slot.judged for slot in slots),
+        "people": len({slot.rater for slot in slots if slot.judged}),
         "proof": proof,
         "pictures": _pictures(connection, pictures),
     }
@@ -66,7 +66,7 @@ def _round(connection: Connection, key: str, pool: pools.Pool, slots: list[Slot]
     found: dict[str, Any] = {
         "round": pool.round,
         "images": len(images.item),
-        "answers": sum(s.counted is not None for s in own),
+        "answers": sum(s.judged for s in own),
     }
     found |= dict.fromkeys(
         ("mean", "low", "high", "sd", "reliability", "alpha", "one_predicts_the_others", "estimator")

@@ -1,0 +1,60 @@
+"""A team's own page: images by a secret, events by signed impressions, and a PIR by the rule that was stated."""
+
+import uuid
+
+import numpy as np
+from studies import Browser, begin, served
+
+from pir_tf.interactions.engagement import Rule
+from pir_tf.people import counted, pools
+from pir_tf.people.store import Store
+
+
+def test_clicks_and_dwelling_become_a_pir_and_close_the_pool(tmp_path):
+    where = tmp_path / "study.db"
+    key = begin(where, images=12, wanted=6, shared=0, repeats=0, origins=("https://shop.example",))
+    store = Store(where)
+    with store.reading() as connection:
+        secret = pools.require(connection)["server_secret"]
+    shop = {"Origin": "https://shop.example", "Content-Type": "text/plain"}  # as a beacon sends it
+    with served(where) as server:
+        page = Browser(server)
+        bearer = {"Authorization": f"Bearer {secret}"}
+        given = [page.ask("POST", "/impressions", {"user": f"u{i}", "count": 2}, bearer)[1]["impressions"] for i in range(4)]
+        shown = [one for two in given for one in two]
+        assert len({one["impression"] for one in shown}) == 8
+        path = "/" + shown[0]["image"].split("/", 3)[3]
+        assert page.ask("GET", path)[1].startswith(b"\x89PNG")
+
+        def send(which, *kinds):
+            for kind, value in kinds:
+                event = {"uuid": str(uuid.uuid4()), "impression": shown[which]["impression"], "kind": kind, "value": value}
+                for _ in range(2):  # again is no second time
+                    status, reply, headers = page.ask("POST", "/events", event, shop)
+                    assert (status, reply["stored"]) == (200, [event["uuid"]])
+                    assert headers["Access-Control-Allow-Origin"] == "https://shop.example"
+
+        send(0, ("visible", None), ("click", None), ("dwell", 0.5))
+        send(1, ("visible", None), ("dwell", 4.0))
+        send(2, ("visible", None), ("dwell", 1.0))
+        send(3, ("visible", None))  # still being looked at
+        send(4, ("dwell", 9.0))  # never visible
+        send(5, ("visible", None), ("share", None))
+        send(6, ("visible", None), ("dwell", 0))
+        assert page.ask("POST", "/impressions", {"user": "late"}, bearer)[1]["impressions"]
+        send(7, ("visible", None), ("dwell", 2.5))
+        assert page.ask("POST", "/impressions", {"user": "later"}, bearer)[1]["impressions"] == []
+    with store.reading() as connection:
+        assert not pools.state(connection, key).open
+        images = counted.items(connection, key, 1, ["random"])
+        slots = counted.slots(connection, key)
+        totals = {}
+        for rule in ("click", "dwell:3", "click,share,dwell:2"):
+            answers = counted.answers(slots, images, Rule.parse(rule))
+            totals[rule] = counted.totals(answers, 12)
+        for impressions, _ in totals.values():
+            assert impressions.sum() == 7 and impressions.max() == 1  # each visible one, whatever became of it
+        assert [int(positives.sum()) for _, positives in totals.values()] == [1, 1, 4]
+        assert counted.answers(slots, images).value.size == 0  # without a rule nothing is made of it
+    store.close()
+    assert np.isfinite(totals["click"][1]).all()
