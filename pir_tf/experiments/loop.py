@@ -13,6 +13,7 @@ import ctypes
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from typing import Any
 
 from pir_tf.commands import Parser, user_path
 from pir_tf.errors import InputError
-from pir_tf.experiments.study_command import add_server_options, add_study_options, study_of
+from pir_tf.experiments.study_command import OPEN_TO_OTHERS, add_server_options, add_study_options, study_of
 from pir_tf.runs.directory import read_json, write_json
 
 DESCRIPTION = """Rounds of images, people's answers and tuning, with the rating page open all the while, and a proof at the end.
@@ -147,7 +148,9 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
     if not note.exists():
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InputError(f"{path} holds other things, expected a loop's directory or none: name another.")
-        budget, rounds = (value if there is None else there for there, value in ((given.budget, 1800), (given.rounds, 2)))
+        budget, rounds = (
+            value if there is None else there for there, value in ((given.budget, 1800), (given.rounds, 2))
+        )
         mode = study_of(given, "").mode
         _require_rounds(rounds)
         planned = plan(budget, mode)
@@ -230,7 +233,8 @@ def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
         str(given.port),
     ]
     words += ["--with-parent", *(["--public-url", given.public_url] if given.public_url else [])]
-    url = given.public_url.rstrip("/") or f"http://{given.host}:{given.port}"
+    host = socket.gethostname() if given.host in ("0.0.0.0", "::") else given.host
+    url = given.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{given.port}"
     with (loop.path / "page.log").open("a") as log:
         server = subprocess.Popen(words, stdout=log, stderr=log, preexec_fn=_end_with_parent, start_new_session=True)
     try:
@@ -238,6 +242,8 @@ def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
         with store.reading() as connection:
             row = pools.require(connection, loop.study)
         print(f"For raters: {url}/join/{row['join_token']}\nFor you:    {url}/owner/{row['owner_token']}", flush=True)
+        if given.host not in ("127.0.0.1", "localhost", "::1"):
+            print(OPEN_TO_OTHERS, flush=True)
         yield
     finally:
         server.terminate()
@@ -246,14 +252,12 @@ def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], loop: Loop, given: argparse.Namespace) -> None:
-    import socket
-
     for _ in range(200):
         if server.poll() is not None:
             lines = (loop.path / "page.log").read_text(errors="replace").strip().splitlines()
             said = lines[-1].removeprefix("Error: ") if lines else "it said nothing."
             raise InputError(f"The rating page could not be opened: {said}")
-        host = "127.0.0.1" if given.host == "0.0.0.0" else given.host
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(given.host, given.host)
         with contextlib.suppress(OSError), socket.create_connection((host, given.port), 1):
             return
         time.sleep(0.1)

@@ -25,6 +25,11 @@ DESCRIPTION = """A study with people: what a budget of answers can see, the rati
 DATABASE is a file, or postgresql://USER@HOST/NAME with the password in PGPASSFILE. With several studies in it, --study names one.
 `pir-tf loop` does all of this by itself, round after round."""
 
+OPEN_TO_OTHERS = (
+    "Everybody who reaches this machine's network address reaches the page: raters by their link, you by yours. Their connection "
+    "is not encrypted here: HTTPS is the proxy's."
+)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand of `pir-tf people`; 0, or 2 for a user's mistake."""
@@ -192,10 +197,7 @@ def _say_and_run(server: Any) -> None:
     if not server.links():
         print(f"The database has no study yet; the page is at {server.url}.")
     if server.open_to_others:
-        print(
-            "Everybody who reaches this machine's network address reaches the page: raters by their link, you by yours. Their "
-            "connection is not encrypted here: HTTPS is the proxy's."
-        )
+        print(OPEN_TO_OTHERS)
     print("Stop with Ctrl-C.", flush=True)
     server.run()
 
