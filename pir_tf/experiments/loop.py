@@ -153,7 +153,9 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
         )
         mode = study_of(given, "").mode
         _require_rounds(rounds)
-        planned = plan(budget, mode)
+        # Two answers to an image tell how noisy one is, so that d can be corrected; a bet is on an image's first answer alone.
+        each = 1.25 if given.stop == "e-value" else 2
+        planned = plan(budget, mode, answers_per_image=each)
         database = given.people or str(path / "study.db")
         if planned.learn < rounds * 10:
             raise InputError(

@@ -109,7 +109,8 @@ def _proof(
         planned = None
     given, side = counted.answers(own, images), (images.side == "after").astype(int)
     reports = owner.reports(study.mode, slots)
-    doubtful = sum(bool(report.flags) for report in reports)
+    present = {slot.rater for slot in own if slot.judged}
+    doubtful = sum(bool(report.flags) and report.rater in present for report in reports)
     if study.mode == "pair":
         rater, pair, win = np.array(counted.pairs(own, images), float).reshape(-1, 3).T
         whole = prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha)
