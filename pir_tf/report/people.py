@@ -60,12 +60,15 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
 
 
 def points(found: dict[str, Any]) -> list[tuple[str, float, float | None, float | None]]:
-    """What the curve over rounds shows: (name, mean PIR, low, high) of each round's random images, then of the proof's."""
+    """What the curve over rounds shows: (name, mean PIR, low, high) of each round's random images, then of the proof's after tuning."""
     shown = [
         (f"round {one['round']}", one["mean"], one["low"], one["high"])
         for one in found["rounds"]
         if one["mean"] is not None
     ]
+    proof = found["proof"]
+    if proof and not proof["open"] and proof.get("after") is not None:
+        shown.append(("proof", proof["after"], None, None))
     return shown
 
 
@@ -97,8 +100,8 @@ def _evidence(proof: dict[str, Any]) -> Any:
     axes.plot(range(len(values)), values, color=style.AFTER, linewidth=1)
     axes.axhline(proof["e_needed"], color=style.MUTED, linewidth=0.8, linestyle="--")
     axes.annotate(
-        f"enough to stop: {proof['e_needed']:,.0f}", (0, proof["e_needed"]), xytext=(2, 3), textcoords="offset points",
-        fontsize=style.SMALL, color=style.MUTED,
+        f"enough to stop: {proof['e_needed']:,.0f}", (len(values) - 1, proof["e_needed"]), xytext=(0, 3), textcoords="offset points",
+        ha="right", fontsize=style.SMALL, color=style.MUTED,
     )  # fmt: skip
     axes.set_yscale("log")
     style.count_axis(axes)
