@@ -60,7 +60,7 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
 
 
 def points(found: dict[str, Any]) -> list[tuple[str, float, float | None, float | None]]:
-    """What the curve over rounds shows: (name, mean PIR, low, high) of each round's random images, then of the proof's after tuning."""
+    """The curve over rounds: (name, mean PIR, low, high) of each round's random images, then of the proof's after tuning."""
     shown = [
         (f"round {one['round']}", one["mean"], one["low"], one["high"])
         for one in found["rounds"]
@@ -99,10 +99,9 @@ def _evidence(proof: dict[str, Any]) -> Any:
     values = [1.0, *proof["e_values"]]
     axes.plot(range(len(values)), values, color=style.AFTER, linewidth=1)
     axes.axhline(proof["e_needed"], color=style.MUTED, linewidth=0.8, linestyle="--")
-    axes.annotate(
-        f"enough to stop: {proof['e_needed']:,.0f}", (len(values) - 1, proof["e_needed"]), xytext=(0, 3), textcoords="offset points",
-        ha="right", fontsize=style.SMALL, color=style.MUTED,
-    )  # fmt: skip
+    needed = f"enough to stop: {proof['e_needed']:,.0f}"
+    look = {"fontsize": style.SMALL, "color": style.MUTED, "ha": "right"}
+    axes.annotate(needed, (len(values) - 1, proof["e_needed"]), xytext=(0, 3), textcoords="offset points", **look)
     axes.set_yscale("log")
     style.count_axis(axes)
     return figure
