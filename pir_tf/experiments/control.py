@@ -54,7 +54,8 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
             **acgan_settings(config),
         )
         rate = config.tuning.learning_rate
-        acgan.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)
+        compiled = run.forms["tuning"] == "on"
+        acgan.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=compiled)
         fit_resumable(
             acgan,
             stream_of(image_set, run.seed_of("real images in tuning")),
