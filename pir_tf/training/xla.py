@@ -2,7 +2,8 @@
 
     on     where there is one device
     off    never
-    auto   on one GPU, from `LEAST_STEPS` steps on; not on CPUs, nor where operations aren't ours
+    auto   on one GPU, from `LEAST_STEPS` steps on; not on CPUs, nor for a head alone, whose steps are tiny, nor where XLA may not
+           know the operations: imported generators, TF-Hub modules, and a residual network's log-determinant
 
 The rule's numbers were seen on one H200 with TensorFlow 2.21. Compiling a step took 30 to 70 s. It then saved 13.9 ms of the 18.0
 of an ACGAN step of 64 images, 26.3 of the 34.1 of a tuning step with InceptionV3 at 75 pixels and batch 32, and 21.3 of 43.7 at
@@ -67,11 +68,11 @@ def forms(config: ExperimentConfig, held: Mapping[str, Form] | None = None) -> d
     compute, estimator = config.compute, config.estimator
     known = not estimator.weights.startswith("hub:")
     whole = estimator.trainable == "all" and estimator.output != "linear"
-    imported = config.gan.generator.startswith("import:")
+    ours = not config.gan.generator.startswith("import:") and config.tuning.kind != "residual"
     found: dict[str, Form] = {
         "gan": form(compute, config.gan.steps if config.gan.generator == "train" else 0),
         "estimator": form(compute, estimator.steps, pays=known and whole),
-        "tuning": form(compute, config.tuning.steps, pays=known and not imported),
+        "tuning": form(compute, config.tuning.steps, pays=known and ours),
     }
     if held and compute.jit_compile == "auto" and devices.kind(compute) == "none":
         return {**found, **held}
