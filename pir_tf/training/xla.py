@@ -35,13 +35,14 @@ LEAST_STEPS = math.ceil(COMPILE_S / SAVED_S)
 DETERMINISTIC = "--xla_gpu_deterministic_ops"
 
 
-def form(compute: ComputeConfig, steps: int, *, pays: bool = True) -> Form:
+def form(compute: ComputeConfig, steps: int, *, pays: bool = True, gpus: int | None = None) -> Form:
     """Whether XLA compiles the steps of a training here.
 
     Args:
         compute: The section of the config.
         steps: Steps of the training in all.
         pays: False where `auto` leaves XLA out whatever the steps: they are tiny, or may have operations that it doesn't know.
+        gpus: How many GPUs there are; None to look.
 
     Raises:
         InputError: It is asked for on several devices.
@@ -55,24 +56,28 @@ def form(compute: ComputeConfig, steps: int, *, pays: bool = True) -> Form:
                 f"compute.jit_compile is 'on', expected {ONE_DEVICE}{distribution}: change it with --compute.jit-compile auto."
             )
         return "on"
-    return "on" if pays and steps >= LEAST_STEPS and distribution == "none" and _gpus() == 1 else "off"
+    one = distribution == "none" and (devices.gpus() if gpus is None else gpus) == 1
+    return "on" if one and pays and steps >= LEAST_STEPS else "off"
 
 
-def forms(config: ExperimentConfig, held: Mapping[str, Form] | None = None) -> dict[str, Form]:
+def forms(
+    config: ExperimentConfig, held: Mapping[str, Form] | None = None, *, gpus: int | None = None
+) -> dict[str, Form]:
     """The form of each training of an experiment, by its stage. The judge has the estimator's, the control that of tuning.
 
     Args:
         config: The experiment.
         held: The forms that its run began with, which `auto` keeps where it can: on one device.
+        gpus: How many GPUs there are; None to look.
     """
     compute, estimator = config.compute, config.estimator
     known = not estimator.weights.startswith("hub:")
     whole = estimator.trainable == "all" and estimator.output != "linear"
     ours = not config.gan.generator.startswith("import:") and config.tuning.kind != "residual"
     found: dict[str, Form] = {
-        "gan": form(compute, config.gan.steps if config.gan.generator == "train" else 0),
-        "estimator": form(compute, estimator.steps, pays=known and whole),
-        "tuning": form(compute, config.tuning.steps, pays=known and ours),
+        "gan": form(compute, config.gan.steps if config.gan.generator == "train" else 0, gpus=gpus),
+        "estimator": form(compute, estimator.steps, pays=known and whole, gpus=gpus),
+        "tuning": form(compute, config.tuning.steps, pays=known and ours, gpus=gpus),
     }
     if held and compute.jit_compile == "auto" and devices.kind(compute) == "none":
         return {**found, **held}
@@ -99,15 +104,9 @@ def require_deterministic(
         InputError: The user's `XLA_FLAGS` say otherwise, or name a file.
     """
     flags = environment.get("XLA_FLAGS", "")
-    compiled = "on" in found.values() and _gpus()
+    compiled = "on" in found.values() and devices.gpus()
     if compute.deterministic and compiled and f"{DETERMINISTIC}=true" not in flags.split():
         raise InputError(
             f"XLA_FLAGS is {flags!r} while XLA compiles steps for a GPU and compute.deterministic is true, expected "
             f"{DETERMINISTIC}=true among flags that stand there themselves: change it, or add --compute.no-deterministic."
         )
-
-
-def _gpus() -> int:
-    import tensorflow as tf
-
-    return len(tf.config.list_physical_devices("GPU"))

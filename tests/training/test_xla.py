@@ -20,7 +20,7 @@ def machine(monkeypatch):
     """A function that sets how many GPUs there seem to be, and how trainings are distributed."""
 
     def have(gpus, kind="none"):
-        monkeypatch.setattr(xla, "_gpus", lambda: gpus)
+        monkeypatch.setattr(devices, "gpus", lambda: gpus)
         monkeypatch.setattr(devices, "kind", lambda compute: kind)
 
     return have
