@@ -1,10 +1,10 @@
 """About how long an experiment's trainings take on one GPU, by what was measured on one.
 
 The table is of one H200 with TensorFlow 2.21: milliseconds of a bare step with random weights, TF32 where TensorFlow takes it.
-What it doesn't have is put near what it has, and said to be: a tuning step of another batch or size lies on the line through the
-two that were measured, by pixels of the batch, and a smaller one takes as long as the smallest; a step of an estimator that is
-trained whole is taken for a tuning step; a step with deterministic operations by XLA takes longer as the ACGAN's did. A GPU that is no H200,
-and what lies between the steps, take longer.
+What it doesn't have is put near what it has. A tuning step of another batch or size lies on the line through the two that were
+measured, by pixels of the batch, and a smaller one takes as long as the smallest. A step of an estimator that is trained whole is
+taken for a tuning step. By XLA with deterministic operations a step takes longer as the ACGAN's did. A GPU that is no H200, and
+what lies between the steps, take longer.
 """
 
 from __future__ import annotations
