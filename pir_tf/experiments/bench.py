@@ -53,9 +53,10 @@ class BenchOptions:
     """Times that each form of a case is run, in turn with the others (at most 5 where a step takes seconds)."""
     json: Path | None = None
     """File to write the numbers to."""
-    peer: str = ""
-    """A command that runs the step of a peer (InceptionV3 at 75, batch 32) and prints `s/step SECONDS`, or `MILLISECONDS ms`; it
-    takes turns with ours, and the table gets its ratio. With `{batch}` and `{pixels}` in it, it runs for every tuning step."""
+    peer: tuple[str, ...] = ()
+    """Commands, each of which runs the step of a peer (InceptionV3 at 75, batch 32) and prints `s/step SECONDS`, or
+    `MILLISECONDS ms`; it takes turns with ours, and the table gets its ratio. With `{batch}` and `{pixels}` in it, it runs for
+    every tuning step."""
     forms: Literal["auto", "cpu", "gpu"] = "auto"
     """Forms to time: `cpu` (Keras's and ours), `gpu` (op by op, XLA, XLA in bfloat16), or `auto`, those of what there is."""
     deterministic: bool = True
@@ -95,6 +96,7 @@ def bench(options: BenchOptions) -> None:
     if not chosen:
         raise InputError(f"--only is {options.only!r}, expected a pattern of one of: {'; '.join(known)}.")
     large = devices.gpus() > 0
+    calls = CALLS if large else 1
     rates = {name: rate(name, 20, large=large) for name in machine(large)}
     print("\n".join(f"{name}: {found / 1e9:.0f} GFLOP/s" for name, found in rates.items()))
     about = {**_about_machine(), "deterministic": options.deterministic}
@@ -104,16 +106,18 @@ def bench(options: BenchOptions) -> None:
     for name, build in chosen.items():
         batch, forms = build()
         rounds = min(options.rounds, 5) if "at 299" in name else options.rounds  # where a step takes seconds
-        for row in _measure(forms, rates, rounds, calls=CALLS if large else 1):
+        for row in _measure(forms, rates, rounds, calls):
             first = not facts["rows"] or facts["rows"][-1]["case"] != name
             facts["rows"].append({"case": name, "batch": batch, **row})
             print(_line(facts["rows"][-1], first), flush=True)
-        if command := _peer_of(name, batch, options.peer):
+        for command in filter(None, (_peer_of(name, batch, command) for command in options.peer)):
             ours = "xla" if gpu else "fast"
-            facts["peer"] = {"case": name, **_against_peer(forms[ours], command)}
-            facts.setdefault("peers", []).append(facts["peer"])
-            turns = ", ".join(f"{ratio:.2f}" for ratio in facts["peer"]["ratios"])
-            times = f"{ours} {facts['peer']['times_as_fast_as_peer']:.2f} times as fast"
+            # A peer on a GPU takes from ten seconds to minutes to start, and times many steps.
+            peer = {"case": name, **_against_peer(forms[ours], command, turns=1 if large else 3, calls=calls)}
+            facts["peer"] = facts.get("peer", peer)
+            facts.setdefault("peers", []).append(peer)
+            turns = ", ".join(f"{ratio:.2f}" for ratio in peer["ratios"])
+            times = f"{ours} {peer['times_as_fast_as_peer']:.2f} times as fast"
             print(f"{'':<46}  against the peer: {times} (turns: {turns})", flush=True)
     print(_EXPLANATION)
     if options.json:
@@ -183,9 +187,9 @@ def _peer_of(case: str, batch: int, command: str) -> str:
     return command.replace("{batch}", str(batch)).replace("{pixels}", found[1]) if found else ""
 
 
-def _against_peer(ours: Any, command: str, turns: int = 3) -> dict[str, Any]:
-    """Our fast form and the peer in turn, each for a few seconds."""
-    pairs = [(statistics.median(_times({"": ours}, 7)[""]), _peer_seconds(command)) for _ in range(turns)]
+def _against_peer(ours: Any, command: str, *, turns: int, calls: int) -> dict[str, Any]:
+    """Our form and the peer in turn, each for a few seconds."""
+    pairs = [(statistics.median(_times({"": ours}, 7, calls)[""]), _peer_seconds(command)) for _ in range(turns)]
     ratios = [theirs / ours for ours, theirs in pairs]
     return {
         "command": " ".join(os.path.basename(word) for word in shlex.split(command)),
