@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pir_tf.config.checks import require, require_choices
-from pir_tf.errors import InputError
+
+Form = Literal["on", "off"]
+"""Whether XLA compiles a training's steps: what `jit_compile` comes to."""
+ONE_DEVICE = "auto or off, since a step is compiled for one device alone, with compute.distribute "
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,10 @@ class ComputeConfig:
     float32."""
     deterministic: bool = True
     """Let two runs with one seed give equal weights (TensorFlow's deterministic operations)."""
-    jit_compile: bool = False
-    """Compile training steps with XLA, whose random numbers differ: the same seed then gives other latents. Needs
-    `deterministic` false, with which alone Keras compiles."""
+    jit_compile: Literal["auto", "on", "off"] = "auto"
+    """Compile training steps with XLA, on one device: `on`, `off`, or `auto`, which is on for a training on one GPU with enough
+    steps to pay for the compile time, see `training.xla`. The same seed gives the same latents, and other dropout masks. A run
+    holds what was on, which is its identity; this option is not. Not the paper's."""
     kernels: Literal["auto", "stock", "fast"] = "auto"
     """Forms of the training passes: `stock` (Keras's layers), `fast` (algebraically equal, made for CPUs) or `auto` (fast
     on one device without a GPU, in float32)."""
@@ -36,8 +40,5 @@ class ComputeConfig:
         )
         require_choices("compute", self, precision=reason if "float16" in self.precision else "")
         require(self.logical_cpus >= 0, "compute.logical_cpus", self.logical_cpus, "0 or more")
-        if self.jit_compile and self.deterministic:  # Keras would leave XLA out
-            raise InputError(
-                "compute.jit_compile is true while compute.deterministic is, expected one of them, since XLA doesn't promise the "
-                "latter: add --compute.no-deterministic, or leave --compute.jit-compile out."
-            )
+        several = self.distribute in ("mirrored", "multiworker")
+        require(not (several and self.jit_compile == "on"), "compute.jit_compile", "on", ONE_DEVICE + self.distribute)

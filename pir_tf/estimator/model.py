@@ -29,13 +29,14 @@ from pir_tf.runs.models import load_model, unusable
 from pir_tf.training import replicas
 from pir_tf.training.checkpoints import state_of
 from pir_tf.training.devices import require_channels_last
+from pir_tf.training.steps import SteppedModel
 
 LOGITS = "logits"
 KERAS_NAME = "estimator.keras"
 SAVED_MODEL_NAME = "estimator"
 
 
-class PIREstimator(replicas.BuiltModel):
+class PIREstimator(SteppedModel):
     """The PIR estimator while it is trained.
 
     `compile` it with one optimizer and `fit` it to (images, counts): images float32 [b, h, w, 3] in [-1, 1], counts
@@ -60,7 +61,6 @@ class PIREstimator(replicas.BuiltModel):
         self.pir_model = with_pir(network, head, temperature=temperature)
         self.loss_mean = keras.metrics.Mean(name="loss")
         replicas.synchronize(network)
-        self.jit_compile = False  # Keras's own choice differs between one GPU and all else
         self.built = True
 
     @property
@@ -75,6 +75,10 @@ class PIREstimator(replicas.BuiltModel):
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One step of the optimizer on a batch's mean loss."""
+        return self.compiled_update(data) if self.by_xla else self.update(data)
+
+    def update(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The step itself."""
         weights = self.trainable_variables
         with tf.GradientTape() as tape:
             loss, share = self._loss(data, training=True)

@@ -29,6 +29,7 @@ from pir_tf.estimator.model import (
     PIREstimator,
     backbone_of,
     build_network,
+    is_stock,
     load_estimator,
     load_saved,
     network_of,
@@ -36,7 +37,7 @@ from pir_tf.estimator.model import (
 )
 from pir_tf.images import require_images, tensor_to_float
 from pir_tf.interactions.records import Interactions
-from pir_tf.training import replicas
+from pir_tf.training import replicas, xla
 from pir_tf.training.fit import Plan, Stream, fit_resumable
 from pir_tf.training.precision import mixed
 
@@ -116,8 +117,11 @@ def fit_estimator(
     data.update(counts.data)
     facts = {"seed": seed, "images and counts": data.hexdigest(), "first weights": initial is not None}
 
+    pays = config.trainable == "all" and is_stock(network)
+    compiled = xla.form(compute, config.steps, pays=pays) == "on"
+
     def fit(model: PIREstimator, inputs: npt.NDArray[Any]) -> None:
-        model.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=compute.jit_compile)
+        model.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=compiled)
         model.optimizer.build(model.trainable_variables)
         epoch = min(config.steps, -(-len(inputs) // config.batch_size))
         fit_resumable(

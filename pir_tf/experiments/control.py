@@ -44,6 +44,9 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
         name: value for name, value in fields.items() if "pir_" not in name and name not in OF_THE_JUDGE
     }
     facts |= {"images": image_set.digest, "seed": run.seed_of("tuning steps"), "steps": steps}
+    compiled = run.forms["tuning"] == "on"
+    if compiled:  # other dropout masks
+        facts["compiled"] = True
     facts["networks"] = digest(*networks.generator.get_weights(), *networks.discriminator.get_weights())
 
     def make() -> dict[str, np.ndarray]:
@@ -54,7 +57,7 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
             **acgan_settings(config),
         )
         rate = config.tuning.learning_rate
-        acgan.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)
+        acgan.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=compiled)
         fit_resumable(
             acgan,
             stream_of(image_set, run.seed_of("real images in tuning")),

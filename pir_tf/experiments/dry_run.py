@@ -1,4 +1,5 @@
-"""What a run would do, and about how long it would take here: known operations over the rate of this machine's convolutions."""
+"""What a run would do, and about how long it would take: on a CPU by known operations over the rate of this machine's
+convolutions, on a GPU by what was measured on one (`gpu_times`)."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import os
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
 from pir_tf.experiments.bench import rate
+from pir_tf.experiments.gpu_times import SOURCE, training_seconds
 from pir_tf.objective_names import TOP_LAYERS, parse
 from pir_tf.report.numbers import about_as_long
 from pir_tf.training import devices
@@ -23,14 +25,17 @@ SHARE_OF_RATE = 0.5
 def describe(config: ExperimentConfig) -> str:
     """The text of `--dry-run`: every field, counts, and an estimate of time and memory."""
     devices.import_quietly()
-    here = rate("convolution", 5)
-    times = {stage: flops / (SHARE_OF_RATE * here) for stage, flops in stage_flops(config).items()}
     values = {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in flatten(config).items()}
     lines = ["Config", *(f"  {name} = {value}" for name, value in values.items())]
     lines += ["", "Counts", *(f"  {name:<46}{value:>12,}" for name, value in counts(config).items())]
-    lines += ["", f"About how long here ({here / 1e9:.0f} GFLOP/s in a convolution, {os.cpu_count()} cores)"]
-    lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in times.items()]
-    lines += [f"  {'in all, and about a minute of imports and files':<46}{about_as_long(sum(times.values())):>12}"]
+    if not devices.gpus():
+        here = rate("convolution", 5)
+        times = {stage: flops / (SHARE_OF_RATE * here) for stage, flops in stage_flops(config).items()}
+        lines += ["", f"About how long here ({here / 1e9:.0f} GFLOP/s in a convolution, {os.cpu_count()} cores)"]
+        lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in times.items()]
+        lines += [f"  {'in all, and about a minute of imports and files':<46}{about_as_long(sum(times.values())):>12}"]
+    lines += ["", f"About how long its trainings take on one GPU (by steps measured on {SOURCE})"]
+    lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in training_seconds(config).items()]
     lines += ["", f"About how much memory: {memory_megabytes(config) / 1000:.1f} GB. Nothing was run."]
     return "\n".join(lines)
 

@@ -37,7 +37,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
 
     In a second round the estimator goes on from the first round's weights. Source: A.3.
     """
-    config, watch, first = run.config, Stopwatch(), FirstRound.of(run.config)
+    config, watch, first = _settled(run), Stopwatch(), FirstRound.of(run.config)
     images, answers = answered(run, of_judge=False)
     directory, copied = run.file("estimator", "quality.json").parent, discriminator_of(run, config.estimator)
     with watch.part("training"):
@@ -108,7 +108,7 @@ def second_judge(run: RunDirectory) -> PIREstimator | LinearEstimator:
     It must not know what the tuning's estimator learned in a first round, so it begins afresh, with as many steps as both
     rounds have (A.3). Beside a linear estimator it shares neither answers nor features with it.
     """
-    config, steps = run.config, run.config.estimator.steps * run.round
+    config, steps = _settled(run), run.config.estimator.steps * run.round
     settings = dataclasses.replace(config.estimator, steps=steps)
     if settings.output == "linear":
         settings = judge_config(settings)
@@ -122,6 +122,12 @@ def second_judge(run: RunDirectory) -> PIREstimator | LinearEstimator:
         cache=run.cache,
         alone=True,
     )
+
+
+def _settled(run: RunDirectory) -> ExperimentConfig:
+    """The config with what `auto` means for the run's estimators."""
+    compute = dataclasses.replace(run.config.compute, jit_compile=run.forms["estimator"])
+    return dataclasses.replace(run.config, compute=compute)
 
 
 def train(

@@ -104,15 +104,15 @@ def run(run: RunDirectory) -> dict[str, Any]:
         bundled_networks(dropout=config.gan.dropout).save(directory)
         return {}
     image_set, watch = load_data(config, run.cache, run.path / "data.json"), Stopwatch()
-    networks = _train(config, image_set, directory, TimeFirstStep(watch))
+    networks = _train(run, image_set, directory, TimeFirstStep(watch))
     if is_chief():
         networks.save(directory)
     return {"parts": watch.parts}
 
 
-def _train(config: ExperimentConfig, image_set: ImageSet, directory: Path, clock: keras.callbacks.Callback) -> Networks:
+def _train(run: RunDirectory, image_set: ImageSet, directory: Path, clock: keras.callbacks.Callback) -> Networks:
     """The networks that pretraining ends with."""
-    compute, names = config.compute, image_set.class_names
+    config, compute, names = run.config, run.config.compute, image_set.class_names
     with strategy(compute).scope():
         acgan = build_acgan(config.gan, class_count=len(names), seed=config.seed, fast=use_fast_forms(compute))
     shown = {"discriminator_loss": "D", "generator_loss": "G", "swd": "distance"}
@@ -124,7 +124,7 @@ def _train(config: ExperimentConfig, image_set: ImageSet, directory: Path, clock
             config.gan,
             directory,
             seed=config.seed,
-            jit_compile=compute.jit_compile,
+            jit_compile=run.forms["gan"] == "on",
             callbacks=[clock, bar],
         )
     return Networks(acgan.generator, acgan.discriminator, names)

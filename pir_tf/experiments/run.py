@@ -15,7 +15,7 @@ from pir_tf.commands import exit_code, fail, lasting_output, user_path
 from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError, explain_os_errors
 from pir_tf.experiments.command_line import Options, parse, public_command, resume_command
-from pir_tf.runs.directory import RunDirectory
+from pir_tf.runs.directory import RunDirectory, held_forms
 from pir_tf.training.devices import read_cluster
 
 LONGEST_NAME = 60
@@ -69,8 +69,9 @@ def _run(options: Options, arguments: list[str], path: Path) -> int:
     print("Resume with:", resume_command(arguments, path), flush=True)
     for note in options.notes:
         print(note, flush=True)
-    from pir_tf.training import devices
+    from pir_tf.training import devices, xla
 
+    xla.prepare(config.compute)
     devices.import_quietly()
     # Before anything else runs in TensorFlow, as processes of one job have to meet.
     devices.configure(config.compute, seed=config.seed)
@@ -84,12 +85,15 @@ def _run(options: Options, arguments: list[str], path: Path) -> int:
     require_same(config, files)
     cache = os.environ.get("PIR_TF_CACHE")
     chief = devices.is_chief()
+    forms = xla.forms(config, held_forms(path))
+    xla.require_deterministic(config.compute, forms)
     run = RunDirectory(
         path,
         config,
         files=files,
         command=public_command(arguments),
         cache=user_path(cache) if cache else None,
+        forms=forms,
         chief=chief,
     )
     try:

@@ -69,6 +69,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
             tuner = _tuner(config, networks, estimator, seed)
             stream = stream_of(image_set, run.seed_of("real images in tuning"))
             made_by |= {**decisive_fields("gan", config.gan), "images": image_set.digest}
+        _compile(config, tuner, jit_compile=run.forms["tuning"] == "on")
         weight = _weighed(config, tuner)
     shown = [TimeFirstStep(watch), *_samples(config, tuner, true_pir(run, reuse=False), run.seed_of("display"))]
     judged = _judged(run, tuner, estimator, watch)
@@ -103,7 +104,7 @@ def acgan_settings(config: ExperimentConfig) -> dict[str, Any]:
 
 
 def _tuner(config: ExperimentConfig, networks: Networks, estimator: keras.Model, seed: int) -> Tuner:
-    tuner = Tuner(
+    return Tuner(
         networks.generator,
         networks.discriminator,
         estimator,
@@ -112,15 +113,12 @@ def _tuner(config: ExperimentConfig, networks: Networks, estimator: keras.Model,
         seed=seed,
         **acgan_settings(config),
     )
-    rate = config.tuning.learning_rate
-    tuner.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=config.compute.jit_compile)
-    return tuner
 
 
 def _anchored_tuner(
     config: ExperimentConfig, generator: keras.Model, start: keras.Model, estimator: keras.Model, seed: int
 ) -> AnchoredTuner:
-    tuner = AnchoredTuner(
+    return AnchoredTuner(
         generator,
         estimator,
         seed=seed,
@@ -130,15 +128,12 @@ def _anchored_tuner(
         start=start,
         fast=use_fast_forms(config.compute),
     )
-    rate = config.tuning.learning_rate
-    tuner.compile(optimizers(rate, rate, config.gan.adam_beta_1)[0], jit_compile=config.compute.jit_compile)
-    return tuner
 
 
 def _latent_tuner(config: ExperimentConfig, generator: keras.Model, estimator: keras.Model, seed: int) -> LatentTuner:
     settings = config.tuning
     assert settings.kind != "weights"
-    tuner = LatentTuner(
+    return LatentTuner(
         generator,
         estimator,
         kind=settings.kind,
@@ -148,9 +143,14 @@ def _latent_tuner(config: ExperimentConfig, generator: keras.Model, estimator: k
         kl_weight=settings.kl_weight,
         fast=use_fast_forms(config.compute),
     )
-    rate = settings.latents_learning_rate
-    tuner.compile(optimizers(rate, rate, config.gan.adam_beta_1)[0], jit_compile=config.compute.jit_compile)
-    return tuner
+
+
+def _compile(config: ExperimentConfig, tuner: WithoutDiscriminator | Tuner, *, jit_compile: bool) -> None:
+    """Gives each network that is trained its optimizer."""
+    latents = isinstance(tuner, LatentTuner)
+    rate = config.tuning.latents_learning_rate if latents else config.tuning.learning_rate
+    both = optimizers(rate, rate, config.gan.adam_beta_1)
+    tuner.compile(*both[: len(tuner.networks())], jit_compile=jit_compile)
 
 
 def _kl(tuner: WithoutDiscriminator | Tuner, seed: int) -> dict[str, float]:

@@ -76,19 +76,18 @@ class ACGAN(GeneratorTrainer):
         """Both."""
         return {**super().networks(), "discriminator": self.discriminator}
 
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def step_of(
+        self, data: tuple[tf.Tensor, tf.Tensor], z: tf.Tensor, labels: tf.Tensor, share: replicas.Share
+    ) -> dict[str, tf.Tensor]:
         """One update of the discriminator, then one of the generator.
 
         Args:
             data: real images float32 `[batch, 64, 64, 3]` in [-1, 1] and their classes int32 `[batch]`.
-
-        Returns:
-            The mean of each term over the steps since the epoch began, in the paper's signs (log-likelihoods), and the two
-            losses that were minimised.
+            z: latents `[batch, latent]`.
+            labels: classes of the images to be made, int32 `[batch]`.
+            share: this replica's share of the whole batch.
         """
-        share = replicas.share(tf.shape(data[0])[0])
-        real_images, real_labels = replicas.never_empty(data)
-        z, labels = (share.of(whole) for whole in self.draw(share.total))
+        real_images, real_labels = data
         self._seed_dropout()
         with tf.GradientTape() as generator_tape:
             fake_images = self._generate(z, tf.one_hot(labels, self.class_count))

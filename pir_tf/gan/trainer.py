@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pir_tf.training import replicas
 from pir_tf.training.checkpoints import state_of
+from pir_tf.training.steps import SteppedModel
 
 
 def draw(
@@ -37,8 +38,8 @@ class Optimizers:
         self.built = True  # as `compile` builds each
 
 
-class GeneratorTrainer(replicas.BuiltModel):
-    """A generator in training. A subclass has the train step.
+class GeneratorTrainer(SteppedModel):
+    """A generator in training. A subclass has the step itself, `step_of`.
 
     Args:
         generator: `[z, class_one_hot]` to images in [-1, 1].
@@ -70,7 +71,7 @@ class GeneratorTrainer(replicas.BuiltModel):
         """What the generator's optimizer moves."""
         return next(iter(self.networks().values())).trainable_variables
 
-    def compile(
+    def compile(  # type: ignore[override]
         self,
         generator_optimizer: keras.optimizers.Optimizer,
         discriminator_optimizer: Any = None,
@@ -97,6 +98,29 @@ class GeneratorTrainer(replicas.BuiltModel):
     def draw(self, batch_size: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Latents z ~ N(0, I), float32 `[batch, latent]`, and classes c ~ C uniform, int32 `[batch]`, of this step."""
         return draw(self.seed, self.step, batch_size, latent_size=self.latent_size, class_count=self.class_count)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step on real data, or on blanks, and on the latents and classes that belong to it.
+
+        Args:
+            data: tensors with a row for each image that is to be made.
+
+        Returns:
+            The mean of each term over the steps since the epoch began, in the paper's signs (log-likelihoods), and of the losses
+            that were minimised.
+        """
+        share = replicas.share(tf.shape(tf.nest.flatten(data)[0])[0])
+        z, labels = (share.of(whole) for whole in self.draw(share.total))
+        data = replicas.never_empty(data)
+        return self.compiled_update(data, z, labels) if self.by_xla else self.step_of(data, z, labels, share)
+
+    def update(self, data: Any, z: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The step on one device, which has all rows."""
+        return self.step_of(data, z, labels, replicas.share(tf.shape(labels)[0]))
+
+    def step_of(self, data: Any, z: tf.Tensor, labels: tf.Tensor, share: replicas.Share) -> dict[str, tf.Tensor]:
+        """The step on this replica's share of real data, or of blanks, latents and classes: updates, and returns the logs."""
+        raise NotImplementedError
 
     def state(self) -> dict[str, keras.Variable]:
         """Every variable that the next step depends on, by name: what a checkpoint holds."""

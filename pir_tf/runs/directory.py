@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pir_tf.config import ExperimentConfig, derived_seed, flatten
+from pir_tf.config.compute import Form
 from pir_tf.errors import InputError, differences, explain_os_errors
 from pir_tf.runs.provenance import changes, now, provenance
 
@@ -31,7 +32,8 @@ _BEGUN = {
     **dict.fromkeys(("interactions", "evaluation"), ("images.npz",)),
 }
 """What an unfinished stage goes on from."""
-_NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "evaluation.source")
+_NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "compute.jit_compile", "evaluation.source")
+_TRAINED = ("gan", "estimator", "tuning")
 _NO_IDENTITY_NAMES = ("tensorboard", "checkpoint_minutes")
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.(partial(\.\w+)?|tmp)")
 """Name of what a kill leaves of a file, or a folder, that was being written."""
@@ -49,6 +51,10 @@ class RunDirectory:
         command: the command that made the run, without its directory.
         chief: whether this process writes here; another one of the same job waits until it has begun.
         cache: a directory in which runs leave what others would compute again, or None. It is no part of the identity.
+        forms: whether XLA compiles the steps of each training, `on` or `off` by its stage; None for what the run began with.
+
+    Attributes:
+        forms: whether XLA compiles the steps of each training, `on` or `off` by its stage. It is part of the identity.
 
     Raises:
         InputError: the directory can't be used or holds other things, or another experiment in what is done there.
@@ -62,6 +68,7 @@ class RunDirectory:
         files: dict[str, str] | None = None,
         command: str | None = None,
         cache: Path | None = None,
+        forms: dict[str, Form] | None = None,
         chief: bool = True,
     ) -> None:
         self.path = Path(path)
@@ -71,6 +78,7 @@ class RunDirectory:
         with explain_os_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             _require_ours(self.path)
+            self.forms: dict[str, Form] = forms or held_forms(self.path) or dict.fromkeys(_TRAINED, "off")
             self._lock = _lock(self.path) if chief else None
             if not chief:
                 _wait_for(self.path / "config.json")
@@ -111,10 +119,11 @@ class RunDirectory:
     def _adopt(self, files: dict[str, str], command: str | None, *, chief: bool) -> None:
         target, made_by = self.path / "config.json", {"config": identity(self.config), "files": files}
         if not target.exists():
-            write_json(target, {**made_by, "command": command, **provenance()})
+            write_json(target, {**made_by, "jit_compile": self.forms, "command": command, **provenance()})
             return
         about = read_json(target)
-        before, after = {**recorded(about), **about["files"]}, {**made_by["config"], **files}
+        before = {**recorded(about), **about["files"], **_named(_forms(about))}
+        after = {**made_by["config"], **files, **_named(self.forms)}
         differ = [name for name in {**before, **after} if before.get(name) != after.get(name) and decides(name)]
         if settled := [name for name in differ if self._has_used(name)]:
             raise InputError(
@@ -124,7 +133,7 @@ class RunDirectory:
         if not chief:
             return
         if differ:
-            about.update(made_by, command=command)
+            about.update(made_by, jit_compile=self.forms, command=command)
             print(
                 f"No stage has used what differs, so this run goes on with {differences(before, after, differ)}",
                 flush=True,
@@ -178,6 +187,24 @@ def recorded(about: dict[str, Any]) -> dict[str, Any]:
     A field is added with the default that means what was done before.
     """
     return {**flatten(ExperimentConfig()), **about["config"]}
+
+
+def held_forms(path: str | Path) -> dict[str, Form]:
+    """Whether XLA compiles the steps of each training of a run, by its stage; nothing where no run has begun."""
+    path = Path(path, "config.json")
+    with explain_os_errors(path):
+        about = read_json(path) if os.path.exists(path) else None
+    return _forms(about) if isinstance(about, dict) else {}
+
+
+def _forms(about: dict[str, Any]) -> dict[str, Form]:
+    """Those that a `config.json` holds; before it held them, `compute.jit_compile` was true or false for all trainings."""
+    before: Form = "on" if about.get("config", {}).get("compute.jit_compile") is True else "off"
+    return {**dict.fromkeys(_TRAINED, before), **about.get("jit_compile", {})}
+
+
+def _named(forms: dict[str, Form]) -> dict[str, str]:
+    return {f"{stage}.jit_compile": form for stage, form in forms.items()}
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:

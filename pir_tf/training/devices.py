@@ -99,6 +99,21 @@ def kind(config: ComputeConfig) -> str:
     return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "none"
 
 
+def gpus() -> int:
+    """How many GPUs TensorFlow sees."""
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def share_memory() -> None:
+    """Lets another program have what this one doesn't use of a GPU's memory: before anything runs there."""
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
 def strategy(config: ComputeConfig) -> tf.distribute.Strategy:
     """The process's one strategy of `tf.distribute`, under whose `scope()` networks are made and trained.
 

@@ -17,6 +17,7 @@ from pir_tf.config import GanConfig, TuningConfig
 from pir_tf.training import checkpoints, replicas
 from pir_tf.training.callbacks import HistoryCSV, StopOnNonFinite
 from pir_tf.training.devices import is_chief
+from pir_tf.training.steps import SeveralSteps
 
 Stream = Callable[[replicas.Part, int], tf.data.Dataset]
 """Makes training data: from a part and the number of steps that are done to endless batches of `Part.batch_size` rows."""
@@ -78,7 +79,7 @@ def fit_resumable(
         InputError: Something else made the checkpoint, none is whole, or the processes of a job restored different steps.
         FloatingPointError: Training diverged.
     """
-    first = 0
+    first, made_by = 0, {**made_by, "compute.jit_compile": "on" if getattr(model, "by_xla", False) else "off"}
     if directory:
         first = checkpoints.restore_latest(directory / "checkpoints", model.state(), made_by)
         replicas.require_one_step(model.distribute_strategy, first, directory / "checkpoints")
@@ -89,15 +90,29 @@ def fit_resumable(
         all_callbacks += [*chief_callbacks, *(_writers(plan, directory, made_by) if directory else ())]
     if plan.steps % plan.epoch_steps:
         all_callbacks.append(_StopAfter(plan.steps - first))
-    model.fit(
-        replicas.distributed(model.distribute_strategy, lambda part: stream(part, first), batch_size=plan.batch_size),
-        epochs=-(-plan.steps // plan.epoch_steps),
-        steps_per_epoch=plan.epoch_steps,
-        initial_epoch=-(-first // plan.epoch_steps),
-        callbacks=all_callbacks,
-        shuffle=False,  # the batches come in their order
-        verbose=0,
-    )
+    if _alone(model):
+        model.train_function = SeveralSteps(model, plan.epoch_steps, plan.steps - first)
+    try:
+        model.fit(
+            replicas.distributed(
+                model.distribute_strategy, lambda part: stream(part, first), batch_size=plan.batch_size
+            ),
+            epochs=-(-plan.steps // plan.epoch_steps),
+            steps_per_epoch=plan.epoch_steps,
+            initial_epoch=-(-first // plan.epoch_steps),
+            callbacks=all_callbacks,
+            shuffle=False,  # the batches come in their order
+            verbose=0,
+        )
+    finally:
+        model.train_function = None  # it knew this plan
+
+
+def _alone(model: keras.Model) -> bool:
+    """Whether steps are traced, and for one device: then several come in a call."""
+    strategy = model.distribute_strategy
+    alone = strategy.num_replicas_in_sync == 1 and not replicas.is_multi_worker(strategy)
+    return alone and not model.run_eagerly
 
 
 def _writers(plan: Plan, directory: Path, made_by: checkpoints.Facts) -> list[keras.callbacks.Callback]:

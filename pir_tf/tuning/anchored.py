@@ -24,18 +24,16 @@ from pir_tf.tuning.tuner import PIRTerm
 class WithoutDiscriminator(PIRTerm):
     """A tuner whose second term, in place of L_fake_image_fools, holds the images where they were. A subclass has both terms."""
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+    def step_of(self, data: Any, z: tf.Tensor, labels: tf.Tensor, share: replicas.Share) -> dict[str, tf.Tensor]:
         """One update of the generator, or of the part of it that is trained.
 
         Args:
             data: Only the number of its rows counts: `blanks` gives it.
-
-        Returns:
-            The mean of each term over the steps since the epoch began, and of the loss that was minimised.
+            z: Latents `[batch, latent]`.
+            labels: Classes, int32 `[batch]`.
+            share: This replica's share of the whole batch.
         """
         variables = self.trained_variables
-        share = replicas.share(tf.shape(data)[0])
-        z, labels = (share.of(whole) for whole in self.draw(share.total))
         with tf.GradientTape() as tape:
             terms = self.terms(z, labels, limited=True)
             loss = -self.objective(terms)

@@ -154,7 +154,11 @@ TOGETHER = [
     *((bundled, {"source": source}, OWN_DATA) for source in ("folder:photos", "tfds:places")),
     *((bundled, fields, OWN_DATA) for fields in ({"classes": ("coast",)}, {"gan": LATENT}, {"gan": {"kind": "gan"}})),
     # Keras would silently not compile.
-    (ComputeConfig, {"jit_compile": True}, "jit_compile is true while compute.deterministic is.*--compute.no-det"),
+    (
+        ComputeConfig,
+        {"jit_compile": "on", "distribute": "mirrored"},
+        "jit_compile is 'on', expected auto or off.*mirrored",
+    ),
     (DataConfig, {"classes": ("one", "two\nlines")}, r"classes \['two\\nlines'\] have line breaks"),  # for an export
 ]
 

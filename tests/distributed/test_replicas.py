@@ -2,15 +2,17 @@
 
 import contextlib
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from small_networks import small_discriminator, small_generator
 
+from pir_tf.config import ComputeConfig
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
 from pir_tf.gan.acgan import ACGAN
-from pir_tf.training import replicas
+from pir_tf.training import fit, replicas, xla
 
 
 def on_each(strategy, what):
@@ -86,3 +88,15 @@ def test_all_processes_end_where_one_restored_another_step(is_chief, mine, chief
 
 def test_a_number_is_added_up_exactly(two_replicas):
     assert replicas._sum(two_replicas, 123_456_789) == (246_913_578.0, 2)
+
+
+def test_replicas_take_one_step_a_call_op_by_op(two_replicas):
+    """They meet in the middle of a step, which is then no one device's."""
+    mirrored = ComputeConfig(distribute="mirrored")
+    assert xla.form(mirrored, 10**6, gpus=1) == "off"
+    with two_replicas.scope():
+        acgan = ACGAN(small_generator(), small_discriminator(), seed=3)
+        acgan.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1))
+    assert not fit._alone(acgan) and not acgan.by_xla
+    with pytest.raises(InputError, match="compute.jit_compile is 'on', expected auto or off"):
+        ComputeConfig(distribute="mirrored", jit_compile="on")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from pir_tf.experiments import bench
+from pir_tf.experiments import bench, bench_cases
 from pir_tf.experiments.bench import count_operations
+from pir_tf.gan import networks
 
 
 @pytest.fixture
@@ -21,7 +22,8 @@ def tiny(monkeypatch):
     forms = {"stock": twice, "fast": product}
     monkeypatch.setattr(bench, "cases", lambda: dict.fromkeys((bench.PEER_CASE, "other"), lambda: (64, forms)))
     rates = dict.fromkeys(("matrix product", "convolution"), (product, 2.0 * 64**3))
-    monkeypatch.setattr(bench, "machine", lambda: rates)
+    monkeypatch.setattr(bench, "machine", lambda large=False: rates)
+    monkeypatch.setattr(bench, "host_times", lambda: {"bare": 0.001, "in a stage": 0.002})
 
 
 def test_rows(tiny, tmp_path, capsys):
@@ -38,8 +40,9 @@ def test_rows(tiny, tmp_path, capsys):
         assert row["times_as_fast_as_stock"] == pytest.approx(stock["median_s"] / row["median_s"])
         assert 0 < row["min_s"] <= row["median_s"]
     assert facts["machine"]["tensorflow"] == tf.__version__ and "peer" not in facts
+    assert facts["machine"]["gpus"] == [] and facts["machine"]["deterministic"] is True
     said = capsys.readouterr().out
-    assert "other" in said and str(path) in said
+    assert "other" in said and str(path) in said and "on the host: bare 1.00 ms, in a stage 2.00 ms" in said
 
 
 def test_a_peer_takes_turns(tiny, capsys, tmp_path):
@@ -70,10 +73,60 @@ def test_mistakes_are_one_sentence(tiny, words, expected, capsys):
     assert expected in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize("name, batch, expected", [(bench.PEER_CASE, 32, "p 32 75"), ("ACGAN step, batch 64", 64, "")])
+def test_a_peer_that_takes_sizes_runs_for_every_tuning_step(name, batch, expected):
+    assert bench._peer_of(name, batch, "p {batch} {pixels}") == expected
+    assert bench._peer_of(name, batch, "p") == ("p" if expected else "")
+    assert bench._peer_of("tuning step, InceptionV3 at 299, batch 64", 64, "p {batch} {pixels}") == "p 64 299"
+    assert bench._peer_seconds("echo torch 64 299 f32 eager 58.30 ms (max 59.01), first five 12.1 s") == 0.0583
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Small networks, and small machine's rates."""
+    monkeypatch.setattr(networks, "GENERATOR_CHANNELS", (8, 4, 4, 4, 3))
+    monkeypatch.setattr(networks, "DISCRIMINATOR_FILTERS", (4, 4, 4, 4, 4, 4))
+    product = tf.function(lambda: tf.matmul(tf.ones((64, 64)), tf.ones((64, 64))))
+    names = ("matrix product", "convolution", "convolution, bfloat16")
+    rates = {name: (product, (1 + place) * 2.0 * 64**3) for place, name in enumerate(names)}
+    monkeypatch.setattr(bench, "machine", lambda large=False: rates)
+    monkeypatch.setattr(bench, "host_times", dict)
+    title = next(iter(bench_cases.ESTIMATORS))
+    monkeypatch.setitem(bench_cases.ESTIMATORS, title, bench_cases.ESTIMATORS["compact"])
+
+
+@pytest.mark.nightly
+def test_the_forms_of_a_gpu_run_on_a_cpu(small, tmp_path, capsys):
+    path = tmp_path / "bench.json"
+    peer = "echo torch {batch} {pixels} 1000 ms"
+    words = ["--forms", "gpu", "--only", "*75*", "--rounds", "1", "--json", str(path), "--peer", peer]
+    assert bench.main(words) == 0
+    facts = json.loads(path.read_text())
+    ops, xla, half = facts["rows"]
+    assert [row["form"] for row in facts["rows"]] == ["ops", "xla", "xla bf16"]
+    assert ops["operations"] == xla["operations_done"] == half["operations"] > 0
+    rates = facts["rates"]
+    assert xla["share_of_limit"] == pytest.approx(xla["rate"] / rates["convolution"])
+    assert half["share_of_limit"] == pytest.approx(half["rate"] / rates["convolution, bfloat16"])
+    assert all(row["in_fit_s"] > 0 for row in facts["rows"])
+    (compared,) = facts["peers"]
+    assert compared["peer_s"] == [1.0] * 3 and compared["case"] == bench.PEER_CASE
+    assert "xla bf16" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_fit_adds_is_measured_three_ways():
+    found = bench_cases.host_times(steps=4, rounds=1)
+    assert list(found) == ["bare", "in Keras's fit", "in a stage"] and min(found.values()) > 0
+
+
 @pytest.mark.slow
 def test_a_real_case_in_both_forms(tmp_path, monkeypatch):
     product = tf.function(lambda: tf.ones((8, 8)) @ tf.ones((8, 8)), autograph=False)
-    monkeypatch.setattr(bench, "machine", lambda: dict.fromkeys(("matrix product", "convolution"), (product, 1024.0)))
+    monkeypatch.setattr(bench, "host_times", dict)
+    monkeypatch.setattr(
+        bench, "machine", lambda large=False: dict.fromkeys(("matrix product", "convolution"), (product, 1024.0))
+    )
     assert bench.PEER_CASE in bench.cases()
     path = tmp_path / "bench.json"
     assert bench.main(["--only", "discriminator, forward", "--rounds", "1", "--json", str(path)]) == 0

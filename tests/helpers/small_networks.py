@@ -69,12 +69,12 @@ def assert_same(one, other):
 
 
 class KillAfter(keras.callbacks.Callback):
-    """Ends a training as a kill would, once a step is done and its epoch's files are written."""
+    """Ends a training as a kill would, once a step is done, or the last one of its call."""
 
     def __init__(self, step):
         super().__init__()
         self.step = step
 
     def on_train_batch_begin(self, batch, logs=None):
-        if int(self.model.step.numpy()) == self.step:
+        if int(self.model.step.numpy()) >= self.step:
             raise KeyboardInterrupt

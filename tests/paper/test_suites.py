@@ -139,7 +139,7 @@ def test_each_ablation_stands_beside_its_baseline_and_differs_in_one_field(size)
 
 ODD = [
     {"data": {"classes": ("a b", "c"), "source": "folder:x y"}, "gan": {"generator": "train"}},
-    {"evaluation": {"judge": False}, "compute": {"jit_compile": True, "deterministic": False}},
+    {"evaluation": {"judge": False}, "compute": {"jit_compile": "on", "deterministic": False}},
     {"tuning": {"learning_rate": 1.2345678901234567e-7, "pir_weight": 0.0}},
     {"estimator": {"input_range": (-2.5, 0.125), "backbone": "inception_v3", "layer": "mixed3", "image_size": 80}},
 ]

@@ -20,7 +20,9 @@ def test_clicks_and_dwelling_become_a_pir_and_close_the_pool(tmp_path):
     with served(where) as server:
         page = Browser(server)
         bearer = {"Authorization": f"Bearer {secret}"}
-        given = [page.ask("POST", "/impressions", {"user": f"u{i}", "count": 2}, bearer)[1]["impressions"] for i in range(4)]
+        given = [
+            page.ask("POST", "/impressions", {"user": f"u{i}", "count": 2}, bearer)[1]["impressions"] for i in range(4)
+        ]
         shown = [one for two in given for one in two]
         assert len({one["impression"] for one in shown}) == 8
         path = "/" + shown[0]["image"].split("/", 3)[3]
@@ -28,7 +30,12 @@ def test_clicks_and_dwelling_become_a_pir_and_close_the_pool(tmp_path):
 
         def send(which, *kinds):
             for kind, value in kinds:
-                event = {"uuid": str(uuid.uuid4()), "impression": shown[which]["impression"], "kind": kind, "value": value}
+                event = {
+                    "uuid": str(uuid.uuid4()),
+                    "impression": shown[which]["impression"],
+                    "kind": kind,
+                    "value": value,
+                }
                 for _ in range(2):  # again is no second time
                     status, reply, headers = page.ask("POST", "/events", event, shop)
                     assert (status, reply["stored"]) == (200, [event["uuid"]])

@@ -18,7 +18,16 @@ from pir_tf.config import EvaluationConfig
 from pir_tf.errors import InputError, explain_os_errors
 from pir_tf.presets import laptop, paper
 from pir_tf.runs import directory
-from pir_tf.runs.directory import STAGES, RunDirectory, atomic, atomic_folder, identity, read_json, write_json
+from pir_tf.runs.directory import (
+    STAGES,
+    RunDirectory,
+    atomic,
+    atomic_folder,
+    held_forms,
+    identity,
+    read_json,
+    write_json,
+)
 from pir_tf.runs.provenance import commits, provenance, versions
 
 HEX = "0f" * 16
@@ -168,6 +177,47 @@ def test_a_field_may_change_until_a_stage_has_used_it(tmp_path, capsys, used, re
         about = read_json(run / "config.json")
         assert (about["config"], about["command"], about["files"]) == (identity(other), "second", {"tuning.x": "a"})
         assert f"so this run goes on with {section}." in capsys.readouterr().out
+
+
+ALL_OFF = {"gan": "off", "estimator": "off", "tuning": "off"}
+
+
+@pytest.mark.parametrize("asked, held", [(False, "off"), (True, "on"), (None, "off")])
+def test_a_run_of_the_time_when_xla_was_a_switch_is_recognised(tmp_path, asked, held):
+    """Its field is no part of the identity any more; what it meant is. Before that there was none."""
+    RunDirectory(tmp_path, laptop()).close()
+    put(tmp_path, *(f"{stage}/done.json" for stage in STAGES))
+    about = read_json(tmp_path / "config.json")
+    assert about.pop("jit_compile") == ALL_OFF and about["config"].pop("compute.jit_compile") == "auto"
+    if asked is not None:
+        about["config"]["compute.jit_compile"] = asked
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    assert held_forms(tmp_path) == dict.fromkeys(ALL_OFF, held)
+    before = files_in(tmp_path)
+    for word in ("auto", held):
+        RunDirectory(tmp_path, replaced(laptop(), "compute", jit_compile=word), forms=held_forms(tmp_path)).close()
+    assert files_in(tmp_path) == before
+    other = dict.fromkeys(ALL_OFF, "off" if held == "on" else "on")
+    with pytest.raises(
+        InputError, match=rf"differs in gan.jit_compile \('{held}' there, '{other['gan']}' now\), estimator"
+    ):
+        RunDirectory(tmp_path, laptop(), forms=other)
+
+
+def test_what_was_compiled_stands_in_the_run_and_may_change_until_a_stage_has_used_it(tmp_path, capsys):
+    assert held_forms(tmp_path) == {}
+    tuned = {**ALL_OFF, "tuning": "on"}
+    RunDirectory(tmp_path, laptop(), forms=ALL_OFF).close()
+    put(tmp_path, "gan/done.json")
+    RunDirectory(tmp_path, laptop(), forms=tuned).close()
+    assert "goes on with tuning.jit_compile ('off' there, 'on' now)" in capsys.readouterr().out
+    assert held_forms(tmp_path) == tuned == read_json(tmp_path / "config.json")["jit_compile"]
+    run = RunDirectory(tmp_path, laptop())  # without a word, what it began with
+    assert run.forms == tuned
+    run.close()
+    put(tmp_path, "tuning/checkpoints/step-000000002.npz")
+    with pytest.raises(InputError, match=r"tuning.jit_compile \('on' there, 'off' now\), which its stages have used"):
+        RunDirectory(tmp_path, laptop(), forms=ALL_OFF)
 
 
 def test_what_was_noted_of_real_images_is_forgotten_until_a_stage_has_used_them(tmp_path):

@@ -1,0 +1,200 @@
+"""Compiled steps equal those op by op, for every kind of step; several steps a call equal one a call, to the last bit."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from small_networks import (
+    KillAfter,
+    arrays,
+    assert_same,
+    images_of,
+    init,
+    small_discriminator,
+    small_estimator,
+    small_generator,
+)
+from tensorflow.python.framework.config import disable_op_determinism
+
+from pir_tf.errors import InputError
+from pir_tf.estimator.heads import Bins, Scalar
+from pir_tf.estimator.model import PIREstimator
+from pir_tf.gan.acgan import ACGAN
+from pir_tf.training import steps
+from pir_tf.training.fit import Plan, fit_resumable
+from pir_tf.tuning.anchored import AnchoredTuner
+from pir_tf.tuning.latents import LatentTuner
+from pir_tf.tuning.tuner import Tuner
+
+BATCH = 6
+REAL = images_of(BATCH)
+COUNTS = np.array([[10, 3], [10, 5], [0, 0], [10, 9], [10, 1], [10, 4]])
+
+
+@pytest.fixture
+def deterministic():
+    """As commands are by default."""
+    tf.config.experimental.enable_op_determinism()
+    yield
+    disable_op_determinism()
+
+
+def networks(dropout=0.0):
+    return small_generator(), small_discriminator(dropout=dropout)
+
+
+def acgan(**settings):
+    return ACGAN(*networks(), seed=3, **settings)
+
+
+def plain():
+    """A GAN without classes: one class, without a say."""
+    z, one = keras.Input((5,)), keras.Input((1,))
+    generator = keras.Model([z, one], small_generator()([z, layers.Concatenate()([one, one])]))
+    image = keras.Input((8, 8, 3))
+    u, _ = small_discriminator(dropout=0.0)(image)
+    judge = keras.Model(image, [u, layers.Dense(1)(layers.Flatten()(image))])
+    return ACGAN(generator, judge, seed=3, fake_class_weight=0.0, real_class_weight=0.0)
+
+
+def tuner(**settings):
+    return Tuner(*networks(), small_estimator(), pir_weight=10.0, seed=3, **settings)
+
+
+def anchored():
+    return AnchoredTuner(small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0)
+
+
+def shift():
+    made = LatentTuner(small_generator(), small_estimator(), kind="shift", seed=3, pir_weight=10.0, kl_weight=1.0)
+    made.move.set_weights([0.1 * np.random.default_rng(0).standard_normal((2, 5))])
+    return made
+
+
+def estimator(head, *, whole=True):
+    """Of images, or of their features alone."""
+    given = keras.Input((8, 8, 3) if whole else (12,))
+    x = layers.Conv2D(2, 3, strides=2, kernel_initializer=init(7))(given) if whole else given
+    x = layers.BatchNormalization()(x) if whole else x
+    logits = layers.Dense(head.units, kernel_initializer=init(6), name="logits")(layers.Flatten()(x))
+    return PIREstimator(keras.Model(given, logits), head)
+
+
+def judged(whole=True):
+    images = REAL[0] if whole else REAL[0].reshape(BATCH, -1)[:, :12]
+    return images, COUNTS
+
+
+KINDS = {
+    "ACGAN": (acgan, REAL),
+    "ACGAN, saturating": (lambda: acgan(loss="saturating"), REAL),
+    "plain GAN": (plain, (REAL[0], 0 * REAL[1])),
+    "tuner": (tuner, REAL),
+    "tuner, limited": (lambda: tuner(pir_gradient_limit=2.0), REAL),
+    "anchored": (anchored, np.zeros(BATCH, np.float32)),
+    "latents": (shift, np.zeros(BATCH, np.float32)),
+    "estimator, bins": (lambda: estimator(Bins(10)), judged()),
+    "estimator, bins of counts": (lambda: estimator(Bins(10, 0.2, 0.7, binomial=True)), judged()),
+    "estimator, scalar": (lambda: estimator(Scalar()), judged()),
+    "estimator, head alone": (lambda: estimator(Bins(10), whole=False), judged(whole=False)),
+}
+
+
+def stepped(make, data, *, jit_compile):
+    """What two steps change, by plain SGD the gradients, and their logs."""
+    model = make()
+    count = len(model.networks()) if hasattr(model, "networks") else 1
+    model.compile(*[keras.optimizers.SGD(0.1) for _ in range(count)], jit_compile=jit_compile)
+    if isinstance(model, PIREstimator):
+        model.optimizer.build(model.trainable_variables)
+    before = arrays(model.state())
+    logs = [model.train_step(tf.nest.map_structure(tf.constant, data)) for _ in range(2)]
+    after = arrays(model.state())
+    changes = {name: after[name].astype(np.float64) - before[name] for name in after}
+    return changes, [{name: float(value) for name, value in one.items()} for one in logs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_step_equals_the_step_op_by_op(kind, deterministic):
+    """In values and in gradients; XLA draws other dropout masks, so there is no dropout here."""
+    (changes, logs), (expected, expected_logs) = (stepped(*KINDS[kind], jit_compile=on) for on in (True, False))
+    for name, change in expected.items():
+        error = np.abs(changes[name] - change).max(initial=0)
+        assert error <= 1e-5 * max(np.abs(change).max(initial=0), 1e-2), f"{name}: {error}"
+    assert any(np.abs(change).max(initial=0) > 1e-3 for change in expected.values())
+    for one, other in zip(logs, expected_logs, strict=True):
+        assert one == pytest.approx(other, rel=1e-5, abs=1e-6)
+
+
+def test_latents_are_those_of_the_step_op_by_op(monkeypatch):
+    """XLA would draw others; what it is given to compile is the rest of the step."""
+    model, seen = acgan(), []
+    model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), jit_compile=True)
+    monkeypatch.setattr(model, "compiled_update", lambda data, *drawn: seen.append(drawn) or {})
+    model.train_step(tuple(map(tf.constant, REAL)))
+    for found, expected in zip(seen[0], model.draw(BATCH), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+# `fit`
+
+
+def stream(part, first):
+    data = tf.data.Dataset.from_tensor_slices(images_of(15)).repeat()  # batches of 4 shift from pass to pass
+    return data.batch(part.batch_size, drop_remainder=True).skip(first)
+
+
+def train(directory, count, *, jit_compile=False, epoch=5, callbacks=()):
+    model = ACGAN(*networks(dropout=0.5), seed=3)
+    model.compile(keras.optimizers.Adam(1e-2), keras.optimizers.RMSprop(1e-2), jit_compile=jit_compile)
+    plan = Plan(count, 4, epoch, 5, float("inf"), model.columns())
+    fit_resumable(model, stream, plan, directory, {}, callbacks=callbacks)
+    return arrays(model.state())
+
+
+class Calls(keras.callbacks.Callback):
+    """Steps that are done at the end of each of `fit`'s batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.done.append(int(self.model.step.numpy()))
+
+
+@pytest.mark.slow
+def test_several_steps_a_call_are_one_step_a_call_to_the_bit(tmp_path, monkeypatch, deterministic):
+    """23 steps in rows of 5; the clock stands, so that a call is as long as it may be."""
+    several, one, keras_own = Calls(), Calls(), Calls()
+    with monkeypatch.context() as patch:
+        patch.setattr(steps.time, "monotonic", lambda: 0.0)
+        found = train(tmp_path / "several", 23, callbacks=[several])
+    # The first call is traced; one that isn't tells how long steps take; none goes beyond its row, nor the end.
+    assert several.done == [1, 2, 5, 5, 5, *[10] * 5, *[15] * 5, *[20] * 5, *[23] * 3]
+    with monkeypatch.context() as patch:
+        patch.setattr(steps.SeveralSteps.__init__, "__defaults__", (0.0,))
+        assert_same(train(tmp_path / "one", 23, callbacks=[one]), found)
+    with monkeypatch.context() as patch:
+        patch.setattr("pir_tf.training.fit._alone", lambda model: False)
+        assert_same(train(tmp_path / "keras", 23, callbacks=[keras_own]), found)
+    assert one.done == keras_own.done == list(range(1, 24))
+    logs = {name: (tmp_path / name / "history.csv").read_bytes() for name in ("several", "one", "keras")}
+    assert len(set(logs.values())) == 1 and logs["one"].count(b"\n") == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["op by op", "XLA"])
+def test_a_killed_training_resumes_to_the_bit(tmp_path, deterministic, jit_compile):
+    whole = train(tmp_path / "whole", 15, jit_compile=jit_compile)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", 15, jit_compile=jit_compile, callbacks=[KillAfter(7)])
+    assert [path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()] == ["step-000000005.npz"]
+    assert_same(train(tmp_path / "killed", 15, jit_compile=jit_compile), whole)
+    logs = [(tmp_path / name / "history.csv").read_bytes() for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+    other = {True: "'on' there, 'off' now", False: "'off' there, 'on' now"}[jit_compile]
+    with pytest.raises(InputError, match=rf"differs in compute.jit_compile \({other}\)"):
+        train(tmp_path / "killed", 20, jit_compile=not jit_compile)
