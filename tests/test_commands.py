@@ -38,7 +38,7 @@ def test_every_command_answers_help(name, capsys):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["tune"], "'tune' is unknown, expected run, sweep, "), (["sweep", "colours"], "'colours'")],
+    [(["tune"], "'tune' is unknown, expected run, loop, people, sweep, "), (["sweep", "colours"], "'colours'")],
 )
 def test_a_command_that_is_none_and_one_that_refuses(capsys, words, said):
     assert cli.main(words) == 2
