@@ -186,7 +186,7 @@ def test_several_steps_a_call_are_one_step_a_call_to_the_bit(tmp_path, monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["op by op", "XLA"])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["op by op", "XLA"])
 def test_a_killed_training_resumes_to_the_bit(tmp_path, deterministic, jit_compile):
     whole = train(tmp_path / "whole", 15, jit_compile=jit_compile)
     with pytest.raises(KeyboardInterrupt):
