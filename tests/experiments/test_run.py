@@ -228,9 +228,9 @@ def test_ctrl_c_in_the_middle_of_tuning_loses_nothing_and_another_configs_checkp
 
 ONE_STEP = """
 --gan.steps 1 --gan.log_every 1 --gan.checkpoint_every 1 --gan.sample_every 1 --data.count 64
---estimator.weights none --estimator.steps 1 --estimator.batch_size 8 --estimator.quality_images 4 --interactions.images 10
+--estimator.weights none --estimator.steps 1 --estimator.batch_size 2 --estimator.quality_images 4 --interactions.images 10
 --tuning.steps 1 --tuning.log_every 1 --tuning.checkpoint_every 1 --tuning.gradients_every 1 --tuning.true_pir_every 1
---tuning.batch_size 4 --evaluation.images 8 --evaluation.no-judge
+--tuning.batch_size 2 --evaluation.images 8 --evaluation.no-judge
 """.split()
 
 
