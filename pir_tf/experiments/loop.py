@@ -24,6 +24,7 @@ from typing import Any
 from pir_tf.commands import Parser, user_path
 from pir_tf.errors import InputError
 from pir_tf.experiments.study_command import OPEN_TO_OTHERS, add_server_options, add_study_options, study_of
+from pir_tf.people.extra import require_extra
 from pir_tf.runs.directory import read_json, write_json
 
 DESCRIPTION = """Rounds of images, people's answers and tuning, with the rating page open all the while, and a proof at the end.
@@ -144,6 +145,7 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
     from pir_tf.statistics.planning import plan
 
     path: Path = given.loop
+    require_extra()
     note = path / SETTINGS
     if not note.exists():
         if path.exists() and (not path.is_dir() or any(path.iterdir())):

@@ -16,6 +16,7 @@ import pandas as pd
 
 from pir_tf.errors import InputError
 from pir_tf.experiments.people import Waiting
+from pir_tf.people.extra import require_extra
 from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
 
 NOTE = "study.json"
@@ -113,6 +114,7 @@ def ask(
         Waiting: People have to answer first; the images are in the database.
         InputError: The database holds other images for this round, or is another study's than the run began with.
     """
+    require_extra()
     from pir_tf.people import pools
     from pir_tf.people.store import Store, Unavailable
     from pir_tf.people.study import Study
@@ -259,6 +261,7 @@ def run_of_study(source: str, round: int = 1) -> Path | None:
     """The run that asks the study of this source about its first round, so that the same command goes on with it."""
     if not is_study(source):
         return None
+    require_extra()
     from pir_tf.people import pools
     from pir_tf.people.store import Store
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pir_tf.commands import Parser, exit_code, user_path
 from pir_tf.errors import InputError
+from pir_tf.people.extra import require_extra
 
 if TYPE_CHECKING:
     from pir_tf.people.store import Store
@@ -134,6 +135,8 @@ def study_of(given: argparse.Namespace, name: str) -> Any:
 
 def _run(words: list[str]) -> int:
     given = parser().parse_args(words)
+    if given.command != "plan":
+        require_extra()
     given.do(given)
     return 0
 

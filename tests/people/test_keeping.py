@@ -1,6 +1,7 @@
 """What the owner does with the rows: status, export, withdrawal, preview, backup, and the report from the database alone."""
 
 import csv
+import importlib.util
 import json
 import sqlite3
 
@@ -141,3 +142,19 @@ def test_settings_are_json_that_a_page_can_hold(study):
     with store.reading() as connection:
         assert json.loads(pools.require(connection)["settings"])["mode"] == "like"
     store.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["people", "status", "study.db"], ["people", "begin", "study.db"], ["loop", "new"], ["loop", "demo", "new"]],
+)
+def test_an_installation_without_the_extra_says_what_to_install(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "fastapi" else found(name, *a))
+    assert main(words) == 2
+    assert capsys.readouterr().err == (
+        "Error: Studies with people need fastapi, which this installation lacks: pip install '.[people]'.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert main(["people", "plan", "--budget", "1800"]) == 0
