@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -73,6 +74,15 @@ PEOPLE = ("csv:", "people:")
 def is_people(source: str) -> bool:
     """Whether a source is `csv:PATH` or `people:DATABASE`."""
     return any(source.startswith(kind) and len(source) > len(kind) for kind in PEOPLE)
+
+
+def require_no_password(name: str, source: str) -> None:
+    """Refuses a database's URL with a password in it, which would stand in every file and line that names the source."""
+    if re.search(r"://[^/@]*:[^/@]*@|[?&](?:ssl)?password=", source):
+        raise InputError(
+            f"{name} has a password in its URL, expected one without, which belongs into the file that PGPASSFILE names: leave "
+            "it out."
+        )
 
 
 def require_one_line(class_names: Sequence[str]) -> None:

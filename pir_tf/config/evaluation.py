@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import is_people, require, require_choices, require_positive, require_pretrained
+from pir_tf.config.checks import (
+    is_people,
+    require,
+    require_choices,
+    require_no_password,
+    require_positive,
+    require_pretrained,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         known = self.source in ("same", "none") or is_people(self.source)
         require(known, "evaluation.source", self.source, "same, none, people:DATABASE or csv:PATH")
+        require_no_password("evaluation.source", self.source)
         require_choices("evaluation", self)
         require(self.answers >= 0, "evaluation.answers", self.answers, "a whole number, 0 or above")
         require(self.images >= 2, "evaluation.images", self.images, "2 or more")

@@ -6,7 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import is_people, require, require_choices, require_positive, require_pretrained
+from pir_tf.config.checks import (
+    is_people,
+    require,
+    require_choices,
+    require_no_password,
+    require_positive,
+    require_pretrained,
+)
 from pir_tf.objective_names import require_objective
 
 
@@ -49,6 +56,7 @@ class InteractionsConfig:
         simulated = self.source == "simulated"
         expected = "simulated, people:DATABASE or csv:PATH"
         require(simulated or is_people(self.source), "interactions.source", self.source, expected)
+        require_no_password("interactions.source", self.source)
         require(self.answers >= 0, "interactions.answers", self.answers, "a whole number, 0 or above")
         require(0 <= self.explore < 1, "interactions.explore", self.explore, "a share from 0 to below 1")
         rule = re.fullmatch(r"(?:(?:click|share|dwell:\d+(?:\.\d+)?)(?:,|$))+(?<!,)", self.engagement)

@@ -263,9 +263,8 @@ def _step(layer: Any, inputs: list[int], out: int) -> Convolution | Operation:
         return Operation(inputs, out, tf.identity, layer)
     if type(layer) is layers.BatchNormalization:
         return Operation(inputs, out, functools.partial(layer.__call__, training=False), layer)
-    if type(layer).__name__ == "Sqrt" and type(layer).__module__.startswith(
-        "keras."
-    ):  # which has no public type for it
+    # Keras has no public type for a root.
+    if type(layer).__name__ == "Sqrt" and type(layer).__module__.startswith("keras."):
         return Operation(inputs, out, tf.sqrt, layer)
     if type(layer) in AS_THEY_ARE:
         return Operation(inputs, out, layer, layer)

@@ -137,7 +137,7 @@ def _fitting_images(config: ExperimentConfig) -> dict[str, tuple[int, str]]:
 
 def _with_home(word: str) -> str:
     """The word with `~` as the home folder behind `=` and `csv:` too, where the shell leaves it."""
-    found = re.fullmatch(r"((?:--[\w.-]+=)?(?:(?:folder|csv|file|import|hub):)?)(~.*)", word, re.DOTALL)
+    found = re.fullmatch(r"((?:--[\w.-]+=)?(?:(?:folder|csv|file|import|hub|people):)?)(~.*)", word, re.DOTALL)
     return f"{found[1]}{user_path(found[2])}" if found else word
 
 
@@ -170,7 +170,9 @@ def public_command(arguments: list[str]) -> str:
         option, equals, path = word.rpartition("=") if word.startswith("--first") else ("", "", word)
         if re.fullmatch(r"--first[-_]round", option or before):
             path = os.path.basename(os.path.abspath(path))
-        named.append(option + equals + re.sub(r"\b(folder|file|csv|hub(?!:.*://)|import):.*/(?=[^/])", r"\1:", path))
+        named.append(
+            option + equals + re.sub(r"\b(folder|file|csv|(?:hub|people)(?!:.*://)|import):.*/(?=[^/])", r"\1:", path)
+        )
     return resume_command(named, None)
 
 

@@ -27,7 +27,7 @@ from pir_tf.experiments.measured_kid import measured_kid
 from pir_tf.experiments.people import Waiting, answers, answers_digest, answers_path, image_ids, who_judges
 from pir_tf.experiments.rounds import START, FirstRound, round_results
 from pir_tf.experiments.stopwatch import Stopwatch
-from pir_tf.experiments.study_answers import source_of
+from pir_tf.experiments.study_answers import Answered, source_of
 from pir_tf.experiments.study_proof import of_study, people_facts
 from pir_tf.experiments.truth import scaling_of, target_filters, true_pir, unscaled_pir
 from pir_tf.gan.sampling import draw_latents, generate
@@ -58,10 +58,11 @@ def run(run: RunDirectory) -> dict[str, Any]:
     )
     with watch.part("images"):
         images = draw(run, image_set)
-    pir, waiting = judge(run, images, watch)
+    pir, answered, waiting = judge(run, images, watch)
     asked = answers_path(run, "evaluation")
     noted = {"answers_sha256": answers_digest(asked)} if asked and not waiting else {}
-    facts = measure(run, images, pir, image_set, watch) | baselines(run, images, pir, watch) | chosen(run)
+    facts = measure(run, images, pir, image_set, watch, answered)
+    facts |= baselines(run, images, pir, watch) | chosen(run)
     with watch.part("samples"):
         write(run, images, pir, facts)
     if waiting:
@@ -97,8 +98,10 @@ def _before(run: RunDirectory) -> Path:
     return start if run.config.evaluation.against == "start" and start.is_dir() else run.path / "gan"
 
 
-def judge(run: RunDirectory, images: Arrays, watch: Stopwatch) -> tuple[dict[str, Sides], Waiting | None]:
-    """PIR before and after tuning by everyone who can say it, and the wait for people where they can't yet."""
+def judge(
+    run: RunDirectory, images: Arrays, watch: Stopwatch
+) -> tuple[dict[str, Sides], Answered | None, Waiting | None]:
+    """PIR before and after tuning by everyone who can say it, people's answers, and the wait for them where they can't yet."""
     with watch.part("estimates"):
         pir = {"estimated": _estimates(load_estimator(saved_estimator(run.path / "estimator")), images)}
     if has_judge(run):
@@ -107,19 +110,25 @@ def judge(run: RunDirectory, images: Arrays, watch: Stopwatch) -> tuple[dict[str
     asked, study = answers_path(run, "evaluation"), source_of(run, "evaluation")
     with watch.part("truth"):
         if who_judges(run) == "none":
-            return pir, None
+            return pir, None, None
         try:
             if study:
-                return {**pir, "true": of_study(run, study, images)}, None
+                pir["true"], answered = of_study(run, study, images)
+                return pir, answered, None
             if asked:
-                return {**pir, "true": _people(asked, images, run.path)}, None
+                return {**pir, "true": _people(asked, images, run.path)}, None, None
         except Waiting as waiting:
-            return pir, waiting
-        return {**pir, **_simulated(run, images)}, None
+            return pir, None, waiting
+        return {**pir, **_simulated(run, images)}, None, None
 
 
 def measure(
-    run: RunDirectory, images: Arrays, pir: dict[str, Sides], image_set: ImageSet | None, watch: Stopwatch
+    run: RunDirectory,
+    images: Arrays,
+    pir: dict[str, Sides],
+    image_set: ImageSet | None,
+    watch: Stopwatch,
+    answered: Answered | None = None,
 ) -> dict[str, Any]:
     """What `results.json` says."""
     config, settings, first = run.config, run.config.evaluation, FirstRound.of(run.config)
@@ -148,7 +157,7 @@ def measure(
         "kid": kid,
         "kl": (run.facts("tuning") or {}).get("kl"),
         **round_results(run.round, first, true, facts),
-        **(people_facts(run, images, diversity) if source_of(run, "evaluation") and "true" in pir else {}),
+        **(people_facts(answered, len(images["before"]), settings, diversity) if answered else {}),
         "class_names": class_names,
     }
 

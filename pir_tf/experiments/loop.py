@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pir_tf.commands import Parser, user_path
+from pir_tf.config.checks import require_no_password
 from pir_tf.errors import InputError
 from pir_tf.experiments.study_command import OPEN_TO_OTHERS, add_server_options, add_study_options, study_of
 from pir_tf.people.extra import require_extra
@@ -146,6 +147,7 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
 
     path: Path = given.loop
     require_extra()
+    require_no_password("--people", given.people or "")
     note = path / SETTINGS
     if not note.exists():
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -283,6 +285,7 @@ def _round(loop: Loop, store: Any, number: int) -> None:
 def wait_for_answers(loop: Loop, store: Any, number: int) -> None:
     """Waits until people have answered what this round asks, or the owner has closed it."""
     from pir_tf.people import counted, owner, pools
+    from pir_tf.statistics.proof import EARLY
 
     said = -1
     while True:
@@ -296,7 +299,7 @@ def wait_for_answers(loop: Loop, store: Any, number: int) -> None:
         given = sum(slot.judged for slot in slots)
         if own[0].pool == "proof" and loop.stop == "e-value" and owner.e_value(slots, images) >= owner.EVIDENCE:
             with store.writing() as connection:
-                pools.close_pools(connection, key, "e-value")
+                pools.close_pools(connection, key, EARLY)
             return
         if given // 50 != said // 50 or said < 0:
             print(f"{given:,} of {own[0].wanted:,} answers ({own[0].pool}, round {number})", flush=True)
@@ -314,8 +317,11 @@ def _finish(loop: Loop, store: Any) -> int:
         key = pools.require(connection, loop.study)["study"]
         if not pools.state(connection, key).ended:
             pools.control(connection, key, "end", why="the loop's last round is done")
+    results = read_json(loop.run_path(loop.rounds) / "evaluation" / "results.json")
     with store.reading() as connection:
-        found = summary(connection, loop.study)
+        found = summary(connection, loop.study, alpha=results["alpha"])
+    if found["proof"]:  # the run has looked at what tuning cost in diversity, too
+        found["proof"]["verdict"] = results["verdict"]
     for one in found["rounds"]:
         quality = loop.run_path(one["round"]) / "estimator" / "quality.json"
         if quality.exists():

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pir_tf.commands import exit_code, fail, lasting_output, user_path
 from pir_tf.config import ExperimentConfig
+from pir_tf.config.checks import is_people
 from pir_tf.errors import InputError, explain_os_errors
 from pir_tf.experiments.command_line import Options, parse, public_command, resume_command
-from pir_tf.runs.directory import RunDirectory, held_forms
+from pir_tf.runs.directory import RunDirectory, held_forms, round_of
 from pir_tf.training.devices import read_cluster
 
 LONGEST_NAME = 60
@@ -118,13 +119,15 @@ def _run(options: Options, arguments: list[str], path: Path) -> int:
 
 
 def _run_that_waits(config: ExperimentConfig) -> Path | None:
-    """The run that wrote the images which `csv:PATH` answers, so that the same command goes on with it."""
-    sources = (config.evaluation.source, config.interactions.source)
-    if not any(source.startswith("csv:") for source in sources):
+    """The run that asks people by these sources already, so that the same command goes on with it."""
+    sources = [source for source in (config.evaluation.source, config.interactions.source) if is_people(source)]
+    if not sources:
         return None
     from pir_tf.experiments.people import run_directory_of
+    from pir_tf.experiments.study_answers import run_of_study
 
-    return next((path for source in sources if (path := run_directory_of(source))), None)
+    found = (run_directory_of(source) or run_of_study(source, round_of(config)) for source in sources)
+    return next((path for path in found if path), None)
 
 
 def _new_directory(config: ExperimentConfig) -> Path:

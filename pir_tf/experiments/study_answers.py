@@ -230,8 +230,7 @@ def _collect(connection: Any, run: RunDirectory, asked: Asked, row: Any, name: s
 
     return Answered(
         impressions, positives, Study.from_json(row["settings"]).mode, answers.rater, answers.image, answers.value,
-        np.array(counted.pairs(slots, images), np.float64).reshape(-1, 3),
-        np.array([bet for _, bet in counted.bets(slots, images)], np.float64),
+        counted.pairs(slots, images), counted.bets(slots, images),
         pool.why,
         {"study": row["study"], "name": row["name"], "database": name},
     )  # fmt: skip
@@ -258,7 +257,7 @@ def source_of(run: RunDirectory, stage: str) -> Asked | None:
 
 
 def run_of_study(source: str, round: int = 1) -> Path | None:
-    """The run that asks the study of this source about its first round, so that the same command goes on with it."""
+    """The run that asks the study of this source about a round, so that the same command goes on with it."""
     if not is_study(source):
         return None
     require_extra()
@@ -266,7 +265,7 @@ def run_of_study(source: str, round: int = 1) -> Path | None:
     from pir_tf.people.store import Store
 
     asked = Asked(source, "random", 0, "")
-    if "://" not in asked.database and not Path(asked.database).expanduser().exists():
+    if "://" not in asked.database and not Path(asked.database).exists():
         return None
     store = Store(asked.database)
     try:
@@ -299,4 +298,4 @@ def _place(path: Path, database: str) -> str:
     """Where a run lies as seen from its database, so that both may be moved together; a URL has no place."""
     if "://" in database:
         return str(path.resolve())
-    return os.path.relpath(path.resolve(), Path(os.path.abspath(os.path.expanduser(database))).parent)
+    return os.path.relpath(path.resolve(), Path(os.path.abspath(database)).parent)

@@ -12,71 +12,69 @@ from typing import Any
 
 import numpy as np
 
+from pir_tf.config import EvaluationConfig
 from pir_tf.evaluation.diversity import DiversityReport
 from pir_tf.evaluation.measure import Sides
 from pir_tf.experiments.people import image_ids
-from pir_tf.experiments.study_answers import Answered, Asked, ask, keep, source_of
+from pir_tf.experiments.study_answers import Answered, Asked, ask, keep
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.statistics.betting import e_values
 from pir_tf.statistics.effects import verdict
-from pir_tf.statistics.proof import Proof, prove, prove_pairs
-
-E_VALUE = "e-value"
-"""Why a pool is closed whose evidence was enough before its size: the test is then made at the size it had."""
+from pir_tf.statistics.proof import Proof, prove_study
 
 
-def of_study(run: RunDirectory, asked: Asked, images: dict[str, np.ndarray]) -> Sides:
-    """People's PIR of both sets of images, NaN where nobody judged an image.
+def of_study(run: RunDirectory, asked: Asked, images: dict[str, np.ndarray]) -> tuple[Sides, Answered]:
+    """People's PIR of both sets of images, NaN where nobody judged an image, and all that they said.
 
     Raises:
         Waiting: People have to judge first.
     """
-    answered, ids, _ = _answers(run, asked, images)
+    both = np.concatenate([images["before"], images["after"]])
+    labels = np.concatenate([images["labels_before"], images["labels_after"]])
+    ids = image_ids(both, f"e{run.round}")
+    sides = ["before"] * len(images["before"]) + ["after"] * len(images["after"])
+    answered = ask(run, "evaluation", asked, both, ids, labels, sides)
     keep(run, "evaluation", answered, ids)
     pir = np.full(len(ids), np.nan)
     shown = answered.impressions > 0
     pir[shown] = answered.positives[shown] / answered.impressions[shown]
     count = len(images["before"])
-    return pir[:count], pir[count:]
+    return (pir[:count], pir[count:]), answered
 
 
-def people_facts(run: RunDirectory, images: dict[str, np.ndarray], diversity: DiversityReport) -> dict[str, Any]:
+def people_facts(
+    answered: Answered, count: int, settings: EvaluationConfig, diversity: DiversityReport
+) -> dict[str, Any]:
     """What `results.json` says of a proof with people, in place of what images alone would say.
+
+    Args:
+        answered: What people said of `count` images before, and of as many or others after.
+        count: Images before, which come first.
+        settings: The config's section.
+        diversity: What tuning cost.
 
     Returns:
         `people`, all that the answers prove; and the verdict, its p and the test's significance by it.
     """
-    asked = source_of(run, "evaluation")
-    assert asked is not None
-    answered, _, sides = _answers(run, asked, images)
-    alpha, wanted = run.config.evaluation.alpha, run.config.evaluation.answers
-    planned = None if not wanted or answered.closed == E_VALUE else wanted
-    if answered.mode == "pair":
-        rater, pair, win = answered.pairs.T
-        proof: Any = prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha)
-        change, d = (None, None) if proof.win_rate is None else (proof.win_rate - 0.5,) * 2
-    else:
-        cells = 9 if answered.mode == "grid" else 1
-        judged = (answered.rater, answered.image, answered.value)
-        proof = prove(*judged, sides, planned=planned and planned * cells, alpha=alpha)
+    alpha, side = settings.alpha, (np.arange(len(answered.impressions)) >= count).astype(int)
+    judged = np.array([answered.rater, answered.image, answered.value])
+    more = {"wanted": settings.answers, "closed": answered.closed, "alpha": alpha}
+    proof = prove_study(answered.mode, judged, side, answered.pairs, **more)  # type: ignore[arg-type]
+    if isinstance(proof, Proof):
         change, d = proof.change, proof.d
+    else:
+        change = d = None if proof.win_rate is None else proof.win_rate - 0.5
     outcome = proof.verdict
     if outcome != "not measured yet":  # with a look at what tuning cost in diversity
         outcome = verdict(change, d, proof.p, distance_ratios=diversity.after_over_before, alpha=alpha)
-    evidence = float(e_values(answered.bets)[-1]) if len(answered.bets) else 1.0
+    evidence = float(e_values(answered.bets)[-1]) if answered.bets.size else 1.0
     facts = {"mode": answered.mode, "study": answered.study["name"], "e_value": evidence, "closed": answered.closed}
-    overriding = {"verdict": outcome, "p_value": proof.p, "significant": None if proof.p is None else proof.p < alpha}
+    overriding: dict[str, Any] = {
+        "verdict": outcome,
+        "p_value": proof.p,
+        "significant": None if proof.p is None else proof.p < alpha,
+    }
     if isinstance(proof, Proof):
         interval = proof.d_interval
         overriding |= {"cohens_d": proof.d, "cohens_d_interval": list(interval) if interval else None}
     return {**overriding, "people": {**facts, **dataclasses.asdict(proof)}}
-
-
-def _answers(run: RunDirectory, asked: Asked, images: dict[str, np.ndarray]) -> tuple[Answered, list[str], np.ndarray]:
-    """The answers, the images' ids and their sides, 0 before and 1 after; those before come first."""
-    both = np.concatenate([images["before"], images["after"]])
-    labels = np.concatenate([images["labels_before"], images["labels_after"]])
-    ids = image_ids(both, f"e{run.round}")
-    names = ["before"] * len(images["before"]) + ["after"] * len(images["after"])
-    answered = ask(run, "evaluation", asked, both, ids, labels, names)
-    return answered, ids, np.array([name == "after" for name in names], int)

@@ -13,9 +13,7 @@ from pir_tf.interactions.engagement import Rule
 from pir_tf.people import pools, schema
 from pir_tf.people.desk import read_slots
 from pir_tf.people.slots import Slot
-
-LEARNED = ("random", "explore")
-"""Pools that the estimator learns from."""
+from pir_tf.statistics.betting import block_bets
 
 
 @dataclass(frozen=True)
@@ -116,34 +114,27 @@ def totals(given: Answers, count: int) -> tuple[np.ndarray, np.ndarray]:
     return impressions, np.bincount(given.image, weights=given.value, minlength=count)
 
 
-def bets(found: Iterable[Slot], of: Items) -> list[tuple[int, float]]:
-    """What the server's coin gives to bet on, in order: (last event of it, after minus before in [-1, 1]).
+def bets(found: Iterable[Slot], of: Items) -> np.ndarray:
+    """What the server's coins gave to bet on, in order: after less before, in [-1, 1] (see `statistics.betting.block_bets`)."""
+    row = {int(item): i for i, item in enumerate(of.item)}
+    rows = [
+        (slot.rater, row[item], value, slot.block)
+        for slot in found
+        if slot.block
+        for item, value in slot.values()
+        if item in row
+    ]
+    rater, image, value, block = zip(*rows, strict=True) if rows else ((),) * 4
+    side = (of.side == "after").astype(int)
+    return block_bets(np.array(rater, int), np.array(image, int), np.array(value, float), side, np.array(block, int))
 
-    A block of two places of one image each, a pair, or a grid (the share tapped of either side). An image is bet on at its
-    first judgement alone: shown again, what is known of it by then would be no coin any more.
+
+def pairs(found: Iterable[Slot], of: Items) -> np.ndarray:
+    """(rater, pair, win) of each answer to one image before and one after, float64 `[m, 3]`.
+
+    The win is 1 where the image after was chosen, 0 for the other, 0.5 for a tie and for two bad ones; the pair's number is the
+    row of its image before.
     """
-    side = {int(item): str(name) for item, name in zip(of.item, of.side, strict=True)}
-    first: dict[int, tuple[int, int]] = {}
-    blocks: dict[tuple[int, int], list[Slot]] = {}
-    made: list[tuple[int, float]] = []
-    for slot in found:
-        judgement = slot.values()
-        if not slot.block or not judgement:
-            continue
-        key = (slot.rater, slot.block)
-        blocks.setdefault(key, []).append(slot)
-        for item, _ in judgement:
-            first.setdefault(item, key)
-        both = [pair for one in blocks[key] for pair in one.values()]
-        sides = [[value for item, value in both if side.get(item) == name] for name in ("before", "after")]
-        if all(sides) and all(first[item] == key for item, _ in both):
-            made.append((slot.answers[-1].seq, float(np.mean(sides[1]) - np.mean(sides[0]))))
-    return made
-
-
-def pairs(found: Iterable[Slot], of: Items) -> list[tuple[int, int, float]]:
-    """(rater, pair, win) of each answer to one image before and one after: 1 where the one after was chosen, 0 for the other, 0.5
-    for a tie and for two bad ones. The pair's number is the row of its image before."""
     row = {int(item): i for i, item in enumerate(of.item)}
     made = []
     for slot in found:
@@ -151,4 +142,4 @@ def pairs(found: Iterable[Slot], of: Items) -> list[tuple[int, int, float]]:
         if len(slot.items) == 2 and judgement.keys() == {"before", "after"}:
             win = (1 + judgement["after"][1] - judgement["before"][1]) / 2
             made.append((slot.rater, judgement["before"][0], win))
-    return made
+    return np.array(made, np.float64).reshape(-1, 3)

@@ -203,13 +203,6 @@ class Desk:
         """How far a rater is."""
         return {"answered": rater.done if rater else 0, "wanted": self.study.answers_per_rater}
 
-    def _close_when_full(self, connection: Connection, key: tuple[int, str]) -> None:
-        pool = self.state.pool(*key)
-        if pool and pool.open and pool.wanted and self.images[key].answers >= pool.wanted:
-            why = f"{pool.wanted} answers"
-            pools.control(connection, self.key, "close", round=pool.round, pool=pool.pool, wanted=pool.wanted, why=why)
-            self.state = pools.state(connection, self.key)
-
     def _images(self, connection: Connection, pool: pools.Pool) -> Images:
         columns = schema.items.c
         chosen = select(

@@ -67,8 +67,8 @@ def e_value(slots: list[Slot], images: counted.Items) -> float:
     """The evidence that images after tuning are liked better, read after every answer. It says when to stop asking."""
     from pir_tf.statistics.betting import e_values
 
-    bets = [bet for _, bet in counted.bets(slots, images)]
-    return float(e_values(bets)[-1]) if bets else 1.0
+    bets = counted.bets(slots, images)
+    return float(e_values(bets)[-1]) if bets.size else 1.0
 
 
 def raters(connection: Connection, study: str, mode: str, slots: list[Slot]) -> list[dict[str, Any]]:

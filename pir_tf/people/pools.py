@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import secrets
@@ -59,7 +60,7 @@ def begin(connection: Connection, study: Study) -> RowMapping:
     """The row of the study of this name, made if it isn't there.
 
     Raises:
-        InputError: The name is another study's, with other settings than words.
+        InputError: It was begun with other settings than those that are stated now.
     """
     row = find(connection, study.name)
     if row is None:
@@ -81,6 +82,14 @@ def begin(connection: Connection, study: Study) -> RowMapping:
             f"The database holds a study {study.name!r} with mode {there.mode}, expected {study.mode}: name another study or "
             "another database, for answers of both kinds don't add up."
         )
+    usual = Study(name=study.name, mode=study.mode)
+    for field in dataclasses.fields(Study):
+        held, now = getattr(there, field.name), getattr(study, field.name)
+        if now not in (held, getattr(usual, field.name)):
+            raise InputError(
+                f"The study {study.name!r} was begun with {field.name} {held!r}, not {now!r}: leave it out, for raters have "
+                "answered to the former, or begin another study."
+            )
     return row
 
 

@@ -94,7 +94,7 @@ async def owner_page(request: Request, token: str = "") -> Response:
     if token:
         desk = request.app.state.desks.with_token("owner_token", token)
         if desk is None:
-            raise Refused(404, "This link opens no study here: pir-tf people status prints the owner's link.")
+            raise Refused(404, "This link opens no study here: pir-tf people serve prints the owner's link.")
         value = sessions.owner_cookie(desk.key, desk.row["secret"])
         request.app.state.cookie(response, sessions.OWNER_COOKIE, value)
     return response

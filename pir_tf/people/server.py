@@ -16,25 +16,19 @@ import threading
 import urllib.parse
 from collections.abc import AsyncIterator
 
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
 from sqlalchemy import Connection, select
+from starlette.exceptions import HTTPException
 
 from pir_tf.errors import InputError
-from pir_tf.people import schema, sessions
+from pir_tf.people import routes, schema, sessions
 from pir_tf.people.desk import Desk
 from pir_tf.people.pictures import Pictures
 from pir_tf.people.store import Store, Unavailable
-
-try:
-    import uvicorn
-    from fastapi import FastAPI, Request
-    from fastapi.exceptions import RequestValidationError
-    from fastapi.responses import Response
-    from starlette.exceptions import HTTPException
-
-    from pir_tf.people import routes
-    from pir_tf.people.web import HEADERS, Guard, Refused, reply
-except ImportError as missing:
-    raise InputError(f"The rating page needs {missing.name}, which isn't installed: pip install '.[people]'.") from None
+from pir_tf.people.web import HEADERS, Guard, Refused, reply
 
 REFRESH_SECONDS = 0.5
 """How often the server looks whether a stage or a command opened, closed or paused something."""

@@ -19,27 +19,21 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from sqlalchemy import Connection, create_engine, event, func, inspect, select
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import StaticPool
+
 from pir_tf.errors import InputError, one_line
-
-try:
-    from sqlalchemy import Connection, create_engine, event, func, inspect, select
-    from sqlalchemy.exc import (
-        ArgumentError,
-        DataError,
-        DBAPIError,
-        IntegrityError,
-        NoSuchModuleError,
-        ProgrammingError,
-    )
-    from sqlalchemy.exc import TimeoutError as PoolTimeout
-    from sqlalchemy.pool import StaticPool
-
-    from pir_tf.people import schema
-    from pir_tf.people.places import file_lock, masked, require_file, url_of, without_password
-except ImportError as missing:
-    raise InputError(
-        f"Studies with people need {missing.name or 'a package'}, which isn't installed: pip install '.[people]'."
-    ) from None
+from pir_tf.people import schema
+from pir_tf.people.places import file_lock, masked, require_file, url_of
 
 __all__ = ["Store", "Unavailable", "masked"]
 
@@ -76,7 +70,7 @@ class Store:
 
     def __init__(self, where: str | os.PathLike[str], *, create: bool = False) -> None:
         self.url = url_of(where)
-        self.name = os.fspath(where) if self.sqlite else without_password(self.url)
+        self.name = masked(where)
         if self.sqlite:
             require_file(Path(str(self.url.database)), create=create)
         arguments = {"timeout": WAIT_SECONDS, "check_same_thread": False} if self.sqlite else POSTGRES
@@ -178,10 +172,8 @@ class Store:
             path = Path(os.path.realpath(str(self.url.database)))
             self._server_lock = file_lock(path.with_name(f"{path.name}.server.lock"), self.name)
         try:
-            with (
-                _explained(),
-                self._connected().begin() as transaction,
-            ):  # SQLite says "read-only" at the first change alone
+            # SQLite says "read-only" at the first change alone.
+            with _explained(), self._connected().begin() as transaction:
                 transaction.connection.execute(schema.about.update().values(schema_version=schema.VERSION))
         except Unavailable as error:
             self._let_go()

@@ -14,7 +14,7 @@ from pir_tf.people.study import Study
 from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others
 from pir_tf.statistics.betting import e_values
 from pir_tf.statistics.flags import kept
-from pir_tf.statistics.proof import prove, prove_pairs
+from pir_tf.statistics.proof import prove_study
 from pir_tf.statistics.rates import answer_worth, image_rates
 
 SHOWN = 12
@@ -104,25 +104,15 @@ def _proof(
     """The proof at the size set before, with and without doubtful raters, the evidence answer by answer, and examples."""
     images = counted.items(connection, key, pool.round, [pool.pool])
     own = [slot for slot in slots if (slot.round, slot.pool) == pool.key]
-    planned = pool.wanted or None
-    if pool.why == "e-value":
-        planned = None
     given, side = counted.answers(own, images), (images.side == "after").astype(int)
     reports = owner.reports(study.mode, slots)
     present = {slot.rater for slot in own if slot.judged}
     doubtful = sum(bool(report.flags) and report.rater in present for report in reports)
-    if study.mode == "pair":
-        rater, pair, win = np.array(counted.pairs(own, images), float).reshape(-1, 3).T
-        whole = prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha)
-        mask = kept(rater, reports)
-        without: Any = prove_pairs(rater[mask].astype(int), pair[mask].astype(int), win[mask], alpha=alpha)
-    else:
-        cells = study.cells if planned else 1
-        whole = prove(given.rater, given.image, given.value, side, planned=planned and planned * cells, alpha=alpha)  # type: ignore[assignment]
-        mask = kept(given.rater, reports)
-        without = prove(given.rater[mask], given.image[mask], given.value[mask], side, alpha=alpha)
-    bets = np.array([bet for _, bet in counted.bets(own, images)], float)
-    evidence = e_values(bets) if len(bets) else np.ones(1)
+    judged, pairs = np.array([given.rater, given.image, given.value]), counted.pairs(own, images)
+    whole = prove_study(study.mode, judged, side, pairs, wanted=pool.wanted, closed=pool.why, alpha=alpha)
+    honest, others = judged[:, kept(given.rater, reports)], pairs[kept(pairs[:, 0], reports)]
+    bets = counted.bets(own, images)
+    evidence = e_values(bets) if bets.size else np.ones(1)
     return {
         "round": pool.round,
         "open": pool.open,
@@ -130,7 +120,11 @@ def _proof(
         "closed": pool.why,
         **dataclasses.asdict(whole),
         "doubtful": doubtful,
-        "without_doubtful": dataclasses.asdict(without) if doubtful and mask.any() else None,
+        "without_doubtful": (
+            dataclasses.asdict(prove_study(study.mode, honest, side, others, alpha=alpha))
+            if doubtful and honest.size
+            else None
+        ),
         "e_values": [float(value) for value in evidence],
         "e_needed": 1 / alpha,
         "examples": {name: _examples(images, name) for name in ("before", "after")},

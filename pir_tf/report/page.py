@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,8 @@ def _pairs_of(run: RunFiles, index: int) -> tuple[np.ndarray, np.ndarray]:
     return run.samples["pair_before"][own], run.samples["pair_after"][own]
 
 
-def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
+def template(name: str, **filters: Callable[..., str]) -> Any:
+    """A page's template, with filters by their names: text is escaped, and what isn't defined is a fault."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -119,9 +120,13 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["typeset"] = _typeset
+    environment.filters.update(filters)
+    return environment.get_template(name)
+
+
+def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
     headings = [(figures.class_heading(index, name), name) for index, name in enumerate(run.class_names)]
-    return environment.get_template("report.html.j2").render(
+    return template("report.html.j2", typeset=_typeset).render(
         **{"run": run, "results": run.results, "figures": shown, "commits": commits, "versions": versions},
         **{"tables": tables, "sentences": sentences, "number": numbers.number, "percent": numbers.percent},
         plain=numbers.plain,

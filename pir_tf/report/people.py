@@ -9,6 +9,7 @@ from typing import Any
 
 from pir_tf.errors import InputError
 from pir_tf.report import numbers, style
+from pir_tf.report.page import template
 from pir_tf.runs.directory import atomic
 
 GENERATOR = b'<meta name="generator" content="pir_tf">'
@@ -31,22 +32,12 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
     Raises:
         InputError: The file is there and is no report of ours.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     if path.is_dir() or (path.exists() and GENERATOR not in path.read_bytes()[:4000]):
         raise InputError(f"{path} is there and no report of pir_tf, expected a name that is free: choose another.")
     path.parent.mkdir(parents=True, exist_ok=True)
     proof = found["proof"]
     verdict = proof["verdict"] if proof else "not measured yet"
-    environment = Environment(
-        loader=PackageLoader("pir_tf.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["picture"] = lambda item: _data(found["pictures"][item])
-    page = environment.get_template("people.html.j2").render(
+    page = template("people.html.j2", picture=lambda item: _data(found["pictures"][item])).render(
         **found,
         headline=HEADLINES.get(verdict, "No difference was found"),
         tone=TONES.get(verdict, "neutral"),

@@ -74,7 +74,7 @@ class RunDirectory:
         self.path = Path(path)
         self.config = config
         self.cache = cache
-        self.round = _round(config)
+        self.round = round_of(config)
         with explain_os_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             _require_ours(self.path)
@@ -174,7 +174,7 @@ class RunDirectory:
             (self.path / "data.json").unlink(missing_ok=True)
 
 
-def _round(config: ExperimentConfig) -> int:
+def round_of(config: ExperimentConfig) -> int:
     """Which round a run is: 1, or one more than the run that it goes on from (A.3)."""
     if not config.first_round:
         return 1
@@ -211,8 +211,8 @@ def identity(config: ExperimentConfig) -> dict[str, Any]:
     """The flat config as `config.json` holds it: paths as base names."""
     fields = flatten(config)
     for name, value in fields.items():
-        # A TF-Hub handle is an address, or a local folder.
-        if found := re.fullmatch(r"(folder|csv|file|import|hub(?!:.*://)):(.*)", str(value), re.DOTALL):
+        # A TF-Hub handle is an address, or a local folder; a study's database is one too, or a file.
+        if found := re.fullmatch(r"(folder|csv|file|import|(?:hub|people)(?!:.*://)):(.*)", str(value), re.DOTALL):
             fields[name] = f"{found[1]}:{_base_name(found[2])}"
     if fields["first_round"]:
         fields["first_round"] = _base_name(fields["first_round"])

@@ -56,14 +56,15 @@ def e_values(x: ArrayLike) -> np.ndarray:
 
 
 def block_bets(rater: ArrayLike, image: ArrayLike, value: ArrayLike, side: ArrayLike, block: ArrayLike) -> np.ndarray:
-    """The bets of answers to single images, in the order in which their blocks were finished.
+    """The bets of judgements of single images, in the order in which their blocks were finished.
 
-    A block's first two answers count when they are to one image of each side, both the first that anyone gave to their image.
+    A block is two places of one image each, or one place with a pair or a grid. It counts when it has images of both sides, each
+    at the first judgement that anyone gave to it: x is the mean after less the mean before.
 
     Args:
-        rater, image, value: Answers in server order, [m].
+        rater, image, value: Judgements in server order, [m].
         side: 0 before, 1 after, of each image, [n].
-        block: Number of the answer's block within its rater, int [m] at least 0.
+        block: Number of the judgement's block within its rater, int [m] at least 0.
 
     Returns:
         x, float64 [blocks], in [-1, 1].
@@ -77,60 +78,19 @@ def block_bets(rater: ArrayLike, image: ArrayLike, value: ArrayLike, side: Array
         )
     if not values.size:
         return np.empty(0)
-    first = np.zeros(values.size, dtype=bool)
-    first[np.unique(images, return_index=True)[1]] = True
-    key = raters * (int(blocks.max()) + 1) + blocks
-    order = np.argsort(key, kind="stable")  # answers of one block side by side, in order of time
-    _, start, size = np.unique(key[order], return_index=True, return_counts=True)
-    one, two = order[start[size > 1]], order[start[size > 1] + 1]
-    good = first[one] & first[two] & (sides[images[one]] != sides[images[two]])
-    one, two = one[good], two[good]
-    by_time = np.argsort(two)
-    one, two = one[by_time], two[by_time]
-    coin = np.where(sides[images[one]] == 1, 1.0, -1.0)
-    return coin * (values[one] - values[two])
-
-
-class EProcess:
-    """The same, answer by answer.
-
-    Attributes:
-        bets: Number of bets so far.
-        highest: The highest e so far, 1.0 at first: 1 / highest bounds the chance of it under no difference.
-    """
-
-    def __init__(self) -> None:
-        self.bets = 0
-        self.highest = 1.0
-        self._logs = np.zeros(len(LAMBDAS))
-        self._seen: set[int] = set()
-        self._open: dict[tuple[int, int], tuple[float, int, bool] | None] = {}
-
-    @property
-    def e_value(self) -> float:
-        """Wealth now: 1.0 before any bet."""
-        log = float(special.logsumexp(self._logs)) - math.log(len(LAMBDAS))
-        return math.exp(min(log, LARGEST_LOG))
-
-    def bet(self, x: float) -> float:
-        """Takes one bet's outcome in [-1, 1] (for pairs: +1, 0 or -1) and returns e."""
-        _check(np.array([x], dtype=np.float64))
-        self._logs += np.log1p(x * np.array(LAMBDAS))
-        self.bets += 1
-        e = self.e_value
-        self.highest = max(self.highest, e)
-        return e
-
-    def answer(self, rater: int, image: int, value: float, side: int, block: int) -> float:
-        """Takes one answer to a single image, bets when it finishes a block (see `block_bets`), and returns e."""
-        check_answers([rater], [image], [value])
-        fresh = image not in self._seen
-        self._seen.add(image)
-        if (rater, block) not in self._open:
-            self._open[rater, block] = (value, side, fresh)
-            return self.e_value
-        before = self._open[rater, block]
-        self._open[rater, block] = None
-        if before and before[2] and fresh and before[1] != side:
-            return self.bet(value - before[0] if side == 1 else before[0] - value)
-        return self.e_value
+    _, group = np.unique(raters * (int(blocks.max()) + 1) + blocks, return_inverse=True)
+    shown, first = np.unique(images, return_index=True)
+    owner = np.empty(sides.size, dtype=np.int64)
+    owner[shown] = group[first]
+    stale = np.bincount(group, owner[images] != group) > 0
+    after = sides[images] == 1
+    size = int(group.max()) + 1
+    means = []
+    for which in (~after, after):
+        counts = np.bincount(group[which], minlength=size)
+        means.append(np.bincount(group[which], values[which], size) / np.where(counts, counts, np.nan))
+    last = np.zeros(size, dtype=np.int64)
+    np.maximum.at(last, group, np.arange(values.size))
+    x = means[1] - means[0]
+    good = np.flatnonzero(np.isfinite(x) & ~stale)
+    return x[good[np.argsort(last[good])]]

@@ -25,16 +25,13 @@ from scipy import stats
 
 from pir_tf.errors import InputError
 from pir_tf.statistics.effects import ALPHA
-from pir_tf.statistics.proof import TEN_RATERS, d_of_win_rate, win_rate_of_d
+from pir_tf.statistics.proof import CELLS, TEN_RATERS, d_of_win_rate, win_rate_of_d
 
 Mode = Literal["like", "rating", "pair", "grid"]
 
 PROOF_SHARE = 5 / 9
 """1000 of 1800: 800 answers to learn from were enough for d above 1, and from there learning pays little. The smallest d that is
 seen falls with the root of the proof's answers, so a third of the proof given to learning would cost a fifth of its sight."""
-
-CELLS = {"like": 1, "rating": 1, "pair": 1, "grid": 9}
-"""What a proof counts for one answer: in a grid each of nine images is liked or not."""
 
 RATING_NOISE = 0.2
 """Standard deviation of one person's ratings of one image, on [0, 1]: somewhat under one step of five (0.25)."""

@@ -29,6 +29,10 @@ from pir_tf.statistics.effects import ALPHA, Verdict, change_interval, cohens_d,
 from pir_tf.statistics.rates import check_answers
 
 TEN_RATERS = 10
+EARLY = "e-value"
+"""Why a proof is closed whose evidence was enough before its size."""
+CELLS = {"like": 1, "rating": 1, "pair": 1, "grid": 9}
+"""What a proof counts for one answer: in a grid each of nine images is liked or not."""
 LEAST_RELIABILITY = 0.05
 """Below it d would be multiplied by more than 4.5, and isn't corrected; in the bootstrap it ends the interval there."""
 REPLICATES = 1000
@@ -325,6 +329,36 @@ def prove_pairs(
         f"{_span((100 * low, 100 * high), 1)}{'' if d is None else f', which is d {d:.2f}'}, {_p(p)} against {alpha:g}; {on}."
     )
     return PairProof(outcome, sentence, size, number, means.size, rate, (low, high), rater_interval, p, d)
+
+
+def prove_study(
+    mode: str,
+    judged: ArrayLike,
+    side: ArrayLike,
+    pairs: ArrayLike,
+    *,
+    wanted: int = 0,
+    closed: str = "",
+    alpha: float = ALPHA,
+) -> Proof | PairProof:
+    """The verdict of a study of this mode, at the size that was set before it.
+
+    Args:
+        mode: `pair`, or one in which single images are judged.
+        judged: Raters, images and values, [3, m], as in `prove`.
+        side: 0 before, 1 after, of each image, [n].
+        pairs: Rater, pair and win of each answer to a pair, [p, 3], as in `prove_pairs`.
+        wanted: Answers set before the study; 0 for all that there are.
+        closed: Why no more were asked for: where it is `EARLY`, the test is made at the size that there was then.
+        alpha: Significance threshold.
+    """
+    planned = None if not wanted or closed == EARLY else wanted
+    if mode == "pair":
+        rater, pair, win = np.asarray(pairs, dtype=np.float64).T
+        return prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha)
+    rater, image, value = np.asarray(judged, dtype=np.float64)
+    whole = planned and planned * CELLS[mode]
+    return prove(rater.astype(int), image.astype(int), value, side, planned=whole, alpha=alpha)
 
 
 def _wilson(rate: float, n: int) -> tuple[float, float]:

@@ -153,6 +153,15 @@ TOGETHER = [
     (compact, {"image_size": 31}, "32 pixels or more for compact"),
     *((bundled, {"source": source}, OWN_DATA) for source in ("folder:photos", "tfds:places")),
     *((bundled, fields, OWN_DATA) for fields in ({"classes": ("coast",)}, {"gan": LATENT}, {"gan": {"kind": "gan"}})),
+    *(
+        (
+            InteractionsConfig,
+            {"source": f"people:postgresql://{url}"},
+            "^interactions.source has a password in its URL(?!.*geheim)",
+        )
+        for url in ("me:geheim@db.example/rates", "db.example/rates?user=me&password=geheim")
+    ),
+    (EvaluationConfig, {"source": "people:postgresql://me:geheim@db/rates#a"}, "a password in its URL.*PGPASSFILE"),
     # Keras would silently not compile.
     (
         ComputeConfig,

@@ -56,12 +56,13 @@ def test_the_rounds_are_runs_that_go_on_from_each_other_and_the_last_one_is_prov
         (["--rounds", "0"], "--rounds is 0"),
         (["--colour", "red"], "Option --colour is unknown"),
         (["--mode", "stars"], "invalid choice"),
+        (["--people", "postgresql://me:geheim@db.example/rates"], "--people has a password in its URL"),
     ],
 )
 def test_a_mistake_leaves_nothing_behind(tmp_path, capsys, words, said):
     assert main(["loop", str(tmp_path / "a"), *words]) == 2
     error = capsys.readouterr().err
-    assert said in error and "Traceback" not in error and not (tmp_path / "a").exists()
+    assert said in error and "Traceback" not in error and "geheim" not in error and not (tmp_path / "a").exists()
 
 
 def test_what_was_begun_otherwise_or_is_not_ours_is_left_alone(tmp_path):

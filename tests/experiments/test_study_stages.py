@@ -13,12 +13,13 @@ from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments import study_answers, study_proof
 from pir_tf.experiments.people import Waiting, image_ids, who_judges
+from pir_tf.experiments.run import _run_that_waits
 from pir_tf.people import pools
 from pir_tf.people.simulated_raters import SimulatedRater
 from pir_tf.people.store import Store
 from pir_tf.people.study import Study
 from pir_tf.presets import smoke
-from pir_tf.runs.directory import RunDirectory
+from pir_tf.runs.directory import RunDirectory, identity
 
 
 @pytest.fixture
@@ -95,6 +96,31 @@ def test_images_that_changed_and_another_studys_database_are_refused(tmp_path, o
         ask(run)
 
 
+def test_the_same_command_finds_its_run_again_wherever_the_project_lies(tmp_path, opened, monkeypatch):
+    run = opened("runs/one")
+    with pytest.raises(Waiting):
+        ask(run)
+    run.close()
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("runs", "study.db"):
+        (tmp_path / name).rename(moved / name)
+    monkeypatch.chdir(moved)
+    users = InteractionsConfig(source="people:study.db")
+    config = dataclasses.replace(smoke(), interactions=users, evaluation=EvaluationConfig())
+    assert _run_that_waits(config).resolve() == moved / "runs" / "one"
+    RunDirectory(moved / "runs" / "one", config).close()  # is the same experiment
+    other = dataclasses.replace(users, source="people:other.db")
+    assert _run_that_waits(dataclasses.replace(config, interactions=other)) is None
+    addresses = {
+        f"people:{tmp_path}/study.db#blue": "people:study.db#blue",
+        "people:postgresql://me@db.example/rates#blue": "people:postgresql://me@db.example/rates#blue",
+    }
+    for source, kept in addresses.items():
+        named = dataclasses.replace(config, interactions=InteractionsConfig(source=source))
+        assert identity(named)["interactions.source"] == kept
+
+
 def test_who_judges(tmp_path, opened):
     sources = {"same": "people", "none": "none", "csv:a.csv": "csv", "people:b.db": "people"}
     found = {judged: who_judges(opened(f"r{i}", judged=judged)) for i, judged in enumerate(sources)}
@@ -127,10 +153,10 @@ def test_a_proof_is_judged_at_the_size_set_before_by_people_who_see_both_sides(t
                 png = browser.ask("GET", slot["images"][0]["src"])[1]
                 tuned = np.asarray(Image.open(io.BytesIO(png))).tobytes() in after
                 browser.answer(slot, "like", int(tuned or (number + step) % 5 == 0))
-    before_pir, after_pir = study_proof.of_study(run, asked, images)
+    (before_pir, after_pir), answered = study_proof.of_study(run, asked, images)
     assert np.nanmean(after_pir) == 1.0 and np.nanmean(before_pir) < 0.5
     unlike = types.SimpleNamespace(after_over_before=None)  # diversity wasn't measured
-    facts = study_proof.people_facts(run, images, unlike)
+    facts = study_proof.people_facts(answered, 20, run.config.evaluation, unlike)
     assert facts["verdict"] == "gain" and facts["people"]["answers"] == 40 and facts["people"]["raters"] == 8
     assert facts["p_value"] == facts["people"]["p"] < 0.001 and facts["people"]["e_value"] > 2
     assert "For these raters" in facts["people"]["sentence"]
@@ -156,7 +182,7 @@ def test_twice_the_same_generator_is_no_gain_and_a_better_one_is(tmp_path, opene
             leniency = float(np.random.default_rng(seed).normal(0, 1))
             taste = lambda image: float(image[1:].mean() / 255)  # noqa: E731
             SimulatedRater(server.links()[0][1], taste, seed, leniency=leniency).rate(21)
-    study_proof.of_study(run, asked, images)
-    facts = study_proof.people_facts(run, images, types.SimpleNamespace(after_over_before=None))
+    _, answered = study_proof.of_study(run, asked, images)
+    facts = study_proof.people_facts(answered, 80, run.config.evaluation, types.SimpleNamespace(after_over_before=None))
     assert facts["verdict"] == verdict and facts["people"]["answers"] == 400 and facts["people"]["raters"] >= 15
     assert (facts["people"]["e_value"] > 20) == bool(better)

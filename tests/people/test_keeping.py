@@ -127,6 +127,10 @@ def test_the_report_is_drawn_from_the_database_alone(study, tmp_path, capsys):
         (["begin", "{0}/new.db", "--mode", "stars"], "invalid choice"),
         (["begin", "{0}/new.db", "--ends", "soon"], "a day as YYYY-MM-DD"),
         (["begin", "{0}/study.db", "--mode", "pair"], "mode like, expected pair"),
+        (
+            ["begin", "{0}/study.db", "--question", "Nice?"],
+            "was begun with question 'Do you like this image?', not 'Nice?'",
+        ),
         (["status", "{0}/study.db", "--study", "other"], "no study 'other'"),
     ],
 )

@@ -469,7 +469,7 @@ def test_a_pool_closes_with_the_very_answer_that_it_waits_for(office, mode):
     again, _ = office.counted("proof")
     after = counted.answers(again, items), counted.bets(again, items)
     assert all(np.array_equal(a, b) for a, b in zip(vars(before[0]).values(), vars(after[0]).values(), strict=True))
-    assert before[1] == after[1]
+    assert np.array_equal(before[1], after[1])
     with office.store.reading() as connection:
         assert len(connection.execute(sqlalchemy.select(schema.events.c.seq)).all()) == 2 * 22 + 3
     assert memory(office.desk) == fresh(office)
