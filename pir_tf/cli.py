@@ -25,6 +25,10 @@ COMMANDS = {
         "pir_tf.experiments.few_answers",
         "how well estimators do with few images and answers, without tuning",
     ),
+    "tuning-curves": (
+        "pir_tf.experiments.tuning_curves",
+        "how far tuning goes with the linear estimator, by steps, pessimism and weight",
+    ),
     "bench": ("pir_tf.experiments.bench", "how fast the networks' passes and the training steps are here"),
     "export": ("pir_tf.serving.export", "a run's generator as a version that TensorFlow Serving loads"),
 }

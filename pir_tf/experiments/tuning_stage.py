@@ -66,11 +66,11 @@ def run(run: RunDirectory) -> dict[str, Any]:
         else:
             image_set = load_data(config, run.cache, run.path / "data.json")
             _require_fit(image_set, networks, config.tuning.batch_size)
-            tuner = _tuner(config, networks, estimator, seed)
+            tuner = gan_tuner(config, networks, estimator, seed)
             stream = stream_of(image_set, run.seed_of("real images in tuning"))
             made_by |= {**decisive_fields("gan", config.gan), "images": image_set.digest}
-        _compile(config, tuner, jit_compile=run.forms["tuning"] == "on")
-        weight = _weighed(config, tuner)
+        compile_tuner(config, tuner, jit_compile=run.forms["tuning"] == "on")
+        weight = weigh(config, tuner)
     shown = [TimeFirstStep(watch), *_samples(config, tuner, true_pir(run, reuse=False), run.seed_of("display"))]
     judged = _judged(run, tuner, estimator, watch)
     _tune(config, tuner, estimator, stream, directory, made_by, shown, judged)
@@ -103,7 +103,7 @@ def acgan_settings(config: ExperimentConfig) -> dict[str, Any]:
     }
 
 
-def _tuner(config: ExperimentConfig, networks: Networks, estimator: keras.Model, seed: int) -> Tuner:
+def gan_tuner(config: ExperimentConfig, networks: Networks, estimator: keras.Model, seed: int) -> Tuner:
     return Tuner(
         networks.generator,
         networks.discriminator,
@@ -145,7 +145,7 @@ def _latent_tuner(config: ExperimentConfig, generator: keras.Model, estimator: k
     )
 
 
-def _compile(config: ExperimentConfig, tuner: WithoutDiscriminator | Tuner, *, jit_compile: bool) -> None:
+def compile_tuner(config: ExperimentConfig, tuner: WithoutDiscriminator | Tuner, *, jit_compile: bool) -> None:
     """Gives each network that is trained its optimizer."""
     latents = isinstance(tuner, LatentTuner)
     rate = config.tuning.latents_learning_rate if latents else config.tuning.learning_rate
@@ -167,7 +167,7 @@ def _kl(tuner: WithoutDiscriminator | Tuner, seed: int) -> dict[str, float]:
     return {"kl": kl, "kl_folded": folded}
 
 
-def _weighed(config: ExperimentConfig, tuner: WithoutDiscriminator | Tuner) -> float:
+def weigh(config: ExperimentConfig, tuner: WithoutDiscriminator | Tuner) -> float:
     """w_PIR, set by the ratio of gradients where the config asks for that, and said."""
     settings = config.tuning
     if not settings.pir_gradient_ratio:

@@ -88,18 +88,21 @@ def fit_resumable(
     all_callbacks = [StopOnNonFinite(), *callbacks]
     if is_chief():
         all_callbacks += [*chief_callbacks, *(_writers(plan, directory, made_by) if directory else ())]
-    if plan.steps % plan.epoch_steps:
-        all_callbacks.append(_StopAfter(plan.steps - first))
+    left = plan.steps - first
+    if left % plan.epoch_steps:
+        all_callbacks.append(_StopAfter(left))
     if _alone(model):
-        model.train_function = SeveralSteps(model, plan.epoch_steps, plan.steps - first)
+        model.train_function = SeveralSteps(model, plan.epoch_steps, left)
+    # A finished plan may have ended within an epoch; where it has more steps now, the next epoch begins there.
+    epochs_done = -(-first // plan.epoch_steps)
     try:
         model.fit(
             replicas.distributed(
                 model.distribute_strategy, lambda part: stream(part, first), batch_size=plan.batch_size
             ),
-            epochs=-(-plan.steps // plan.epoch_steps),
+            epochs=epochs_done + -(-left // plan.epoch_steps),
             steps_per_epoch=plan.epoch_steps,
-            initial_epoch=-(-first // plan.epoch_steps),
+            initial_epoch=epochs_done,
             callbacks=all_callbacks,
             shuffle=False,  # the batches come in their order
             verbose=0,

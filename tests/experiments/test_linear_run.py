@@ -15,7 +15,7 @@ from commands import SMALL, UP_TO_EVALUATION, small_command
 from pir_tf.experiments import tuning_stage
 from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.estimator_stage import answered, has_judge, judge_config
-from pir_tf.experiments.tuning_stage import _weighed
+from pir_tf.experiments.tuning_stage import weigh
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
 from pir_tf.presets import laptop
@@ -97,7 +97,7 @@ def test_the_true_pir_chooses_no_step(run, tmp_path, monkeypatch, eager):
 def test_the_weight_that_a_ratio_gives_is_said(weight, said, capsys):
     config = laptop()
     config = dataclasses.replace(config, tuning=dataclasses.replace(config.tuning, pir_gradient_ratio=2.0))
-    assert _weighed(config, SimpleNamespace(weigh=lambda ratio, batch_size: weight)) == (weight or 1000.0)
+    assert weigh(config, SimpleNamespace(weigh=lambda ratio, batch_size: weight)) == (weight or 1000.0)
     assert "for a gradient ratio of 2" in (printed := capsys.readouterr().out) and said in printed
 
 

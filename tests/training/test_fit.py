@@ -56,6 +56,12 @@ def test_a_killed_training_goes_on_to_exactly_its_steps(tmp_path):
     assert train(tmp_path) == whole  # finished: not a step more
 
 
+def test_more_steps_go_on_from_a_plan_that_ended_within_an_epoch(tmp_path):
+    train(tmp_path, steps=5)
+    for steps in (6, 9):
+        assert train(tmp_path, steps=steps) == train(None, steps=steps)
+
+
 def test_only_the_chief_writes_and_shows(tmp_path, monkeypatch):
     seen = []
     callbacks = {

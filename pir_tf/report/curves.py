@@ -1,0 +1,90 @@
+"""The figure of `pir-tf tuning-curves`: how far tuning goes with its steps, what it believes, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from pir_tf.report import style
+
+SHADES = ("#b8d4ea", "#6fa8d6", "#2f74b5", "#0b3d66", "#031a2e")
+"""Colours of rising pessimism: it has an order."""
+CONTROL = "control"
+WIDTH, HEIGHT = 2.7, 2.3
+"""Of a panel, in inches."""
+
+
+def tuning_curves(rows: pd.DataFrame) -> Any:
+    """True and estimated d and the distance kept over the steps: a column for each objective, a line for each pessimism.
+
+    Args:
+        rows: Those of `tuning-curves.csv`; those of the commonest ratio are drawn, and the control.
+    """
+    objectives = list(dict.fromkeys(rows.objective))
+    ratio = rows.ratio[rows.ratio > 0].mode().iloc[0]
+    figure = style.new_figure(2 * HEIGHT, width=max(WIDTH * len(objectives), style.WIDTH))
+    grid = figure.subplots(2, len(objectives), squeeze=False, sharex=True)
+    pessimisms = sorted(set(rows.pessimism))
+    for column, objective in enumerate(objectives):
+        own = rows[rows.objective == objective]
+        first = column == 0
+        upper, lower = grid[:, column]
+        style.style_axes(upper, y="Cohen's d" if first else None, title=objective)
+        style.style_axes(lower, x="tuning steps", y="distance kept" if first else None)
+        upper.axhline(0, color=style.RULE, linewidth=0.7)
+        lower.axhline(1, color=style.RULE, linewidth=0.7)
+        ends: list[tuple[float, str, str]] = []
+        for pessimism in pessimisms:
+            color = _shade(pessimisms, pessimism)
+            line = own[(own.pessimism == pessimism) & (own.ratio == ratio)].sort_values("steps")
+            if len(line):
+                upper.plot(line.steps, line.cohens_d.fillna(0), color=color, linewidth=1.6, marker="o", markersize=3)
+                upper.plot(line.steps, line.estimated_d.fillna(0), color=color, linewidth=1.0, linestyle=":")
+                lower.plot(line.steps, line.distance_kept, color=color, linewidth=1.6, marker="o", markersize=3)
+                ends.append((line.cohens_d.iloc[-1], rf"$\lambda$ {pessimism:g}", color))
+        control = own[own.ratio == 0].sort_values("steps")
+        if len(control):
+            upper.plot(control.steps, control.cohens_d.fillna(0), color=style.MUTED, linewidth=1.2, linestyle="--")
+            ends.append((control.cohens_d.iloc[-1], CONTROL, style.MUTED))
+        style.count_axis(lower, ticks=3)
+        style.few_ticks(upper)
+        style.few_ticks(lower)
+        style.label_ends(upper, ends)
+    note = (
+        "Solid: the true PIR's d. Dotted: what the estimator believes. "
+        rf"$\lambda$: pessimism, w by gradient ratio {ratio:g}."
+    )
+    figure.supxlabel(note, fontsize=style.SMALL, color=style.MUTED, x=0.01, ha="left")
+    return figure
+
+
+def kid_of_ratios(rows: pd.DataFrame) -> Any:
+    """True d against KID, a line for each objective over its ratios; None where it wasn't measured."""
+    found = rows.dropna(subset=["kid"]) if "kid" in rows else rows.iloc[:0]
+    found = found[found.steps > 0]
+    several: Callable[[pd.DataFrame], bool] = lambda own: own.ratio[own.ratio > 0].nunique() > 1  # noqa: E731
+    groups = [(key, own) for key, own in found.groupby(["objective", "pessimism", "steps"]) if several(own)]
+    if not groups:
+        return None
+    figure = style.new_figure(3.2, width=5.4)
+    axes = figure.subplots()
+    style.style_axes(axes, x="KID from real images (lower is nearer)", y="Cohen's d")
+    objectives = list(dict.fromkeys(key[0] for key, _ in groups))
+    for (objective, _, _), own in groups:
+        color = SHADES[1 + objectives.index(objective) % (len(SHADES) - 1)]
+        line = own.sort_values("ratio")
+        axes.plot(line.kid, line.cohens_d, color=color, linewidth=1.2, marker="o", markersize=4)
+        for row in line.to_dict("records"):
+            label = f"{row['ratio']:g}" if row["ratio"] else CONTROL
+            axes.annotate(
+                label, (row["kid"], row["cohens_d"]), (4, 3), textcoords="offset points", fontsize=style.SMALL
+            )
+        axes.annotate(objective, (line.kid.iloc[-1], line.cohens_d.iloc[-1]), (4, -9), textcoords="offset points",
+                      fontsize=style.SMALL, color=color)  # fmt: skip
+    return figure
+
+
+def _shade(values: list[float], value: float) -> str:
+    return SHADES[min(values.index(value), len(SHADES) - 1)]

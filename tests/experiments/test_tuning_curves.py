@@ -1,0 +1,91 @@
+"""Curves of tuning: a row for each number of steps, one training for all of them, nothing done twice, two figures."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from PIL import Image
+from small_networks import images_of, small_discriminator, small_generator
+
+from pir_tf.data.sources import ImageSet
+from pir_tf.experiments import tuning_curves
+from pir_tf.gan.saved import Networks
+from pir_tf.images import to_uint8
+from pir_tf.presets import smoke
+
+SETTINGS = ((0.0, 1.0), (2.0, 1.0), (0.0, 0.3), (0.0, 0.0))
+"""Two pessimisms, two ratios, and the control."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two calls: with fewer steps, then with more."""
+    folder = tmp_path_factory.mktemp("curves")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning_curves, "load_data", lambda *_: ImageSet(to_uint8(images[0]), images[1], CLASSES))
+        tf.config.run_functions_eagerly(True)  # tracing takes longer than six steps
+        for at in ([3], [3, 6]):
+            rows, study = tuning_curves.Rows(folder), small_study(folder)
+            for setting in SETTINGS:
+                assert not rows.have(study.facts, *setting, at)
+                for row in study.curve(*setting, at):
+                    rows.add({**row, "kid": 200.0 + row["steps"]})
+                assert rows.have(study.facts, *setting, at)
+        rows.draw()
+        tf.config.run_functions_eagerly(False)
+    return folder
+
+
+CLASSES, images = ("one", "two"), images_of(16)
+
+
+def small_study(folder):
+    config = smoke()
+    config = dataclasses.replace(
+        config,
+        gan=dataclasses.replace(config.gan, generator="train", latent_size=5),
+        interactions=dataclasses.replace(config.interactions, images=40),
+        estimator=dataclasses.replace(config.estimator, output="linear", backbone="discriminator"),
+        tuning=dataclasses.replace(config.tuning, batch_size=4, steps=8, log_every=2, learning_rate=0.01),
+    )
+    return tuning_curves.Study(config, lambda: Networks(small_generator(), small_discriminator(), CLASSES), folder, 24)
+
+
+def test_each_setting_has_one_row_for_each_number_of_steps(folder):
+    rows = pd.read_csv(folder / "tuning-curves.csv")
+    assert sorted(zip(rows.pessimism, rows.ratio, rows.steps, strict=True)) == sorted(
+        (*setting, steps) for setting in SETTINGS for steps in (0, 3, 6)
+    )
+    none = rows[rows.steps == 0]
+    assert (none.change == 0).all() and (none.distance_kept == 1).all()
+    np.testing.assert_allclose(rows.change, rows.pir - none.pir.iloc[0])
+
+
+def test_the_term_raises_the_estimate_and_the_control_has_none(folder):
+    rows = pd.read_csv(folder / "tuning-curves.csv").set_index(["pessimism", "ratio", "steps"])
+    assert rows.estimated_change[0, 1, 6] > rows.estimated_change[0, 1, 3] > 0
+    assert rows.weight[0, 0, 6] == 0 < rows.weight[0, 1, 6]
+    assert rows.estimated_change[0, 0, 6] < rows.estimated_change[0, 1, 6]
+
+
+def test_the_figures_and_the_table_show_all_rows(folder):
+    assert {path.name for path in folder.glob("*.png")} == {"tuning-curves.png", "kid.png"}
+    assert min(Image.open(folder / "tuning-curves.png").size) > 400
+    lines = tuning_curves.Rows(folder).table().splitlines()
+    assert len(lines) == 2 + 2 * len(SETTINGS) and " control " in lines[-1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["laptop"],
+        ["laptop", "--estimator.output", "linear", "--estimator.backbone", "discriminator", "--at", "0"],
+        ["--pessimisms", "low"],
+    ],
+)
+def test_what_it_cannot_do_is_refused_in_a_sentence(words, tmp_path, capsys):
+    assert tuning_curves.main([str(tmp_path / "curves"), *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Error: ") and said.count("\n") == 1 and not list(tmp_path.iterdir())
