@@ -1,4 +1,4 @@
-"""`python -m pir_tf.paper.publish run|sweep|bundle|presets|compare`: the maintainer's scripts, for the repository's runs.
+"""`python -m pir_tf.paper.publish run|sweep|bundle|presets|compare|methods`: the maintainer's scripts, for the repository's runs.
 
 A published folder has a run's config, results and log, a page for people, and `published.json` for `pir-tf claims`: how it was
 made and how long it took. No weights. A folder can hold several sweeps of one size: what was published before stays, unless the
@@ -22,6 +22,7 @@ from pir_tf.commands import exit_code
 from pir_tf.config import flatten
 from pir_tf.errors import InputError
 from pir_tf.images import grid, save_png
+from pir_tf.paper import both_methods
 from pir_tf.paper.figures.page import make
 from pir_tf.paper.jobs import timing_of
 from pir_tf.presets import laptop, paper
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line: 0, or 2 for a user's mistake."""
     commands: dict[str, Callable[..., Any]] = {"run": publish, "sweep": publish_sweep, "bundle": bundle}
     commands["presets"] = lambda: print(presets_table())
-    commands["compare"] = compare
+    commands |= {"compare": compare, "methods": methods}
     run, positional = tyro.extras.subcommand_cli_from_dict, (tyro.conf.PositionalRequiredArgs,)
     return exit_code(lambda: run(commands, args=arguments, config=positional), "another folder")
 
@@ -242,6 +243,17 @@ Random samples, not chosen (latents of seed 0), by class:
 def compare(folders: tuple[Path, ...]) -> None:
     """Prints published runs beside each other, as a table in Markdown."""
     print(comparison(folders))
+
+
+def methods(ours: Path, papers: Path, folder: Path) -> None:
+    """Puts our method beside the paper's, objective by objective, and prints the table by layer.
+
+    Args:
+        ours: A sweep, or a folder of published runs, with the linear estimator.
+        papers: The same with the paper's method.
+        folder: Where `both-methods.csv`, its figure and the table go.
+    """
+    print(both_methods.write(both_methods.both_methods([ours], [papers]), folder))
 
 
 def comparison(folders: Sequence[Path]) -> str:

@@ -1,0 +1,189 @@
+"""Figure 2 with the paper's method and ours side by side, a row for each objective, and a table by layer. No TensorFlow.
+
+`python -m pir_tf.paper.publish methods OURS PAPERS FOLDER` writes `both-methods.csv`, `.png` and `.md`. What stands beside d:
+the same steps without the PIR term (control), the choice among 16 images (best of n), the least share of the distance within a
+class that is left, and Holm's correction over all objectives. Not the paper's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pir_tf.errors import InputError
+from pir_tf.paper.collect import RESULTS, collect
+from pir_tf.paper.figures.style import columns, mark, round_ticks
+from pir_tf.paper.rows import write_rows
+from pir_tf.paper.select import ALPHA, TASKS, by_the_paper
+from pir_tf.report import style
+from pir_tf.report.numbers import finite, interval, number
+from pir_tf.runs.directory import read_json
+
+NAME = "both-methods"
+MEASURED = (
+    *("control_d", "best_of_d", "best_of_tuned_d", "distance_kept", "kid_before", "kid_after", "kept_step", "seconds"),
+)
+"""What results and `published.json` say beside a row of the figures' tables."""
+COLUMNS = columns(
+    *("panel", "column", "experiment", "objective", "kind", "layer", "seed", "tuning_steps"),
+    *("cohens_d", "d_low", "d_high", "change", "estimated_change", "judged_change", "p_value"),
+    *("paper_d", "paper_change", *MEASURED, "holm"),
+    **dict.fromkeys(("paper_d", "paper_change", *MEASURED), float),
+    holm=bool,
+)
+RESAMPLES = 10_000
+HARD = ("pool2", "pool3", "pool4")
+"""Layers whose single filters the comparison of means is over."""
+
+
+def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
+    """A row for each of our experiments whose objective is the paper's, with d and change of the paper's method beside.
+
+    Args:
+        ours: Runs, sweeps or published folders of our method.
+        papers: The same of the paper's; what `by_the_paper` takes of them counts, by objective, whatever its seed.
+
+    Raises:
+        InputError: None of ours has an objective of the paper's.
+    """
+    found = collect(ours)
+    rows = found.rows[found.rows["output"].astype(str).str.startswith("linear")].merge(TASKS, on=["kind", "layer"])
+    if rows.empty:
+        raise InputError("None of these runs has a linear estimator and an objective of the paper's: name others.")
+    more = pd.DataFrame([_measured(found.places[name]) for name in rows["experiment"]], index=rows.index)
+    rows = pd.concat([rows.drop(columns=[name for name in MEASURED if name in rows]), more], axis=1)
+    theirs = by_the_paper(collect(papers).rows).groupby("objective")[["cohens_d", "change"]].mean()
+    beside = theirs.rename(columns={"cohens_d": "paper_d", "change": "paper_change"})
+    rows = rows.merge(beside, left_on="objective", right_index=True, how="left")
+    rows["holm"] = holm(rows["p_value"].astype(float))
+    order = TASKS[["panel", "column"]].merge(rows, on=["panel", "column"])
+    return order.reindex(columns=list(COLUMNS))
+
+
+def holm(p_values: pd.Series) -> pd.Series:
+    """Which are significant at the paper's threshold when all of them are looked at; an undefined one isn't."""
+    from statsmodels.stats.multitest import multipletests
+
+    return pd.Series(multipletests(p_values.fillna(1.0), alpha=ALPHA, method="holm")[0], index=p_values.index)
+
+
+def _measured(place: Path) -> dict[str, float | None]:
+    results = read_json(next(place / name for name in RESULTS if (place / name).is_file()))
+    best, kid = results.get("best_of") or {}, results.get("kid") or {}
+    kept = [ratio for ratio in results["diversity"]["after_over_before"] or () if ratio is not None]
+    made = place / "published.json"
+    values = (
+        (results.get("control") or {}).get("cohens_d"),
+        *((best.get(when) or {}).get("cohens_d") for when in ("before", "after")),
+        min(kept, default=None),
+        *(kid.get(when) for when in ("before", "after")),
+        (results.get("kept") or {}).get("step"),
+        read_json(made)["seconds"] if made.is_file() else None,
+    )
+    return dict(zip(MEASURED, map(finite, values), strict=True))
+
+
+def ratio_of_means(rows: pd.DataFrame, *, seed: int = 0) -> tuple[float, float, float] | None:
+    """Mean d of ours over that of the paper's method, over the single filters of `HARD`, with a 95% bootstrap interval.
+
+    Filters are drawn anew, with both their numbers; seeds of one filter count as their mean. None with fewer than three filters.
+    """
+    single = rows[rows["panel"].str.contains("single") & rows["column"].isin(HARD)]
+    pairs = single.dropna(subset=["paper_d", "cohens_d"]).groupby("objective")[["cohens_d", "paper_d"]].mean()
+    if len(pairs) < 3:
+        return None
+    values = pairs.to_numpy(float)
+    drawn = values[np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
+    ratio, ratios = values.mean(axis=0), drawn[:, 0] / drawn[:, 1]
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return float(ratio[0] / ratio[1]), float(low), float(high)
+
+
+def by_layer(rows: pd.DataFrame) -> str:
+    """Means of each layer or number of colours, in Markdown, and the sentence on the ratio of means."""
+    head = ("objectives", "n", "d, the paper's", "d, ours", "change, the paper's", "ours", "estimated", "control d",
+            "best of 16, untouched", "distance kept (least)", "KID before, after", "significant by Holm", "seconds")  # fmt: skip
+    lines = [head, ("---",) * len(head)]
+    for (panel, column), own in rows.groupby(["panel", "column"], sort=False):
+        least = own["distance_kept"].min()
+        kid = [_mean(own, f"kid_{when}", 0) for when in ("before", "after")]
+        lines.append((
+            f"{panel}, {column}", str(len(own)), _mean(own, "paper_d"), _mean(own, "cohens_d"),
+            *(_mean(own, name, 3, signed=True) for name in ("paper_change", "change", "estimated_change")),
+            _mean(own, "control_d"), _mean(own, "best_of_d"),
+            f"{_mean(own, 'distance_kept')} ({number(finite(least), 2, missing='')})",
+            ", ".join(kid) if all(kid) else "", f"{int(own['holm'].sum())} of {len(own)}", _mean(own, "seconds", 0),
+        ))  # fmt: skip
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{summary(rows)}\n"
+
+
+def _mean(rows: pd.DataFrame, name: str, digits: int = 2, *, signed: bool = False) -> str:
+    return number(finite(rows[name].mean()), digits, signed=signed, missing="")
+
+
+def summary(rows: pd.DataFrame) -> str:
+    """The comparison in sentences: the ratio of means, over best of 16, the estimate against the truth."""
+    said = []
+    if ratio := ratio_of_means(rows):
+        said.append(
+            f"Over the single filters of pool2 to pool4 the mean d is {ratio[0]:.1f} times the paper's method's "
+            f"(95% bootstrap interval over filters {interval(ratio[1:])})."
+        )
+    compared = rows.dropna(subset=["best_of_d", "cohens_d"])
+    if len(compared):
+        above = int((compared["cohens_d"] > compared["best_of_d"]).sum())
+        said.append(f"Tuned images are above the best of 16 untouched ones on {above} of {len(compared)} objectives.")
+    true = rows[rows["change"] > 0]
+    if len(true):
+        factor = float((true["estimated_change"] / true["change"]).median())
+        said.append(f"The estimated change is {factor:.2f} times the true one in the median.")
+    return " ".join(said)
+
+
+def draw(rows: pd.DataFrame) -> Any:
+    """Effect size by task: for each objective a line from the paper's method (hollow) to ours (full)."""
+    figure = style.new_figure(3.6, width=10.5)
+    panels = list(TASKS[~TASKS["column"].str.startswith("fc")].groupby("panel", sort=False))
+    widths = [len(tasks) + 0.4 for _, tasks in panels]
+    for axes, (panel, tasks) in zip(
+        figure.subplots(1, len(panels), sharey=True, width_ratios=widths), panels, strict=True
+    ):
+        own = rows[rows["panel"] == panel]
+        style.style_axes(axes, y="effect size (Cohen's d)" if panel == panels[0][0] else None, title=panel)
+        axes.axhline(0.0, color=style.RULE, linewidth=0.9, zorder=0)
+        for place, column in enumerate(tasks["column"]):
+            points = own[own["column"] == column].reset_index(drop=True)
+            step = min(0.2, 0.8 / max(1, len(points)))
+            for i, row in enumerate(points.itertuples()):
+                x = place + (i - (len(points) - 1) / 2) * step
+                look = mark(row.kind, row.layer, 5.5, pale=not row.holm)
+                if pd.notna(row.paper_d):
+                    axes.plot([x, x], [row.paper_d, row.cohens_d], color=style.RULE, linewidth=1.2, zorder=0)
+                    hollow = look | {"markerfacecolor": "white", "markeredgecolor": look["color"], "alpha": 1.0}
+                    axes.plot([x], [row.paper_d], **(hollow | {"markersize": look["markersize"] * 0.75}))
+                axes.plot([x], [row.cohens_d], **look)
+        counts = [int((own["column"] == column).sum()) for column in tasks["column"]]
+        axes.set_xticks(
+            range(len(tasks)), [f"{c}\nn = {n}" if n else c for c, n in zip(tasks["column"], counts, strict=True)]
+        )
+        axes.set_xlim(-0.6, len(tasks) - 0.4)
+        axes.tick_params(axis="x", length=0)
+        round_ticks(axes)
+    below = f"Hollow: the paper's method. Full: ridge on frozen features; pale: not significant (Holm, α = {ALPHA:g})"
+    figure.supxlabel(below, fontsize=style.SMALL, color=style.MUTED)
+    return figure
+
+
+def write(rows: pd.DataFrame, folder: Path) -> str:
+    """Writes the table, its figure and the summary by layer into the folder; returns the summary."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(folder / f"{NAME}.csv", rows, COLUMNS)
+    style.save(draw(rows), folder / f"{NAME}.png")
+    said = by_layer(rows)
+    (folder / f"{NAME}.md").write_text(said, encoding="utf-8")
+    return said

@@ -1,0 +1,69 @@
+"""Both methods side by side: each of our runs finds the paper's of its objective, and the means are those of plain NumPy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from many_rows import write_run
+from PIL import Image
+from statsmodels.stats.multitest import multipletests
+
+from pir_tf.paper import both_methods, publish
+
+OURS = {"vgg:pool2:filters=30": 4.0, "vgg:pool3:filters=28": 2.0, "vgg:pool4:filters=243": 0.6, "color:blue": 3.5}
+PAPERS = {"vgg:pool2:filters=30": 0.5, "vgg:pool3:filters=28": 0.2, "vgg:pool4:filters=243": 0.3, "color:blue": 3.8}
+
+
+def measured(control=0.1, best=1.0):
+    return {
+        "control": {"cohens_d": control},
+        "best_of": {"before": {"cohens_d": best}, "after": {"cohens_d": 5.0}},
+        "diversity": {"after_over_before": [0.9, 0.8, None], "collapsed": [False] * 3},
+        "kid": {"before": 200.0, "after": 250.0},
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("both")
+    for name, objectives, settings in (("ours", OURS, {"estimator__output": "linear"}), ("papers", PAPERS, {})):
+        for place, (objective, d) in enumerate(objectives.items()):
+            about = {"interactions__vgg_weights": "file:vgg.h5", **settings}
+            write_run(root / name / f"run-{place}", d, objective=objective, measured=measured(), **about)
+    assert publish.main(["methods", str(root / "ours"), str(root / "papers"), str(root / "to")]) == 0
+    return root
+
+
+def test_each_of_ours_stands_beside_the_papers_of_its_objective(folder):
+    rows = pd.read_csv(folder / "to" / "both-methods.csv").set_index("objective")
+    assert rows.cohens_d.to_dict() == OURS and rows.paper_d.to_dict() == PAPERS
+    assert (rows.control_d == 0.1).all() and (rows.best_of_d == 1).all() and (rows.distance_kept == 0.8).all()
+    expected = multipletests(rows.p_value, alpha=0.001, method="holm")[0]
+    assert (rows.holm == expected).all() and rows.holm.all()
+    assert min(Image.open(folder / "to" / "both-methods.png").size) > 500
+
+
+def test_the_ratio_of_means_is_over_the_single_filters(folder):
+    rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
+    ratio, low, high = both_methods.ratio_of_means(rows)
+    assert ratio == pytest.approx((4 + 2 + 0.6) / (0.5 + 0.2 + 0.3))
+    assert 2 <= low < ratio < high <= 10  # the least and the greatest of the filters' own
+    assert both_methods.ratio_of_means(rows.iloc[:1]) is None
+
+
+def test_the_summary_says_what_was_measured(folder):
+    said = (folder / "to" / "both-methods.md").read_text()
+    assert "the mean d is 6.6 times" in said and "above the best of 16 untouched ones on 3 of 4 objectives" in said
+    assert "| VGG16, single filters, pool3 | 1 | 0.20 | 2.00 |" in said and "0.80 (0.80)" in said
+    assert said.rstrip().endswith(
+        f"The estimated change is {np.median([1 / 1.6] * 4):.2f} times the true one in the median."
+    )
+
+
+def test_holm_stops_at_the_first_that_fails():
+    found = both_methods.holm(pd.Series([0.0002, np.nan, 0.0006, 1e-9]))
+    assert found.tolist() == [True, False, False, True]  # against 0.001 / 4, / 3, / 2
+
+
+def test_runs_of_the_papers_method_alone_are_refused(folder, capsys):
+    assert publish.main(["methods", str(folder / "papers"), str(folder / "ours"), str(folder / "no")]) == 2
+    assert "None of these runs has a linear estimator" in capsys.readouterr().err and not (folder / "no").exists()
