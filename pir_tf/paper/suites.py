@@ -63,10 +63,15 @@ SIZES = {
 
 PER_LAYER = {name: size.filters for name, size in SIZES.items()}
 """Objectives of each VGG layer, by the size's name."""
-BEYOND: dict[str, dict[str, Any]] = {"evaluation": {"control": True, "best_of": 16, "judge": False}}
+BEYOND: dict[str, dict[str, Any]] = {
+    "tuning": {"pir_gradient_ratio": 1.0},
+    "evaluation": {"control": True, "best_of": 16, "judge": False},
+}
 """What the linear estimator's experiments change beside it."""
 COLOR_GRID = 4
 """Places a side whose means tell colours' places apart: 2 for halves, 3 for thirds."""
+KL_WEIGHTS = (3.0, 10.0, 30.0)
+"""Weights of KL along the trade-off of moved latents."""
 MULTI = 20
 """Filters of an objective of several. Source: 3.2, C.4.2."""
 PIR_WEIGHTS = (0, 30, 100, 300, 1000, 3000, 10_000)
@@ -212,20 +217,52 @@ def ablations(size: str, weights: Weights) -> list[Experiment]:
 def beyond(size: str, weights: Weights) -> list[Experiment]:
     """The linear estimator on the objectives of figure 2 and two more filters, with control and best of 16. Not the paper's."""
     more = [one for one in iteration(size, weights) if not one.config.first_round]
+    bases = dict.fromkeys([*colors(size, weights), *vgg_single(size, weights), *more, *vgg_multi(size, weights)])
+    return [_linear(base) for base in bases if "-fc" not in base.name]
+
+
+def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
+    """Three seeds of six objectives with the paper's method and with the linear estimator. Not the paper's."""
     found = []
-    for base in dict.fromkeys([*colors(size, weights), *vgg_single(size, weights), *more, *vgg_multi(size, weights)]):
-        if "fc" in base.name:
-            continue
-        joined = base.config.estimator.backbone == "inception_v3"
-        estimator: dict[str, Any] = {
-            "output": "linear",
-            "backbone": "inception_v3+discriminator" if joined else "discriminator",
-            "layer": "",
-        }
-        if base.name.startswith("color"):
-            estimator["grid"] = COLOR_GRID
-        found.append(_variant(base, "linear", estimator=estimator, **BEYOND))
+    for base in _six(size, weights):
+        for one in (base, _linear(base)):
+            found += [one, *(_seeded(one, seed) for seed in (1, 2))]
     return found
+
+
+def beyond_offline(size: str, weights: Weights) -> list[Experiment]:
+    """The linear estimator on the discriminator alone, which needs no download, for pool1 to pool3 and blue. Not the paper's."""
+    layers = [one for one in vgg_single(size, weights) if one.name.split("-")[1] in ("pool1", "pool2", "pool3")]
+    return [_linear(base, offline=True) for base in (_color(size, weights, "color:blue"), *layers)]
+
+
+def factorial(size: str, weights: Weights) -> list[Experiment]:
+    """Four heads on the same features at two weights, in equal steps: head, range or weight? Not the paper's."""
+    heads: dict[str, dict[str, Any]] = {
+        "bins": {},
+        "bins-on-data": {"bin_range": "data", "temperature": 1.0},
+        "scalar-on-data": {"output": "scalar", "scalar_start": "data"},
+        "ridge": {"output": "linear"},
+    }
+    found = []
+    for base in _six(size, weights):
+        if base.name.startswith("color") and "estimator" in SIZES[size].vgg:  # a compact one is trained whole
+            base = _variant(base, "inception", estimator=_inception(size, weights, SIZES[size].vgg["estimator"]))
+        for head, estimator in heads.items():
+            for weight, tuning in (("weight-1000", {}), ("ratio-1", {"pir_gradient_ratio": 1.0})):
+                whole = _variant(base, f"{head}-{weight}", estimator=estimator, tuning=tuning)
+                found.append(base if whole.config == base.config else whole)
+    return found
+
+
+def moved_latents(size: str, weights: Weights) -> list[Experiment]:
+    """A shift and a residual network in place of tuned weights, by the same readout, for five objectives. Not the paper's."""
+    return [
+        _variant(_linear(base), f"{kind}-kl-{kl:g}", tuning={"kind": kind, "kl_weight": kl, "pir_gradient_ratio": 0.0})
+        for base in _six(size, weights)[:5]
+        for kind in ("shift", "residual")
+        for kl in KL_WEIGHTS
+    ]
 
 
 def paper(size: str, weights: Weights) -> list[Experiment]:
@@ -233,20 +270,48 @@ def paper(size: str, weights: Weights) -> list[Experiment]:
     return list(experiments(["paper"], size, weights))
 
 
-_ALL = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations, paper, beyond)
+_PAPERS = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations)
+_BEYOND = (beyond, beyond_seeds, beyond_offline, factorial, moved_latents)
 SUITES: dict[str, Callable[[str, Weights], list[Experiment]]] = {
-    suite.__name__.replace("_", "-"): suite for suite in _ALL
+    suite.__name__.replace("_", "-"): suite for suite in (*_PAPERS, paper, *_BEYOND)
 }
 
 
 def experiments(names: Sequence[str], size: str, weights: Weights) -> dict[Experiment, tuple[str, ...]]:
     """The experiments of several suites without repeats, in the suites' own order, with the suites that each is in."""
     found: dict[Experiment, tuple[str, ...]] = {}
-    papers = set(SUITES) - {"paper", "beyond"} if "paper" in names else set()
+    papers = {suite.__name__.replace("_", "-") for suite in _PAPERS} if "paper" in names else set()
     for suite in [name for name in SUITES if name != "paper" and name in papers | set(names)]:
         for experiment in SUITES[suite](size, weights):
             found[experiment] = (*found.get(experiment, ()), suite)
     return found
+
+
+def _six(size: str, weights: Weights) -> list[Experiment]:
+    """The objectives that are looked at more closely, from an easy to a hard one."""
+    pool2 = next(one for one in iteration(size, weights) if one.name.startswith("vgg-pool2"))
+    pool2 = next((one for one in iteration(size, weights) if one.name == "vgg-pool2-filter-30"), pool2)
+    filters = [_single(size, weights, layer, 0) for layer in ("pool3", "pool4")]
+    tones = [_color(size, weights, f"color:{colors}") for colors in ("blue", "red-blue")]
+    return [pool2, *filters, _multi(size, weights, "pool5", 0), *tones]
+
+
+def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
+    """The experiment with the linear estimator, control and best of 16; `offline` with the discriminator's features alone."""
+    inception = base.config.estimator.backbone == "inception_v3"
+    joined = inception and not offline
+    estimator: dict[str, Any] = {"output": "linear", "layer": ""}
+    estimator["backbone"] = "inception_v3+discriminator" if joined else "discriminator"
+    if not joined:
+        estimator["weights"] = "none"
+    if base.name.startswith("color"):
+        estimator["grid"] = COLOR_GRID
+    return _variant(base, "linear-offline" if inception and offline else "linear", estimator=estimator, **BEYOND)
+
+
+def _seeded(base: Experiment, seed: int) -> Experiment:
+    config = dataclasses.replace(base.config, seed=seed)
+    return dataclasses.replace(base, name=f"{base.name}-seed-{seed}", config=config)
 
 
 def _color(size: str, weights: Weights, objective: str) -> Experiment:

@@ -14,6 +14,9 @@ from pir_tf.presets import laptop, paper, smoke
 
 FILES = Weights("file:a/inception.h5", "file:b/vgg.h5", (0.0, 1.0))
 
+BEYOND = ("beyond", "beyond-seeds", "beyond-offline", "factorial", "moved-latents")
+"""Suites that aren't the paper's."""
+
 
 def by_name(suite, size="laptop", weights=FILES):
     return {experiment.name: experiment for experiment in SUITES[suite](size, weights)}
@@ -30,7 +33,8 @@ def test_paper_is_all_suites_and_equal_names_mean_equal_configs(size):
     everything = [one for suite in SUITES.values() for one in suite(size, FILES)]
     assert len({one.name for one in everything}) == len({one.config for one in everything}) == len(set(everything))
     assert all("/" not in one.name and one.name.islower() for one in everything)
-    others = {one for name, suite in SUITES.items() if name not in ("paper", "beyond") for one in suite(size, FILES)}
+    papers = [name for name in SUITES if name != "paper" and name not in BEYOND]
+    others = {one for name in papers for one in SUITES[name](size, FILES)}
     whole = SUITES["paper"](size, FILES)
     assert set(whole) == others and len(whole) == len(others)
     assert list(experiments(["paper"], size, FILES)) == whole
@@ -117,6 +121,41 @@ def test_trade_off_varies_the_weight_and_measures_kid():
         assert extreme.gan.generator == "bundled" or extreme.gan == paper().gan
 
 
+def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its_baselines():
+    found = by_name("beyond")
+    assert len(found) == 12 + 5 * 4 + 2 + 5 * 4
+    bases = ("colors", "vgg-single", "iteration", "vgg-multi")
+    papers = {one.config.interactions.objective: one.config for name in bases for one in SUITES[name]("laptop", FILES)}
+    for name, one in found.items():
+        estimator, evaluation = one.config.estimator, one.config.evaluation
+        backbone = "discriminator" if name.startswith("color") else "inception_v3+discriminator"
+        assert (estimator.output, estimator.backbone) == ("linear", backbone) and name.endswith("-linear")
+        assert (one.config.tuning.pir_gradient_ratio, evaluation.control, evaluation.best_of) == (1, True, 16)
+        assert one.config.interactions == papers[one.config.interactions.objective].interactions
+
+
+def test_the_other_studies_differ_in_what_they_are_about():
+    seeds = by_name("beyond-seeds")
+    assert len(seeds) == 6 * 2 * 3
+    for name, one in seeds.items():
+        if "-seed-" in name:
+            base, _, seed = name.rpartition("-seed-")
+            assert differing(one.config, seeds[base].config) == {"seed": (int(seed), 0)}
+    factorial = by_name("factorial")
+    assert len(factorial) == 6 * 4 * 2
+    for objective in {one.config.interactions.objective for one in factorial.values()}:
+        own = [one.config for one in factorial.values() if one.config.interactions.objective == objective]
+        assert [config.tuning.pir_gradient_ratio for config in own] == [0, 1] * 4
+        about = ("output", "bin_range", "temperature", "scalar_start")
+        fields = {f"estimator.{name}" for name in about} | {"tuning.pir_gradient_ratio"}
+        assert all(set(differing(config, own[0])) <= fields for config in own)
+    offline = by_name("beyond-offline")
+    assert len(offline) == 13 and {one.config.estimator.backbone for one in offline.values()} == {"discriminator"}
+    assert not any(one.not_run for one in by_name("beyond-offline", weights=replace(FILES, inception="none")).values())
+    moved = by_name("moved-latents")
+    assert len(moved) == 5 * 2 * 3 and {one.config.tuning.kind for one in moved.values()} == {"shift", "residual"}
+
+
 ABLATIONS = {
     **{"scalar": "estimator.output", "temperature-1": "estimator.temperature", "normalized": "interactions.scaling"},
     **{"-steps": "tuning.steps", "saturating": "gan.loss", "plain-gan": "gan.kind"},
@@ -147,7 +186,14 @@ ODD = [
 
 @pytest.mark.slow
 def test_the_command_of_every_experiment_means_its_config_and_every_kind_of_field_survives():
-    configs = [one.config for size in SIZES for some in (FILES, Weights()) for one in SUITES["paper"](size, some)]
+    suites = ("paper", *BEYOND)
+    configs = [
+        one.config
+        for size in SIZES
+        for some in (FILES, Weights())
+        for name in suites
+        for one in SUITES[name](size, some)
+    ]
     odd = [changed(laptop(), **sections) for sections in ODD]
     seen, checked = set(), 0
     for config in [*configs, *odd]:
