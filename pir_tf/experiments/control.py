@@ -30,9 +30,18 @@ OF_THE_JUDGE = ("tuning.stop", "tuning.log_every")
 
 
 def has_control(run: RunDirectory) -> bool:
-    """Whether a control is asked for and can be had: people don't judge it, and without the GAN's own training nothing moves."""
+    """Whether a control is asked for and can be had."""
+    return run.config.evaluation.control and not no_control(run)
+
+
+def no_control(run: RunDirectory) -> str:
+    """Why the control that was asked for can't be had, in words; empty where it can, and where none was asked for."""
+    if not run.config.evaluation.control:
+        return ""
+    if who_judges(run) != "simulated":
+        return "people don't judge it"
     stands_still = imported_in(run) or run.config.tuning.kind != "weights"
-    return run.config.evaluation.control and who_judges(run) == "simulated" and not stands_still
+    return "without the PIR term nothing would move" if stands_still else ""
 
 
 def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:

@@ -43,13 +43,14 @@ def describe(config: ExperimentConfig) -> str:
 def counts(config: ExperimentConfig) -> dict[str, int]:
     """Images and steps of the run. A second round has the first's GAN, and its judge learns both rounds' images at once."""
     people, rounds = config.interactions, 2 if config.first_round else 1
+    linear = config.estimator.output == "linear"  # in closed form
     scored = people.images + config.estimator.quality_images + 2 * config.evaluation.images
     facts = {
         "real images (rendered)": config.data.count if config.data.source == "landscapes" else 0,
         "pretraining steps": config.gan.steps if config.gan.generator == "train" and not config.first_round else 0,
         "images shown to people": people.images,
         "impressions in all": people.images * people.impressions,
-        "estimator steps": config.estimator.steps * (1 + (rounds if config.evaluation.judge else 0)),
+        "estimator steps": 0 if linear else config.estimator.steps * (1 + (rounds if config.evaluation.judge else 0)),
         "tuning steps": config.tuning.steps,
         "images before and after tuning": 2 * config.evaluation.images,
         "images scored by VGG16": scored if _vgg_layer(config) else 0,
@@ -61,8 +62,10 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
     """Operations of each stage that computes; what a cache has already is computed once more here."""
     count, judges = counts(config), 2 if config.evaluation.judge else 1
     acgan = FORWARD_AND_BACKWARD * GENERATOR + (2 * FORWARD_AND_BACKWARD + 2) * DISCRIMINATOR
+    # Where latents move, the discriminator rests.
+    tuned = acgan if config.tuning.kind == "weights" else FORWARD_AND_BACKWARD * GENERATOR
     estimator = _estimator_flops(config.estimator)
-    if config.estimator.trainable == "all":
+    if config.estimator.trainable == "all" and config.estimator.output != "linear":
         learning = count["estimator steps"] * config.estimator.batch_size * FORWARD_AND_BACKWARD * estimator
     else:  # features are made once, for the judge too
         learning = (2 if config.first_round else 1) * config.interactions.images * estimator
@@ -71,7 +74,7 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
         "gan": count.get("pretraining steps", 0) * config.gan.batch_size * acgan,
         "interactions": config.interactions.images * GENERATOR,
         "estimator and second judge": learning,
-        "tuning": config.tuning.steps * config.tuning.batch_size * (acgan + 2 * estimator)
+        "tuning": config.tuning.steps * config.tuning.batch_size * (tuned + 2 * estimator)
         + looks * (GENERATOR + estimator),
         "evaluation": 2 * config.evaluation.images * (GENERATOR + judges * estimator),
     }
@@ -108,6 +111,10 @@ def _vgg_layer(config: ExperimentConfig) -> str:
 
 
 def _estimator_flops(config: EstimatorConfig) -> float:
-    if config.backbone == "compact":
-        return COMPACT_64 * (config.image_size / 64) ** 2
-    return INCEPTION_299 * (config.image_size / 299) ** 2
+    """Of one image through all networks of the backbone."""
+    each = {
+        "compact": COMPACT_64 * (config.image_size / 64) ** 2,
+        "inception_v3": INCEPTION_299 * (config.image_size / 299) ** 2,
+        "discriminator": DISCRIMINATOR,
+    }
+    return sum(each[name] for name in config.backbone.split("+"))

@@ -18,7 +18,7 @@ from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
 from pir_tf.evaluation.best_of import best_of
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.measure import Sides, compare, diversity_report, rated, results, scaling_facts
-from pir_tf.experiments.control import control_generator, has_control
+from pir_tf.experiments.control import control_generator, has_control, no_control
 from pir_tf.experiments.estimator_stage import has_judge, second_judge, training_pir
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
@@ -74,6 +74,8 @@ def draw(run: RunDirectory, image_set: ImageSet | None) -> Arrays:
     """Images of both generators: of new latents, to compare, and of common ones, to look at; and as many real images."""
     before, after = generators = tuple(load_generator(path) for path in (_before(run), run.path / "tuning"))
     images, seed = _compared(run, generators), run.config.seed
+    if why := no_control(run):
+        print(f"evaluation: no control was made, since {why}", flush=True)
     if image_set is not None and has_control(run):
         seeds = run.seed_of("evaluation control")
         images["control"], _, images["labels_control"] = sample(

@@ -36,11 +36,13 @@ BINS = 40
 
 
 def pir_along(history: pd.DataFrame) -> Any:
-    """Estimated PIR at every row of the log and true PIR where it was sampled; `None` without either.
+    """Estimated PIR at every row of the log, the judge's view where one may stop the tuning, and true PIR where it was sampled.
+
+    `None` without an estimated and a true one.
 
     Source: 2.4, A.1.
     """
-    estimated, true = _series(history, "L_PIR"), _series(history, "true_pir")
+    estimated, judged, true = (_series(history, name) for name in ("L_PIR", "judge_pir", "true_pir"))
     if not estimated.size and not true.size:
         return None
     figure, axes = _new_axes(2.4, STEPS, "mean PIR (0 to 1)")
@@ -48,6 +50,9 @@ def pir_along(history: pd.DataFrame) -> Any:
     if estimated.size:
         axes.plot(*estimated.T, color=style.MUTED, linewidth=1.1, marker="." if len(estimated) == 1 else None)
         ends.append((estimated[-max(1, len(estimated) // 20) :, 1].mean(), "estimated", style.MUTED))
+    if judged.size:
+        axes.plot(*judged.T, color=style.INK, linewidth=1.1, linestyle="--", marker="." if len(judged) == 1 else None)
+        ends.append((judged[-1, 1], "the judge", style.INK))
     if true.size:
         axes.plot(*true.T, color=style.AFTER, linewidth=1.6, marker="o", markersize=4, clip_on=False)
         ends.append((true[-1, 1], "true", style.AFTER))

@@ -33,7 +33,7 @@ def result_rows(results: dict[str, Any]) -> list[Row]:
     bounds = interval(results.get("cohens_d_interval"), missing="")
     t = number(results.get("welch_t"), 1, missing="")
     d = number(results.get("cohens_d"), 2, missing=missing)
-    return [
+    rows: list[Row] = [
         ("Mean PIR before", number(results.get("pir_before_mean")), _images(results, "before")),
         ("Mean PIR after", number(results.get("pir_after_mean")), _images(results, "after")),
         ("Change", number(results.get("change"), signed=True), ""),
@@ -41,6 +41,9 @@ def result_rows(results: dict[str, Any]) -> list[Row]:
         ("Welch's t-test", p_value(results.get("p_value"), missing=missing), f"t = {t}" if t else ""),
         (f"Verdict at alpha {number(results.get('alpha'), missing='0.001')}", verdict(results), ""),
     ]
+    if finite(results.get("kl")) is not None:
+        rows.append(("KL of the moved latents", number(results["kl"], 2), "nats"))
+    return rows
 
 
 def estimate_rows(results: dict[str, Any]) -> list[Row]:

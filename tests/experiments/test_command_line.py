@@ -184,3 +184,12 @@ def test_dry_run_counts_vgg16():
     assert "images scored by VGG16" not in dry_run.counts(laptop())
     assert "KID by VGG16" in dry_run.stage_flops(parse([*words, "--evaluation.kid-weights", "imagenet"]).experiment)
     assert dry_run.memory_megabytes(config) > dry_run.memory_megabytes(laptop())
+
+
+def test_dry_run_knows_what_a_linear_estimator_and_moved_latents_need():
+    linear = ["laptop", "--estimator.output", "linear", "--estimator.image-size", "96", "--estimator.backbone"]
+    plain, joined = (parse([*linear, name]).experiment for name in ("discriminator", "inception_v3+discriminator"))
+    assert "estimator steps" not in dry_run.counts(plain) and dry_run.counts(laptop())["estimator steps"] > 0
+    moved = parse([*linear, "discriminator", "--tuning.kind", "shift"]).experiment
+    tuning = [dry_run.stage_flops(config)["tuning"] for config in (moved, plain, joined)]
+    assert tuning == sorted(tuning) and tuning[0] < 0.8 * tuning[1]

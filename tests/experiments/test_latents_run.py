@@ -23,6 +23,7 @@ def run(tmp_path_factory):
     words = [*SMALL, "--tuning.kind", "residual", "--evaluation.control"]
     done = small_command(*words, "--run-dir", path / "run", cwd=path)
     assert done.returncode == 0, done.stderr
+    assert "no control was made, since without the PIR term nothing would move" in done.stdout
     return path / "run"
 
 

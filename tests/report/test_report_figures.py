@@ -53,6 +53,13 @@ def test_nothing_measured_draws_nothing_and_constant_pirs_and_one_row_of_a_log_s
         assert_drawn(figure, tmp_path)
 
 
+def test_the_judge_that_may_stop_the_tuning_has_a_curve():
+    log = pd.DataFrame({"step": [2.0, 4.0], "L_PIR": [0.5, 0.6], "true_pir": [0.5, 0.55], "judge_pir": [0.52, 0.5]})
+    shown = {text.get_text() for text in figures.pir_along(log).axes[0].texts}
+    assert shown == {"estimated", "the judge", "true"}
+    assert {text.get_text() for text in figures.pir_along(log[["step", "L_PIR"]]).axes[0].texts} == {"estimated"}
+
+
 def test_an_anchored_tuning_has_curves_of_its_own_terms_and_every_axis_has_a_name():
     steps = np.array([2.0, 4.0])
     log = {"step": steps, "L_PIR": steps, "L_anchor": steps, "gradient_pir": steps, "gradient_anchor": steps / 2}

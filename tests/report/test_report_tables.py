@@ -127,7 +127,10 @@ def test_result_table_of_runs_that_are_measured_open_or_undefined():
     lines = result_table(some).splitlines()
     assert lines[0].endswith("120 of 300 images rated") and lines[1].endswith(" 300 images")
     table = result_table({**results(measured=False, judge=False), "note": "word " * 40})
-    assert table.count("not measured yet") == 6
+    assert table.count("not measured yet") == 6 and "KL of" not in table
+    assert ["KL", "of", "the", "moved", "latents", "1.23", "nats"] in [
+        line.split() for line in result_table({**results(), "kl": 1.234}).splitlines()
+    ]
     assert not any(word in table for word in ("None", "nan", "null"))
     assert max(map(len, table.splitlines())) <= 80
     assert result_table({})
