@@ -12,6 +12,7 @@ from pir_tf.config.checks import (
     require_no_password,
     require_positive,
     require_pretrained,
+    require_weights,
 )
 
 
@@ -42,6 +43,9 @@ class EvaluationConfig:
     best_of: int = 0
     """Measure the choice of the best of so many images of the same class by the estimator, too, before tuning and after; 0 for
     not."""
+    plug_and_play: float = 0.0
+    """Measure Plug & Play sampling, too: latents of the untuned generator that walk uphill, this weight in nats per unit of PIR
+    (100 is what `tuning.kl_weight` has beside the paper's w_PIR); 0 for not. Source: C.5."""
     kid_weights: str = "none"
     """Weights of VGG16 without top, on whose pool5 features the distance from the real images (KID) is measured:
     `imagenet`, `file:PATH` or `none` (not measured). The tuning never uses that network. Source: 5.1."""
@@ -57,5 +61,6 @@ class EvaluationConfig:
         require(self.images >= 2, "evaluation.images", self.images, "2 or more")
         require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
         require(self.best_of == 0 or self.best_of >= 2, "evaluation.best_of", self.best_of, "0 for not, or 2 or more")
+        require_weights("evaluation", self, "plug_and_play")
         require_positive("evaluation", self, "diversity_pairs", "kid_images")
         require_pretrained("evaluation.kid_weights", self.kid_weights)

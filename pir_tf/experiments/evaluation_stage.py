@@ -6,6 +6,7 @@ Its images go through it as arrays by the names that `evaluation/samples.npz` gi
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import numpy as np
 
 from pir_tf.config import derived_seed
 from pir_tf.data.sources import ImageSet
-from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
+from pir_tf.estimator.linear import objective
+from pir_tf.estimator.model import estimate, load_estimator, load_saved, saved_estimator
 from pir_tf.evaluation.best_of import best_of
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.measure import Sides, compare, diversity_report, rated, results, scaling_facts
+from pir_tf.evaluation.plug_and_play import plug_and_play
 from pir_tf.experiments.control import control_generator, has_control, no_control
 from pir_tf.experiments.estimator_stage import has_judge, second_judge, training_pir
 from pir_tf.experiments.gan_stage import load_data
@@ -41,7 +44,7 @@ REAL = 64
 """Real images that are kept to be looked at."""
 WHEN = ("before", "after")
 PICKS = 250
-"""Choices of the best of n."""
+"""Choices of the best of n, and images of Plug & Play sampling."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -165,28 +168,56 @@ def measure(
 
 
 def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: Stopwatch) -> dict[str, Any]:
-    """What choosing among images gives, before tuning and after it, in place of tuning and on top of it."""
-    n, truth = run.config.evaluation.best_of, true_pir(run, reuse=False)
-    if not n or truth is None or "true" not in pir:
-        return {"best_of": None}
-    estimator = load_estimator(saved_estimator(run.path / "estimator"))
-    found: dict[str, Any] = {"n": n, "picks": PICKS}
-    with watch.part("best of n"):
-        for when, stage in zip(WHEN, ("gan", "tuning"), strict=True):
-            generator = load_generator(run.path / stage)
-            latent_size, classes = (tensor.shape[-1] for tensor in generator.inputs)
-            picked, _ = best_of(
-                functools.partial(generate, generator),
-                functools.partial(estimate, estimator),
-                n,
+    """What choosing among images, and Plug & Play sampling, give in place of tuning; choosing also on top of it."""
+    settings, truth = run.config.evaluation, true_pir(run, reuse=False)
+    found: dict[str, Any] = {"best_of": None, "plug_and_play": None}
+    if truth is None or "true" not in pir:
+        return found
+    true, saved = pir["true"][0], load_saved(saved_estimator(run.path / "estimator"))
+    if settings.best_of:
+        with watch.part("best of n"):
+            found["best_of"] = _best_of(run, lambda picked: compare(true, truth(picked)))
+    if settings.plug_and_play:
+        climbed = objective(saved, run.config.estimator.pessimism)
+        with watch.part("plug and play"):
+            walked, labels = plug_and_play(
+                load_generator(run.path / "gan"),
+                climbed,
+                settings.plug_and_play,
                 PICKS,
-                latent_size=latent_size,
-                classes=classes,
-                seed=run.seed_of(f"best of n {when}"),
-                title=f"Best of {n} {when} tuning",
+                seed=run.seed_of("plug and play"),
+                title="Plug & Play sampling",
             )
-            found[when] = compare(pir["true"][0], truth(picked))
-    return {"best_of": found}
+            kept = diversity_report(
+                {**images, "after": walked, "labels_after": labels},
+                int(labels.max()) + 1,
+                seed=run.seed_of("diversity of plug and play"),
+                pairs=settings.diversity_pairs,
+            ).after_over_before
+            measured = {**compare(true, truth(walked)), "after_over_before": kept}
+            found["plug_and_play"] = {"weight": settings.plug_and_play, "images": PICKS, **measured}
+    return found
+
+
+def _best_of(run: RunDirectory, compared: Callable[[np.ndarray], dict[str, Any]]) -> dict[str, Any]:
+    """The choice among n images, of the generator before tuning and of the tuned one, each `compared` with the images before."""
+    n, estimator = run.config.evaluation.best_of, load_estimator(saved_estimator(run.path / "estimator"))
+    found: dict[str, Any] = {"n": n, "picks": PICKS}
+    for when, stage in zip(WHEN, ("gan", "tuning"), strict=True):
+        generator = load_generator(run.path / stage)
+        latent_size, classes = (tensor.shape[-1] for tensor in generator.inputs)
+        picked, _ = best_of(
+            functools.partial(generate, generator),
+            functools.partial(estimate, estimator),
+            n,
+            PICKS,
+            latent_size=latent_size,
+            classes=classes,
+            seed=run.seed_of(f"best of n {when}"),
+            title=f"Best of {n} {when} tuning",
+        )
+        found[when] = compared(picked)
+    return found
 
 
 def chosen(run: RunDirectory) -> dict[str, Any]:
@@ -254,9 +285,9 @@ def _estimates(estimator: keras.Model, images: Arrays) -> Sides:
 
 def _simulated(run: RunDirectory, images: Arrays) -> dict[str, Sides]:
     """True PIR, what a finite number of simulated impressions shows of it, and with C.5's scaling PIR without it."""
-    objective, of_new = true_pir(run), true_pir(run, reuse=False)
-    assert objective is not None and of_new is not None
-    true = objective(images["before"]), of_new(images["after"])
+    of_old, of_new = true_pir(run), true_pir(run, reuse=False)
+    assert of_old is not None and of_new is not None
+    true = of_old(images["before"]), of_new(images["after"])
     observed = []
     for pir, when in zip(true, WHEN, strict=True):
         ids, seed = [f"{when}-{i:04d}" for i in range(len(pir))], run.seed_of(f"evaluation users {when}")
@@ -264,7 +295,7 @@ def _simulated(run: RunDirectory, images: Arrays) -> dict[str, Sides]:
         observed.append(simulate(pir, impressions=shown, seed=seed, image_ids=ids, class_index=labels).pir)
     found = {"true": true, "observed": (observed[0], observed[1])}
     if "control" in images:
-        found["control"] = (objective(images["control"]),) * 2
+        found["control"] = (of_old(images["control"]),) * 2
     unscaled = unscaled_pir(run.config, None) if scaling_of(run) else None
     if unscaled is not None:  # VGG16's part of it is remembered
         found["unscaled"] = unscaled(images["before"]), unscaled(images["after"])

@@ -72,6 +72,8 @@ COLOR_GRID = 4
 """Places a side whose means tell colours' places apart: 2 for halves, 3 for thirds."""
 KL_WEIGHTS = (3.0, 10.0, 30.0)
 """Weights of KL along the trade-off of moved latents."""
+PLUG_AND_PLAY = 100.0
+"""Weight of Plug & Play sampling, in nats per unit of PIR."""
 MULTI = 20
 """Filters of an objective of several. Source: 3.2, C.4.2."""
 PIR_WEIGHTS = (0, 30, 100, 300, 1000, 3000, 10_000)
@@ -256,13 +258,15 @@ def factorial(size: str, weights: Weights) -> list[Experiment]:
 
 
 def moved_latents(size: str, weights: Weights) -> list[Experiment]:
-    """A shift and a residual network in place of tuned weights, by the same readout, for five objectives. Not the paper's."""
-    return [
-        _variant(_linear(base), f"{kind}-kl-{kl:g}", tuning={"kind": kind, "kl_weight": kl, "pir_gradient_ratio": 0.0})
-        for base in _six(size, weights)[:5]
-        for kind in ("shift", "residual")
-        for kl in KL_WEIGHTS
-    ]
+    """A shift and a residual network in place of tuned weights, and Plug & Play sampling, for five objectives. Not the paper's."""
+    found = []
+    for base in map(_linear, _six(size, weights)[:5]):
+        found.append(_variant(base, "plug-and-play", evaluation={"plug_and_play": PLUG_AND_PLAY}))
+        for kind in ("shift", "residual"):
+            for kl in KL_WEIGHTS:
+                moved = {"kind": kind, "kl_weight": kl, "pir_gradient_ratio": 0.0}
+                found.append(_variant(base, f"{kind}-kl-{kl:g}", tuning=moved))
+    return found
 
 
 def paper(size: str, weights: Weights) -> list[Experiment]:

@@ -65,6 +65,8 @@ def baseline_rows(results: dict[str, Any]) -> list[Row]:
     for when, called in (("before", "untouched"), ("after", "tuned")):
         if best.get(when):
             rows.append((f"  best of {best['n']}, {called}", *_compared(best[when])))
+    if results.get("plug_and_play"):
+        rows.append(("  Plug & Play sampling", *_compared(results["plug_and_play"])))
     return rows
 
 

@@ -22,7 +22,9 @@ from pir_tf.presets import laptop
 from pir_tf.runs.directory import RunDirectory
 
 LINEAR = "--estimator.output linear --estimator.backbone discriminator".split()
-MEASURED = "--evaluation.control --evaluation.best-of 2 --tuning.pir-weight 0 --estimator.pessimism 1".split()
+MEASURED = (
+    "--evaluation.control --evaluation.best-of 2 --evaluation.plug-and-play 100 --tuning.pir-weight 0 --estimator.pessimism 1"
+).split()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,11 @@ def test_the_control_and_the_best_of_n_stand_beside_the_result(run):
     assert results["over_control"]["after_mean"] == results["pir_after_mean"]
     assert results["over_control"]["before_mean"] == results["control"]["after_mean"]
     assert (best["n"], best["picks"], best["before"]["n_after"]) == (2, 30, 30)
-    for line in ("the GAN's own training", "best of 2, untouched", "best of 2, tuned"):
+    sampled = results["plug_and_play"]
+    assert (sampled["weight"], sampled["images"], sampled["n_after"]) == (100, 30, 30) and len(
+        sampled["after_over_before"]
+    )
+    for line in ("the GAN's own training", "best of 2, untouched", "best of 2, tuned", "Plug & Play sampling"):
         assert f"  {line}" in said
     assert not {"control", "labels_control"} & set(np.load(path / "evaluation" / "samples.npz").files)
 
