@@ -258,7 +258,7 @@ def factorial(size: str, weights: Weights) -> list[Experiment]:
 
 
 def moved_latents(size: str, weights: Weights) -> list[Experiment]:
-    """A shift and a residual network in place of tuned weights, and Plug & Play sampling, for five objectives. Not the paper's."""
+    """A shift and a residual network in place of tuned weights, and Plug & Play sampling: five objectives. Not the paper's."""
     found = []
     for base in map(_linear, _six(size, weights)[:5]):
         found.append(_variant(base, "plug-and-play", evaluation={"plug_and_play": PLUG_AND_PLAY}))
