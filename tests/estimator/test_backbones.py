@@ -81,13 +81,14 @@ def test_files_are_loaded_before_the_cut_and_only_whole(tmp_path, monkeypatch):
     monkeypatch.delenv(FOLDERS, raising=False)
     path = tmp_path / "net.weights.h5"
     whole = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(75, 75, 3))
+    monkeypatch.setattr(keras.applications, "InceptionV3", lambda **_: whole)  # which takes seconds to make
     whole.save_weights(path)
     config = EstimatorConfig(weights=f"file:{path}", layer="mixed1", image_size=75)
-    cut = backbones.build_backbone(config, seed=0)
     images = random_images(2, 75, 75)
     maps = call(keras.Model(whole.input, whole.get_layer("mixed1").output), images)
+    whole.set_weights([2 * weight for weight in whole.get_weights()])  # those of the file are to come back
+    cut = backbones.build_backbone(config, seed=0)
     assert_equal([call(cut, images)], [maps.mean(axis=(1, 2))])
-    monkeypatch.setattr(keras.applications, "InceptionV3", lambda **_: whole)
     cut.get_layer("inception_v3").save_weights(path)
     with pytest.raises(InputError, match=r"arrays; expected the 376 of InceptionV3 without its output layer"):
         backbones.build_backbone(config, seed=0)

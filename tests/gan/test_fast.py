@@ -41,6 +41,13 @@ def test_the_whole_generator_equals_the_stock_one(generator, batch, compiled):
     ours = value_and_gradients(lambda: call(z, one_hot), sources)
     assert_equal(ours, value_and_gradients(lambda: generator([z, one_hot]), sources))
     assert ours[0].shape == (batch, 64, 64, 3)
+    if compiled:  # weights that change later are seen
+        conv = generator.get_layer("conv_4")
+        kernel = conv.kernel.numpy()
+        conv.kernel.assign(-kernel)
+        assert_equal([call(z, one_hot)], [generator([z, one_hot])])
+        assert np.abs(call(z, one_hot) - ours[0]).max() > 0.1
+        conv.kernel.assign(kernel)
 
 
 def test_what_is_compiled_is_shared(generator, monkeypatch):
