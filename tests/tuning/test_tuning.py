@@ -110,11 +110,11 @@ def test_the_term_is_the_mean_estimated_pir_of_the_batch():
 
 
 def test_tuning_raises_the_estimated_pir(fit):
-    model = tuner(1000.0, rates=(3e-2, 1e-4))
+    model = tuner(1000.0, rates=(6e-2, 1e-4))
     latents = model.draw(64)
     given = [latents[0], tf.one_hot(latents[1], 2)]
     before = float(tf.reduce_mean(model.estimated_pir(model(given))))
-    fit(model, 8)
+    fit(model, 3)
     assert float(tf.reduce_mean(model.estimated_pir(model(given)))) > before + 0.01
 
 
