@@ -137,7 +137,7 @@ def test_an_estimator_on_data_is_trained_saved_and_measured_in_its_range(few, tm
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [ON_DATA, SMALL], ids=["data", "unit"])
 def test_a_second_round_goes_on_in_the_range_of_all_answers(few, first, tmp_path):
-    first = dataclasses.replace(first, temperature=1.0)
+    first = dataclasses.replace(first, temperature=1.0, steps=30, learning_rate=presets.smoke().estimator.learning_rate)
     before = fit_estimator(*few, first, seed=0)
     new = smooth_images(8, seed=7)
     both = np.concatenate([few[0], new])

@@ -45,9 +45,9 @@ def deterministic():
 def plain():
     """A GAN without classes: one class, without a say; and by the other loss."""
     z, one = keras.Input((5,)), keras.Input((1,))
-    generator = keras.Model([z, one], small_generator()([z, layers.Concatenate()([one, one])]))
+    generator = keras.Model([z, one], least_generator()([z, layers.Concatenate()([one, one])]))
     image = keras.Input((8, 8, 3))
-    u, _ = small_discriminator(dropout=0.0)(image)
+    u, _ = least_discriminator()(image)
     judge = keras.Model(image, [u, layers.Dense(1)(layers.Flatten()(image))])
     return ACGAN(generator, judge, seed=3, fake_class_weight=0.0, real_class_weight=0.0, loss="saturating")
 
