@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from equal_passes import assert_equal
-from estimator_helpers import call, inception
+from estimator_helpers import call
 from vgg_by_hand import bilinear
 
 from pir_tf.config import EstimatorConfig
@@ -18,8 +18,16 @@ def random_images(count, height, width):
 
 
 @pytest.fixture(scope="module")
-def cut():
-    return inception("mixed2")
+def whole():
+    """Made once: it takes seconds. `inception` of the tests of frozen networks makes another, as the package does."""
+    return keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(75, 75, 3))
+
+
+@pytest.fixture(scope="module")
+def cut(whole):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "InceptionV3", lambda **_: whole)
+        return backbones.inception_v3(75, layer="mixed2", seed=1)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 64), (299, 299), (300, 200), (200, 300)])
@@ -77,17 +85,17 @@ def test_a_layer_that_is_not_there_is_refused_with_those_that_are(cut, monkeypat
 
 
 @pytest.mark.slow
-def test_files_are_loaded_before_the_cut_and_only_whole(tmp_path, monkeypatch):
+def test_files_are_loaded_before_the_cut_and_only_whole(whole, tmp_path, monkeypatch):
     monkeypatch.delenv(FOLDERS, raising=False)
     path = tmp_path / "net.weights.h5"
-    whole = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(75, 75, 3))
+    monkeypatch.setattr(keras.applications, "InceptionV3", lambda **_: whole)
     whole.save_weights(path)
     config = EstimatorConfig(weights=f"file:{path}", layer="mixed1", image_size=75)
-    cut = backbones.build_backbone(config, seed=0)
     images = random_images(2, 75, 75)
     maps = call(keras.Model(whole.input, whole.get_layer("mixed1").output), images)
+    whole.set_weights([2 * weight for weight in whole.get_weights()])  # those of the file are to come back
+    cut = backbones.build_backbone(config, seed=0)
     assert_equal([call(cut, images)], [maps.mean(axis=(1, 2))])
-    monkeypatch.setattr(keras.applications, "InceptionV3", lambda **_: whole)
     cut.get_layer("inception_v3").save_weights(path)
     with pytest.raises(InputError, match=r"arrays; expected the 376 of InceptionV3 without its output layer"):
         backbones.build_backbone(config, seed=0)

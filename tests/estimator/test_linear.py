@@ -9,7 +9,7 @@ import tensorflow as tf
 from estimator_helpers import answers, blueness, smooth_images
 from keras import layers
 from scipy import stats
-from small_networks import images_of, small_discriminator, small_generator
+from small_networks import images_of, least_discriminator, least_generator, small_discriminator, small_generator
 
 from pir_tf.config import EstimatorConfig
 from pir_tf.errors import InputError
@@ -155,7 +155,7 @@ def test_a_layer_can_be_named_and_another_is_refused():
 def climbing(**settings):
     images = keras.Input((8, 8, 3))
     judge = keras.Model(images, layers.Dense(1)(layers.GlobalAveragePooling2D()(images)))
-    made = Tuner(small_generator(), small_discriminator(), judge, pir_weight=1000.0, seed=3, **settings)
+    made = Tuner(least_generator(), least_discriminator(), judge, pir_weight=1000.0, seed=3, **settings)
     made.compile(*optimizers(1e-3, 1e-3), run_eagerly=True)
     return made
 
@@ -178,7 +178,7 @@ def test_without_a_gradient_to_compare_the_weight_stays():
     assert tuner.weigh(1.0, batch_size=4) is None
     assert tuner.pir_weight == 1000.0 and int(tuner.step.numpy()) == 0
     anchored = AnchoredTuner(
-        small_generator(),
+        least_generator(),
         keras.Sequential([layers.GlobalAveragePooling2D(), layers.Dense(1)]),
         seed=0,
         pir_weight=5.0,

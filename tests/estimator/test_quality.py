@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pir_tf import presets
 from pir_tf.errors import InputError
@@ -13,6 +14,14 @@ from pir_tf.estimator.quality import cross_validated_quality, estimator_quality,
 from pir_tf.estimator.train import fit_estimator
 
 SMALL = dataclasses.replace(presets.smoke().estimator, image_size=32, steps=3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def untraced():
+    """Tracing takes longer than a few steps."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def test_by_hand():

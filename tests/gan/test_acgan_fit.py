@@ -32,8 +32,8 @@ def assert_both_trained(acgan, steps):
 def test_compiled_and_eager_fits_agree_and_validation_changes_nothing(make_acgan, fit, real):
     compiled, eager, alone = make_acgan(), make_acgan(run_eagerly=True), make_acgan(run_eagerly=True)
     validated = {"validation_data": (real[0][:4], real[1][:4])}
-    logs = [fit(acgan, 2, epochs=2, **more) for acgan, more in ((compiled, validated), (eager, validated), (alone, {}))]
-    assert_both_trained(compiled, 4)
+    logs = [fit(acgan, 1, epochs=2, **more) for acgan, more in ((eager, validated), (compiled, {}), (alone, {}))]
+    assert_both_trained(compiled, 2)
     assert_same(arrays(eager.state()), arrays(alone.state()))
     for name, value in arrays(eager.state()).items():
         np.testing.assert_allclose(arrays(compiled.state())[name], value, rtol=1e-4, atol=1e-6, err_msg=name)

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 from PIL import Image
-from small_networks import KillAfter, arrays, assert_same
+from small_networks import KillAfter, arrays, assert_same, init
 
 from pir_tf.config import GanConfig
 from pir_tf.data.sources import ImageSet
@@ -33,12 +34,29 @@ CONFIG = GanConfig(
 )
 
 
+def coarse_generator(class_count, *, latent_size, seed):
+    """8x8 colours of one layer, as 64x64 images."""
+    z, class_one_hot = keras.Input((latent_size,), name="z"), keras.Input((class_count,), name="class_one_hot")
+    x = layers.Dense(8 * 8 * 3, activation="tanh", kernel_initializer=init(seed))(
+        layers.Concatenate()([z, class_one_hot])
+    )
+    return keras.Model([z, class_one_hot], layers.UpSampling2D(8)(layers.Reshape((8, 8, 3))(x)))
+
+
+def coarse_discriminator(class_count, *, dropout, seed):
+    """With a state of its own, and masks."""
+    image = keras.Input((64, 64, 3))
+    x = layers.BatchNormalization()(layers.Flatten()(layers.AveragePooling2D(8)(image)))
+    x = layers.Dropout(dropout, seed=seed, name="dropout_1")(x)
+    return keras.Model(image, [layers.Dense(units, kernel_initializer=init(seed))(x) for units in (1, class_count)])
+
+
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Few channels, few images to measure, and steps that aren't traced: that would take longer than five of them."""
+    """Few layers, few images to measure, and steps that aren't traced: that would take longer than five of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "GENERATOR_CHANNELS", (8, 4, 4, 4, 3))
-        patch.setattr(networks, "DISCRIMINATOR_FILTERS", (4, 4, 4, 4, 4, 4))
+        patch.setattr(train, "build_generator", coarse_generator)
+        patch.setattr(train, "build_discriminator", coarse_discriminator)
         patch.setattr(train, "DISTANCE_IMAGES", 4)
         tf.config.run_functions_eagerly(True)
         yield
@@ -116,7 +134,7 @@ def test_a_finished_run_is_left_as_it_is_and_ends_with_the_best_weights(runs, im
         assert int(stored["step"]) == best and float(stored["swd"]) == pytest.approx(distances[best], rel=1e-6)
         wanted = {name: stored[name] for name in stored.files if name.startswith(("generator/", "discriminator/"))}
     weights = {name: value for name, value in arrays(again.state()).items() if name in wanted}
-    assert len(weights) == 12 + 40
+    assert len(weights) == 2 + 8
     assert_same(weights, wanted)
     assert not np.array_equal(weights["generator/000"], arrays(run.acgan.state())["generator/000"])
 
@@ -163,7 +181,9 @@ def test_the_optimizers_hold_the_papers_values():
     assert (rmsprop.rho, rmsprop.momentum, rmsprop.epsilon, rmsprop.centered) == (0.9, 0.0, 1e-7, False)
 
 
-def test_the_seed_and_the_weights_of_the_config_reach_the_model():
+def test_the_seed_and_the_weights_of_the_config_reach_the_model(monkeypatch):
+    monkeypatch.setattr(train, "build_generator", networks.build_generator)
+    monkeypatch.setattr(train, "build_discriminator", networks.build_discriminator)
     config = dataclasses.replace(CONFIG, dropout=0.25, fake_class_weight=2.0, real_class_weight=3.0, loss="saturating")
     acgan, other = build_acgan(config, class_count=3, seed=1), build_acgan(config, class_count=3, seed=2)
     assert (acgan.fools_weight, acgan.fake_class_weight, acgan.real_class_weight) == (1.0, 2.0, 3.0)

@@ -55,6 +55,30 @@ def small_estimator(temperature=1.0, scale=1.0):
     return keras.Model(image, pir, name="estimator")
 
 
+def least_generator():
+    """With one layer of weights, for what doesn't depend on the layers: a step takes half as long."""
+    z, class_one_hot = keras.Input((5,), name="z"), keras.Input((2,), name="class_one_hot")
+    x = layers.Concatenate(name="z_and_class")([z, class_one_hot])
+    x = layers.Dense(8 * 8 * 3, activation="tanh", kernel_initializer=init(1), name="dense")(x)
+    return keras.Model([z, class_one_hot], layers.Reshape((8, 8, 3), name="image")(x), name="generator")
+
+
+def least_discriminator(*, dropout=0.0):
+    """With dropout, and its two dense layers alone."""
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.Dropout(dropout, seed=11, name="dropout")(layers.Flatten(name="flatten")(image))
+    u = layers.Dense(1, kernel_initializer=init(4), name="source_logit")(x)
+    class_logits = layers.Dense(2, kernel_initializer=init(5), name="class_logits")(x)
+    return keras.Model(image, [u, class_logits], name="discriminator")
+
+
+def least_estimator():
+    """Images to PIR; brighter is better, in some places more."""
+    image = keras.Input((8, 8, 3))
+    x = layers.Dense(1, activation="sigmoid", kernel_initializer=init(6))(layers.Flatten()(image))
+    return keras.Model(image, x, name="estimator")
+
+
 def arrays(state):
     """Copies of variables by name; those of a network by their paths."""
     named = state if isinstance(state, dict) else {variable.path: variable for variable in state.variables}

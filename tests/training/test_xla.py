@@ -134,9 +134,9 @@ def test_flags_that_say_otherwise_are_refused_on_a_gpu(machine):
     xla.require_deterministic(compute, on, {})
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_flag_is_known_and_changes_nothing_without_a_gpu():
-    """XLA ends a process for a flag that it doesn't know."""
+    """XLA ends a process for a flag that it doesn't know: the smoke run too, whose generator it compiles."""
     words = "import tensorflow as tf; print(float(tf.function(tf.square, jit_compile=True)(tf.constant(3.0))))"
     environment = {**os.environ, "XLA_FLAGS": FLAG, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run([sys.executable, "-c", words], env=environment, capture_output=True, text=True)

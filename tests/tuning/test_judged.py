@@ -1,6 +1,7 @@
 """The judge that stops the tuning: its decisions against a plain reading of them, and a kill in the middle of a judged tuning."""
 
 import functools
+import types
 
 import keras
 import numpy as np
@@ -11,9 +12,9 @@ from small_networks import (
     arrays,
     assert_same,
     images_of,
-    small_discriminator,
-    small_estimator,
-    small_generator,
+    least_discriminator,
+    least_estimator,
+    least_generator,
 )
 
 from pir_tf.gan.train import optimizers
@@ -28,7 +29,7 @@ EVERY = 2
 
 def tune(directory, judge, estimator, callbacks=(), view=True):
     """Tunes with these views, a row each; the tuner and what judged it."""
-    tuner = Tuner(small_generator(), small_discriminator(), small_estimator(), pir_weight=10.0, seed=1)
+    tuner = Tuner(least_generator(), least_discriminator(), least_estimator(), pir_weight=10.0, seed=1)
     tuner.compile(*optimizers(1e-2, 1e-2), run_eagerly=True)
     row = lambda model: steps_done(model) // EVERY - 1  # noqa: E731
     look = lambda model: (judge[row(model)], estimator[row(model)])  # noqa: E731
@@ -89,47 +90,53 @@ VIEWS = [0.4, 0.8, 0.3, 0.1, 0.0, 0.9, 0.9, 0.9], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0,
 """The judge's, in means of three, are 0.4, 0.6, 0.5, 0.4, 0.13: tuning stops after the fifth row and keeps the second."""
 
 
+class See(keras.callbacks.Callback):
+    """The networks' weights after each row."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen[steps_done(self.model)] = arrays(self.model.generator) | arrays(self.model.discriminator)
+
+
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """Its directory, tuner, what judged it, and what the chief told the other processes."""
-    path, told = tmp_path_factory.mktemp("whole"), []
+    """Its directory, its state at the end, what judged it, and what the chief told the other processes; its best networks."""
+    path, told, see = tmp_path_factory.mktemp("whole"), [], See()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(replicas, "agree", lambda strategy, mine: told.append(mine) or mine)
-        return path, *tune(path, *VIEWS), told
+        tuner, judged = tune(path, *VIEWS, [see])
+    state = arrays(tuner.state())
+    judged.restore_best()
+    mine = arrays(tuner.generator) | arrays(tuner.discriminator)
+    return types.SimpleNamespace(path=path, state=state, judged=judged, told=told, best=mine, seen=see.seen)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", [4, 9])
 def test_a_judged_tuning_that_was_killed_goes_on_to_the_same_end(unbroken, tmp_path, kill):
-    directory, whole, judged, _ = unbroken
+    judged = unbroken.judged
     kept, end = plainly(*VIEWS)
     assert (judged.kept, judged.stopped) == ((kept + 1) * EVERY, (end + 1) * EVERY) == (2 * EVERY, 5 * EVERY)
     with pytest.raises(KeyboardInterrupt):
         tune(tmp_path / "killed", *VIEWS, [KillAfter(kill)])
     resumed, _ = tune(tmp_path / "killed", *VIEWS)
-    assert_same(arrays(whole.state()), arrays(resumed.state()))
-    logs = [read(path / "history.csv") for path in (directory, tmp_path / "killed")]
+    assert_same(unbroken.state, arrays(resumed.state()))
+    logs = [read(path / "history.csv") for path in (unbroken.path, tmp_path / "killed")]
     assert logs[0] == logs[1] and [float(row["judge_pir"]) for row in logs[0]] == VIEWS[0][: end + 1]
     # Killed once more before its networks are saved: not a step more, and the same state, the best networks in it.
     last, again = tune(tmp_path / "killed", *VIEWS)
-    assert_same(arrays(whole.state()), arrays(last.state()))
+    assert_same(unbroken.state, arrays(last.state()))
     assert again.kept == judged.kept
 
 
-@pytest.mark.slow
-def test_the_networks_of_the_best_row_are_kept(tmp_path):
-    seen = {}
-
-    class See(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            seen[steps_done(self.model)] = arrays(self.model.generator) | arrays(self.model.discriminator)
-
-    tuner, judged = tune(None, *VIEWS, [See()])
+def test_the_networks_of_the_best_row_are_kept(unbroken):
+    judged, seen = unbroken.judged, unbroken.seen
     assert judged.kept < judged.stopped == max(seen)
-    judged.restore_best()
-    mine = arrays(tuner.generator) | arrays(tuner.discriminator)
-    names = [weight.path for network in tuner.networks().values() for weight in network.weights]
-    assert_same({name: mine[name] for name in names}, {name: seen[judged.kept][name] for name in names})
+    assert_same(unbroken.best, seen[judged.kept])
+    assert not any(np.array_equal(array, seen[judged.stopped][name]) for name, array in unbroken.best.items())
 
 
 def test_a_process_that_follows_stops_where_the_chief_says(monkeypatch):
@@ -141,6 +148,5 @@ def test_a_process_that_follows_stops_where_the_chief_says(monkeypatch):
 
 
 def test_the_chief_says_when(unbroken):
-    *_, judged, told = unbroken
     # First the step that all processes begin at.
-    assert told == [0] + [0] * (judged.stopped // EVERY - 1) + [1]
+    assert unbroken.told == [0] + [0] * (unbroken.judged.stopped // EVERY - 1) + [1]

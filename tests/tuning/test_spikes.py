@@ -9,9 +9,9 @@ from small_networks import (
     arrays,
     assert_same,
     images_of,
-    small_discriminator,
-    small_estimator,
-    small_generator,
+    least_discriminator,
+    least_estimator,
+    least_generator,
 )
 
 from pir_tf.gan.train import optimizers
@@ -25,12 +25,12 @@ SETTINGS = {"seed": 3, "pir_weight": 10.0}
 
 def make(kind, limit=1.0, rate=1e-2):
     if kind == "tuner":
-        networks = small_generator(), small_discriminator(dropout=0.0), small_estimator()
+        networks = least_generator(), least_discriminator(), least_estimator()
         model = Tuner(*networks, pir_gradient_limit=limit, **SETTINGS)
         model.compile(*optimizers(rate, rate), run_eagerly=True)
     else:
         model = AnchoredTuner(
-            small_generator(), small_estimator(), anchor_weight=5.0, pir_gradient_limit=limit, **SETTINGS
+            least_generator(), least_estimator(), anchor_weight=5.0, pir_gradient_limit=limit, **SETTINGS
         )
         model.compile(optimizers(rate, rate)[0], run_eagerly=True)
     return model

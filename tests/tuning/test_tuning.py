@@ -11,6 +11,7 @@ from small_networks import (
     arrays,
     assert_same,
     images_of,
+    least_generator,
     small_discriminator,
     small_estimator,
     small_generator,
@@ -20,6 +21,7 @@ from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.train import optimizers
 from pir_tf.training.callbacks import Measure
+from pir_tf.tuning.anchored import AnchoredTuner
 from pir_tf.tuning.tuner import LogGradientNorms, Tuner
 
 
@@ -27,6 +29,13 @@ def tuner(pir_weight=1000.0, *, judge=None, eagerly=True, rates=(1e-3, 1e-3), se
     networks = small_generator(), small_discriminator(), judge or small_estimator()
     made = Tuner(*networks, pir_weight=pir_weight, seed=seed, **settings)
     made.compile(*optimizers(*rates), run_eagerly=eagerly)
+    return made
+
+
+def anchored(pir_weight, judge):
+    """The tuner whose steps take the least, for what all have in common."""
+    made = AnchoredTuner(least_generator(), judge, seed=7, pir_weight=pir_weight, anchor_weight=1.0)
+    made.compile(optimizers(1e-3, 1e-3)[0], run_eagerly=True)
     return made
 
 
@@ -58,7 +67,7 @@ def fit(real):
 # The loss
 
 
-@pytest.mark.parametrize("eagerly", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("eagerly", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_with_a_weight_of_0_a_step_is_an_acgan_step_bit_for_bit(fit, eagerly):
     tf.config.run_functions_eagerly(eagerly)
     plain = ACGAN(small_generator(), small_discriminator(), seed=7)
@@ -101,26 +110,25 @@ def test_the_term_is_the_mean_estimated_pir_of_the_batch():
 
 
 def test_tuning_raises_the_estimated_pir(fit):
-    model = tuner(1000.0, rates=(3e-2, 1e-4))
+    model = tuner(1000.0, rates=(6e-2, 1e-4))
     latents = model.draw(64)
     given = [latents[0], tf.one_hot(latents[1], 2)]
     before = float(tf.reduce_mean(model.estimated_pir(model(given))))
-    fit(model, 8)
+    fit(model, 3)
     assert float(tf.reduce_mean(model.estimated_pir(model(given)))) > before + 0.01
 
 
 # The frozen estimator
 
 
-@pytest.mark.parametrize("thawed", [False, True])
-def test_the_estimator_does_not_change_by_a_bit(fit, real, thawed):
+def test_the_estimator_does_not_change_by_a_bit(fit, real):
     judge = small_estimator()
     variables = arrays(judge)
     outputs = np.asarray(judge(real[0][:8], training=False))
     assert len(variables) == 9 + 1  # ten with the dropout's seed state
     model = tuner(judge=judge)
-    judge.trainable = thawed  # as another training of the same estimator would set it
-    fit(model, 5)
+    judge.trainable = True  # as another training of the same estimator would set it
+    fit(model, 2)
     assert_same(variables, arrays(judge))
     np.testing.assert_array_equal(outputs, np.asarray(judge(real[0][:8], training=False)))
 
@@ -183,22 +191,22 @@ def test_gradient_norms_worked_by_hand(loss):
     "pir_weight, judge, warned",
     [
         # Logits of this size at temperature 0.01: one bin holds all of the mass, to the last bit.
-        (1000.0, {"temperature": 0.01, "scale": 1e4}, [0, 0, 1, 1]),
-        (1000.0, {"temperature": 1.0}, [0, 0, 0, 0]),
-        (0.0, {"temperature": 0.01}, [0, 0, 0, 0]),
+        (1000.0, {"temperature": 0.01, "scale": 1e4}, [0, 1, 1]),
+        (1000.0, {"temperature": 1.0}, [0, 0]),
+        (0.0, {"temperature": 0.01}, [0, 0]),
     ],
 )
 def test_a_gradient_of_zero_is_warned_of_once_after_its_patience(fit, pir_weight, judge, warned):
-    model, counts = tuner(pir_weight, judge=small_estimator(**judge)), []
+    model, counts = anchored(pir_weight, small_estimator(**judge)), []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         said = lambda: [str(w.message) for w in caught if "gradient of the PIR" in str(w.message)]  # noqa: E731
         count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: counts.append(len(said())))
-        logs = fit(model, 4, [LogGradientNorms(1, batch_size=4, patience=3), count]).history
+        logs = fit(model, len(warned), [LogGradientNorms(1, batch_size=4, patience=2), count]).history
     assert counts == warned
     if said():
-        assert "exactly 0 in 3 measures in a row" in said()[0] and "--estimator.temperature" in said()[0]
-        assert logs["gradient_pir"] == [0.0] * 4
+        assert "exactly 0 in 2 measures in a row" in said()[0] and "--estimator.temperature" in said()[0]
+        assert logs["gradient_pir"] == [0.0] * 3
         assert np.isfinite(logs["L_PIR"]).all() and np.isfinite(logs["generator_loss"]).all()
 
 
