@@ -61,11 +61,10 @@ class SeveralSteps:
         model: On one device, compiled, with `step`; its logs are its metrics.
         epoch_steps: Steps of an epoch.
         steps: Steps until the end.
-        seconds: Seconds that a call aims at; 0 for one step a call.
     """
 
-    def __init__(self, model: keras.Model, epoch_steps: int, steps: int, seconds: float = CALL_S) -> None:
-        self._model, self._epoch_steps, self._steps, self._seconds = model, epoch_steps, steps, seconds
+    def __init__(self, model: keras.Model, epoch_steps: int, steps: int) -> None:
+        self._model, self._epoch_steps, self._steps = model, epoch_steps, steps
         self._due = self._done = 0
         self._count = 1
         self._logs: dict[str, tf.Tensor] = {}
@@ -80,7 +79,7 @@ class SeveralSteps:
             self._logs = self._run(iterator, tf.constant(count))
             self._model.step.numpy()  # a GPU may be behind
             if self._done:  # the first call is traced
-                fit = int(self._seconds * count / max(time.monotonic() - start, 1e-9))
+                fit = int(CALL_S * count / max(time.monotonic() - start, 1e-9))
                 self._count = max(1, min(fit, FASTER * count))
             self._done += count
         self._due += 1
