@@ -32,7 +32,7 @@ make_generator = functools.partial(foreign, "integer", turned=True, factor=255.0
 
 SMALLER = """
 smoke --gan.import-class integer --gan.import-range 0 255 --gan.no-tensorboard --interactions.images 48
---estimator.image-size 32 --estimator.quality-images 16 --tuning.no-tensorboard --tuning.learning-rate 1e-3
+--estimator.image-size 32 --estimator.steps 6 --estimator.quality-images 16 --tuning.no-tensorboard --tuning.learning-rate 1e-3
 --evaluation.images 32 --evaluation.diversity-pairs 4 --evaluation.no-judge
 """.split()
 
@@ -44,7 +44,7 @@ def config_of(path, *words):
 def run_all(directory, config, stages=STAGES):
     run = RunDirectory(directory, config, files=named_files(config))
     with contextlib.closing(run), eagerly(), pytest.MonkeyPatch.context() as patch:
-        drawing.coarsely(patch.setattr)
+        drawing.emptily(patch.setattr)
         patch.setattr(tuning_stage, "DISPLAY_IMAGES", 8)
         run_stages(run, stages)
 

@@ -14,6 +14,7 @@ from pir_tf.experiments import tuning_curves
 from pir_tf.gan.saved import Networks
 from pir_tf.images import to_uint8
 from pir_tf.presets import smoke
+from pir_tf.tuning import tuner
 
 SETTINGS = ((0.0, 1.0), (2.0, 1.0), (0.0, 0.3), (0.0, 0.0))
 """Two pessimisms, two ratios, and the control."""
@@ -24,6 +25,7 @@ def folder(tmp_path_factory):
     """Two calls: with fewer steps of one setting, then with more of all."""
     folder = tmp_path_factory.mktemp("curves")
     with pytest.MonkeyPatch.context() as patch, eagerly():
+        patch.setattr(tuner, "WEIGHING_BATCHES", 3)
         patch.setattr(tuning_curves, "load_data", lambda *_: ImageSet(to_uint8(images[0]), images[1], CLASSES))
         for settings, at in ((SETTINGS[:1], [3]), (SETTINGS, [3, 6])):
             rows, study = tuning_curves.Rows(folder), small_study(folder)

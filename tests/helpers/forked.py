@@ -40,6 +40,7 @@ def measure_little() -> None:
     from pir_tf.gan import train
 
     train.DISTANCE_IMAGES, tuning_stage.DISPLAY_IMAGES, evaluation_stage.PICKS = 16, 8, 30
+    evaluation_stage.PAIRS, evaluation_stage.REAL = 16, 8
     drawing.coarsely(setattr)
 
 

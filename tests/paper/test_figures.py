@@ -76,7 +76,9 @@ def test_claims_are_printed_and_figures_drawn_again_alike_without_tensorflow_and
         str(made.parent / "sweep"),
         drawing.__file__.rpartition("/")[0],
     ]
+    before = sorted(made.parent.rglob("*"))
     done = subprocess.run(line, capture_output=True, text=True, cwd=made.parent)
+    assert sorted(made.parent.rglob("*")) == before
     assert done.returncode == 0 and "9 figures" in done.stdout and not done.stderr, done.stderr
     assert f"{len(CLAIMS)} claims: " in done.stdout
     assert contents(tmp_path) == contents(made)
