@@ -1,6 +1,8 @@
 """What has to be set before TensorFlow starts, which tests run, and the two runs that end-to-end tests share."""
 
+import copy
 import fcntl
+import functools
 import os
 import pickle
 import re
@@ -45,6 +47,17 @@ def _computed():
     return times.user + times.system + times.children_user + times.children_system
 
 
+@pytest.fixture(scope="session", autouse=True)
+def same_provenance():
+    """This process's versions and commit, for which each run asks git and the files of all packages, are read once."""
+    from pir_tf.runs import directory
+
+    read = functools.cache(directory.provenance)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(directory, "provenance", lambda: {**copy.deepcopy(read()), "started": directory.now()})
+        yield
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory):
     """A function that fills a folder once for all processes of pytest, by a name and a function of the folder; its own copy."""
@@ -65,10 +78,10 @@ def once(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def smoke(once):
-    """(run directory, finished process) of a smoke run as a user starts it."""
-    from commands import GOLDEN, public_command
+    """(run directory, finished process) of a smoke run as users have it."""
+    from commands import GOLDEN, whole_command
 
-    folder = once("smoke", lambda folder: _run(folder, public_command, GOLDEN))
+    folder = once("smoke", lambda folder: _run(folder, whole_command, GOLDEN))
     done = pickle.loads((folder / "process.pickle").read_bytes())
     done.stdout = re.sub(r"\S*/whole\.partial(?=/)", str(folder), done.stdout)
     return folder / "run", done
@@ -88,6 +101,15 @@ def _run(folder, command, words):
     done = command(*words, "--run-dir", folder / "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "process.pickle").write_bytes(pickle.dumps(done))
+
+
+@pytest.fixture
+def eager():
+    """A test without tracing."""
+    from eager import eagerly
+
+    with eagerly():
+        yield
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def networks():
 
 
 @pytest.mark.slow
-def test_answers_and_a_generator_become_a_tuned_generator(tmp_path, monkeypatch):
+def test_answers_and_a_generator_become_a_tuned_generator(tmp_path, monkeypatch, eager):
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)
     rng, (generator, discriminator) = np.random.default_rng(0), networks()

@@ -1,6 +1,7 @@
 """The package's structure, read from its source alone: who may import whom, what stays light, and the deviations' tags."""
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -43,7 +44,12 @@ def module_name(path):
 
 
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+@functools.cache
+def trees():
+    """The parsed modules by name."""
+    return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
 
 
 def statements(tree, *, anywhere):
@@ -62,7 +68,7 @@ def statements(tree, *, anywhere):
 def imports(name, *, anywhere=True):
     """Modules that a module imports, by their full names."""
     found = set()
-    for node in statements(TREES[name], anywhere=anywhere):
+    for node in statements(trees()[name], anywhere=anywhere):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
             continue
@@ -172,7 +178,7 @@ def test_the_house_has_one_front_door_and_files_of_one_idea():
 
 
 def test_every_module_says_what_it_is():
-    assert [name for name, tree in TREES.items() if not ast.get_docstring(tree)] == []
+    assert [name for name, tree in trees().items() if not ast.get_docstring(tree)] == []
 
 
 def test_the_deviations_of_the_code_are_those_of_the_readme():

@@ -25,7 +25,7 @@ def answers(count=20):
 
 
 @pytest.fixture
-def computed(monkeypatch, narrow_inception):
+def computed(monkeypatch, narrow_inception, eager):
     """Forgets what other tests made, and notes how many images each computation had."""
     features._remembered.cache_clear()
     calls = []

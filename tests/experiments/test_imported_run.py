@@ -1,18 +1,22 @@
 """A run with somebody else's generator, from its file to the report, and back into a file of its own form."""
 
+import contextlib
 import dataclasses
 import functools
 import shutil
 import zipfile
 
+import drawing
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from eager import eagerly
 from foreign import HEIGHT, LATENT, WIDTH, foreign
 
 from pir_tf.config import DataConfig, EvaluationConfig, ExperimentConfig, GanConfig
 from pir_tf.errors import InputError
+from pir_tf.experiments import tuning_stage
 from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
@@ -28,8 +32,8 @@ make_generator = functools.partial(foreign, "integer", turned=True, factor=255.0
 
 SMALLER = """
 smoke --gan.import-class integer --gan.import-range 0 255 --gan.no-tensorboard --interactions.images 48
---estimator.image-size 32 --estimator.quality-images 16 --tuning.no-tensorboard --tuning.learning-rate 1e-3
---evaluation.images 32 --evaluation.diversity-pairs 10 --evaluation.no-judge
+--estimator.image-size 32 --estimator.steps 6 --estimator.quality-images 16 --tuning.no-tensorboard --tuning.learning-rate 1e-3
+--evaluation.images 32 --evaluation.diversity-pairs 4 --evaluation.no-judge
 """.split()
 
 
@@ -39,10 +43,10 @@ def config_of(path, *words):
 
 def run_all(directory, config, stages=STAGES):
     run = RunDirectory(directory, config, files=named_files(config))
-    try:
+    with contextlib.closing(run), eagerly(), pytest.MonkeyPatch.context() as patch:
+        drawing.emptily(patch.setattr)
+        patch.setattr(tuning_stage, "DISPLAY_IMAGES", 8)
         run_stages(run, stages)
-    finally:
-        run.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from pir_tf.experiments import tuning_stage
 from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
@@ -54,8 +55,10 @@ def follow(tmp_path, monkeypatch, *sizes, trained=2000):
 
 
 @pytest.mark.slow
-def test_it_is_imported_tuned_and_loaded_again(tmp_path, monkeypatch):
-    follow(tmp_path, monkeypatch, 16, 4, 5, "16 --stages gan interactions estimator tuning", trained=300)
+def test_it_is_imported_tuned_and_loaded_again(tmp_path, monkeypatch, eager):
+    less = "--stages gan interactions estimator tuning --estimator.batch-size 8 --tuning.batch-size 4 --compute.kernels stock"
+    monkeypatch.setattr(tuning_stage, "DISPLAY_IMAGES", 8)
+    follow(tmp_path, monkeypatch, 16, 4, 2, f"16 {less}", trained=300)
     facts = json.loads((tmp_path / "runs" / "mine" / "tuning" / "generator.json").read_text())
     assert facts["class_names"] == ["day", "night"] and facts["imported"]["class_input"] == "label"
 

@@ -92,7 +92,7 @@ def test_a_judge_begins_afresh_with_the_steps_of_both_rounds(first, tmp_path, mo
         shutil.copy(first / "interactions" / name, run.file("interactions", name))
     estimator_stage.second_judge(run)
     _, _, settings = asked.call_args.args
-    assert settings.steps == 12
+    assert settings.steps == 8
     assert {"initial": None, "seed": run.seed_of("judge")}.items() <= asked.call_args.kwargs.items()
 
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from commands import ENVIRONMENT, SMALL, UP_TO_EVALUATION, small_command
+from commands import ENVIRONMENT, SMALL, UP_TO_EVALUATION, copy_stages, small_command
 
 from pir_tf.config import derived_seed
 from pir_tf.evaluation.measure import compare
@@ -48,7 +48,8 @@ def test_a_shared_cache_changes_no_result(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_scaled_pir_is_one_map_of_the_unscaled(tmp_path):
+def test_scaled_pir_is_one_map_of_the_unscaled(small_run, tmp_path):
+    copy_stages(small_run, tmp_path / "run", "gan")
     path = run(tmp_path, "run", "--interactions.objective", "vgg:pool1:k=1", "--interactions.scaling", "normalized")
     scaling = Scaling.load(path / "interactions" / "scaling.json")
     results, samples = read_json(path / "evaluation" / "results.json"), np.load(path / "evaluation" / "samples.npz")

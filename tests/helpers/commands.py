@@ -3,8 +3,8 @@
 import atexit
 import functools
 import os
+import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,21 +15,15 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pir_tf.__file__).parents[1])
 """Processes that start elsewhere find the package under test, installed or not."""
 
 GOLDEN = (
-    "smoke --interactions.images 32 --estimator.steps 10 --estimator.quality_images 32 --tuning.steps 4 --tuning.batch_size 4 "
-    "--tuning.true_pir_every 4 --tuning.gradients_every 4 --evaluation.images 32 --evaluation.diversity-pairs 4"
+    "smoke --interactions.images 32 --estimator.steps 6 --estimator.quality_images 16 --tuning.steps 2 --tuning.batch_size 4 "
+    "--tuning.true_pir_every 2 --tuning.gradients_every 4 --evaluation.images 16 --evaluation.diversity-pairs 2"
 ).split()
 """The smoke job of the fixture `smoke`, with fewer images where more show nothing; `.ci/run` has the whole of it."""
 
 
-def public_command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
-    """`python -m pir_tf.experiments.run` with these words, from `cwd`, with the package under test, as users start it."""
-    line = [sys.executable, "-m", "pir_tf.experiments.run", *map(str, words)]
-    return subprocess.run(line, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=1800)
-
-
 SMALL = (
     "smoke --gan.generator train --gan.steps 2 --data.count 32 --gan.batch_size 4 --interactions.images 16 "
-    "--estimator.steps 6 --estimator.batch_size 8 --estimator.checkpoint_every 2 --estimator.quality_images 16 "
+    "--estimator.steps 4 --estimator.batch_size 8 --estimator.checkpoint_every 2 --estimator.quality_images 16 "
     "--tuning.steps 2 --tuning.batch_size 4 --evaluation.images 16 --evaluation.diversity-pairs 2"
 ).split()
 """The smoke job at sizes that `small_command` does in some seconds, most of them those of the steps and the report."""
@@ -41,19 +35,32 @@ LONGER = (
 """What a small job needs that is stopped on its way."""
 
 
+def copy_stages(run: Path, to: Path, *stages: str) -> None:
+    """Begins another run with finished stages of one, for a config that agrees in what they used."""
+    for stage in stages:
+        shutil.copytree(run / stage, to / stage)
+    for name in ("config.json", "data.json"):
+        shutil.copy(run / name, to / name)
+
+
 def small_command(*words: object, cwd: Path, stop: Sequence[object] = ()) -> subprocess.CompletedProcess:
     """`command` with networks of a few channels, without tracing. Give it `SMALL` first: bundled networks aren't small."""
-    return command(*words, cwd=cwd, small=True, stop=stop)
+    return command(*words, cwd=cwd, make="make_small", stop=stop)
 
 
-def command(*words: object, cwd: Path, small: bool = False, stop: Sequence[object] = ()) -> subprocess.CompletedProcess:
-    """The same, stopped as `forked.Server.run` says, in a fork of a process that has imported everything already.
+def whole_command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
+    """`command` as users have it, traced, but that it measures few images and draws coarsely."""
+    return command(*words, cwd=cwd, make="measure_little")
+
+
+def command(*words: object, cwd: Path, make: str = "", stop: Sequence[object] = ()) -> subprocess.CompletedProcess:
+    """`pir-tf run`, made small and stopped as `forked.Server.run` says, in a fork of a process that has imported everything.
 
     It saves the seconds that imports take.
     """
     with tempfile.TemporaryDirectory() as folder:
         output, error = Path(folder) / "output", Path(folder) / "error"
-        code = _server().run(list(map(str, words)), cwd, ENVIRONMENT, output, error, small=small, stop=stop)
+        code = _server().run(list(map(str, words)), cwd, ENVIRONMENT, output, error, make=make, stop=stop)
         return subprocess.CompletedProcess(words, code, output.read_text(), error.read_text())
 
 

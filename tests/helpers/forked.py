@@ -6,6 +6,7 @@ tests/helpers/forked.py`) it answers requests, a line of JSON each on standard i
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -16,7 +17,8 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+
+import drawing
 
 SECONDS = 1800
 """After which a command is ended."""
@@ -32,23 +34,25 @@ def import_everything() -> None:
         import_module(f"pir_tf.experiments.{name}")
 
 
+def measure_little() -> None:
+    """Lets this process and its forks measure few images and draw coarse figures."""
+    from pir_tf.experiments import evaluation_stage, tuning_stage
+    from pir_tf.gan import train
+
+    train.DISTANCE_IMAGES, tuning_stage.DISPLAY_IMAGES, evaluation_stage.PICKS = 16, 8, 30
+    evaluation_stage.PAIRS, evaluation_stage.REAL = 16, 8
+    drawing.coarsely(setattr)
+
+
 def make_small() -> None:
-    """Lets this process and its forks have small networks, measure few images, draw coarse figures and trace nothing."""
+    """Besides, lets them have small networks, write empty figures and trace nothing."""
     import tensorflow as tf
 
-    from pir_tf.experiments import evaluation_stage, tuning_stage
-    from pir_tf.gan import networks, train
-    from pir_tf.report import style
+    from pir_tf.gan import networks
 
+    measure_little()
     networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (8, 4, 4, 4, 3), (4, 4, 4, 4, 4, 4)
-    train.DISTANCE_IMAGES, tuning_stage.DISPLAY_IMAGES, evaluation_stage.PICKS = 16, 8, 30
-    save = style.save
-
-    def save_coarsely(figure: Any, path: Path) -> None:
-        figure.set(dpi=30, layout_engine="none")
-        save(figure, path)
-
-    style.save = save_coarsely
+    drawing.emptily(setattr)
     tf.config.run_functions_eagerly(True)
 
 
@@ -84,14 +88,15 @@ class Server:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def run(self, words: list[str], *where: object, small: bool = False, stop: Sequence[object] = ()) -> int:
+    def run(self, words: list[str], *where: object, make: str = "", stop: Sequence[object] = ()) -> int:
         """The exit status of a command, negative where a signal ended it.
 
-        `where` is its folder, its environment and the files of its output and its messages; `small` as in `make_small`; `stop`
-        a signal, and a file, or None for the output, with a text: the signal is sent once the file is there and has the text.
+        `where` is its folder, its environment and the files of its output and its messages; `make` the name of a function here
+        that is called before, or empty; `stop` a signal, and a file, or None for the output, with a text: the signal is sent
+        once the file is there and has the text.
         """
         assert self._process.stdin and self._process.stdout
-        print(json.dumps([words, *where, small, stop], default=str), file=self._process.stdin, flush=True)
+        print(json.dumps([words, *where, make, stop], default=str), file=self._process.stdin, flush=True)
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
@@ -109,17 +114,18 @@ def _stop(child: int, number: int, file: Path, text: bytes) -> None:
 
 def _serve() -> None:
     import_everything()
+    gc.freeze()  # so that forks needn't look through what imports made
     for line in sys.stdin:
-        words, cwd, environment, output, error, small, stop = json.loads(line)
+        words, cwd, environment, output, error, make, stop = json.loads(line)
 
-        def before(cwd: str = cwd, environment: dict = environment, small: bool = small) -> None:
+        def before(cwd: str = cwd, environment: dict = environment, make: str = make) -> None:
             os.chdir(cwd)
             os.environ.clear()
             os.environ.update(environment)
             signal.alarm(SECONDS)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            if small:
-                make_small()
+            if make:
+                globals()[make]()
 
         child = fork(words, output, error, before)
         if stop:

@@ -1,4 +1,4 @@
-"""A rating server as a process of its own, which may be killed and started again."""
+"""A rating server as a process of its own, a fork of one that has imported everything, which may be killed and started again."""
 
 import contextlib
 import os
@@ -9,12 +9,25 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MAIN = """
-import os, sys
-from pir_tf.people.server import Server
-server = Server(sys.argv[1], port=int(sys.argv[2]))
-print(server.url, os.getpid(), flush=True)
-server.run()
+FORKING = """
+import os, sys, traceback
+import sqlalchemy.dialects.sqlite, uvicorn
+from pir_tf.people import routes, server
+while os.read(0, 1):  # for each byte a server; after it how it ended
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            one = server.Server(sys.argv[1], port=int(sys.argv[2]))
+            print(one.url, os.getpid(), flush=True)
+            one.run()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -30,33 +43,42 @@ class Process:
 
     Args:
         where: The database.
-        before: Words of a command that runs it, such as strace's.
+        before: Words of a command that runs all of it, such as strace's.
         first: Lines of Python run before it serves.
     """
 
     def __init__(self, where, *, before=(), first=""):
-        self.where, self.before, self.first, self.port = str(where), list(before), first, free_port()
+        self.where, self.port = str(where), free_port()
+        words = [*before, sys.executable, "-c", f"{first}\n{FORKING}", self.where, str(self.port)]
+        pipes = {name: subprocess.PIPE for name in ("stdin", "stdout")}
+        self.forking = subprocess.Popen(words, cwd=ROOT, text=True, **pipes)
         self.start()
 
     def start(self):
-        words = [*self.before, sys.executable, "-c", f"{self.first}\n{MAIN}", self.where, str(self.port)]
-        self.process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
+        self._tell(".")
+        line = self.forking.stdout.readline()
         assert line.startswith("http"), line
-        self.pid = int(line.split()[1])  # of the server itself, not of what runs it
+        self.pid = int(line.split()[1])
+
+    def _tell(self, text):
+        self.forking.stdin.write(text)
+        self.forking.stdin.flush()
 
     def kill(self):
         """kill -9."""
         os.kill(self.pid, signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
+        return self._ended()
 
     def end(self):
-        """Asks it to end, and says how it did."""
-        os.kill(self.pid, signal.SIGTERM)
-        code = self.process.wait(20)
-        self.process.stdout.close()
-        return code
+        """Asks it to end, and says how it did; it starts no more."""
+        try:
+            os.kill(self.pid, signal.SIGTERM)
+            return self._ended()
+        finally:
+            self.forking.communicate(timeout=20)
+
+    def _ended(self):
+        return int(self.forking.stdout.readline())
 
     def links(self):
         """As a server's own."""
@@ -80,5 +102,4 @@ def process(where, **options):
     try:
         yield one
     finally:
-        if one.process.poll() is None:
-            one.end()
+        one.end()

@@ -6,8 +6,9 @@ import json
 import uuid
 
 import numpy as np
+import sqlalchemy
 
-from pir_tf.people import pools
+from pir_tf.people import pools, schema
 from pir_tf.people.server import Server
 from pir_tf.people.store import Store
 from pir_tf.people.study import Study
@@ -57,7 +58,7 @@ class Browser:
 
     def __init__(self, server, link=None, rater=""):
         self.port, self.cookies, self.server = server.port, {}, server
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         self.link = link or server.links()[0][1].split("/", 3)[3]
         self.outside = rater
 
@@ -103,3 +104,16 @@ class Browser:
 def event(slot, kind, value=None, at=0.0):
     """An event of a page."""
     return {"uuid": str(uuid.uuid4()), "place": slot["place"], "kind": kind, "value": value, "at": at, "page": "page"}
+
+
+def rated(server):
+    """Places with an answer, by the rows."""
+    with server.store.reading() as connection:
+        rows = connection.execute(sqlalchemy.select(schema.events.c.place).where(schema.events.c.kind == "like"))
+        return set(rows.scalars())
+
+
+def uuids(server):
+    """Of all events in the database."""
+    with server.store.reading() as connection:
+        return sorted(connection.execute(sqlalchemy.select(schema.events.c.uuid)).scalars())

@@ -74,13 +74,6 @@ def test_mistakes_are_one_sentence(made, tmp_path, capsys, words, said):
     assert error.startswith("Error: ") and said in error and error.count("\n") == 1
 
 
-def test_the_table_alone_is_printed(made, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert main([str(made / "sweep")]) == 0
-    said = capsys.readouterr()
-    assert f"{len(CLAIMS)} claims: " in said.out and not said.err and not list(tmp_path.iterdir())
-
-
 def test_a_run_s_results_have_the_channel_means_of_its_images(smoke):
     run, _ = smoke
     found = json.loads((run / "evaluation" / "results.json").read_text())["channel_means"]

@@ -1,6 +1,7 @@
 """Each claim's rule, decided each way by constructed experiments, and the rows that come of it."""
 
 import dataclasses
+import functools
 
 import pytest
 from claim_cases import CASES, EVERYTHING, SINGLES, filters, rows
@@ -18,7 +19,13 @@ COLUMN_NAMES = list(ROW_COLUMNS)
 CAME_OUT = COLUMN_NAMES[COLUMN_NAMES.index("cohens_d") :]
 MEASURED = [name for name in CAME_OUT if ROW_COLUMNS[name] is float]
 BY_KEY = {said.key: claim for said, claim in CLAIMS.items()}
-DECIDED = {key: [Evidence(case) for case in cases] for key, cases in CASES.items()}
+NOTHING = Evidence([])
+
+
+@functools.cache
+def decided(key):
+    """The evidence of each of a claim's cases."""
+    return [Evidence(case) for case in CASES[key]]
 
 
 def judged(key, found, missing=()):
@@ -32,20 +39,20 @@ def test_every_claim_has_a_case_for_each_verdict():
 
 @pytest.mark.parametrize("key", CASES)
 def test_the_rule(key):
-    for case, expected in zip(DECIDED[key], VERDICTS, strict=False):
+    for case, expected in zip(decided(key), VERDICTS, strict=False):
         verdict, found = BY_KEY[key].judge(case)
         assert verdict == expected, found
         assert found.ours and found.n > 0 and found.experiments
         assert "nan" not in found.ours and "None" not in found.ours
         if found.interval and found.value is not None:
             assert found.interval[0] <= found.value <= found.interval[1]
-    verdict, found = judged(key, [])
+    verdict, found = BY_KEY[key].judge(NOTHING)
     assert verdict == "not run" and found.remark.startswith(("no runs of ", "no runs with ")) and found.n == 0
 
 
 @pytest.mark.parametrize("key", [key for key, claim in BY_KEY.items() if claim.enough])
 def test_too_few_are_never_fully_reproduced(key):
-    claim, case = BY_KEY[key], DECIDED[key][0]
+    claim, case = BY_KEY[key], decided(key)[0]
     n = claim.judge(case)[1].n
     verdict, found = dataclasses.replace(claim, enough=n + 1).judge(case)
     assert verdict == "partly" and found.remark.startswith(f"only {n} of {n + 1} run") and claim.enough <= n

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import drawing
 import numpy as np
 import pytest
 from many_rows import experiment, whole, write_run
@@ -33,7 +34,10 @@ def made(tmp_path_factory):
         run = write_run(root / "sweep" / f"color-{name}", d, objective=f"color:{name}", measured=known)
         np.savez(run / "evaluation" / "samples.npz", before=images, after=255 - images)
     write_run(root / "sweep" / "open", None)
-    assert main([str(root / "sweep"), "--to", str(root / "out"), "--seed", "3"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        drawing.coarsely(patch.setattr)
+        code = main([str(root / "sweep"), "--to", str(root / "out"), "--seed", "3"])
+    assert code == 0
     return root / "out"
 
 
@@ -50,6 +54,9 @@ def test_everything_is_written_and_nothing_else(made):
 
 BLOCKED = """import sys
 sys.modules |= dict.fromkeys(("tensorflow", "keras", "tensorflow_hub", "tensorflow_datasets"))  # importing them fails
+sys.path.append(sys.argv[3])
+import drawing
+drawing.coarsely(setattr)  # as the first time
 from pir_tf.paper.claims.command import main as claims
 from pir_tf.paper.figures.command import main as figures
 sys.exit(claims([sys.argv[2]]) or figures(["--redraw", sys.argv[1]]))
@@ -61,8 +68,17 @@ def test_claims_are_printed_and_figures_drawn_again_alike_without_tensorflow_and
     for path in made.iterdir():
         if path.suffix != ".png" and path.name not in ("README.md", "models.json", "models.md"):
             (tmp_path / path.name).write_bytes(path.read_bytes())
-    line = [sys.executable, "-c", BLOCKED, str(tmp_path), str(made.parent / "sweep")]
+    line = [
+        sys.executable,
+        "-c",
+        BLOCKED,
+        str(tmp_path),
+        str(made.parent / "sweep"),
+        drawing.__file__.rpartition("/")[0],
+    ]
+    before = sorted(made.parent.rglob("*"))
     done = subprocess.run(line, capture_output=True, text=True, cwd=made.parent)
+    assert sorted(made.parent.rglob("*")) == before
     assert done.returncode == 0 and "9 figures" in done.stdout and not done.stderr, done.stderr
     assert f"{len(CLAIMS)} claims: " in done.stdout
     assert contents(tmp_path) == contents(made)
@@ -92,6 +108,11 @@ def test_mistakes_are_one_sentence_and_change_nothing(made, tmp_path, capsys, wo
     assert (tmp_path / "README.md").read_text() == "My own words." and len(list(tmp_path.rglob("*"))) == 3
 
 
+@pytest.fixture
+def coarse(monkeypatch):
+    drawing.coarsely(monkeypatch.setattr)
+
+
 def page(tmp_path, rows, notes=()):
     """The page over some experiments, drawn with figure 2 alone."""
     write_tables(tmp_path, table(rows), {}, seed=0)
@@ -102,7 +123,7 @@ def page(tmp_path, rows, notes=()):
     return (tmp_path / "README.md").read_text()
 
 
-def test_the_page_counts_tasks_and_names_what_is_missing(tmp_path):
+def test_the_page_counts_tasks_and_names_what_is_missing(tmp_path, coarse):
     text = page(tmp_path, whole(), notes=["x has no results yet."])
     assert text.startswith("# Figures and models over 62 experiments\n") and "`pir-tf figures runs`" in text
     assert "| Colours: single | 3 | 3 | 0 | 0 | +3.01 |" in text
@@ -117,7 +138,7 @@ def test_the_page_counts_tasks_and_names_what_is_missing(tmp_path):
     assert redraw(tmp_path) == 1 and "(n = 61)" in (tmp_path / "README.md").read_text()
 
 
-def test_the_page_says_which_experiments_are_not_in_the_figures(tmp_path):
+def test_the_page_says_which_experiments_are_not_in_the_figures(tmp_path, coarse):
     hot = {"estimator__temperature": 1.0}
     rows = [experiment(), experiment(name="w", tuning__pir_weight=30.0), experiment(name="again", preset="smoke")]
     rows += [experiment(name="t", **hot), experiment(name="t2", seed=2, **hot), experiment("vgg:pool1:k=5")]

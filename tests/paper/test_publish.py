@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import drawing
 import pandas as pd
 import pytest
 from PIL import Image
@@ -114,7 +115,8 @@ def swept(sweep, done, other, reason):
 
 
 @pytest.mark.slow
-def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(tmp_path):
+def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(tmp_path, monkeypatch):
+    drawing.coarsely(monkeypatch.setattr)
     folder = tmp_path / "published"
     first = swept(tmp_path / "first", "color-blue", "color-red", "The disk is full.")
     assert publish.main(["sweep", str(first), str(folder), "--weights-from", "Package x."]) == 0

@@ -110,10 +110,10 @@ def main():
                     *(rate(server.port, link, until, times, asked.images) for _ in range(asked.raters))
                 )
 
-            before, begun = computed(server.process.pid), time.perf_counter()
+            before, begun = computed(server.pid), time.perf_counter()
             asyncio.run(all_of_them())
             took = time.perf_counter() - begun
-            cost = (computed(server.process.pid) - before) / len(times)
+            cost = (computed(server.pid) - before) / len(times)
         p50, p95, p99 = np.percentile(times, [50, 95, 99]) * 1000
         print(f"{len(times) / took:.0f} answers/s of {asked.raters} raters")
         print(

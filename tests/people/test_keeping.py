@@ -13,10 +13,10 @@ from pir_tf.people import counted, keeping, pools
 from pir_tf.people.store import Store
 
 
-@pytest.fixture
-def study(tmp_path):
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory):
     """A database with 12 answers of one rater and 6 of another, whose link has an id."""
-    where = tmp_path / "study.db"
+    where = tmp_path_factory.mktemp("rated") / "study.db"
     key = begin(where, images=40, wanted=100, repeats=0, shared=0)
     with served(where) as server:
         for rater, count in (("", 12), ("%3D1%2B1", 6)):
@@ -24,6 +24,16 @@ def study(tmp_path):
             for number in range(count):
                 browser.answer(browser.slots(1)[0], "like", int(number % 3 > 0))
     return where, key
+
+
+@pytest.fixture
+def study(rated, tmp_path):
+    """A test's own copy of it."""
+    where, key = rated
+    store = Store(where)
+    store.backup(tmp_path / "study.db")
+    store.close()
+    return tmp_path / "study.db", key
 
 
 def test_status_says_who_answers_and_what_is_missing(study, capsys):

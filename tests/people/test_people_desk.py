@@ -1,4 +1,4 @@
-"""Hand-outs: nothing twice, evenly, the same after a reload; and answers: one counted for each place, as many as wanted."""
+"""Hand-outs: nothing twice, evenly, and the same after a reload."""
 
 import shutil
 import threading
@@ -10,123 +10,13 @@ pytest.importorskip("sqlalchemy")
 
 import numpy as np
 import sqlalchemy
-import studies
+from office import ANSWERS, Office, add_pool, fresh, memory
 from studies import Browser, begin, event, served
 
-from pir_tf.people import counted, desk, pools, schema
-from pir_tf.people.desk import LIVE_SECONDS, Desk
+from pir_tf.people import desk, pools, schema
+from pir_tf.people.desk import LIVE_SECONDS
 from pir_tf.people.server import Desks
 from pir_tf.people.store import Store
-
-ANSWERS = {
-    "like": [("like", 0), ("like", 1)],
-    "rating": [("rating", 1), ("rating", 3), ("rating", 5)],
-    "pair": [("choice", "left"), ("choice", "right"), ("choice", "tie"), ("choice", "bad")],
-    "grid": [("choice", []), ("choice", [0, 4, 8])],
-}
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that is set by hand, in a list of one."""
-    now = [1.8e9]
-    monkeypatch.setattr("time.time", lambda: now[0])
-    return now
-
-
-class Office:
-    """A database, its desks and one study's desk; jobs run in transactions of their own, without waiting for the disk."""
-
-    def __init__(self, database, **settings):
-        self.key = begin(database, **settings)
-        self.store = Store(database)
-        if self.store.sqlite:
-            sqlalchemy.event.listen(
-                self.store._engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF")
-            )
-            self.store._engine.dispose()
-        self.desks = Desks(self.store)
-
-    @property
-    def desk(self):
-        return self.desks.by_key[self.key]
-
-    def do(self, job):
-        with self.store.writing() as connection:
-            self.desks.refresh(connection)
-            return job(connection, self.desk)
-
-    def enroll(self, name):
-        return self.do(lambda connection, desk: desk.enroll(connection, name)).number
-
-    def hand_out(self, number, ahead=1, **more):
-        return self.do(lambda connection, desk: desk.hand_out(connection, desk.by_number(number), ahead, **more))
-
-    def record(self, number, events):
-        return self.do(lambda connection, desk: desk.record(connection, desk.by_number(number), events))
-
-    def answer(self, number, slot, kind="like", value=1):
-        """Sees and answers a slot; UUIDs of what was stored."""
-        place = {"place": slot.place}
-        return self.record(number, [event(place, "visible"), event(place, kind, value)])[0]
-
-    def counted(self, *names):
-        with self.store.reading() as connection:
-            found = counted.slots(connection, self.key, 1, names or schema.POOLS)
-            items = counted.items(connection, self.key, 1, names or schema.POOLS)
-        return found, items
-
-
-@pytest.fixture
-def office(database):
-    """Makes an office."""
-    made = []
-
-    def make(**settings):
-        made.append(Office(database, **settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.store.close()
-
-
-def memory(one: Desk):
-    """All that a desk remembers, as values that can be compared."""
-    one.expire()
-    return {
-        "state": one.state,
-        "images": {key: (im.taken.tolist(), im.answers, im.rank.tolist()) for key, im in one.images.items()},
-        "raters": {
-            key: (
-                *(rater.number, rater.pseudonym, rater.outside, rater.done, sorted(rater.waiting)),
-                rater.second and rater.second.place,
-                dict(sorted(rater.slots.items())),
-                {pool: seen.tolist() for pool, seen in rater.seen.items() if seen.any()},
-            )
-            for key, rater in one.raters.items()
-        },
-        "uuids": one._uuid,
-        "impressions": one.impression,
-    }
-
-
-def fresh(office):
-    """What a desk remembers that was loaded just now."""
-    found = Desk(office.desk.row)
-    with office.store.reading() as connection:
-        found.load(connection)
-    return memory(found)
-
-
-def add_pool(office, name, wanted=0, images=24):
-    """Fills and opens another pool, as a stage does."""
-    made, ids = studies.pictures(images, seed=7), [f"{name}-{i}" for i in range(images)]
-    sides = ["before", "after"] * (images // 2) if name == "proof" else [""] * images
-    with office.store.writing() as connection:
-        labels = np.arange(images) // 2 % 3
-        pools.fill(connection, office.key, 1, name, made, ids, labels=labels, sides=sides)
-        pools.open_pool(connection, office.key, 1, name, wanted)
 
 
 @pytest.mark.parametrize(("mode", "seed"), [(mode, seed) for mode in ANSWERS for seed in (1, 2)])
@@ -328,20 +218,6 @@ def test_shares_of_places_and_repeats(tmp_path, mode, pool):
     office.store.close()
 
 
-def test_repeats_never_count(office):
-    office = office(images=40, repeats=0.5, repeat_after=2, shared=0.0)
-    number = office.enroll("n:one")
-    for _ in range(30):
-        (slot,) = office.hand_out(number)
-        office.answer(number, slot)
-    found, items = office.counted()
-    repeats = [slot for slot in found if slot.repeat_of]
-    assert len(repeats) > 3 and len(found) == 30
-    given = counted.answers(found, items)
-    assert len(given.value) == 30 - len(repeats) == office.desk.images[1, "random"].answers
-    assert len(set(given.image)) == len(given.image)
-
-
 @pytest.mark.parametrize("mode", list(ANSWERS))
 def test_a_proof_is_half_and_half_and_its_coin_is_fair(tmp_path, mode):
     office = Office(
@@ -380,130 +256,6 @@ def test_a_proof_is_half_and_half_and_its_coin_is_fair(tmp_path, mode):
     office.store.close()
 
 
-def test_a_change_an_undo_and_a_skip(database):
-    key = begin(database, shared=0.0, repeats=0.0)
-    with served(database) as server:
-        browser = Browser(server).join()
-        slots = browser.slots(4)
-        browser.answer(slots[0], "like", 1)
-        browser.answer(slots[0], "like", 0)  # changed
-        first = event(slots[1], "like", 1)
-        browser.post([event(slots[1], "visible"), first])
-        reply = browser.post([event(slots[1], "undo", first["uuid"])], ahead=3)
-        assert [slot["place"] for slot in reply["slots"]] == [2, 3, 4] and reply["progress"]["answered"] == 1
-        assert reply["slots"][0]["images"] == slots[1]["images"]
-        again = browser.post([event(slots[1], "undo", first["uuid"])])
-        assert again["refused"][0]["why"] == "It takes back an answer that isn't there."
-        browser.post([event(slots[1], "visible"), event(slots[1], "skip")])
-        both = event(slots[2], "like", 1)
-        browser.post(
-            [event(slots[2], "visible"), both, event(slots[2], "undo", both["uuid"]), event(slots[2], "like", 0)]
-        )
-        browser.post([event(slots[3], "like", 1)])  # never seen
-        assert browser.post([])["progress"]["answered"] == 4
-        with server.store.reading() as connection:
-            found = counted.slots(connection, key)
-            items = counted.items(connection, key, 1, ["random"])
-            rows = connection.execute(sqlalchemy.select(schema.events.c.kind)).scalars().all()
-    assert rows.count("like") == 6 and rows.count("undo") == 2  # the history is kept
-    assert sorted(counted.answers(found, items).value) == [0.0, 0.0]
-    assert [slot.answers[-1].kind for slot in sorted(found, key=lambda slot: slot.place)] == [
-        "like",
-        "skip",
-        "like",
-        "like",
-    ]
-
-
-def test_the_same_event_is_stored_once_and_another_with_its_uuid_refused(database):
-    begin(database, name="one")
-    with served(database) as server:
-        browser = Browser(server).join()
-        slot = browser.slots(1)[0]
-        sent = event(slot, "like", 1)
-        for _ in range(3):
-            assert browser.post([sent, sent])["stored"] == [sent["uuid"]] * 2
-        reply = browser.post([{**sent, "value": 0}, {**sent, "page": "other"}])
-        assert [one["why"] for one in reply["refused"]] == ["Its uuid is another event's."] * 2
-        other = Browser(server).join()
-        own = other.slots(1)[0]
-        assert other.post([{**event(own, "like", 1), "uuid": sent["uuid"]}])["refused"]
-        # Another study may have it: nobody can lock another's events out.
-        begin(database, name="two", round=2)
-        Store(database).close()
-        server.store.write(lambda connection: None).result(10)
-        link = next(raters for name, raters, _ in server.links() if name == "two")
-        third = Browser(server, link.split("/", 3)[3]).join()
-        assert third.post([{**event(third.slots(1)[0], "like", 1), "uuid": sent["uuid"]}])["stored"]
-        with server.store.reading() as connection:
-            assert len(connection.execute(sqlalchemy.select(schema.events.c.seq)).all()) == 2
-
-
-@pytest.mark.parametrize("mode", ["like", "pair"])
-def test_a_pool_closes_with_the_very_answer_that_it_waits_for(office, mode):
-    office = office(mode=mode, pool="proof", images=60, wanted=15, shared=0.0, repeats=0.0)
-    one, two = office.enroll("n:1"), office.enroll("n:2")
-    mine, theirs = office.hand_out(one, 10), office.hand_out(two, 12)
-    kind, value = ANSWERS[mode][1]
-    for slot in mine:
-        office.answer(one, slot, kind, value)
-    batch = [
-        part
-        for slot in theirs
-        for part in (event({"place": slot.place}, "visible"), event({"place": slot.place}, kind, value))
-    ]
-    stored, refused = office.record(two, batch)  # an offline queue in one request
-    assert len(stored) == 24 and not refused
-    found, items = office.counted("proof")
-    kept = [slot for slot in found if slot.counted]
-    assert len(kept) == 15 and sorted(slot.place for slot in kept if slot.rater == two) == [1, 2, 3, 4, 5]
-    assert office.hand_out(one) == [] and office.desk.stage(None) == "paused"
-    before = counted.answers(found, items), counted.bets(found, items)
-    assert len(before[1]) == 15 if mode == "pair" else len(before[1]) == 5 + 2
-    # What comes later is kept and changes nothing: other answers, undone ones, and what was never seen.
-    answered = {slot.place: slot.answers[-1].uuid for slot in kept if slot.rater == one}
-    office.record(
-        one,
-        [event({"place": 1}, "undo", answered[1]), event({"place": 2}, *ANSWERS[mode][0]), event({"place": 3}, "skip")],
-    )
-    again, _ = office.counted("proof")
-    after = counted.answers(again, items), counted.bets(again, items)
-    assert all(np.array_equal(a, b) for a, b in zip(vars(before[0]).values(), vars(after[0]).values(), strict=True))
-    assert np.array_equal(before[1], after[1])
-    with office.store.reading() as connection:
-        assert len(connection.execute(sqlalchemy.select(schema.events.c.seq)).all()) == 2 * 22 + 3
-    assert memory(office.desk) == fresh(office)
-
-
-def test_more_is_wanted_of_a_pool_later(office):
-    office = office(images=60, wanted=3, shared=0.0, repeats=0.0)
-    number = office.enroll("n:1")
-    for slot in office.hand_out(number, 5):
-        office.answer(number, slot)
-    assert sum(slot.counted is not None for slot in office.counted()[0]) == 3
-    with office.store.writing() as connection:
-        pools.open_pool(connection, office.key, 1, "random", 3)  # nothing new
-        pools.open_pool(connection, office.key, 1, "random", 7)
-    for slot in office.hand_out(number, 5):
-        office.answer(number, slot)
-    assert sum(slot.counted is not None for slot in office.counted()[0]) == 7
-
-
-def test_seconds_are_those_of_one_page(office):
-    """A page's clock begins anew with each load: times of two loads have no difference."""
-    office = office()
-    number = office.enroll("n:1")
-    slot = office.hand_out(number)[0]
-    place = {"place": slot.place}
-    office.record(number, [{**event(place, "visible", at=900000.0), "page": "first load"}])
-    office.record(number, [{**event(place, "like", 1, at=1500.0), "page": "second load"}])
-    assert office.counted()[0][0].seen_at is None
-    office.record(number, [{**event(place, "visible", at=2000.0), "page": "second load"}])
-    office.record(number, [{**event(place, "like", 0, at=3500.0), "page": "second load"}])
-    slot = office.counted()[0][0]
-    assert slot.answers[-1].at - slot.seen_at == 1500.0
-
-
 def test_a_team_s_own_page_gets_no_repeats_and_no_end(office):
     office = office(images=100, repeats=0.5, repeat_after=2, answers_per_rater=5)
     number = office.enroll("x:user")
@@ -526,21 +278,6 @@ def test_the_place_doesn_t_tell_the_pool(office):
     assert 70 < names.count("explore") < 130
     same = sum(a == b for a, b in zip(names, names[1:], strict=False))
     assert 60 < same < 140  # turns by turns would be 0
-
-
-def test_a_rater_who_withdraws_is_forgotten_by_a_running_server(office):
-    office = office()
-    one, two = office.enroll("n:1"), office.enroll("n:2")
-    for number in (one, two):
-        office.answer(number, office.hand_out(number)[0])
-    with office.store.writing() as connection:
-        for table in (schema.events, schema.impressions, schema.raters):
-            connection.execute(table.delete().where(table.c.rater == one))
-        pools.control(connection, office.key, "withdraw")
-    office.do(lambda connection, desk: None)
-    assert office.desk.by_number(one) is None and office.desk.by_number(two).done == 1
-    assert memory(office.desk) == fresh(office)
-    assert office.enroll("n:1") not in (one, two)
 
 
 def test_pseudonyms_stay_apart(office, monkeypatch):

@@ -1,15 +1,7 @@
-"""The database: commits together, rollbacks, full disks, read-only files, other people's files, one server, no password shown."""
+"""The database: commits together, readers of one state, other schemas, killed servers, numbers that never come again."""
 
-import contextlib
-import os
-import re
-import sqlite3
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -19,12 +11,11 @@ pytest.importorskip("sqlalchemy")
 import numpy as np
 import sqlalchemy
 import studies
-from studies import Browser, begin, event, served
+from studies import Browser, begin, event, rated, served, uuids
 
 from pir_tf.errors import InputError
 from pir_tf.people import counted, pools, schema
-from pir_tf.people.places import file_system
-from pir_tf.people.store import Store, Unavailable, masked
+from pir_tf.people.store import Store, Unavailable
 from pir_tf.people.study import Study
 
 
@@ -169,165 +160,6 @@ def _write_one(database):
     other.close()
 
 
-def test_one_server_for_a_database_by_any_name(database, tmp_path):
-    begin(database)
-    with served(database):
-        places = [database]
-        if "://" not in database:
-            (tmp_path / "link.db").symlink_to(database)
-            places += [str(tmp_path / "link.db"), f"sqlite:///{database}"]
-        for place in places:
-            with pytest.raises(InputError, match="Another server serves .* already"):
-                with served(place):
-                    pass
-    with served(database):
-        pass
-
-
-def test_opening_a_served_file_again_keeps_the_locks(tmp_path):
-    """A file that is opened and closed beside SQLite loses the process's locks on it."""
-    begin(tmp_path / "a.db")
-    store = Store(tmp_path / "a.db")
-    with store.writing() as connection:
-        named("mine")(connection)
-        Store(tmp_path / "a.db").close()
-        code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute('BEGIN IMMEDIATE')"
-        other = subprocess.run([sys.executable, "-c", code, tmp_path / "a.db"], capture_output=True, text=True)
-        assert "locked" in other.stderr
-    store.close()
-
-
-class Full:
-    """Sets how many pages SQLite's file may have, for all connections of a store."""
-
-    def __init__(self, store):
-        self.store, self.most = store, 0
-        sqlalchemy.event.listen(store._engine, "begin", self.set)
-
-    def set(self, connection):
-        connection.exec_driver_sql(f"PRAGMA max_page_count={self.most or 2**30}")
-
-
-def test_a_full_disk_refuses_and_loses_nothing(tmp_path):
-    begin(tmp_path / "a.db", images=400, answers_per_rater=1000, repeats=0.0)
-    with served(tmp_path / "a.db") as server:
-        full = Full(server.store)
-        browser = Browser(server).join()
-        slots, stored, refused = browser.slots(8), {}, []
-        for slot in slots[:4]:
-            sent = event(slot, "like", 1)
-            browser.post([sent])
-            stored[sent["uuid"]] = sent
-        with server.store.reading() as connection:
-            full.most = connection.exec_driver_sql("PRAGMA page_count").scalar()
-        for number in range(400):
-            sent = event(slots[4 + number % 4], "like", number % 2)
-            status, reply, headers = browser.ask("POST", "/api/events", {"events": [sent] * 1, "ahead": 8})
-            assert status in (200, 503), reply
-            if status == 200:
-                stored[sent["uuid"]] = sent
-            else:
-                assert headers["Retry-After"] and "nothing is lost" in reply["error"]
-                refused.append(sent)
-            if len(refused) > 5:
-                break
-        assert len(refused) > 5
-        assert browser.ask("GET", "/api/study")[1]["progress"]["answered"] == len(rated(server)) >= 4
-        full.most = 0
-        assert browser.post(refused)["stored"] == [sent["uuid"] for sent in refused]
-        stored |= {sent["uuid"]: sent for sent in refused}
-        assert uuids(server) == sorted(stored)
-
-
-def rated(server):
-    """Places with an answer, by the rows."""
-    with server.store.reading() as connection:
-        rows = connection.execute(sqlalchemy.select(schema.events.c.place).where(schema.events.c.kind == "like"))
-        return set(rows.scalars())
-
-
-def uuids(server):
-    """Of all events in the database."""
-    with server.store.reading() as connection:
-        return sorted(connection.execute(sqlalchemy.select(schema.events.c.uuid)).scalars())
-
-
-def test_a_file_that_is_read_only():
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to other users
-        _read_only(Path(folder))
-
-
-def _read_only(folder):
-    begin(folder / "a.db")
-    code = """
-import os, sys
-import sqlalchemy.dialects.sqlite
-from pir_tf.people import routes
-from pir_tf.people.server import Server
-from pir_tf.people.store import Store
-from pir_tf.errors import InputError
-if os.geteuid() == 0:
-    os.setgroups([]); os.setgid(65534); os.setuid(65534)
-store = Store(sys.argv[1])  # it may be looked at
-with store.reading() as connection:
-    print(len(connection.exec_driver_sql("SELECT * FROM studies").all()))
-try:
-    Server(sys.argv[1])
-except InputError as error:
-    print(error)
-"""
-    os.chmod(folder / "a.db", 0o444)
-    for mode, words in ((0o555, "can't be written .Permission denied"), (0o777, "can't be written to .*readonly")):
-        os.chmod(folder, mode)
-        done = subprocess.run([sys.executable, "-c", code, folder / "a.db"], capture_output=True, text=True)
-        assert not done.stderr and done.stdout.startswith("1\n"), done.stderr
-        assert re.search(words, done.stdout) and done.stdout.count("\n") == 2
-
-
-def test_a_disk_that_turns_read_only_refuses_and_goes_on(tmp_path):
-    begin(tmp_path / "a.db")
-    with served(tmp_path / "a.db") as server:
-        browser = Browser(server).join()
-        slot = browser.slots(1)[0]
-        only = [1]
-        sqlalchemy.event.listen(
-            server.store._engine, "begin", lambda connection: connection.exec_driver_sql(f"PRAGMA query_only={only[0]}")
-        )
-        assert browser.ask("POST", "/api/events", {"events": [event(slot, "like", 1)]})[0] == 503
-        only[0] = 0
-        assert browser.ask("POST", "/api/events", {"events": [event(slot, "like", 1)]})[0] == 200
-
-
-def test_other_files_are_refused_in_one_sentence(tmp_path):
-    (tmp_path / "text").write_text("a text\n" * 1000)
-    os.mkfifo(tmp_path / "fifo")
-    with contextlib.closing(sqlite3.connect(tmp_path / "theirs.db")) as other:
-        other.execute("CREATE TABLE customers (name)")
-        other.execute("CREATE TABLE about (text)")
-        other.commit()
-    (tmp_path / "folder").mkdir()
-    for name, words in (
-        ("text", "file is not a database"),
-        ("fifo", "no ordinary file"),
-        ("theirs.db", "holds about, customers, expected a study's tables"),
-        ("folder", "is a folder"),
-        ("text/below", "is not there|Not a directory|File exists"),
-        ("x" * 300, "is not there|File name too long"),
-        ("", "folder"),
-    ):
-        for create in (False, True):
-            with pytest.raises(InputError, match=words) as caught:
-                Store(tmp_path / name, create=create)
-            assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="is not there, expected a study's database"):
-        Store(tmp_path / "absent.db")
-    assert not (tmp_path / "absent.db").exists()
-    for name in ("", "a\0b", "sqlite://", "sqlite:///:memory:", "mysql://u:geheim@h/d", "postgresql://h:port/d"):
-        with pytest.raises(InputError) as caught:
-            Store(name)
-        assert "geheim" not in str(caught.value)
-
-
 @pytest.mark.parametrize("version", [0, 2])
 def test_another_schema_is_named(database, version):
     store = Store(database, create=True)
@@ -359,57 +191,6 @@ def test_two_that_make_one_database_at_once(database):
         assert connection.execute(sqlalchemy.select(schema.about)).all() == [(schema.VERSION,)]
     store.close()
     assert not failed
-
-
-@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])
-def test_network_file_systems_are_refused(tmp_path, monkeypatch, kind):
-    mounts = tmp_path / "mounts"
-    there = str(tmp_path / "my share").replace(" ", "\\040")
-    mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {there} {kind} rw 0 0\nbroken line\n")
-    (tmp_path / "my share").mkdir()
-    assert file_system(tmp_path / "my share" / "a.db", mounts) == kind
-    assert file_system(tmp_path / "my share2" / "a.db", mounts) == "ext4"
-    (tmp_path / "elsewhere").symlink_to(tmp_path / "my share")
-    assert file_system(tmp_path / "elsewhere" / "a.db", mounts) == kind
-    monkeypatch.setattr(file_system, "__defaults__", (mounts,))
-    with pytest.raises(InputError, match=f"network file system .{kind}.*PostgreSQL"):
-        Store(tmp_path / "my share" / "a.db", create=True)
-    assert file_system(tmp_path, tmp_path / "absent") == ""
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://rater:geheim@db.example/study",
-        "postgresql://rater@db.example/study?password=geheim",
-        "postgres://rater:geheim@db.example:5433/study?sslmode=require&sslpassword=geheim",
-    ],
-)
-def test_a_password_is_never_shown(url, caplog, capfd):
-    shown = masked(url)
-    assert "geheim" not in shown and "rater" in shown and "db.example" in shown and "study" in shown
-    url = url.replace("db.example:5433", "127.0.0.1:1").replace("db.example", "127.0.0.1:1")
-    with pytest.raises(InputError) as caught:
-        Store(url)
-    assert "geheim" not in repr(caught.value)
-    assert "geheim" not in caplog.text + "".join(capfd.readouterr())
-
-
-def test_a_backup_is_whole_while_it_is_served(tmp_path):
-    begin(tmp_path / "a.db")
-    with served(tmp_path / "a.db") as server:
-        browser = Browser(server).join()
-        for slot in browser.slots(8):
-            browser.answer(slot, "like", 1)
-        server.store.backup(tmp_path / "copy.db")
-        assert [name for name in os.listdir(tmp_path) if name.endswith(".tmp")] == []
-        with pytest.raises(InputError, match="exists already"):
-            server.store.backup(tmp_path / "copy.db")
-        with pytest.raises(InputError, match="can't be written"):
-            server.store.backup(tmp_path / "absent" / "copy.db")
-        wanted = uuids(server)
-    with served(tmp_path / "copy.db") as server:
-        assert uuids(server) == wanted and len(wanted) == 16
 
 
 def test_numbers_of_deleted_rows_never_come_again(database):

@@ -1,7 +1,8 @@
-"""Written reports of synthetic runs, each made once a session: drawing takes a second or two."""
+"""Written reports of synthetic runs, each made once a session; the first is drawn as users have it, the others coarsely."""
 
 import json
 
+import drawing
 import pandas as pd
 import pytest
 from synthetic_run import results, write_run
@@ -28,14 +29,26 @@ def gain(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def unmeasured(tmp_path_factory):
-    """The page of a run with real people, none of whom has judged the new images; no second judge."""
-    kid = {"reason": "No weights of VGG16 were named."}
-    return write_report(write_run(tmp_path_factory.mktemp("open"), measured=False, judge=False, kid=kid))
+def coarse_report():
+    """A function that writes a report."""
+
+    def write(path):
+        with pytest.MonkeyPatch.context() as patch:
+            drawing.coarsely(patch.setattr)
+            return write_report(path)
+
+    return write
 
 
 @pytest.fixture(scope="session")
-def undefined(tmp_path_factory):
+def unmeasured(coarse_report, tmp_path_factory):
+    """The page of a run with real people, none of whom has judged the new images; no second judge."""
+    kid = {"reason": "No weights of VGG16 were named."}
+    return coarse_report(write_run(tmp_path_factory.mktemp("open"), measured=False, judge=False, kid=kid))
+
+
+@pytest.fixture(scope="session")
+def undefined(coarse_report, tmp_path_factory):
     """The page of a collapse with an odd objective and every number that can be null at null; no log of tuning."""
     diversity = results()["diversity"]
     diversity["collapsed"], diversity["after_over_before"] = [True, None], [0.31, None]
@@ -58,4 +71,4 @@ def undefined(tmp_path_factory):
     (path / "estimator" / "quality.json").write_text(
         json.dumps({"temperature": 0.01, "at_temperature_1": quality, "at_temperature": quality})
     )
-    return write_report(path)
+    return coarse_report(path)

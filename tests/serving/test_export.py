@@ -2,16 +2,18 @@
 
 import json
 import re
+import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_to_export import RESULTS
+from run_to_export import CONTRACT, RESULTS, described
 
-from pir_tf.serving import check
+from pir_tf.serving import check, expected
 from pir_tf.serving.expected import WARM_UP, answers_of
 from pir_tf.serving.export import check_version, main, write_version
 from pir_tf.serving.from_run import Material
@@ -74,10 +76,12 @@ def test_every_endpoint_is_warmed_up_in_the_serving_apis_own_bytes(version, endp
 
 
 @pytest.mark.slow
-def test_float16_halves_the_size_and_says_what_it_changes(run, version, tmp_path, capsys):
+def test_float16_halves_the_size_and_says_what_it_changes(run, version, endpoints, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(expected, "COMPARED_IMAGES", 24)
     half = tmp_path / "m" / "v"
     material = Material.load(run, "tuned", score=True)
     facts = write_version(material, half, "m", half=True, answers=tmp_path / "answers.npz")
+    assert described(half) == CONTRACT.read_text(encoding="utf-8")  # of a second export in a process, too
     assert 0.49 < size(half / "variables") / size(version / "variables") < 0.53
     difference = facts["float16_difference"]
     assert facts["weights"] == "float16"
@@ -85,9 +89,8 @@ def test_float16_halves_the_size_and_says_what_it_changes(run, version, tmp_path
     kernels = [value for value in stored(half).values() if value.ndim > 1]
     assert kernels and {value.dtype for value in kernels} == {np.dtype(np.float16)}
     images = []
-    for folder in (half, version):
-        generate = tf.saved_model.load(str(folder)).signatures["generate"]
-        answer = generate(seed=tf.range(64, dtype=tf.int64), class_id=tf.range(64) % 2)["image_bytes"]
+    for signatures in (tf.saved_model.load(str(half)).signatures, endpoints):
+        answer = signatures["generate"](seed=tf.range(24, dtype=tf.int64), class_id=tf.range(24) % 2)["image_bytes"]
         images.append(np.stack([tf.io.decode_png(data) for data in answer]).astype(int))
     measured = np.abs(images[0] - images[1])
     assert 0 < difference["mean"] and abs(measured.mean() - difference["mean"]) < 0.01
@@ -95,21 +98,30 @@ def test_float16_halves_the_size_and_says_what_it_changes(run, version, tmp_path
 
 
 @pytest.mark.slow
-def test_the_untuned_generator_and_no_estimator(run, version, tmp_path):
+def test_the_untuned_generator_and_no_estimator(run, endpoints, tmp_path):
     material = Material.load(run, "untuned", score=False)
     facts = write_version(material, tmp_path / "v", "m", half=False, answers=tmp_path / "answers.npz")
     assert facts["generator"] == "untuned" and facts["estimator_sha256"] is None
-    loaded, tuned = (tf.saved_model.load(str(folder)).signatures for folder in (tmp_path / "v", version))
+    loaded = tf.saved_model.load(str(tmp_path / "v")).signatures
     assert sorted(loaded) == ["generate", "generate_from_latent", "serving_default"]
     latent, class_id = tf.zeros((1, 64)), tf.zeros(1, tf.int32)
-    images = [x["generate_from_latent"](latent=latent, class_id=class_id)["image"].numpy() for x in (loaded, tuned)]
+    images = [x["generate_from_latent"](latent=latent, class_id=class_id)["image"].numpy() for x in (loaded, endpoints)]
     assert images[1].mean() > images[0].mean() + 2  # the tuned one is lighter
 
 
 @pytest.mark.slow
-def test_a_version_that_answers_otherwise_gets_no_number(material, version, tmp_path):
+def test_a_version_that_answers_otherwise_gets_no_number(material, version, tmp_path, capsys, monkeypatch):
+    """`version` has passed the check in a process of its own; here the program runs in this one, which takes no imports."""
     known = answers_of(material)
     np.savez(tmp_path / "changed.npz", **{**known, "image": known["image"] ^ 4})
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.setattr(sys, "argv", [check.__file__, str(version), str(tmp_path / "changed.npz")])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(check.__file__, run_name="__main__")
+    said = capsys.readouterr().err
+    assert end.value.code == 1 and re.search("images differ from the Keras model's by [4-9] grey levels", said)
+    failed = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(RuntimeError, match="images differ from the Keras model's by [4-9] grey levels"):
         check_version(version, tmp_path / "changed.npz")
     imported = set(re.findall(r"^ *(?:import|from) (\w+)", Path(check.__file__).read_text(encoding="utf-8"), re.M))
