@@ -203,13 +203,14 @@ class _Sheet:
         self.figure = style.new_figure(height, width=width, dpi=style.PICTURE_DPI)
         self.figure.set_layout_engine("none")
         self._width, self._height, self._side = width, height, side
+        self._axes = self.figure.add_axes((0, 0, 1, 1))  # one for all images, in inches
+        self._axes.set_axis_off()
+        self._axes.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
 
     def image(self, image: np.ndarray, left: float, top: float) -> None:
         bottom = self._height - top - self._side
-        place = (left / self._width, bottom / self._height, self._side / self._width, self._side / self._height)
-        axes = self.figure.add_axes(place)
-        axes.set_axis_off()
-        axes.imshow(image, interpolation="lanczos", interpolation_stage="rgba", aspect="equal")
+        extent = (left, left + self._side, bottom, bottom + self._side)
+        self._axes.imshow(image, interpolation="lanczos", interpolation_stage="rgba", extent=extent, aspect="auto")
 
     def heading(self, text: str, left: float, top: float, color: str, *, size: float) -> None:
         """Text whose foot is just above `top`."""
