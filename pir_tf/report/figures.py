@@ -208,8 +208,10 @@ class _Sheet:
         self._axes.set(xlim=(0, width), ylim=(0, height), autoscale_on=False)
 
     def image(self, image: np.ndarray, left: float, top: float) -> None:
-        bottom = self._height - top - self._side
-        extent = (left, left + self._side, bottom, bottom + self._side)
+        shape = np.array(image.shape[1::-1])  # width and height, fitted into the square
+        width, height = self._side * shape / shape.max()
+        x, y = left + (self._side - width) / 2, self._height - top - (self._side + height) / 2
+        extent = (x, x + width, y, y + height)
         self._axes.imshow(image, interpolation="lanczos", interpolation_stage="rgba", extent=extent, aspect="auto")
 
     def heading(self, text: str, left: float, top: float, color: str, *, size: float) -> None:

@@ -76,7 +76,7 @@ def test_an_anchored_tuning_has_curves_of_its_own_terms_and_every_axis_has_a_nam
 
 
 def test_pictures_of_any_count_and_class_names_of_any_kind(tmp_path):
-    assert [len(figures.pairs(IMAGES[:n], IMAGES[:n]).axes) for n in (1, 3, 9)] == [2, 6, 16]
+    assert [len(figures.pairs(IMAGES[:n], IMAGES[:n]).axes[0].images) for n in (1, 3, 9)] == [2, 6, 16]
     numbered = [f"class {i} of ${i}$" for i in range(12)]
     names = ["山脈", "côte", "🏖️ مرحبا", "two\nlines", "\udcff", "long " * 10]
     shown = ["class 0", "côte", "class 2", "class 3", "class 4", f"{'long ' * 10}"[:39] + "…"]
@@ -92,9 +92,14 @@ def test_pictures_of_any_count_and_class_names_of_any_kind(tmp_path):
 @pytest.mark.parametrize("size", [(64, 64), (28, 28), (128, 128), (20, 40)])
 def test_pictures_lie_within_the_figure_and_keep_their_proportions(size):
     images = np.zeros((24, *size, 3), np.uint8)
-    for figure in (figures.samples(images, np.arange(24) % 2, ["a", "b"]), figures.pairs(images, images)):
+    samples, pairs = figures.samples(images, np.arange(24) % 2, ["a", "b"]), figures.pairs(images, images)
+    for figure, count in ((samples, 24), (pairs, 16)):
         figure.canvas.draw()
-        for axes in figure.axes:
-            place, box = axes.get_position(), axes.get_window_extent()
-            assert place.x0 >= -1e-9 and place.y0 >= -1e-9 and place.x1 <= 1 + 1e-9 and place.y1 <= 1 + 1e-9
+        sheet, pictures = figure.bbox, figure.axes[0].images
+        assert len(pictures) == count
+        for picture in pictures:
+            box = picture.get_window_extent()
+            assert (
+                box.x0 >= -1e-6 and box.y0 >= -1e-6 and box.x1 <= sheet.width + 1e-6 and box.y1 <= sheet.height + 1e-6
+            )
             assert box.height / box.width == pytest.approx(size[0] / size[1], rel=0.02)
