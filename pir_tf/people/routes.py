@@ -15,18 +15,17 @@ from starlette.routing import Route
 from pir_tf.people import owner, pools, sessions
 from pir_tf.people.asking import (
     AGREE,
-    KINDS,
     LINK_NEEDED,
     MOST_AHEAD,
     MOST_EVENTS,
     enrolled,
     job,
     owner_of,
-    page_files,
     rater_of,
     slow_down,
 )
 from pir_tf.people.desk import OUTSIDE, Desk
+from pir_tf.people.files import KINDS, page_files
 from pir_tf.people.slots import Slot
 from pir_tf.people.web import Refused, body, reply
 
@@ -94,7 +93,7 @@ async def owner_page(request: Request, token: str = "") -> Response:
     if token:
         desk = request.app.state.desks.with_token("owner_token", token)
         if desk is None:
-            raise Refused(404, "This link opens no study here: pir-tf people serve prints the owner's link.")
+            raise Refused(404, "This link opens no study here: open the one for you that pir-tf people serve prints.")
         value = sessions.owner_cookie(desk.key, desk.row["secret"])
         request.app.state.cookie(response, sessions.OWNER_COOKIE, value)
     return response
