@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import html
+import json
 import string
+from collections.abc import Mapping
 from importlib import resources
 
 KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -19,6 +21,13 @@ def page_files() -> dict[str, bytes]:
     """The files of the pages by their names."""
     folder = resources.files("pir_tf.people").joinpath("page")
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def rating_page(words: Mapping[str, str]) -> str:
+    """The rating page, with the words that it says inside: they are there also where nothing else can be reached."""
+    data = json.dumps(dict(words), ensure_ascii=False).replace("<", "\\u003c")
+    said = {name: html.escape(words[name]) for name in ("lang", "dir", "progress", "keys_title", "script_needed")}
+    return string.Template(page_files()["rate.html"].decode()).substitute(said, words=data)
 
 
 def refused_page(why: str, *, again: bool = False) -> str:

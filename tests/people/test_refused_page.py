@@ -48,10 +48,10 @@ def test_programs_get_json_whatever_they_accept(server):
 
 
 def test_what_passes_by_itself_is_tried_again(server, monkeypatch):
-    async def away():
+    def away(words):
         raise Unavailable("the disk is full")
 
-    monkeypatch.setattr(routes, "rate_page", away)
+    monkeypatch.setattr(routes, "_page", away)
     status, page, headers = Browser(server).ask("GET", "/" + Browser(server).link, None, PERSON)
     assert status == 503 and headers["Retry-After"] == "1" and b'http-equiv="refresh"' in page
     assert b"<h1>One moment</h1>" in page
