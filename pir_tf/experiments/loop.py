@@ -25,7 +25,7 @@ from pir_tf.commands import Parser, user_path
 from pir_tf.config.checks import require_no_password
 from pir_tf.errors import InputError
 from pir_tf.experiments.study_command import OPEN_TO_OTHERS, add_server_options
-from pir_tf.experiments.study_options import add_study_options, begin_study, held_mode, stated
+from pir_tf.experiments.study_options import add_study_options, begin_study, mode_of
 from pir_tf.people.extra import require_extra
 from pir_tf.runs.directory import read_json, write_json
 
@@ -160,7 +160,7 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
         if "://" not in database:
             database = os.path.abspath(os.path.expanduser(database))
         study = given.study or path.name
-        mode: Any = stated(given).get("mode") or held_mode(database, study) or "like"
+        mode = mode_of(given, database, study)
         _require_rounds(rounds)
         # Two answers to an image tell how noisy one is, so that d can be corrected; a bet is on an image's first answer alone.
         each = 1.25 if given.stop == "e-value" else 2

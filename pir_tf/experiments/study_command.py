@@ -215,6 +215,9 @@ def _status(given: argparse.Namespace) -> None:
         print(
             f"  {found['pace_per_hour']:,.0f} answers an hour, {found['minutes_left']:,.0f} minutes left at this pace"
         )
+    if own := found["own_page"]:
+        sent = ", ".join(f"{count:,} {kind}" for kind, count in own["events"].items())
+        print(f"  your own page: {own['handed']:,} images taken; events: {sent}")
     if found["e_value"] is not None:
         print(f"  evidence (e-value) {found['e_value']:.3g}, enough to stop at {found['e_needed']:,.0f}")
     for rater in found["raters"]:

@@ -66,8 +66,21 @@ def begin_study(connection: Any, given: argparse.Namespace, name: str = "") -> A
     return pools.begin(connection, Study(**settings), stated=settings)
 
 
-def held_mode(database: str, name: str) -> str | None:
-    """The mode of the study of this name in a database, None where there is none yet."""
+def mode_of(given: argparse.Namespace, database: str, name: str) -> Any:
+    """The mode that the options state, or else that of the study of this name in a database, or the usual one.
+
+    Raises:
+        InputError: The options state what no study can have.
+    """
+    from pir_tf.people.study import Study
+
+    settings = stated(given)
+    usual = Study(**settings).mode
+    return usual if "mode" in settings else _held_mode(database, name) or usual
+
+
+def _held_mode(database: str, name: str) -> str | None:
+    """The mode of a study that is there."""
     from pir_tf.people import pools
     from pir_tf.people.store import Store
     from pir_tf.people.study import Study

@@ -50,8 +50,9 @@ def _set_up_sqlite(connection: Any, record: Any) -> None:
 
 
 def _set_up_postgres(connection: Any, record: Any) -> None:
-    """A commit lasts, whatever the server's own setting is."""
+    """A commit lasts, and a wait for another ends, whatever the server's own settings are."""
     connection.execute("SET synchronous_commit = on")
+    connection.execute(f"SET lock_timeout = '{WAIT_SECONDS:g}s'")
     connection.commit()
 
 
@@ -64,5 +65,4 @@ def _begin_sqlite(connection: Connection) -> None:
 def _begin_postgres(connection: Connection) -> None:
     """One writer at a time, which waits as long for another as with SQLite."""
     if connection.get_execution_options().get("writes"):
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT_SECONDS:g}s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_KEY})")
