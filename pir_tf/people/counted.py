@@ -113,7 +113,7 @@ def predicted(connection: Connection, of: Items) -> np.ndarray:
     found = np.full(len(of.item), np.nan)
     if len(of.item) and inspect(connection).has_table("predictions"):
         table = schema.predictions.c
-        rows = dict(connection.execute(select(table.item, table.predicted)).tuples().all())
+        rows = {row.item: row.predicted for row in connection.execute(select(table.item, table.predicted))}
         found = np.array([rows.get(int(item), np.nan) for item in of.item])
     return found
 

@@ -191,7 +191,7 @@ def fill(
     connection.execute(schema.items.insert(), rows)
     if predicted is not None:
         names = select(columns.image_id, columns.item)
-        item = dict(connection.execute(names.where(*where)).tuples().all())
+        item = {row.image_id: row.item for row in connection.execute(names.where(*where))}
         given = zip(ids, predicted, strict=True)
         said = [{"item": item[name], "study": study, "predicted": float(value)} for name, value in given]
         connection.execute(schema.predictions.insert(), said)

@@ -74,7 +74,8 @@ def foreseen(tmp_path):
         )
     store = Store(where)
     with store.reading() as connection:
-        item = dict(connection.execute(sqlalchemy.select(schema.items.c.item, schema.items.c.image_id)).tuples().all())
+        rows = connection.execute(sqlalchemy.select(schema.items.c.item, schema.items.c.image_id))
+        item = {row.item: row.image_id for row in rows}
     with served(where) as server:
         browser = Browser(server).join()
         while slots := browser.slots(1):
