@@ -27,6 +27,7 @@ from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import sample
 from pir_tf.experiments.measured_kid import measured_kid
+from pir_tf.experiments.origins import of_proof
 from pir_tf.experiments.people import Waiting, answers, answers_digest, answers_path, image_ids, who_judges
 from pir_tf.experiments.rounds import START, FirstRound, round_results
 from pir_tf.experiments.stopwatch import Stopwatch
@@ -118,7 +119,7 @@ def judge(
             return pir, None, None
         try:
             if study:
-                pir["true"], answered = of_study(run, study, images)
+                pir["true"], answered = of_study(run, study, images, of_proof(run, _before(run), pir["estimated"]))
                 return pir, answered, None
             if asked:
                 return {**pir, "true": _people(asked, images, run.path)}, None, None

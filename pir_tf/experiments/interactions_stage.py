@@ -9,12 +9,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
 from pir_tf.experiments.cache import cached, digest
 from pir_tf.experiments.exploring import CANDIDATES, doubts, draw_unsure
 from pir_tf.experiments.imported import imported_in
+from pir_tf.experiments.origins import Origin, estimator_version, generator_version
 from pir_tf.experiments.people import answers, answers_digest, answers_path, image_ids
 from pir_tf.experiments.rounds import FirstRound
-from pir_tf.experiments.study_answers import Asked, ask_pools, keep, source_of
+from pir_tf.experiments.study_answers import Asked, ask_pools, is_study, keep, source_of
 from pir_tf.experiments.truth import unscaled_pir
 from pir_tf.gan.imported.generator import architecture_digest
 from pir_tf.gan.sampling import BATCH, draw_latents, generate_batches
@@ -22,12 +24,13 @@ from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
 from pir_tf.interactions.simulated import simulate
 from pir_tf.objectives.scaling import Scaling
-from pir_tf.pretrained import sha256
 from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
 from pir_tf.training.callbacks import track
 
 CHANCES = "explored.json"
 """File with the probability of each image that was drawn because the estimator was unsure of it."""
+PREDICTED = "predicted.json"
+"""File of what the estimator of the round before says of each image, before anybody has answered."""
 FEW = 10
 """Rated images below which the estimator's quality isn't measured."""
 
@@ -146,7 +149,7 @@ def _of_study(run: RunDirectory, shown: Shown, asked: Asked) -> tuple[Interactio
         shown.ids,
         shown.labels,
         chance,
-        generator=sha256(_generator_file(run)),
+        _origin(run, shown.ids),
     )
     keep(run, "interactions", found, shown.ids)
     columns = (np.array(shown.ids), shown.labels, found.impressions.astype(np.int64), found.positives)
@@ -155,10 +158,13 @@ def _of_study(run: RunDirectory, shown: Shown, asked: Asked) -> tuple[Interactio
     return interactions, {"study": found.study, "mode": found.mode, "answers": len(found.value), "raters": raters}
 
 
-def _generator_file(run: RunDirectory) -> Path:
-    """The file of the generator whose images are shown."""
-    folder = run.path / "gan"
-    return next(path for path in (folder / "generator.keras", folder / "generator.json") if path.exists())
+def _origin(run: RunDirectory, ids: list[str]) -> Origin:
+    """What made these images, and from the second round on the estimator of the round before, which the last tuning followed."""
+    first, path = FirstRound.of(run.config), run.file("interactions", PREDICTED)
+    said = read_json(path) if path.exists() else {}
+    predicted = np.array([said[name] for name in ids]) if said else None
+    estimator = estimator_version(first.path / "estimator") if first else ""
+    return Origin(generator_version(run.path / "gan"), estimator, None, predicted)
 
 
 def sample(
@@ -202,5 +208,9 @@ def _shown(run: RunDirectory, first: FirstRound | None) -> Shown:
         shown = Shown(images, labels, image_ids(images, f"r{run.round}"), z)
         if first and (unsure := round(count * run.config.interactions.explore)):
             shown = _with_unsure(run, first, generator, shown, unsure)
+        if first and is_study(run.config.interactions.source):
+            estimator = load_estimator(saved_estimator(first.path / "estimator"))
+            said = estimate(estimator, shown.images).astype(float).tolist()
+            write_json(run.file("interactions", PREDICTED), dict(zip(shown.ids, said, strict=True)))
         (shown.after(Shown.load(first)) if first else shown).save(path)
     return Shown.load(run)

@@ -24,7 +24,8 @@ from typing import Any
 from pir_tf.commands import Parser, user_path
 from pir_tf.config.checks import require_no_password
 from pir_tf.errors import InputError
-from pir_tf.experiments.study_command import OPEN_TO_OTHERS, add_server_options, add_study_options, study_of
+from pir_tf.experiments.study_command import OPEN_TO_OTHERS, add_server_options
+from pir_tf.experiments.study_options import add_study_options, begin_study, mode_of
 from pir_tf.people.extra import require_extra
 from pir_tf.runs.directory import read_json, write_json
 
@@ -155,20 +156,22 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
         budget, rounds = (
             value if there is None else there for there, value in ((given.budget, 1800), (given.rounds, 2))
         )
-        mode = study_of(given, "").mode
+        database = given.people or str(path / "study.db")
+        if "://" not in database:
+            database = os.path.abspath(os.path.expanduser(database))
+        study = given.study or path.name
+        mode = mode_of(given, database, study)
         _require_rounds(rounds)
         # Two answers to an image tell how noisy one is, so that d can be corrected; a bet is on an image's first answer alone.
         each = 1.25 if given.stop == "e-value" else 2
         planned = plan(budget, mode, answers_per_image=each)
-        database = given.people or str(path / "study.db")
         if planned.learn < rounds * 10:
             raise InputError(
                 f"--budget {budget} leaves {planned.learn} answers to learn from in {rounds} rounds, expected more."
             )
         loop = Loop(
-            path, database if "://" in database else os.path.abspath(os.path.expanduser(database)), given.study or path.name,
-            mode, budget, rounds, planned.learn // rounds, planned.proof, max(2, planned.images // 2), given.stop or "budget",
-            given.preset or "laptop", options,
+            path, database, study, mode, budget, rounds, planned.learn // rounds, planned.proof,
+            max(2, planned.images // 2), given.stop or "budget", given.preset or "laptop", options,
         )  # fmt: skip
         path.mkdir(parents=True, exist_ok=True)
         loop.save()
@@ -202,14 +205,13 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
 
 def run(loop: Loop, given: argparse.Namespace) -> int:
     """Goes on with a loop until its report is written."""
-    from pir_tf.people import pools
     from pir_tf.people.store import Store
 
     store = Store(loop.database, create=True)
     try:
         with store.writing() as connection:
             given.mode = loop.mode
-            pools.begin(connection, study_of(given, loop.study))
+            begin_study(connection, given, loop.study)
         with served(loop, given, store):
             for number in range(1, loop.rounds + 1):
                 _round(loop, store, number)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pir_tf.errors import InputError
+from pir_tf.experiments.origins import Origin
 from pir_tf.experiments.people import Waiting
 from pir_tf.people.extra import require_extra
 from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
@@ -93,9 +94,7 @@ def ask(
     ids: list[str],
     labels: np.ndarray,
     sides: list[str],
-    *,
-    generator: str = "",
-    chance: np.ndarray | None = None,
+    origin: Origin = Origin(),  # noqa: B008  frozen
 ) -> Answered:
     """The answers to a stage's images, once their pool is closed.
 
@@ -107,8 +106,7 @@ def ask(
         ids: Their names.
         labels: Their classes `[n]`.
         sides: `before` or `after` in a proof, else empty; n of them.
-        generator: Version of the generator, for the database.
-        chance: Probability with which each was drawn from candidates [n]; None where all were taken.
+        origin: Where they come from, for the database.
 
     Raises:
         Waiting: People have to answer first; the images are in the database.
@@ -133,11 +131,14 @@ def ask(
                 ids,
                 labels=labels,
                 sides=sides,
-                generator=generator,
-                probability=chance,
+                probability=origin.chance,
+                generator=origin.generator,
+                estimator=origin.estimator,
+                predicted=origin.predicted,
             )
             pools.open_pool(connection, row["study"], run.round, asked.pool, asked.wanted)
             pools.note_run(connection, row["study"], run.round, asked.pool, _place(run.path, asked.database))
+            pools.note(connection, row["study"], "rule", run.round, asked.pool, asked.engagement)
         write_json(run.file(stage, NOTE), {"study": row["study"], "name": row["name"], "database": store.name})
         with store.reading() as connection:
             return _collect(connection, run, asked, row, store.name)
@@ -156,8 +157,7 @@ def ask_pools(
     ids: list[str],
     labels: np.ndarray,
     chance: dict[str, float],
-    *,
-    generator: str = "",
+    origin: Origin = Origin(),  # noqa: B008  frozen
 ) -> Answered:
     """The answers to images to learn from: random ones, and those drawn with a `chance`, which are a pool of their own.
 
@@ -173,18 +173,11 @@ def ask_pools(
         own = dataclasses.replace(asked, pool=pool, wanted=round(asked.wanted * len(rows) / len(ids)))
         names = [ids[row] for row in rows]
         chances = np.array([chance.get(name, 1.0) for name in names])
+        predicted = None if origin.predicted is None else origin.predicted[rows]
+        whence = dataclasses.replace(origin, chance=chances, predicted=predicted)
+        sides = [""] * len(rows)
         try:
-            answered = ask(
-                run,
-                "interactions",
-                own,
-                images[rows],
-                names,
-                labels[rows],
-                [""] * len(rows),
-                generator=generator,
-                chance=chances,
-            )
+            answered = ask(run, "interactions", own, images[rows], names, labels[rows], sides, whence)
         except Waiting as waiting:
             waits.append(str(waiting))
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import json
 import os
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pir_tf.commands import Parser, exit_code, user_path
 from pir_tf.errors import InputError
+from pir_tf.experiments.study_options import add_mode, add_study_options, begin_study
 from pir_tf.people.extra import require_extra
 
 if TYPE_CHECKING:
@@ -54,11 +56,19 @@ def parser() -> Parser:
 
     plan = add("plan", _plan, "what so many answers can see, how many raters, and how to split them", database=False)
     plan.add_argument("--budget", type=int, required=True, metavar="N", help="answers in all")
-    _add_mode(plan)
+    add_mode(plan)
     plan.add_argument("--answers-per-rater", type=int, default=100, metavar="N", help="at most (default: 100)")
+    text = "correlation of two answers of one grid, which makes nine count for less (default: 0.075)"
+    plan.add_argument("--grid-correlation", type=float, metavar="RHO", help=text)
     plan.add_argument("--alpha", type=float, default=0.001, help="significance threshold (default: 0.001)")
     plan.add_argument("--power", type=float, default=0.8, help="chance to see what is there (default: 0.8)")
 
+    add(
+        "words",
+        _words,
+        "print the page's own words as JSON, to translate for --words of `begin` or `loop`",
+        database=False,
+    )
     begin = add("begin", _begin, "begin a study: its words and its rules, in a new database or an old one")
     add_study_options(begin)
 
@@ -88,30 +98,6 @@ def parser() -> Parser:
     return whole
 
 
-def _add_mode(sub: argparse.ArgumentParser) -> None:
-    from pir_tf.people.study import MODES
-
-    text = "one image, yes or no; one from 1 to 5; two, which is better; nine, tap (default: like)"
-    sub.add_argument("--mode", choices=MODES, default=None, help=text)
-
-
-def add_study_options(sub: argparse.ArgumentParser) -> None:
-    """Options of a study's settings."""
-    _add_mode(sub)
-    sub.add_argument(
-        "--settings", type=user_path, metavar="FILE", help="all of a study's settings in TOML; options come before it"
-    )
-    for name, kind, text in (
-        ("question", str, "what is asked of each image"),
-        ("instructions", str, "what raters read first"),
-        ("consent", str, "what raters agree to first"),
-        ("answers-per-rater", int, "after so many a rater is done (default: 200)"),
-        ("ends", str, "last day, YYYY-MM-DD"),
-        ("completion-code", str, "shown to raters who are done, for a panel"),
-    ):
-        sub.add_argument(f"--{name}", type=kind, default=None, help=text)
-
-
 def add_server_options(sub: argparse.ArgumentParser) -> None:
     """Options of the server."""
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
@@ -122,20 +108,9 @@ def add_server_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
 
 
-def study_of(given: argparse.Namespace, name: str) -> Any:
-    """The `Study` that the options mean."""
-    from pir_tf.people.study import Study
-
-    names = ("mode", "question", "instructions", "consent", "answers_per_rater", "ends", "completion_code")
-    chosen = {key: getattr(given, key) for key in names if getattr(given, key) is not None}
-    if name:
-        chosen["name"] = name
-    return Study.read(given.settings, **chosen) if given.settings else Study(**chosen)
-
-
 def _run(words: list[str]) -> int:
     given = parser().parse_args(words)
-    if given.command != "plan":
+    if given.command not in ("plan", "words"):
         require_extra()
     given.do(given)
     return 0
@@ -158,19 +133,24 @@ def _opened(given: argparse.Namespace, *, create: bool = False) -> Iterator[Stor
 
 
 def _plan(given: argparse.Namespace) -> None:
-    from pir_tf.statistics.planning import plan
+    from pir_tf.statistics.planning import GRID_RHO, plan
 
+    given.grid_correlation = GRID_RHO if given.grid_correlation is None else given.grid_correlation
     mode: Any = given.mode or "like"
-    settings = {name: getattr(given, name) for name in ("answers_per_rater", "alpha", "power")}
+    settings = {name: getattr(given, name) for name in ("answers_per_rater", "alpha", "power", "grid_correlation")}
     print("\n".join(plan(given.budget, mode, **settings).sentences()))
 
 
-def _begin(given: argparse.Namespace) -> None:
-    from pir_tf.people import pools
+def _words(given: argparse.Namespace) -> None:
+    from pir_tf.people.words import WORDS
 
+    print(json.dumps(WORDS, ensure_ascii=False, indent=1))
+
+
+def _begin(given: argparse.Namespace) -> None:
     with _opened(given, create=True) as store:
         with store.writing() as connection:
-            row = pools.begin(connection, study_of(given, given.study))
+            row = begin_study(connection, given, given.study)
         print(f"The study {row['name']!r} is in {store.name}. Its page: pir-tf people serve {store.name}")
         print(f"Images come from a run: --interactions.source people:{store.name}, or from pir-tf loop.")
 
@@ -235,6 +215,9 @@ def _status(given: argparse.Namespace) -> None:
         print(
             f"  {found['pace_per_hour']:,.0f} answers an hour, {found['minutes_left']:,.0f} minutes left at this pace"
         )
+    if own := found["own_page"]:
+        sent = ", ".join(f"{count:,} {kind}" for kind, count in own["events"].items())
+        print(f"  your own page: {own['handed']:,} images taken; events: {sent}")
     if found["e_value"] is not None:
         print(f"  evidence (e-value) {found['e_value']:.3g}, enough to stop at {found['e_needed']:,.0f}")
     for rater in found["raters"]:

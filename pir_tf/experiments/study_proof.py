@@ -15,6 +15,7 @@ import numpy as np
 from pir_tf.config import EvaluationConfig
 from pir_tf.evaluation.diversity import DiversityReport
 from pir_tf.evaluation.measure import Sides
+from pir_tf.experiments.origins import Origin
 from pir_tf.experiments.people import image_ids
 from pir_tf.experiments.study_answers import Answered, Asked, ask, keep
 from pir_tf.runs.directory import RunDirectory
@@ -23,7 +24,12 @@ from pir_tf.statistics.effects import verdict
 from pir_tf.statistics.proof import Proof, prove_study
 
 
-def of_study(run: RunDirectory, asked: Asked, images: dict[str, np.ndarray]) -> tuple[Sides, Answered]:
+def of_study(
+    run: RunDirectory,
+    asked: Asked,
+    images: dict[str, np.ndarray],
+    origin: Origin = Origin(),  # noqa: B008  frozen
+) -> tuple[Sides, Answered]:
     """People's PIR of both sets of images, NaN where nobody judged an image, and all that they said.
 
     Raises:
@@ -33,7 +39,7 @@ def of_study(run: RunDirectory, asked: Asked, images: dict[str, np.ndarray]) -> 
     labels = np.concatenate([images["labels_before"], images["labels_after"]])
     ids = image_ids(both, f"e{run.round}")
     sides = ["before"] * len(images["before"]) + ["after"] * len(images["after"])
-    answered = ask(run, "evaluation", asked, both, ids, labels, sides)
+    answered = ask(run, "evaluation", asked, both, ids, labels, sides, origin)
     keep(run, "evaluation", answered, ids)
     pir = np.full(len(ids), np.nan)
     shown = answered.impressions > 0

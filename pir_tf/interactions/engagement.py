@@ -62,4 +62,5 @@ class Rule:
         what = [name for name, used in (("clicked", self.click), ("shared", self.share)) if used]
         if self.dwell < math.inf:
             what.append(f"looked at for {self.dwell:g} s or more")
-        return f"An image shown on the team's own page counts as liked when it was {' or '.join(what)}."
+        said = " or ".join([", ".join(what[:-1]), what[-1]] if what[:-1] else what)
+        return f"An image shown on the team's own page counts as liked when it was {said}."

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable
-from importlib import resources
 from typing import TypeVar
 
 from fastapi import Request
@@ -19,8 +17,6 @@ Result = TypeVar("Result")
 
 MOST_EVENTS = 200
 MOST_AHEAD = 8
-KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-"""Files of the pages that are served by their names."""
 LINK_NEEDED = "Open the link that you were given."
 AGREE = "Agree to the study first."
 
@@ -61,10 +57,3 @@ def slow_down(limit: sessions.Limit, name: str, cost: float = 1.0) -> None:
     """Refuses for a moment what comes too fast."""
     if wait := limit.wait(name, cost):
         raise Refused(429, "Too many at once: wait a moment.", **{"Retry-After": str(int(wait) + 1)})
-
-
-@functools.cache
-def page_files() -> dict[str, bytes]:
-    """The files of the pages by their names."""
-    folder = resources.files("pir_tf.people").joinpath("page")
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, inspect, select
 
 from pir_tf.interactions.engagement import Rule
 from pir_tf.people import pools, schema
@@ -106,6 +106,16 @@ def answers(found: Iterable[Slot], of: Items, rule: Rule | None = None) -> Answe
     triples = [(slot.rater, row[item], value) for slot in found for item, value in values(slot, rule) if item in row]
     rater, image, value = zip(*triples, strict=True) if triples else ((), (), ())
     return Answers(np.array(rater, np.int64), np.array(image, np.int64), np.array(value, np.float64))
+
+
+def predicted(connection: Connection, of: Items) -> np.ndarray:
+    """What the estimator said of each image when it was offered, float64 `[n]`, NaN where it wasn't asked."""
+    found = np.full(len(of.item), np.nan)
+    if len(of.item) and inspect(connection).has_table("predictions"):
+        table = schema.predictions.c
+        rows = {row.item: row.predicted for row in connection.execute(select(table.item, table.predicted))}
+        found = np.array([rows.get(int(item), np.nan) for item in of.item])
+    return found
 
 
 def totals(given: Answers, count: int) -> tuple[np.ndarray, np.ndarray]:

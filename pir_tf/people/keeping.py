@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, select
+from sqlalchemy import Connection, RowMapping, delete, func, inspect, null, select
 
 from pir_tf.errors import InputError
 from pir_tf.people import pools, schema
@@ -24,13 +24,15 @@ Written by `pir-tf people export`. Times are seconds since 1970 on the server, `
 that a spreadsheet would take for a formula begins with an apostrophe.
 
 - `images.csv`: an image, its round and pool, class, side (before or after tuning, in a proof), the chance with which it was
-  drawn, and the SHA-256 of its pixels.
+  drawn, the SHA-256 of the generator that made it and of the newest estimator then, that estimator's PIR of it, and the
+  SHA-256 of its pixels.
 - `raters.csv`: a person, by pseudonym, and the time of consent. Outside ids stay in the database.
 - `impressions.csv`: an image handed out: rater, place (1 is their first), cell of the page, whether all raters see it, the place
   that it repeats (0: none), the block and coin of a proof.
 - `events.csv`: what came back, in the server's order `seq`: `visible`, an answer (`like` 0 or 1, `rating` 1 to 5, `choice`),
   `skip`, `undo` (its value is the answer's `uuid`), or `click`, `dwell`, `share` of a page of your own.
-- `controls.csv`: pools opened and closed, pauses. What came after `last_event` of a closing isn't counted.
+- `controls.csv`: pools opened and closed, pauses, runs that ask and their rules. What came after
+  `last_event` of a closing isn't counted.
 
 An impression counts when it was visible and has an answer that is no skip, wasn't undone and is no repeat: the last one by `seq`.
 """
@@ -53,16 +55,20 @@ def export(store: Store, name: str, folder: Path) -> dict[str, int]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty, expected a folder of its own for the export: name another with --to.")
     folder.mkdir(parents=True, exist_ok=True)
-    items, raters = schema.items.c, schema.raters.c
+    items, raters, predictions = schema.items.c, schema.raters.c, schema.predictions
     impressions, events, controls = schema.impressions.c, schema.events.c, schema.controls.c
     with store.reading() as connection:
         row = pools.require(connection, name)
         person = raters.pseudonym.label("rater")
+        images: Any = schema.items.outerjoin(predictions, predictions.c.item == items.item)
+        predicted: Any = predictions.c.predicted
+        if not inspect(connection).has_table("predictions"):  # an older database that can't be written to
+            images, predicted = schema.items, null().label("predicted")
         tables: dict[str, Any] = {
             "images": select(
                 items.item, items.round, items.pool, items.image_id, items.class_index, items.side, items.probability,
-                items.generator, items.estimator, items.sha256,
-            ).where(items.study == row["study"]).order_by(items.item),
+                items.generator, items.estimator, predicted, items.sha256,
+            ).select_from(images).where(items.study == row["study"]).order_by(items.item),
             "raters": select(person, raters.consented).where(raters.study == row["study"]).order_by(raters.rater),
             "impressions": select(
                 impressions.impression, person, impressions.place, impressions.cell, impressions.item, impressions.probability,

@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, RowMapping, select
 
 from pir_tf.people import counted, pools, schema
+from pir_tf.people.own_page import own_page, rules
 from pir_tf.people.slots import Slot
 from pir_tf.people.study import Study
 
@@ -43,7 +44,9 @@ def status(connection: Connection, row: RowMapping | dict[str, Any], url: str = 
     shown = state.pools[-1] if state.pools else None
     images = counted.items(connection, key, shown.round, [shown.pool]) if shown else None
     own = [slot for slot in slots if shown and (slot.round, slot.pool) == shown.key]
-    alpha, one = _agreement(own, images) if images else (None, None)
+    rule = rules(connection, key).get(shown.key) if shown else None
+    given = counted.answers(own, images, rule) if images else None
+    alpha, one = _agreement(given) if given else (None, None)
     return {
         "study": study.name,
         "mode": study.mode,
@@ -59,7 +62,8 @@ def status(connection: Connection, row: RowMapping | dict[str, Any], url: str = 
         "one_predicts_the_others": one,
         "e_value": e_value(own, images) if images and shown and shown.pool == "proof" else None,
         "e_needed": EVIDENCE,
-        "images": _examples(own, images, shown.pool) if images and shown else [],
+        "own_page": own_page(connection, key, slots),
+        "images": _examples(given, images, shown.pool) if given and images and shown else [],
     }
 
 
@@ -124,7 +128,7 @@ def _pool(pool: pools.Pool, slots: list[Slot], connection: Connection, study: st
         "answers": sum(slot.judged for slot in given),
         "wanted": pool.wanted,
         "skipped": sum(bool(slot.answers) and slot.answers[-1].kind == "skip" for slot in given),
-        "unanswered": sum(slot.visible and not slot.answers for slot in given),
+        "unanswered": sum(slot.visible and not slot.answers and not slot.judged for slot in given),
         "state": "open" if pool.open else "closed",
     }
 
@@ -141,11 +145,10 @@ def _pace(connection: Connection, study: str, table: list[dict[str, Any]]) -> tu
     return pace, missing / pace * 60
 
 
-def _agreement(slots: list[Slot], images: counted.Items) -> tuple[float | None, float | None]:
+def _agreement(given: counted.Answers) -> tuple[float | None, float | None]:
     """Krippendorff's alpha, and how well one person predicts the others, both on what several people judged."""
     from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others
 
-    given = counted.answers(slots, images)
     if not len(given.value):
         return None, None
     return krippendorff_alpha(given.rater, given.image, given.value), one_predicts_the_others(
@@ -153,11 +156,11 @@ def _agreement(slots: list[Slot], images: counted.Items) -> tuple[float | None, 
     )
 
 
-def _examples(slots: list[Slot], images: counted.Items, pool: str) -> list[dict[str, Any]]:
+def _examples(given: counted.Answers, images: counted.Items, pool: str) -> list[dict[str, Any]]:
     """The images liked best and least, with the interval of their PIR."""
     from pir_tf.statistics.rates import image_rates
 
-    impressions, positives = counted.totals(counted.answers(slots, images), len(images.item))
+    impressions, positives = counted.totals(given, len(images.item))
     if not impressions.sum():
         return []
     rates = image_rates(impressions, positives)

@@ -8,7 +8,7 @@ import io
 import secrets
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,8 +56,14 @@ class State:
         return next((pool for pool in self.pools if pool.key == (round, name)), None)
 
 
-def begin(connection: Connection, study: Study) -> RowMapping:
+def begin(connection: Connection, study: Study, stated: Collection[str] | None = None) -> RowMapping:
     """The row of the study of this name, made if it isn't there.
+
+    Args:
+        connection: A transaction.
+        study: The settings.
+        stated: Names of those that count where it is there, the others stay as they are; None for the mode and what isn't the
+            usual value.
 
     Raises:
         InputError: It was begun with other settings than those that are stated now.
@@ -77,18 +83,21 @@ def begin(connection: Connection, study: Study) -> RowMapping:
         row = find(connection, study.name)
         assert row is not None
     there = Study.from_json(row["settings"])
-    if there.mode != study.mode:
+    usual = Study(name=study.name, mode=study.mode)
+    names = [field.name for field in dataclasses.fields(Study)]
+    if stated is None:
+        stated = {"mode", *(name for name in names if getattr(study, name) != getattr(usual, name))}
+    if "mode" in stated and there.mode != study.mode:
         raise InputError(
             f"The database holds a study {study.name!r} with mode {there.mode}, expected {study.mode}: name another study or "
             "another database, for answers of both kinds don't add up."
         )
-    usual = Study(name=study.name, mode=study.mode)
-    for field in dataclasses.fields(Study):
-        held, now = getattr(there, field.name), getattr(study, field.name)
-        if now not in (held, getattr(usual, field.name)):
+    for name in (name for name in names if name in stated):
+        held, now = getattr(there, name), getattr(study, name)
+        if now != held:
             raise InputError(
-                f"The study {study.name!r} was begun with {field.name} {held!r}, not {now!r}: leave it out, for raters have "
-                "answered to the former, or begin another study."
+                f"The study {study.name!r} was begun with {name} {held!r}, not {now!r}: leave it out, for raters have answered "
+                "to the former, or begin another study."
             )
     return row
 
@@ -129,8 +138,9 @@ def fill(
     labels: np.ndarray,
     sides: Sequence[str],
     probability: np.ndarray | None = None,
-    generator: str = "",
+    generator: str | Sequence[str] = "",
     estimator: str = "",
+    predicted: np.ndarray | None = None,
 ) -> int:
     """Adds a pool's images, once: a second call with the same images adds nothing.
 
@@ -144,8 +154,9 @@ def fill(
         labels: Classes, whole numbers `[n]`.
         sides: `before`, `after`, or empty, n of them.
         probability: Chance `[n]` with which each was drawn from its candidates; 1 where all were taken.
-        generator: Version that made them.
-        estimator: Version that drew them.
+        generator: Version that made them all, or n of them, each its own.
+        estimator: Version of the newest estimator there was.
+        predicted: What it says of each `[n]`, None where it wasn't asked.
 
     Returns:
         How many were added.
@@ -155,9 +166,8 @@ def fill(
     """
     digests = [hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images]
     columns = schema.items.c
-    there = select(columns.image_id, columns.sha256).where(
-        columns.study == study, columns.round == round, columns.pool == pool
-    )
+    where = (columns.study == study, columns.round == round, columns.pool == pool)
+    there = select(columns.image_id, columns.sha256).where(*where)
     held = {row.image_id: row.sha256 for row in connection.execute(there)}
     if held:
         if held != dict(zip(ids, digests, strict=True)):
@@ -166,18 +176,25 @@ def fill(
                 "expected the same ones, which the answers are about: restore the run's files, or begin a new study."
             )
         return 0
+    makers = [generator] * len(images) if isinstance(generator, str) else generator
     chances = np.ones(len(images)) if probability is None else probability
     height, width = images.shape[1:3]
     rows = [
         {
             **{"study": study, "round": round, "pool": pool, "number": number, "image_id": name, "sha256": digest},
             **{"class_index": int(labels[number]), "side": sides[number], "probability": float(chances[number])},
-            **{"generator": generator, "estimator": estimator, "width": width, "height": height},
+            **{"generator": makers[number], "estimator": estimator, "width": width, "height": height},
             "png": flat_png(images[number]),
         }
         for number, (name, digest) in enumerate(zip(ids, digests, strict=True))
     ]
     connection.execute(schema.items.insert(), rows)
+    if predicted is not None:
+        names = select(columns.image_id, columns.item)
+        item = {row.image_id: row.item for row in connection.execute(names.where(*where))}
+        given = zip(ids, predicted, strict=True)
+        said = [{"item": item[name], "study": study, "predicted": float(value)} for name, value in given]
+        connection.execute(schema.predictions.insert(), said)
     return len(rows)
 
 
@@ -259,18 +276,29 @@ def state(connection: Connection, study: str) -> State:
     return State(tuple(pools.values()), paused, ended, seq)
 
 
+def note(connection: Connection, study: str, action: str, round: int, pool: str, what: str) -> None:
+    """Notes once what a stage says of a pool: `run`, the place of one that asks about it, or `rule`, its rule of engagement."""
+    said = [found for *key, found in noted(connection, study, action) if key == [round, pool]]
+    if what not in (said if action == "run" else said[-1:]):
+        control(connection, study, action, round=round, pool=pool, why=what)
+
+
+def noted(connection: Connection, study: str, action: str) -> list[tuple[int, str, str]]:
+    """(round, pool, what was said) of the stages that said so, in their order."""
+    columns = schema.controls.c
+    rows = connection.execute(
+        select(columns.round, columns.pool, columns.why)
+        .where(columns.study == study, columns.action == action)
+        .order_by(columns.seq)
+    )
+    return [(row.round, row.pool, row.why) for row in rows]
+
+
 def note_run(connection: Connection, study: str, round: int, pool: str, place: str) -> None:
     """Notes once which run asks about a pool, by its place."""
-    if (round, pool, place) not in noted_runs(connection, study):
-        control(connection, study, "run", round=round, pool=pool, why=place)
+    note(connection, study, "run", round, pool, place)
 
 
 def noted_runs(connection: Connection, study: str) -> list[tuple[int, str, str]]:
     """(round, pool, place) of the runs that asked, in their order."""
-    columns = schema.controls.c
-    rows = connection.execute(
-        select(columns.round, columns.pool, columns.why)
-        .where(columns.study == study, columns.action == "run")
-        .order_by(columns.seq)
-    )
-    return [(row.round, row.pool, row.why) for row in rows]
+    return noted(connection, study, "run")

@@ -15,20 +15,20 @@ from starlette.routing import Route
 from pir_tf.people import owner, pools, sessions
 from pir_tf.people.asking import (
     AGREE,
-    KINDS,
     LINK_NEEDED,
     MOST_AHEAD,
     MOST_EVENTS,
     enrolled,
     job,
     owner_of,
-    page_files,
     rater_of,
     slow_down,
 )
 from pir_tf.people.desk import OUTSIDE, Desk
+from pir_tf.people.files import KINDS, page_files, rating_page
 from pir_tf.people.slots import Slot
 from pir_tf.people.web import Refused, body, reply
+from pir_tf.people.words import WORDS
 
 KEPT = 20.0
 """How much longer than it took to find it the owner's status is kept."""
@@ -61,9 +61,17 @@ def add(app: FastAPI) -> None:
     app.router.routes.insert(0, Route("/api/events", events, methods=["POST"]))
 
 
-async def rate_page() -> Response:
+async def rate_page(request: Request) -> Response:
     """The rating page, which needs a cookie to show anything."""
-    return Response(page_files()["rate.html"], media_type="text/html")
+    try:
+        words = rater_of(request)[0].study.page_words
+    except Refused:
+        words = WORDS
+    return _page(words)
+
+
+def _page(words: dict[str, str]) -> Response:
+    return Response(rating_page(words), media_type="text/html")
 
 
 async def join(token: str, request: Request, rater: str = "") -> Response:
@@ -79,7 +87,7 @@ async def join(token: str, request: Request, rater: str = "") -> Response:
         raise Refused(
             400, f"The rater's id has {len(rater)} characters, expected at most {sessions.LONGEST_ID} printable ones."
         )
-    response = await rate_page()
+    response = _page(desk.study.page_words)
     held = request.cookies.get(sessions.RATER_COOKIE, "")
     known = sessions.rater_key(held, desk.key, desk.row["secret"])
     if known is None or (rater and known != f"o:{rater}"):
@@ -94,7 +102,7 @@ async def owner_page(request: Request, token: str = "") -> Response:
     if token:
         desk = request.app.state.desks.with_token("owner_token", token)
         if desk is None:
-            raise Refused(404, "This link opens no study here: pir-tf people serve prints the owner's link.")
+            raise Refused(404, "This link opens no study here: open the one for you that pir-tf people serve prints.")
         value = sessions.owner_cookie(desk.key, desk.row["secret"])
         request.app.state.cookie(response, sessions.OWNER_COOKIE, value)
     return response
@@ -122,7 +130,7 @@ async def study(request: Request) -> Response:
                 name: getattr(settings, name) for name in ("mode", "question", "instructions", "consent", "pause_every")
             },
             "consented": rater is not None,
-            "labels": settings.words | {"rating": [str(number) for number in range(1, 6)]},
+            "words": settings.page_words,
             "progress": desk.progress(rater),
             "state": stage,
             "code": settings.completion_code if stage == "done" else "",

@@ -4,6 +4,7 @@
 |---|---|
 | `studies` | a study: settings, and the secrets of its links and signatures |
 | `items` | an image of a pool: pixels as an uncompressed PNG, where it comes from, how likely it was drawn |
+| `predictions` | an image's PIR as the estimator saw it when it was offered, the one that `items.estimator` names |
 | `controls` | what the owner or a stage did after which event: a pool opened or closed, a pause, an end |
 | `raters` | a person, by pseudonym, from their consent on |
 | `impressions` | an image handed out to a rater, at a place and a cell of it |
@@ -28,6 +29,9 @@ from sqlalchemy import (
 
 VERSION = 1
 """Of the schema, kept in the table `about`."""
+
+LATER = ("predictions",)
+"""Tables that databases of this schema from before they came lack; they are made where that can be."""
 
 POOLS = ("random", "explore", "proof")
 """`random` and `explore` are learned from; only `random` and `proof` are ever reported."""
@@ -72,6 +76,14 @@ items = Table(
     Column("png", LargeBinary, nullable=False),
     UniqueConstraint("study", "round", "pool", "image_id"),
     sqlite_autoincrement=True,
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("item", _number, primary_key=True, autoincrement=False),
+    Column("study", String(32), nullable=False),
+    Column("predicted", Float, nullable=False),
 )
 
 controls = Table(

@@ -28,7 +28,7 @@ from pir_tf.people import routes, schema, sessions
 from pir_tf.people.desk import Desk
 from pir_tf.people.pictures import Pictures
 from pir_tf.people.store import Store, Unavailable
-from pir_tf.people.web import HEADERS, Guard, Refused, reply
+from pir_tf.people.web import HEADERS, Guard, Refused, refuse
 
 REFRESH_SECONDS = 0.5
 """How often the server looks whether a stage or a command opened, closed or paused something."""
@@ -103,29 +103,29 @@ def application(store: Store, *, hosts: set[str], secure: bool = False) -> FastA
 
     @app.exception_handler(Refused)
     async def say(request: Request, refused: Refused) -> Response:
-        return reply({"error": refused.why}, refused.status, refused.headers)
+        return refuse(request.scope, refused.why, refused.status, refused.headers)
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> Response:
         why = "There is nothing here." if error.status_code == 404 else f"{error.detail}."
-        return reply({"error": why}, error.status_code, error.headers)
+        return refuse(request.scope, why, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def odd(request: Request, error: RequestValidationError) -> Response:
-        return reply({"error": "The address can't be read, expected one of this page's own."}, 404)
+        return refuse(request.scope, "The address can't be read, expected one of this page's own.", 404)
 
     @app.exception_handler(Unavailable)
     async def later(request: Request, error: Unavailable) -> Response:
         logging.getLogger("uvicorn.error").warning("The database takes nothing: %s", error)
-        return reply({"error": LATER}, 503, {"Retry-After": "1"})
+        return refuse(request.scope, LATER, 503, {"Retry-After": "1"})
 
     @app.exception_handler(InputError)
     async def mistake(request: Request, error: InputError) -> Response:
-        return reply({"error": str(error)}, 400)
+        return refuse(request.scope, str(error), 400)
 
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> Response:
-        return reply({"error": "The server made a mistake: its log says which."}, 500, HEADERS)
+        return refuse(request.scope, "The server made a mistake: its log says which.", 500, HEADERS)
 
     routes.add(app)
     return app

@@ -2,9 +2,6 @@
 
 Whoever waits for a job's result waits until the transaction that holds it is on the disk: an answer is acknowledged after its
 commit. Jobs that are waiting share one commit, so many raters cost one sync.
-
-SQLite runs with synchronous FULL, which makes a commit last through a power cut, and with the journal TRUNCATE: WAL only from the
-version on that has the fault mended by which its log could be reset under a reader (3.51.3).
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from sqlalchemy import Connection, create_engine, event, func, inspect, select
+from sqlalchemy import Connection, create_engine, func, inspect, select
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -33,6 +30,7 @@ from sqlalchemy.pool import StaticPool
 
 from pir_tf.errors import InputError, one_line
 from pir_tf.people import schema
+from pir_tf.people.connections import POSTGRES, SERVER_KEY, SQLITE, WAIT_SECONDS, set_up
 from pir_tf.people.places import file_lock, masked, require_file, url_of
 
 __all__ = ["Store", "Unavailable", "masked"]
@@ -42,15 +40,6 @@ Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 
 TOGETHER = 256
 """Jobs in one commit, at most."""
-WAIT_SECONDS = 10.0
-"""How long a writer waits for another process's commit."""
-SERVER_KEY = 0x70697274
-"""PostgreSQL's advisory lock that a server holds while it serves."""
-POSTGRES = {
-    **{"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3},
-    **{"tcp_user_timeout": 10_000, "application_name": "pir_tf"},
-}
-"""Options of PostgreSQL's connections: a server that is gone is noticed within seconds."""
 
 
 class Unavailable(Exception):
@@ -73,7 +62,7 @@ class Store:
         self.name = masked(where)
         if self.sqlite:
             require_file(Path(str(self.url.database)), create=create)
-        arguments = {"timeout": WAIT_SECONDS, "check_same_thread": False} if self.sqlite else POSTGRES
+        arguments = SQLITE if self.sqlite else POSTGRES
         try:
             self._engine = create_engine(self.url, pool_pre_ping=not self.sqlite, connect_args=arguments)
         except (NoSuchModuleError, ImportError, ArgumentError) as error:
@@ -81,11 +70,7 @@ class Store:
                 f"The database {self.name} can't be used ({one_line(error)}), expected a file or a PostgreSQL URL with "
                 "pip install '.[people]' done: mend that."
             ) from None
-        if self.sqlite:
-            event.listen(self._engine, "connect", _set_up_sqlite)
-            event.listen(self._engine, "begin", _begin_sqlite)
-        else:
-            event.listen(self._engine, "connect", _set_up_postgres)
+        set_up(self._engine)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._reload: Callable[[], None] = lambda: None
@@ -133,7 +118,10 @@ class Store:
                 copy.execute(f"PRAGMA busy_timeout={int(1000 * WAIT_SECONDS)}")
                 copy.execute("ATTACH ? AS there", (self.url.database,))
                 copy.execute("BEGIN")
+                there = {name for (name,) in copy.execute("SELECT name FROM there.sqlite_master WHERE type = 'table'")}
                 for table in schema.metadata.sorted_tables:
+                    if table.name not in there:
+                        continue
                     columns = ", ".join(
                         "NULL AS png" if name == "png" else f'"{name}"' for name in table.columns.keys()
                     )
@@ -232,8 +220,6 @@ class Store:
     def _adopt(self, create: bool) -> None:
         """Finds our tables of this schema, or makes them in an empty database."""
         with self.writing() if create else self.reading() as connection:
-            if create and not self.sqlite:
-                connection.execute(select(func.pg_advisory_xact_lock(SERVER_KEY + 1)))  # two makers at once
             seen = inspect(connection)
             tables = set(seen.get_table_names())
             if not tables and create:
@@ -244,7 +230,7 @@ class Store:
             version = None
             if "about" in tables and [column["name"] for column in seen.get_columns("about")] == ["schema_version"]:
                 version = connection.execute(select(schema.about.c.schema_version)).scalar()
-        if version is None or (version == schema.VERSION and not ours <= tables):
+        if version is None or (version == schema.VERSION and not ours <= tables | set(schema.LATER)):
             found = ", ".join(sorted(tables)[:5]) or "no tables"
             raise InputError(
                 f"The database {self.name} holds {found}, expected a study's tables: name the database of a study, or a new one."
@@ -254,6 +240,9 @@ class Store:
                 f"The database {self.name} has schema {version}, expected {schema.VERSION}: use the version of pir_tf that wrote "
                 "it, or export its rows with that one."
             )
+        if not ours <= tables:
+            with contextlib.suppress(Unavailable), self.writing() as connection:  # or it is read-only, and does without
+                schema.metadata.create_all(connection)
 
     def _connected(self) -> Connection:
         """The writer's own connection. In PostgreSQL it holds the lock of the one server, which ends with the connection."""
@@ -337,28 +326,6 @@ class Store:
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
         return True
-
-
-def _set_up_sqlite(connection: Any, record: Any) -> None:
-    """Transactions begin where we say, and a commit lasts. Source: SQLite's documentation of synchronous and WAL."""
-    connection.isolation_level = None
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-    version = sqlite3.sqlite_version_info
-    mended = version >= (3, 51, 3) and version[:2] != (3, 52)
-    connection.execute(f"PRAGMA journal_mode={'WAL' if mended else 'TRUNCATE'}")
-
-
-def _set_up_postgres(connection: Any, record: Any) -> None:
-    """A commit lasts, whatever the server's own setting is."""
-    connection.execute("SET synchronous_commit = on")
-    connection.commit()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """A writer takes its lock at once: a reader that turned into one could only fail."""
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 @contextlib.contextmanager

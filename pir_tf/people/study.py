@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pir_tf.errors import InputError
+from pir_tf.people.words import LABELS, WORDS, require_words
 
 Mode = Literal["like", "rating", "pair", "grid"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -23,18 +24,6 @@ QUESTIONS = {
     "rating": "How much do you like this image?",
     "pair": "Which image do you like better?",
     "grid": "Tap every image that you like.",
-}
-LABELS = {
-    **{
-        "like": "Like",
-        "dislike": "Don't like",
-        "skip": "Skip",
-        "undo": "Undo",
-        "next": "Next",
-        "agree": "I agree, begin",
-    },
-    **{"left": "Left", "right": "Right", "tie": "No difference", "bad": "Both bad"},
-    **{"worst": "not at all", "best": "very much"},
 }
 LONGEST = 4000
 """Characters of a text."""
@@ -61,6 +50,8 @@ class Study:
     """What raters agree to before they begin."""
     labels: dict[str, str] = dataclasses.field(default_factory=dict)
     """Words on the buttons, by their names in `LABELS`; those left out keep the usual ones."""
+    words: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Everything else that the page says, by the names of `people.words.WORDS`, labels too; those left out are English."""
     answers_per_rater: int = 200
     """After so many answers a rater is done."""
     pause_every: int = 50
@@ -93,6 +84,7 @@ class Study:
         for name, word in self.labels.items():
             fits = isinstance(word, str) and 0 < len(word) <= 60
             _require(fits, f"labels.{name}", word, "a word or two, of at most 60 characters")
+        require_words(self.words, "The study's words")
         for name in ("answers_per_rater", "pause_every", "repeat_after"):
             value = getattr(self, name)
             _require(_whole(value) and 1 <= value <= 10**6, name, value, "a whole number of 1 or more")
@@ -117,9 +109,9 @@ class Study:
         return CELLS[self.mode]
 
     @property
-    def words(self) -> dict[str, str]:
-        """All labels, the owner's over the usual ones."""
-        return {**LABELS, **self.labels}
+    def page_words(self) -> dict[str, str]:
+        """All that the page says, the owner's over the usual words."""
+        return {**WORDS, **self.words, **self.labels}
 
     def over(self, now: float) -> bool:
         """Whether the last day has passed at this time, in seconds since 1970."""
@@ -141,28 +133,32 @@ class Study:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], **more: Any) -> Study:
-        """The settings of a TOML file, with those of `more` over them.
+        """The settings of a TOML file, with those of `more` over them: see `read_settings`."""
+        return cls(**{**read_settings(path), **more})
 
-        Raises:
-            InputError: It is no such file, or has a name that no study has.
-        """
-        try:
-            found: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(
-                f"{path} can't be read ({error}), expected a study's settings in TOML: correct it."
-            ) from None
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(found) - set(known)):
-            raise InputError(f"{path} sets {', '.join(unknown)}, expected names among {', '.join(known)}: correct it.")
-        for field in dataclasses.fields(cls):
-            kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "Mode": str}
-            value, kind = found.get(field.name), kinds.get(str(field.type))
-            if field.name in found and kind and (not isinstance(value, kind) or isinstance(value, bool)):
-                raise InputError(f"{path} has {field.name} = {value!r}, expected a {field.type}: correct it.")
-        if isinstance(found.get("origins"), str):
-            raise InputError(f"{path} has origins = {found['origins']!r}, expected a list of origins: write it in [ ].")
-        return cls(**{**found, **more})
+
+def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a TOML file states of a study, by the settings' names.
+
+    Raises:
+        InputError: It is no such file, or has a name that no study has.
+    """
+    try:
+        found: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} can't be read ({error}), expected a study's settings in TOML: correct it.") from None
+    fields = dataclasses.fields(Study)
+    known = [field.name for field in fields]
+    if unknown := sorted(set(found) - set(known)):
+        raise InputError(f"{path} sets {', '.join(unknown)}, expected names among {', '.join(known)}: correct it.")
+    for field in fields:
+        kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "Mode": str}
+        value, kind = found.get(field.name), kinds.get(str(field.type))
+        if field.name in found and kind and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise InputError(f"{path} has {field.name} = {value!r}, expected a {field.type}: correct it.")
+    if isinstance(found.get("origins"), str):
+        raise InputError(f"{path} has origins = {found['origins']!r}, expected a list of origins: write it in [ ].")
+    return found
 
 
 def _whole(value: Any) -> bool:

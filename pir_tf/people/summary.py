@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
-from pir_tf.people import counted, owner, pools, schema
+from pir_tf.interactions.engagement import Rule
+from pir_tf.people import counted, own_page, owner, pools, schema
 from pir_tf.people.slots import Slot
 from pir_tf.people.study import Study
-from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others
+from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others, rank_correlation
 from pir_tf.statistics.betting import e_values
 from pir_tf.statistics.flags import kept
 from pir_tf.statistics.proof import prove_study
@@ -31,20 +32,23 @@ def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> 
         alpha: Significance threshold of the proof.
 
     Returns:
-        `study` (its settings), `rounds` (a dictionary for each round's random pool), `raters` (reports), `proof` of the last
+        `study` (its settings), `rounds` (a dictionary for each round's random pool, `foreseen` how the estimator of the round
+        before ranked its images), `raters` (reports), `own_page` (see `own_page.own_page`), `proof` of the last
         proof pool, or None, with `without_doubtful` and `e_values`, and `pictures` (PNG bytes by item).
     """
     row = pools.require(connection, name)
     key, study = row["study"], Study.from_json(row["settings"])
     state, slots = pools.state(connection, key), counted.slots(connection, key)
+    rules = own_page.rules(connection, key)
     rounds, pictures = [], []
     for pool in state.pools:
         if pool.pool == "random":
-            found, shown = _round(connection, key, pool, slots)
+            found, shown = _round(connection, key, pool, slots, rules.get(pool.key))
             rounds.append(found)
             pictures += shown
     proofs = [pool for pool in state.pools if pool.pool == "proof"]
-    proof = _proof(connection, key, study, proofs[-1], slots, alpha) if proofs else None
+    rule = rules.get(proofs[-1].key) if proofs else None
+    proof = _proof(connection, key, study, proofs[-1], slots, alpha, rule) if proofs else None
     for shown in (proof or {}).get("examples", {}).values():
         pictures += [example["item"] for example in shown]
     return {
@@ -54,22 +58,25 @@ def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> 
         "answers": sum(slot.judged for slot in slots),
         "people": len({slot.rater for slot in slots if slot.judged}),
         "proof": proof,
+        "own_page": own_page.own_page(connection, key, slots),
         "pictures": _pictures(connection, pictures),
     }
 
 
-def _round(connection: Connection, key: str, pool: pools.Pool, slots: list[Slot]) -> tuple[dict[str, Any], list[int]]:
+def _round(
+    connection: Connection, key: str, pool: pools.Pool, slots: list[Slot], rule: Rule | None
+) -> tuple[dict[str, Any], list[int]]:
     """The random pool of a round: mean PIR with an interval over images, reliability, agreement, its best and worst images."""
     images = counted.items(connection, key, pool.round, [pool.pool])
     own = [slot for slot in slots if (slot.round, slot.pool) == pool.key]
-    given = counted.answers(own, images)
+    given = counted.answers(own, images, rule)
     found: dict[str, Any] = {
         "round": pool.round,
         "images": len(images.item),
         "answers": sum(s.judged for s in own),
     }
     found |= dict.fromkeys(
-        ("mean", "low", "high", "sd", "reliability", "alpha", "one_predicts_the_others", "estimator")
+        ("mean", "low", "high", "sd", "reliability", "alpha", "one_predicts_the_others", "estimator", "foreseen")
     )
     found |= {"open": pool.open, "best": [], "worst": []}
     if not len(given.value):
@@ -85,6 +92,7 @@ def _round(connection: Connection, key: str, pool: pools.Pool, slots: list[Slot]
         found |= {"low": max(mean - half, 0.0), "high": min(mean + half, 1.0)}
     found["alpha"] = krippendorff_alpha(given.rater, given.image, given.value)
     found["one_predicts_the_others"] = one_predicts_the_others(given.rater, given.image, given.value)
+    found["foreseen"] = rank_correlation(counted.predicted(connection, images)[judged], observed)
     rows = np.flatnonzero(judged)[np.argsort(-rates.pir[judged], kind="stable")]
     for name, chosen in (("best", rows[:SHOWN]), ("worst", rows[::-1][:SHOWN])):
         found[name] = [_example(images, row, rates, impressions) for row in chosen]
@@ -99,12 +107,18 @@ def _example(images: counted.Items, row: int, rates: Any, impressions: np.ndarra
 
 
 def _proof(
-    connection: Connection, key: str, study: Study, pool: pools.Pool, slots: list[Slot], alpha: float
+    connection: Connection,
+    key: str,
+    study: Study,
+    pool: pools.Pool,
+    slots: list[Slot],
+    alpha: float,
+    rule: Rule | None,
 ) -> dict[str, Any]:
     """The proof at the size set before, with and without doubtful raters, the evidence answer by answer, and examples."""
     images = counted.items(connection, key, pool.round, [pool.pool])
     own = [slot for slot in slots if (slot.round, slot.pool) == pool.key]
-    given, side = counted.answers(own, images), (images.side == "after").astype(int)
+    given, side = counted.answers(own, images, rule), (images.side == "after").astype(int)
     reports = owner.reports(study.mode, slots)
     present = {slot.rater for slot in own if slot.judged}
     doubtful = sum(bool(report.flags) and report.rater in present for report in reports)

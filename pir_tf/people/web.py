@@ -14,7 +14,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pir_tf.people.files import refused_page
+
 LARGEST_BODY = 256 * 1024
+FOR_PROGRAMS = ("/api/", "/events", "/impressions", "/image/", "/outside/", "/page/")
+"""How the paths begin that no person opens: their refusals are JSON, whatever a request accepts."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
@@ -42,6 +46,16 @@ def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     except ValueError:
         text = json.dumps(_strict(value), allow_nan=False, separators=(",", ":"))
     return Response(text, status, dict(headers or {}), "application/json")
+
+
+def refuse(scope: Scope, why: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """A refusal as JSON, or as a page where a person follows a link. What passes by itself is tried again by that page."""
+    accepted = dict(scope["headers"]).get(b"accept", b"")
+    opens = scope["method"] == "GET" and not scope["path"].startswith(FOR_PROGRAMS) and b"text/html" in accepted
+    if not opens:
+        return reply({"error": why}, status, headers)
+    page = refused_page(why, again=status in (429, 503))
+    return Response(page, status, dict(headers or {}), "text/html")
 
 
 def _strict(value: Any) -> Any:
@@ -92,7 +106,7 @@ class Guard:
         elif origin and scope["method"] not in ("GET", "HEAD") and scope["path"] not in ("/events", "/impressions"):
             if origin.lower().partition("://")[2] != host.lower():
                 refused = Refused(403, "Posts from another page aren't taken.")
-        answer = self._app if refused is None else reply({"error": refused.why}, refused.status)
+        answer = self._app if refused is None else refuse(scope, refused.why, refused.status)
         with contextlib.suppress(ClientDisconnect):  # a request that ended in the middle has nobody to reply to
             await answer(scope, receive, sending)
 

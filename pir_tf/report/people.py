@@ -43,6 +43,8 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
         tone=TONES.get(verdict, "neutral"),
         curve=_figure(_curve(found)),
         evidence=_figure(_evidence(proof)) if proof and len(proof["e_values"]) > 1 else None,
+        foreseen=any(one["foreseen"] is not None for one in found["rounds"]),
+        estimated=any(one["estimator"] is not None for one in found["rounds"]),
         number=numbers.number,
     )
     with atomic(path) as beside:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from pir_tf.errors import InputError
 from pir_tf.statistics.rates import check_answers
@@ -83,3 +84,21 @@ def one_predicts_the_others(rater: ArrayLike, image: ArrayLike, value: ArrayLike
     y = others - np.bincount(raters, others)[raters] / size
     scale = np.sum(x**2) * np.sum(y**2)
     return None if scale < 1e-18 else float(np.clip(np.sum(x * y) / np.sqrt(scale), -1, 1))
+
+
+def rank_correlation(predicted: ArrayLike, observed: ArrayLike) -> float | None:
+    """Spearman's correlation of n predictions with what came of them, in [-1, 1], over those that are there.
+
+    Args:
+        predicted: `[n]`, NaN where there is none.
+        observed: `[n]`.
+
+    Returns:
+        None with fewer than three predictions, or where either side is all alike.
+    """
+    said, came = np.asarray(predicted, float), np.asarray(observed, float)
+    there = np.isfinite(said)
+    said, came = said[there], came[there]
+    if said.size < 3 or not np.ptp(said) or not np.ptp(came):
+        return None
+    return float(stats.spearmanr(said, came).statistic)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -106,4 +107,31 @@ def test_the_demonstration_ends_with_a_report_though_it_is_killed_on_the_way(tmp
         results["source"] == "people"
         and results["people"]["answers"] == json.loads((tmp_path / "demo" / "loop.json").read_text())["proof"]
     )
-    assert answers.exists()
+    traced(answers)
+    assert "the estimator foresaw" in page
+
+
+def traced(database):
+    """Checks that each image names its generator and the estimator of its time, which foresaw the later ones."""
+    chosen = (
+        "SELECT round, pool, side, generator, i.estimator, predicted FROM items i LEFT JOIN predictions USING (item)"
+    )
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute(chosen).fetchall()
+    made = {}
+    for round, pool, side, generator, estimator, predicted in rows:
+        made.setdefault((round, pool, side), set()).add((generator, estimator, predicted is not None))
+    assert {key: len(found) for key, found in made.items()} == dict.fromkeys(made, 1)
+    first, random, explored, before, after = (
+        made[key].pop()
+        for key in (
+            (1, "random", ""),
+            (2, "random", ""),
+            (2, "explore", ""),
+            (2, "proof", "before"),
+            (2, "proof", "after"),
+        )
+    )
+    assert random == explored and len({first[1], random[1], after[1]}) == 3 and first[1:] == ("", False)
+    assert before[0] == first[0] and before[1:] == after[1:] and after[2] and random[2]
+    assert len({before[0], random[0], after[0]}) == 3

@@ -3,11 +3,14 @@
 import uuid
 
 import numpy as np
-from studies import Browser, begin, served
+from studies import Browser, begin, event, served
 
 from pir_tf.interactions.engagement import Rule
-from pir_tf.people import counted, pools
+from pir_tf.people import counted, owner, pools
+from pir_tf.people.server import Desks
 from pir_tf.people.store import Store
+from pir_tf.people.summary import summary
+from pir_tf.report.people import write_people_report
 
 
 def test_clicks_and_dwelling_become_a_pir_and_close_the_pool(tmp_path):
@@ -65,3 +68,39 @@ def test_clicks_and_dwelling_become_a_pir_and_close_the_pool(tmp_path):
         assert counted.answers(slots, images).value.size == 0  # without a rule nothing is made of it
     store.close()
     assert np.isfinite(totals["click"][1]).all()
+
+
+def test_the_owner_and_the_report_are_told_what_the_page_sent_and_what_the_rule_makes_of_it(tmp_path):
+    where = tmp_path / "study.db"
+    key = begin(where, images=12, shared=0, repeats=0)
+    store = Store(where)
+    with store.writing() as connection:
+        desk = Desks(store).by_key[key]
+        rater = desk.enroll(connection, "n:on our page")
+        [slot] = desk.hand_out(connection, rater, 1)
+        desk.record(connection, rater, [event({"place": slot.place}, kind, 0) for kind in ("visible", "like")])
+        assert owner.status(connection, desk.row)["own_page"] is None
+        user = desk.enroll(connection, "x:u1")
+        slots = desk.hand_out(connection, user, 5, outside=True)
+        sent = (
+            [("visible", None), ("click", None)],
+            [("visible", None), ("dwell", 1.5), ("dwell", 4)],
+            [("visible", None)],
+        )
+        for slot, kinds in zip(slots, sent, strict=False):
+            desk.record(connection, user, [event({"place": slot.place}, kind, value) for kind, value in kinds])
+        events = {"visible": 3, "click": 1, "dwell": 2, "share": 0}
+        assert owner.status(connection, desk.row)["own_page"] == {"handed": 5, "events": events, "rules": []}
+        assert summary(connection)["rounds"][0]["mean"] == 0  # without a rule nothing is made of them
+        for rule in ("click", "click", "click,dwell:3"):  # the last one counts
+            pools.note(connection, key, "rule", 1, "random", rule)
+        assert len(pools.noted(connection, key, "rule")) == 2
+        told, found = owner.status(connection, desk.row), summary(connection)
+    assert told["own_page"] == found["own_page"] and told["own_page"]["events"] == events
+    [rule] = found["own_page"]["rules"]
+    assert told["pools"][0]["unanswered"] == 1  # seen, and nothing more came of it
+    assert (rule["seen"], rule["liked"], rule["rate"]) == (3, 2, 2 / 3)
+    assert found["rounds"][0]["mean"] == 2 / 4 and len(told["images"]) == 4
+    page = write_people_report(found, tmp_path / "report.html").read_text()
+    assert "clicked or looked at for 3 s or more" in page and "2 of 3 seen: 0.67" in page
+    store.close()

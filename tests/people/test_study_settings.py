@@ -5,7 +5,8 @@ import datetime
 import pytest
 
 from pir_tf.errors import InputError
-from pir_tf.people.study import LABELS, Study
+from pir_tf.people.study import Study
+from pir_tf.people.words import WORDS
 
 
 def test_settings_come_back_and_unknown_ones_of_a_later_version_are_left_out():
@@ -14,7 +15,7 @@ def test_settings_come_back_and_unknown_ones_of_a_later_version_are_left_out():
     )
     assert Study.from_json(study.to_json()) == study
     assert Study.from_json(study.to_json().replace('"mode"', '"later": 1, "mode"')) == study
-    assert study.words == {**LABELS, "left": "Links"} and study.question == "Which image do you like better?"
+    assert study.page_words == {**WORDS, "left": "Links"} and study.question == "Which image do you like better?"
 
 
 def test_the_last_day_is_whole():

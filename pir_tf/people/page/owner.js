@@ -100,8 +100,27 @@ function render() {
     ["Krippendorff's alpha", number(alpha, 2), isNumber(alpha) ? "1 is agreement, 0 is chance" : "after images shared by raters"],
     ["One predicts the others", number(one, 2), "correlation: what an estimator can hope for"],
   ]));
+  const own = status.own_page;
+  $("own").hidden = !own;
+  if (own) draw("sent", own, ({ handed, events }) => sent(handed, events));
+  if (own) draw("rules", own.rules, liked);
   draw("raters", status.raters, raters);
   draw("sorted", status.images, images);
+}
+
+/** What a team's own page has sent, by kind. */
+function sent(handed, { visible = 0, click = 0, dwell = 0, share = 0, ...more }) {
+  const others = Object.entries(more).map(([kind, count]) => [kind[0].toUpperCase() + kind.slice(1), number(count)]);
+  return facts([["Images taken", number(handed)], ["Seen", number(visible)], ["Clicks", number(click)],
+    ["Times looked at", number(dwell)], ["Shares", number(share)], ...others]);
+}
+
+function liked(rows) {
+  if (!rows.length) return [make("p", "soft", "Events by kind. What counts as liked is said by the run that asks.")];
+  const heads = [["Pool"], ["Liked", "n"], ["Seen", "n"], ["PIR", "n"]];
+  const rules = [...new Set(rows.map((row) => row.rule))];
+  return [...rules.map((rule) => make("p", "soft", rule)), table("Your own page", heads,
+    rows.map((row) => [`${row.round} ${row.pool}`, number(row.liked), number(row.seen), number(row.rate, 2)]))];
 }
 
 function pools(rows) {

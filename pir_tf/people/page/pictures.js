@@ -1,12 +1,11 @@
 // Images fetched and decoded before they are needed, so that the next one is on the screen in the frame after an answer.
 
-const NAMES = { like: ["Image A"], rating: ["Image A"], pair: ["Left image", "Right image"] };
-
 /** Starts to load a slot's images; `ready` once all are decoded, which `loading` waits for. */
-export function prepare({ place, images }, mode) {
+export function prepare({ place, images }, mode, words) {
   const slot = { place, ready: false };
   slot.nodes = images.map(({ width, height }, k) => {
-    const alt = NAMES[mode]?.[k] ?? `Image ${"ABCDEFGHI"[k]}`; // says where it is, never what it is
+    // The name says where it is, never what it is.
+    const alt = mode === "pair" ? [words.image_left, words.image_right][k] : words.image.replace("{letter}", "ABCDEFGHI"[k]);
     return Object.assign(new Image(width, height), { alt, draggable: false, decoding: "sync" });
   });
   slot.loading = Promise.all(slot.nodes.map((node, k) => decoded(node, images[k].src))).then(() => (slot.ready = true));

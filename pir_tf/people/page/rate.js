@@ -8,13 +8,12 @@ const AHEAD = { like: 8, rating: 8, pair: 6, grid: 4 };
 const TWICE = 200; // ms after an image is painted: whoever taps sooner tapped twice, and hasn't seen it
 const BACK = 5; // answers that can be taken back
 const POLL = 5000; // ms between two looks at a study that is paused or has no images to give
-const LABELS = { like: "Like", dislike: "Don't like", skip: "Skip", left: "Left", right: "Right", tie: "No difference",
-  bad: "Both bad", rating: ["1", "2", "3", "4", "5"], worst: "", best: "", next: "Next", undo: "Undo", agree: "I agree" };
+const RATINGS = ["1", "2", "3", "4", "5"];
 
 const KEYS = new Map(); // key -> the button that it presses
 
 let study;
-let labels;
+let words = JSON.parse($("words").textContent); // all that this page says, in the study's language
 let answers;
 let slots = []; // handed out and not answered, by place: {place, nodes, ready}
 let current = null; // the slot on the screen
@@ -28,7 +27,10 @@ let poll = null;
 async function start() {
   if (!(await learn())) return;
   if (location.pathname !== "/") window.history.replaceState(null, "", "/");
-  labels = { ...LABELS, ...study.labels };
+  words = study.words;
+  document.documentElement.lang = words.lang;
+  document.documentElement.dir = words.dir;
+  showKeys();
   document.title = study.study;
   $("question").textContent = study.question;
   buildAnswers();
@@ -50,7 +52,7 @@ async function learn() {
     } catch {
       // no connection: the same as a server that is starting
     }
-    panel("loading", "One moment", ["The study can't be reached. This page tries again by itself."]);
+    panel("loading", words.loading_title, [words.loading]);
     await sleep(Math.min(8000, 500 * 2 ** tries));
   }
 }
@@ -79,28 +81,28 @@ function buildAnswers() {
   const give = (kind, value, label) => () => answer(kind, value, label);
   const kinds = {
     like: () => [
-      choice("dislike", labels.dislike, ["←", "ArrowLeft", "n", "1"], give("like", 0, labels.dislike)),
-      choice("like", labels.like, ["→", "ArrowRight", "y", "2"], give("like", 1, labels.like)),
+      choice("dislike", words.dislike, ["←", "ArrowLeft", "n", "1"], give("like", 0, words.dislike)),
+      choice("like", words.like, ["→", "ArrowRight", "y", "2"], give("like", 1, words.like)),
     ],
-    rating: () => labels.rating.map((label, k) =>
+    rating: () => RATINGS.map((label, k) =>
       choice(`rating${k + 1}`, label, [`${k + 1}`, `${k + 1}`], give("rating", k + 1, label))),
     pair: () => [
-      choice("left", labels.left, ["←", "ArrowLeft", "1"], give("choice", "left", labels.left)),
-      choice("tie", labels.tie, ["↑", "ArrowUp", "t", "3"], give("choice", "tie", labels.tie)),
-      choice("bad", labels.bad, ["↓", "ArrowDown", "b", "4"], give("choice", "bad", labels.bad)),
-      choice("right", labels.right, ["→", "ArrowRight", "2"], give("choice", "right", labels.right)),
+      choice("left", words.left, ["←", "ArrowLeft", "1"], give("choice", "left", words.left)),
+      choice("tie", words.tie, ["↑", "ArrowUp", "t", "3"], give("choice", "tie", words.tie)),
+      choice("bad", words.bad, ["↓", "ArrowDown", "b", "4"], give("choice", "bad", words.bad)),
+      choice("right", words.right, ["→", "ArrowRight", "2"], give("choice", "right", words.right)),
     ],
-    grid: () => [choice("next", labels.next, ["Enter", "Enter", " "], () => answer("choice", liked(), labels.next))],
+    grid: () => [choice("next", words.next, ["Enter", "Enter", " "], () => answer("choice", liked(), words.next))],
   };
   $("choices").append(...kinds[mode]());
   if (mode === "rating") {
-    for (const [end, text] of [["worst", labels.worst], ["best", labels.best]]) {
+    for (const [end, text] of [["worst", words.worst], ["best", words.best]]) {
       if (!text) continue;
       $("choices").append(Object.assign(document.createElement("span"), { className: `end ${end}`, textContent: text }));
     }
   }
-  face($("undo"), labels.undo, "U", undo);
-  face($("skip"), labels.skip, "S", give("skip", null, labels.skip));
+  face($("undo"), words.undo, "U", undo);
+  face($("skip"), words.skip, "S", give("skip", null, words.skip));
   KEYS.set("u", $("undo")).set("backspace", $("undo")).set("s", $("skip"));
   for (let k = 0; k < { like: 1, rating: 1, pair: 2, grid: 9 }[mode]; k++) $("cells").append(cell(k));
 }
@@ -163,7 +165,7 @@ function undo() {
   answers.record(slot.place, "undo", uuid);
   slots = [slot, ...slots.filter((other) => other.place !== slot.place)].sort((a, b) => a.place - b.place);
   current = null;
-  say(`${labels.undo}. ${$("count").textContent}`);
+  say(`${words.undo}. ${$("count").textContent}`);
   open();
 }
 
@@ -201,9 +203,9 @@ function busy(on) {
 }
 
 function hint(slot) {
-  if (answers.trouble === "connection") return "No connection. Your answers are kept here; new images come when it is back.";
-  if (answers.trouble) return "The server is busy. Your answers are kept here; new images come in a moment.";
-  return slot || answers.sending ? "" : "There are no new images for you just now. They come by themselves.";
+  if (answers.trouble === "connection") return words.offline;
+  if (answers.trouble) return words.busy;
+  return slot || answers.sending ? "" : words.no_images;
 }
 
 /* What comes from the server. */
@@ -218,7 +220,7 @@ function receive(reply, refused) {
   slots = slots.filter(({ place }) => offered.has(place) || place > last || answers.concerns(place));
   if (current && !slots.includes(current)) current = null;
   const held = new Set(slots.map(({ place }) => place));
-  for (const slot of reply.slots) if (!answered.has(slot.place) && !held.has(slot.place)) slots.push(prepare(slot, study.mode));
+  for (const slot of reply.slots) if (!answered.has(slot.place) && !held.has(slot.place)) slots.push(prepare(slot, study.mode, words));
   slots.sort((a, b) => a.place - b.place);
   follow(reply.state);
 }
@@ -244,9 +246,9 @@ function follow(state) {
     if (slots.length) return;
   } else if (view !== state) {
     if (state === "paused") {
-      panel(state, "A short break for everybody", ["The study is paused. Leave this page open: it goes on by itself."]);
+      panel(state, words.paused_title, [words.paused]);
     } else if (state === "ended") {
-      panel(state, "The study has ended", ["Thank you. You can close this page."]);
+      panel(state, words.ended_title, [words.ended]);
     } else {
       finish();
     }
@@ -284,7 +286,7 @@ function panel(name, title, paragraphs, buttons = []) {
 }
 
 function welcome() {
-  panel("welcome", study.study, [study.instructions, study.consent], [[labels.agree, async (button) => {
+  panel("welcome", study.study, [study.instructions, study.consent], [[words.agree, async (button) => {
     button.disabled = true;
     try {
       const response = await fetch("/api/consent", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
@@ -293,7 +295,7 @@ function welcome() {
       if (await learn()) begin(); // now this rater has a name
     } catch {
       button.disabled = false;
-      say($("notice").textContent = "No connection: please try again.");
+      say($("notice").textContent = words.agree_failed);
     }
   }]]);
 }
@@ -312,27 +314,25 @@ function open() {
 
 function rest(done) {
   const left = study.progress.wanted - done;
-  const text = `Thank you. There are ${left} more, if you like to go on; or stop here and come back with the same link.`;
-  panel("rest", `${done} done`, [text], [["Go on", open], ["Stop for now", stop], [labels.undo, undo]]);
+  const buttons = [[words.go_on, open], [words.stop, stop], [words.undo, undo]];
+  panel("rest", fill(words.rest_title, { done }), [fill(words.rest, { left })], buttons);
 }
 
 function stop() {
-  const wait = answers.number ? "Some answers still wait: keep this page open until they are stored." : "You can close this page.";
-  panel("stop", "Thank you", [`${wait} The link that you were given brings you back here.`], [["Go on", open]]);
+  panel("stop", words.stopped_title, [answers.number ? words.stopped_waits : words.stopped], [[words.go_on, open]]);
 }
 
 function finish() {
   const { code } = study;
-  const what = code ? "Give this code where you were asked for it; then you can close this page." : "You can close this page.";
-  panel("done", "All done: thank you", [what]);
+  panel("done", words.done_title, [code ? words.done_code : words.done]);
   $("code").hidden = !code;
   $("code").firstChild.textContent = code;
 }
 
 function lost(why) {
   clearTimeout(poll);
-  if (why === "link") panel("link", "Open your link", ["Open the link that you were given, in this browser, to go on."]);
-  else panel("link", "Another link was opened", ["Another rater's link was opened in this browser: open your own again to go on."]);
+  if (why === "link") panel("link", words.link_title, [words.link]);
+  else panel("link", words.other_link_title, [words.other_link]);
 }
 
 /* Progress, notices and keys. */
@@ -340,14 +340,23 @@ function lost(why) {
 function showProgress() {
   const { wanted } = study.progress;
   const done = Math.max(0, Math.min(wanted, study.progress.answered + answers.gain));
-  $("count").textContent = wanted ? `${done} of ${wanted}` : `${done}`;
+  $("count").textContent = wanted ? fill(words.count, { done, wanted }) : `${done}`;
   $("bar").max = wanted || 1;
   $("bar").value = done;
   const { number, trouble, unkept } = answers;
-  const text = !trouble || !number ? "" :
-    `${number} ${number === 1 ? "answer waits" : "answers wait"} for the ${trouble}` + (unkept ? ": keep this page open" : "");
+  const waits = fill(words[`waits_${trouble === "server" ? "server_" : ""}${number === 1 ? "one" : "many"}`], { count: number });
+  const text = !trouble || !number ? "" : unkept ? fill(words.unkept, { waits }) : waits;
   if ($("notice").textContent !== text) $("notice").textContent = text;
   if ("busy" in document.body.dataset) $("note").textContent = hint(slots[0]);
+}
+
+/** A text with numbers in place of the words in braces. */
+function fill(text, values) {
+  return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+function showKeys() {
+  $("keys").textContent = $("keys").ariaPressed === "true" ? words.keys_on : words.keys_off;
 }
 
 function say(text) {
@@ -371,6 +380,7 @@ addEventListener("keydown", (event) => {
 $("rate").addEventListener("mousedown", (event) => event.preventDefault());
 $("keys").addEventListener("click", () => {
   $("keys").ariaPressed = `${$("keys").ariaPressed !== "true"}`;
+  showKeys();
 });
 
 start();
