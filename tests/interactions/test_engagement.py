@@ -22,9 +22,9 @@ def test_a_rule_by_hand(text, positive, not_positive):
 
 
 def test_a_rule_says_itself():
-    assert (
-        Rule.parse("click,share,dwell:3").sentence().endswith("it was clicked or shared or looked at for 3 s or more.")
-    )
+    said = Rule.parse("click,share,dwell:3").sentence()
+    assert said.endswith("when it was clicked, shared or looked at for 3 s or more.")
+    assert Rule.parse("click").sentence().endswith("when it was clicked.")
     assert Rule() == Rule.parse("click,share") and Rule().dwell == math.inf
 
 
