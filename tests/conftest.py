@@ -24,6 +24,9 @@ def pytest_collection_modifyitems(config, items):
         nightly = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=nightly)
         items[:] = [item for item in items if item not in nightly]
+    for item in items:
+        if {"smoke", "small_run"} & {*getattr(item, "fixturenames", ())}:  # whichever is first makes the run
+            item.add_marker(pytest.mark.slow)
     # Files with slow tests first: the processes then end together.
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)

@@ -66,6 +66,7 @@ def test_one_seed_gives_equal_weights_whatever_keras_global_seed_is():
     assert len(kernels) == 5 and not any(np.array_equal(a, b) for a, b in kernels)
 
 
+@pytest.mark.slow
 def test_inceptions_first_weights_are_a_function_of_the_seed(cut):
     assert cut.output.shape == (None, 288)
     again = keras.models.clone_model(cut)

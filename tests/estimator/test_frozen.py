@@ -35,6 +35,7 @@ def check(out, image=IMAGE):
 # What is folded
 
 
+@pytest.mark.slow
 def test_all_of_inception_is_folded_and_joined():
     whole = inception()
     steps = open_network(whole)[0]
@@ -203,6 +204,7 @@ def built(request):
     return model, in_float64(model), size
 
 
+@pytest.mark.slow
 def test_a_network_equals_its_stock_layers_in_value_and_gradient_and_in_float32(built):
     model, wide, size = built
     x = images(2, size)

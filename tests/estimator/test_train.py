@@ -71,6 +71,7 @@ def config(request, large_hub):
     return dataclasses.replace(CONFIG, **head) if request.param == "head" else ON_DATA
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 def test_a_killed_and_resumed_run_equals_an_unbroken_one(few, tmp_path, config):
     config = dataclasses.replace(config, steps=8, checkpoint_every=2)

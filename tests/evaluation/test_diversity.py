@@ -150,6 +150,7 @@ def test_report_by_hand():
     assert alone.after_over_before == report.after_over_before
 
 
+@pytest.mark.slow
 def test_collapsed_generators_are_flagged_against_real_images():
     real_labels, labels = np.arange(24) % 2, np.arange(20) % 2
     real = Diversity.measure(smooth(24), real_labels, 2, seed=0, pairs=20)

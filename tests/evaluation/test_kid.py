@@ -69,6 +69,7 @@ def test_what_has_no_distance_is_refused(x, y, said):
         estimate(x, y, seed=0)
 
 
+@pytest.mark.slow
 def test_features_are_the_mean_of_pool5_of_kerass_vgg16(monkeypatch):
     assert kid.IMAGE_SIZE == 224
     monkeypatch.setattr(kid, "IMAGE_SIZE", 72)  # quicker

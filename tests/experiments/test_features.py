@@ -64,6 +64,7 @@ def test_no_image_goes_twice_through_one_backbone_and_training_equals_that_witho
     assert computed == [20, 3, 20]
 
 
+@pytest.mark.slow
 def test_folds_get_the_maker(computed):
     asked = []
 

@@ -11,6 +11,8 @@ from pir_tf.experiments import few_answers
 from pir_tf.gan.saved import Networks
 from pir_tf.presets import laptop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def rows():

@@ -71,6 +71,7 @@ def test_many_images_come_in_pieces_and_equal(open_run, computed, monkeypatch):
     np.testing.assert_allclose(found[-3:], true_pir(run)(many[-3:]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_with_a_cache_all_objectives_up_to_the_layer_share_one_computation(open_run, computed, tmp_path):
     cache, objectives = tmp_path / "cache", ("pool2:k=1", "pool2:k=20:seed=3", "pool1:k=1", "pool2:k=1")
 

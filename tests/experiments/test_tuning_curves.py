@@ -16,6 +16,8 @@ from pir_tf.images import to_uint8
 from pir_tf.presets import smoke
 from pir_tf.tuning import tuner
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ((0.0, 1.0), (2.0, 1.0), (0.0, 0.3), (0.0, 0.0))
 """Two pessimisms, two ratios, and the control."""
 

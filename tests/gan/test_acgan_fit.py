@@ -96,6 +96,7 @@ def test_a_keras_callback_moves_both_rates(make_acgan, fit):
     assert rates == pytest.approx([5e-4, 1e-3])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_unbroken_one_with_other_noise_than_dropout(make_acgan, fit):
     """As in other people's discriminators: nothing sets these layers' random states but the checkpoint."""
 

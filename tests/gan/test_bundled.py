@@ -29,6 +29,7 @@ def arrays(bundle):
         return {name: stored[name] for name in stored.files}
 
 
+@pytest.mark.slow
 def test_round_trip_with_kernels_in_half_precision_and_statistics_in_single(networks, bundle, arrays):
     assert len(arrays) == 12 + 40
     for name, array in arrays.items():

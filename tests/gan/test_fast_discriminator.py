@@ -94,6 +94,7 @@ def test_a_traced_pass_equals_an_eager_one_and_sees_later_weights(update):
     assert np.abs(outputs[0][1] - outputs[1][1]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_knows_ours_alone_also_when_saved_and_loaded(tmp_path):
     ours = shake(build_discriminator(2), 1)
     assert FastDiscriminator.knows(ours) and FastDiscriminator.knows(changed(ours))

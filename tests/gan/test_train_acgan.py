@@ -20,6 +20,8 @@ from pir_tf.gan import networks, train
 from pir_tf.gan.acgan import LOSSES, TERMS
 from pir_tf.gan.train import build_acgan, train_acgan
 
+pytestmark = pytest.mark.slow
+
 # Five rows of one step, and a measure after 2 and 4.
 CONFIG = GanConfig(
     steps=5,

@@ -115,6 +115,7 @@ def test_nothing_above_the_layer_is_computed(low):
     assert low.network.get_layer("vgg16_cut").layers[-1].name == "block2_pool"
 
 
+@pytest.mark.slow
 def test_one_seed_gives_equal_weights(low):
     keras.utils.set_random_seed(5)
     again, other = (vgg.VGGFeatures(("pool2",), weights="none", image_size=SIZE, seed=seed) for seed in (3, 4))
@@ -140,6 +141,7 @@ def test_filters_are_drawn_without_replacement_by_the_seed():
     assert vgg.target_filters(parse("vgg:pool3:filters=40,12")).tolist() == [12, 40]
 
 
+@pytest.mark.slow
 def test_a_file_without_top_serves_the_pools_alone(tmp_path):
     path = tmp_path / "no_top.weights.h5"
     network = keras.applications.VGG16(include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))

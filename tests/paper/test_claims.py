@@ -37,6 +37,7 @@ def made(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_the_files_agree_name_no_directory_and_making_them_again_changes_nothing(made, capsys):
     found = json.loads((made / "out" / "claims.json").read_text())
     assert found["runs"] == ["sweep"] and found["experiments"] == 3

@@ -143,6 +143,7 @@ def test_numbers_and_bounds_by_hand():
         assert holds(within, bound) and not holds(beyond, bound), bound
 
 
+@pytest.mark.slow
 def test_rows_have_every_column_and_how_they_were_made():
     facts = {"inception": "file:inception.h5", "inception_range": "0 1", "vgg": "file:vgg.h5", "commit": "0123456"}
     facts |= {"hardware": "2 CPU cores (x86_64)", "seconds": 60.0, "gan": "gan/1", "gan_seconds": 30.0}
@@ -162,6 +163,7 @@ def test_rows_have_every_column_and_how_they_were_made():
     assert row["commit"] == "5 of them, 0000000 to 4444444" and row["seconds"] is None
 
 
+@pytest.mark.slow
 def test_the_command_names_suites_that_have_other_experiments_of_the_claim():
     found = rows(SINGLES)
     suites = {row["experiment"]: ("iteration", "ablations") for row in found}

@@ -14,6 +14,8 @@ from pir_tf.paper.figures.command import main
 from pir_tf.paper.figures.page import ORDER, redraw, write_tables
 from pir_tf.paper.rows import read_rows, table
 
+pytestmark = pytest.mark.slow
+
 FILES = {f"{name}.{kind}" for name in ORDER for kind in ("csv", "png")} | {
     *("figure-3.npz", "experiments.csv", "collected.json", "models.json", "models.md", "README.md")
 }

@@ -120,6 +120,7 @@ for mode in (0o555, 0o777):
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_is_read_only():
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to other users
         path = Path(folder) / "a.db"

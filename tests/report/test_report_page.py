@@ -17,6 +17,8 @@ from PIL import Image
 from pir_tf.errors import InputError
 from pir_tf.report.page import write_report
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 

@@ -18,6 +18,8 @@ from pir_tf.serving.expected import WARM_UP, answers_of
 from pir_tf.serving.export import check_version, main, write_version
 from pir_tf.serving.from_run import Material
 
+pytestmark = pytest.mark.slow
+
 
 def stored(version):
     reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))

@@ -76,6 +76,7 @@ def addresses():
     return found
 
 
+@pytest.mark.slow
 def test_processes_wait_for_each_other_and_say_for_whom(addresses, capsys):
     met, arrived = threading.Event(), threading.Semaphore(0)
 
@@ -117,6 +118,7 @@ def test_a_port_in_use_is_refused(addresses):
         meet(Cluster(addresses, "worker 0"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_a_run_that_waits_says_so_and_can_be_stopped(tmp_path, monkeypatch, addresses, number, code):
     monkeypatch.setitem(ENVIRONMENT, "TF_CONFIG", text({"worker": list(addresses.values())}, index=1))

@@ -14,6 +14,8 @@ from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.tuning.tuner import Tuner
 
+pytestmark = pytest.mark.slow
+
 REAL = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32), np.array([0, 1], np.int32)
 
 

@@ -66,6 +66,7 @@ def test_the_anchor_is_the_mean_squared_difference_from_the_start():
     assert float(terms["L_PIR"]) == pytest.approx(judged.mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_tuning_raises_the_estimated_pir_and_the_anchor_holds_it_back():
     ends = {}
     for weight in (0.0, 3.0, 3000.0):

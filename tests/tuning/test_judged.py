@@ -67,6 +67,7 @@ class Model:
         self.distribute_strategy, self.step = tf.distribute.get_strategy(), tf.Variable(0)
 
 
+@pytest.mark.slow
 def test_the_decisions_are_those_of_a_plain_reading():
     rng, stopped = np.random.default_rng(0), 0
     for _ in range(40):

@@ -92,6 +92,7 @@ def test_a_linear_map_has_the_kl_of_a_normal_distribution_and_a_fold_is_told():
 # Training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_part_alone_moves_and_raises_l_pir(kind):
     model = tuner(kind)
@@ -116,6 +117,7 @@ def test_the_part_alone_moves_and_raises_l_pir(kind):
         assert model.final_kl(0, count=512)[0] > 20 * held.final_kl(0, count=512)[0] > 0
 
 
+@pytest.mark.slow
 def test_a_resumed_tuning_repeats_an_unbroken_one(tmp_path, untraced):
     whole, first, second = (tuner("residual") for _ in range(3))
     fit(whole, 2)

@@ -210,6 +210,7 @@ def test_a_gradient_of_zero_is_warned_of_once_after_its_patience(fit, pir_weight
         assert np.isfinite(logs["L_PIR"]).all() and np.isfinite(logs["generator_loss"]).all()
 
 
+@pytest.mark.slow
 def test_looking_on_changes_nothing(fit):
     watched, alone = tuner(), tuner()
     latents = draw_latents(8, latent_size=5, class_count=2, seed=1)
