@@ -144,54 +144,51 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
     Raises:
         InputError: The directory holds other things, or a loop that was begun otherwise.
     """
+    require_extra()
+    require_no_password("--people", given.people or "")
+    loop = _go_on(given, options) if (given.loop / SETTINGS).exists() else _begin(given, options)
+    loop.save()
+    return loop
+
+
+def _begin(given: argparse.Namespace, options: list[str]) -> Loop:
+    """A new loop, in a directory of its own; its plan is printed."""
     from pir_tf.statistics.planning import plan
 
     path: Path = given.loop
-    require_extra()
-    require_no_password("--people", given.people or "")
-    note = path / SETTINGS
-    if not note.exists():
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"{path} holds other things, expected a loop's directory or none: name another.")
-        budget, rounds = (
-            value if there is None else there for there, value in ((given.budget, 1800), (given.rounds, 2))
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path} holds other things, expected a loop's directory or none: name another.")
+    budget = 1800 if given.budget is None else given.budget
+    rounds = 2 if given.rounds is None else given.rounds
+    database = _whole(given.people or str(path / "study.db"))
+    study = given.study or path.name
+    mode = mode_of(given, database, study)
+    _require_rounds(rounds)
+    # Two answers to an image tell how noisy one is, so that d can be corrected; a bet is on an image's first answer alone.
+    planned = plan(budget, mode, answers_per_image=1.25 if given.stop == "e-value" else 2)
+    if planned.learn < rounds * 10:
+        raise InputError(
+            f"--budget {budget} leaves {planned.learn} answers to learn from in {rounds} rounds, expected more."
         )
-        database = given.people or str(path / "study.db")
-        if "://" not in database:
-            database = os.path.abspath(os.path.expanduser(database))
-        study = given.study or path.name
-        mode = mode_of(given, database, study)
-        _require_rounds(rounds)
-        # Two answers to an image tell how noisy one is, so that d can be corrected; a bet is on an image's first answer alone.
-        each = 1.25 if given.stop == "e-value" else 2
-        planned = plan(budget, mode, answers_per_image=each)
-        if planned.learn < rounds * 10:
-            raise InputError(
-                f"--budget {budget} leaves {planned.learn} answers to learn from in {rounds} rounds, expected more."
-            )
-        loop = Loop(
-            path, database, study, mode, budget, rounds, planned.learn // rounds, planned.proof,
-            max(2, planned.images // 2), given.stop or "budget", given.preset or "laptop", options,
-        )  # fmt: skip
-        path.mkdir(parents=True, exist_ok=True)
-        loop.save()
-        print("\n".join(planned.sentences()), flush=True)
-        return loop
-    stored = read_json(note)
-    loop = Loop(path=path, **stored)
+    path.mkdir(parents=True, exist_ok=True)
+    print("\n".join(planned.sentences()), flush=True)
+    return Loop(
+        path, database, study, mode, budget, rounds, planned.learn // rounds, planned.proof,
+        max(2, planned.images // 2), given.stop or "budget", given.preset or "laptop", options,
+    )  # fmt: skip
+
+
+def _go_on(given: argparse.Namespace, options: list[str]) -> Loop:
+    """The loop in this directory, with what may change."""
+    path: Path = given.loop
+    loop = Loop(path=path, **read_json(path / SETTINGS))
     if "://" not in loop.database and not Path(loop.database).exists() and (path / Path(loop.database).name).exists():
         loop.database = str((path / Path(loop.database).name).absolute())  # the directory was moved
-    asked = {
-        "database": given.people,
-        "study": given.study,
-        "mode": given.mode,
-        "budget": given.budget,
-        "preset": given.preset,
-    }
-    for name in DECISIVE:
-        there, now = getattr(loop, name), asked[name]
-        if name == "database" and now and "://" not in now:
-            now = os.path.abspath(os.path.expanduser(now))
+    asked = {name: getattr(given, "people" if name == "database" else name) for name in DECISIVE}
+    for name, now in asked.items():
+        there = getattr(loop, name)
+        if name == "database" and now:
+            now = _whole(now)
         if now not in (None, "") and now != there:
             raise InputError(
                 f"{path} is a loop with {name} {there!r}, not {now!r}: leave it out, or begin another loop."
@@ -199,8 +196,12 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
     if given.rounds is not None:
         _require_rounds(given.rounds)
     loop.rounds, loop.stop, loop.options = given.rounds or loop.rounds, given.stop or loop.stop, options or loop.options
-    loop.save()
     return loop
+
+
+def _whole(database: str) -> str:
+    """A database as any working directory finds it."""
+    return database if "://" in database else os.path.abspath(os.path.expanduser(database))
 
 
 def run(loop: Loop, given: argparse.Namespace) -> int:

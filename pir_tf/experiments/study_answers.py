@@ -184,10 +184,13 @@ def ask_pools(
             found.append((rows, answered))
     if waits:
         raise Waiting(waits[0])
+    return found[0][1] if len(found) == 1 else _together(found, len(ids))
+
+
+def _together(found: list[tuple[np.ndarray, Answered]], count: int) -> Answered:
+    """The answers to `count` images from those of pools, each with its images' rows."""
     whole = found[0][1]
-    if len(found) == 1:
-        return whole
-    impressions, positives = np.zeros(len(ids)), np.zeros(len(ids))
+    impressions, positives = np.zeros(count), np.zeros(count)
     for rows, answered in found:
         impressions[rows], positives[rows] = answered.impressions, answered.positives
     return dataclasses.replace(
