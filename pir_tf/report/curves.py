@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from pir_tf.objective_names import parse
 from pir_tf.report import style
 
-SHADES = ("#b8d4ea", "#6fa8d6", "#2f74b5", "#0b3d66", "#031a2e")
+SHADES = ("#7fb2da", "#3d86c6", "#1c5d99", "#0b3d66", "#031a2e")
 """Colours of rising pessimism: it has an order."""
 CONTROL = "control"
 WIDTH, HEIGHT = 2.7, 2.3
@@ -31,7 +32,7 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
         own = rows[rows.objective == objective]
         first = column == 0
         upper, lower = grid[:, column]
-        style.style_axes(upper, y="Cohen's d" if first else None, title=objective)
+        style.style_axes(upper, y="Cohen's d" if first else None, title=parse(objective).in_words(short=True))
         style.style_axes(lower, x="tuning steps", y="distance kept" if first else None)
         upper.axhline(0, color=style.RULE, linewidth=0.7)
         lower.axhline(1, color=style.RULE, linewidth=0.7)
@@ -51,6 +52,7 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
         style.count_axis(lower, ticks=3)
         style.few_ticks(upper)
         style.few_ticks(lower)
+        lower.set_ylim(0, max(1.1, 1.05 * rows.distance_kept.max()))  # from nothing, so that small changes look small
         style.label_ends(upper, ends)
     note = (
         "Solid: the true PIR's d. Dotted: what the estimator believes. "
@@ -87,4 +89,4 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
 
 
 def _shade(values: list[float], value: float) -> str:
-    return SHADES[min(values.index(value), len(SHADES) - 1)]
+    return SHADES[round(values.index(value) * (len(SHADES) - 1) / max(1, len(values) - 1))]
