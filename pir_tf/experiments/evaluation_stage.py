@@ -174,16 +174,16 @@ def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: S
     found: dict[str, Any] = {"best_of": None, "plug_and_play": None}
     if truth is None or "true" not in pir:
         return found
-    true, saved = pir["true"][0], load_saved(saved_estimator(run.path / "estimator"))
+    true = pir["true"][0]
     if settings.best_of:
         with watch.part("best of n"):
             found["best_of"] = _best_of(run, lambda picked: compare(true, truth(picked)))
     if settings.plug_and_play:
-        climbed = objective(saved, run.config.estimator.pessimism)
         with watch.part("plug and play"):
+            saved = load_saved(saved_estimator(run.path / "estimator"))
             walked, labels = plug_and_play(
                 load_generator(run.path / "gan"),
-                climbed,
+                objective(saved, run.config.estimator.pessimism),
                 settings.plug_and_play,
                 PICKS,
                 seed=run.seed_of("plug and play"),
