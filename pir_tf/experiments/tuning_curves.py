@@ -2,10 +2,9 @@
 
 The experiment's linear estimator learns once from all simulated answers. Then the generator is tuned with each pessimism at the
 first ratio of gradients, and with each other ratio at the first pessimism; ratio 0 is the control, without the PIR term. After
-the steps of --at the same new latents are drawn; their true PIR, what the estimator thinks of them, their distance in a class
-and, with --evaluation.kid-weights, their distance from real images make a row of `FOLDER/tuning-curves.csv`, and two figures show
 the steps of --at the same new latents are drawn; their true and their estimated PIR, the distance within a class and, with
---evaluation.kid-weights, that from real images make a row of `FOLDER/tuning-curves.csv`, and two figures show
+--evaluation.kid-weights, that from real images make a row of `FOLDER/tuning-curves.csv`, and two figures show them. What is done
+isn't done again; a row's `settings` stand for all options that no other column has.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from pir_tf.commands import Parser, exit_code, user_path
-from pir_tf.config import ExperimentConfig, decisive_fields, derived_seed
+from pir_tf.config import ExperimentConfig, decisive_fields, derived_seed, flatten
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
 from pir_tf.estimator.linear import LinearEstimator, objective
@@ -100,6 +99,24 @@ def _settings(pessimisms: Sequence[float], ratios: Sequence[float]) -> list[tupl
     return [(one, ratios[0]) for one in pessimisms] + [(pessimisms[0], one) for one in ratios[1:]]
 
 
+OWN_COLUMN = {
+    *("seed", "interactions.objective", "interactions.images", "interactions.impressions", "estimator.backbone"),
+    *("estimator.layer", "estimator.grid", "estimator.pessimism", "tuning.pir_gradient_ratio", "tuning.pir_weight"),
+}
+NO_PART = ("tuning.steps", "compute.", "tuning.checkpoint", "tuning.log_every", "tuning.tensorboard")
+"""What no row depends on."""
+
+
+def _settings_of(config: ExperimentConfig) -> str:
+    """A short name of all that has no column of its own: two rows with other learning rates or weights differ in it."""
+    named = {
+        name: value
+        for name, value in flatten(config).items()
+        if name not in OWN_COLUMN and not name.startswith(NO_PART)
+    }
+    return digest(np.frombuffer(repr(sorted(named.items())).encode(), np.uint8))[:8]
+
+
 class Study:
     """One objective: its estimator, and generators that are tuned with it.
 
@@ -120,6 +137,7 @@ class Study:
             "grid": estimator.grid,
             "images": users.images,
             "impressions": users.impressions,
+            "settings": _settings_of(config),
         }
 
     def curve(self, pessimism: float, ratio: float, at: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -135,6 +153,7 @@ class Study:
         fixed = {**self.facts, "pessimism": pessimism, "ratio": ratio, "weight": weight}
         fields = {**decisive_fields("tuning", tuning), **decisive_fields("gan", config.gan)}
         made_by = {**fixed, **fields, "estimator": digest(*self._estimator.saved_model().get_weights())}
+        del made_by["settings"]  # which also name what is measured alone; the fields are those of the steps
         directory = (
             self._folder / "steps" / digest(np.frombuffer(repr(sorted(made_by.items())).encode(), np.uint8))[:16]
         )
@@ -241,7 +260,9 @@ class Rows:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder / f"{NAME}.csv"
-        self._frame = pd.read_csv(self._path) if self._path.exists() else pd.DataFrame()
+        self._frame = pd.read_csv(self._path, dtype={"settings": str}) if self._path.exists() else pd.DataFrame()
+        if not self._frame.empty and "settings" not in self._frame:
+            raise InputError(f"{self._path} has no column settings, expected this version's rows: give another folder.")
 
     def have(self, facts: dict[str, Any], pessimism: float, ratio: float, at: Sequence[int]) -> bool:
         """Whether the rows of these facts and settings are all there."""

@@ -10,6 +10,7 @@ from PIL import Image
 from small_networks import images_of, small_discriminator, small_generator
 
 from pir_tf.data.sources import ImageSet
+from pir_tf.errors import InputError
 from pir_tf.experiments import tuning_curves
 from pir_tf.gan.saved import Networks
 from pir_tf.images import to_uint8
@@ -43,14 +44,16 @@ def folder(tmp_path_factory):
 CLASSES, images = ("one", "two"), images_of(16)
 
 
-def small_study(folder):
+def small_study(folder, **tuning):
     config = smoke()
     config = dataclasses.replace(
         config,
         gan=dataclasses.replace(config.gan, generator="train", latent_size=5),
         interactions=dataclasses.replace(config.interactions, images=40),
         estimator=dataclasses.replace(config.estimator, output="linear", backbone="discriminator"),
-        tuning=dataclasses.replace(config.tuning, batch_size=4, steps=8, log_every=2, learning_rate=0.01),
+        tuning=dataclasses.replace(
+            config.tuning, **{"batch_size": 4, "steps": 8, "log_every": 2, "learning_rate": 0.01, **tuning}
+        ),
     )
     return tuning_curves.Study(config, lambda: Networks(small_generator(), small_discriminator(), CLASSES), folder, 24)
 
@@ -91,3 +94,18 @@ def test_what_it_cannot_do_is_refused_in_a_sentence(words, tmp_path, capsys):
     assert tuning_curves.main([str(tmp_path / "curves"), *words]) == 2
     said = capsys.readouterr().err
     assert said.startswith("Error: ") and said.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_rows_of_other_settings_are_not_taken_for_ones_own(folder, tmp_path):
+    rows, study = tuning_curves.Rows(folder), small_study(folder)
+    assert rows.have(study.facts, *SETTINGS[1], [3, 6])
+    for changed in ({"learning_rate": 0.02}, {"batch_size": 8}):
+        other = small_study(folder, **changed)
+        assert other.facts.keys() == study.facts.keys() and not rows.have(other.facts, *SETTINGS[1], [3, 6])
+    same = small_study(folder, steps=100, tensorboard=False, pir_gradient_ratio=0.3)
+    assert rows.have(same.facts, *SETTINGS[1], [3, 6])
+    pd.read_csv(folder / "tuning-curves.csv").drop(columns="settings").to_csv(
+        tmp_path / "tuning-curves.csv", index=False
+    )
+    with pytest.raises(InputError, match=r"tuning-curves\.csv has no column settings, .* another folder"):
+        tuning_curves.Rows(tmp_path)
