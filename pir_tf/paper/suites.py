@@ -26,7 +26,7 @@ class Size:
     iterated: int  # single filters of each layer that get a second round (A.3)
     three_colors: int  # tuning steps of the three-colour objectives (4.2)
     three_colors_other: int  # the other length that the ablation shows beside it (4.2: a tenth, or ten times)
-    longer: int  # tuning steps that two single filters get beside their own, to see whether more steps help (4.1)
+    longer: int  # tuning steps that some VGG objectives get beside their own, to see whether more steps help (4.1)
     kid_images: int  # images of each kind in the distance from the real ones (5.1; the distance is ours)
     vgg: dict[str, dict[str, Any]] = field(default_factory=dict)  # sections of VGG objectives, instead of the preset's
     finetuned: dict[str, Any] = field(default_factory=dict)  # `estimator` with the whole backbone trained, not its head
@@ -63,6 +63,8 @@ SIZES = {
 
 PER_LAYER = {name: size.filters for name, size in SIZES.items()}
 """Objectives of each VGG layer, by the size's name."""
+PESSIMISM = 2.0
+"""Of the linear estimator: experiments/beyond has the curves by which it was chosen."""
 BEYOND: dict[str, dict[str, Any]] = {
     "tuning": {"pir_gradient_ratio": 1.0},
     "evaluation": {"control": True, "best_of": 16, "judge": False},
@@ -210,24 +212,27 @@ def ablations(size: str, weights: Weights) -> list[Experiment]:
     other = SIZES[size].three_colors_other
     for base in colors(size, weights)[-3:]:
         found += [base, _variant(base, f"{other}-steps", tuning={"steps": other})]
-    longer = SIZES[size].longer
     for base in (filters["pool3"], filters["pool4"]):
-        found += [base, _variant(base, f"{longer}-steps", tuning={"steps": longer})]
+        found += [base, _longer(size, base)]
     return list(dict.fromkeys(found + _gan_ablations(size, weights)))
 
 
 def beyond(size: str, weights: Weights) -> list[Experiment]:
-    """The linear estimator on the objectives of figure 2 and two more filters, with control and best of 16. Not the paper's."""
-    more = [one for one in iteration(size, weights) if not one.config.first_round]
-    bases = dict.fromkeys([*colors(size, weights), *vgg_single(size, weights), *more, *vgg_multi(size, weights)])
-    return [_linear(base) for base in bases if "-fc" not in base.name]
+    """The linear estimator on the objectives of figure 2 and two more filters, in as many steps. Not the paper's."""
+    return [_linear(base) for base in _served(size, weights)]
+
+
+def beyond_longer(size: str, weights: Weights) -> list[Experiment]:
+    """Those of `beyond` that are VGG's, in more steps. Not the paper's."""
+    return [_linear(_longer(size, base)) for base in _served(size, weights) if base.name.startswith("vgg")]
 
 
 def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
-    """Three seeds of six objectives with the paper's method and with the linear estimator. Not the paper's."""
+    """Three seeds of six objectives: the paper's method, the linear estimator, and for VGG's more steps. Not the paper's."""
     found = []
     for base in _six(size, weights):
-        for one in (base, _linear(base)):
+        vgg = base.name.startswith("vgg")
+        for one in (base, _linear(base), *([_linear(_longer(size, base))] if vgg else [])):
             found += [one, *(_seeded(one, seed) for seed in (1, 2))]
     return found
 
@@ -275,7 +280,7 @@ def paper(size: str, weights: Weights) -> list[Experiment]:
 
 
 _PAPERS = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations)
-_BEYOND = (beyond, beyond_seeds, beyond_offline, factorial, moved_latents)
+_BEYOND = (beyond, beyond_longer, beyond_seeds, beyond_offline, factorial, moved_latents)
 SUITES: dict[str, Callable[[str, Weights], list[Experiment]]] = {
     suite.__name__.replace("_", "-"): suite for suite in (*_PAPERS, paper, *_BEYOND)
 }
@@ -300,11 +305,23 @@ def _six(size: str, weights: Weights) -> list[Experiment]:
     return [pool2, *filters, _multi(size, weights, "pool5", 0), *tones]
 
 
+def _served(size: str, weights: Weights) -> list[Experiment]:
+    """The objectives of figure 2 without the fully connected layers, and two more filters of pool2."""
+    more = [one for one in iteration(size, weights) if not one.config.first_round]
+    bases = dict.fromkeys([*colors(size, weights), *vgg_single(size, weights), *more, *vgg_multi(size, weights)])
+    return [base for base in bases if "-fc" not in base.name]
+
+
+def _longer(size: str, base: Experiment) -> Experiment:
+    longer = SIZES[size].longer
+    return _variant(base, f"{longer}-steps", tuning={"steps": longer})
+
+
 def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
     """The experiment with the linear estimator, control and best of 16; `offline` with the discriminator's features alone."""
     inception = base.config.estimator.backbone == "inception_v3"
     joined = inception and not offline
-    estimator: dict[str, Any] = {"output": "linear", "layer": ""}
+    estimator: dict[str, Any] = {"output": "linear", "layer": "", "pessimism": PESSIMISM}
     estimator["backbone"] = "inception_v3+discriminator" if joined else "discriminator"
     if not joined:
         estimator["weights"] = "none"

@@ -14,7 +14,7 @@ from pir_tf.presets import laptop, paper, smoke
 
 FILES = Weights("file:a/inception.h5", "file:b/vgg.h5", (0.0, 1.0))
 
-BEYOND = ("beyond", "beyond-seeds", "beyond-offline", "factorial", "moved-latents")
+BEYOND = ("beyond", "beyond-longer", "beyond-seeds", "beyond-offline", "factorial", "moved-latents")
 """Suites that aren't the paper's."""
 
 
@@ -131,12 +131,19 @@ def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its
         backbone = "discriminator" if name.startswith("color") else "inception_v3+discriminator"
         assert (estimator.output, estimator.backbone) == ("linear", backbone) and name.endswith("-linear")
         assert (one.config.tuning.pir_gradient_ratio, evaluation.control, evaluation.best_of) == (1, True, 16)
-        assert one.config.interactions == papers[one.config.interactions.objective].interactions
+        assert estimator.pessimism == 2
+        paper_s = papers[one.config.interactions.objective]
+        assert (one.config.interactions, one.config.tuning.steps) == (paper_s.interactions, paper_s.tuning.steps)
+    longer = by_name("beyond-longer")
+    assert len(longer) == 5 * 4 + 2 + 5 * 4
+    for name, one in longer.items():
+        equal = found[name.replace("-600-steps-linear", "-linear")].config
+        assert differing(one.config, equal) == {"tuning.steps": (600, 150)}
 
 
 def test_the_other_studies_differ_in_what_they_are_about():
     seeds = by_name("beyond-seeds")
-    assert len(seeds) == 6 * 2 * 3
+    assert len(seeds) == (6 * 2 + 4) * 3
     for name, one in seeds.items():
         if "-seed-" in name:
             base, _, seed = name.rpartition("-seed-")
