@@ -23,7 +23,7 @@ import tyro
 from pir_tf.commands import user_path
 from pir_tf.config import PRESETS, ExperimentConfig
 from pir_tf.errors import InputError
-from pir_tf.presets import preset
+from pir_tf.presets import by_papers_method, preset
 from pir_tf.runs.directory import STAGES
 
 DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
@@ -36,6 +36,15 @@ Each option changes one field of the preset; "Source" names the section of the p
 Where the environment variable PIR_TF_CACHE names a directory, runs share image sets, VGG16's activity and features there."""
 
 Parsed = TypeVar("Parsed")
+
+OF_PAPERS_ESTIMATOR = tuple(
+    f"estimator.{name}"
+    for name in (
+        *("bins", "bin_range", "bin_loss", "scalar_start", "temperature", "trainable"),
+        *("steps", "batch_size", "learning_rate", "checkpoint_every", "checkpoint_minutes"),
+    )
+)
+"""Options that mean nothing to a linear estimator: who gives one without naming an output means the paper's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +91,42 @@ def parse(arguments: list[str]) -> Options:
         raise InputError("--preset was given as an option, expected as the first word: for example `run smoke`.")
     if given.get("run_dir") == "":
         user_path("")  # refuses it
-    config, notes = _changed(preset(name), given, _fitting_steps(preset(name), given))
+    start, said = _start(name, given)
+    config, notes = _changed(start, given, _fitting_steps(start, given))
     prog = "python -m pir_tf.experiments.run [smoke|laptop|paper]"
     options = parsed(Options, words, default=Options(config), prog=prog, description=DESCRIPTION)
-    fitting = {**_fitting_images(options.experiment), **_fitting_backbone(options.experiment)}
-    config, more = _changed(options.experiment, given, fitting)
-    return dataclasses.replace(options, experiment=config, notes=(*notes, *more))
+    config, more = _changed(options.experiment, given, _fitting_images(options.experiment))
+    return dataclasses.replace(options, experiment=config, notes=(*said, *notes, *more))
+
+
+def _start(name: str, given: Mapping[str, str | None]) -> tuple[ExperimentConfig, tuple[str, ...]]:
+    """The preset, or its paper's method where the options name a part of that or a generator without a discriminator.
+
+    Returns:
+        The config from which the options start, and a sentence where it isn't the preset without being asked for by name.
+    """
+    start, papers, output = preset(name), by_papers_method(name), given.get("estimator.output")
+    if start == papers:
+        return start, ()
+    imports = (given.get("gan.generator") or "").startswith("import:")
+    own = [option for option in OF_PAPERS_ESTIMATOR if option in given]
+    if given.get("estimator.backbone") == "compact":
+        own.append("estimator.backbone compact")
+    if imports:
+        own.append("an imported generator, which has no discriminator to read")
+    if output is None and own:
+        return papers, (f"The estimator is the paper's, bins of its own training, to fit {own[-1]}.",)
+    if output not in (None, "linear"):
+        return papers, ()
+    if imports:
+        return _with(papers, "estimator", output="linear", pessimism=start.estimator.pessimism), ()
+    if "tuning.pir_weight" in given and "tuning.pir_gradient_ratio" not in given:
+        return _with(start, "tuning", pir_gradient_ratio=0.0), ()
+    return start, ()
+
+
+def _with(config: ExperimentConfig, section: str, **fields: Any) -> ExperimentConfig:
+    return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **fields)})
 
 
 def _changed(
@@ -100,7 +139,7 @@ def _changed(
         fields = getattr(config, section)
         if name not in given and value != getattr(fields, field):
             notes.append(f"{name} is {value} in place of {getattr(fields, field)}, to fit {why}.")
-            config = dataclasses.replace(config, **{section: dataclasses.replace(fields, **{field: value})})
+            config = _with(config, section, **{field: value})
     return config, notes
 
 
@@ -115,13 +154,6 @@ def _fitting_steps(config: ExperimentConfig, given: Mapping[str, str | None]) ->
             if section == "gan" and config.gan.decay_steps > int(steps):
                 fitting["gan.decay_steps"] = config.gan.decay_steps * int(steps) // config.gan.steps, why
     return fitting
-
-
-def _fitting_backbone(config: ExperimentConfig) -> dict[str, tuple[str, str]]:
-    """For a linear estimator at size `laptop` the discriminator, which it can read without a download, where there is one."""
-    reads = config.preset == "laptop" and config.estimator.output == "linear" and config.estimator.backbone == "compact"
-    fits = reads and not config.estimator.layer and not config.gan.generator.startswith("import:")
-    return {"estimator.backbone": ("discriminator", "estimator.output linear")} if fits else {}
 
 
 def _fitting_images(config: ExperimentConfig) -> dict[str, tuple[int, str]]:

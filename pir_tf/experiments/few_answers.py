@@ -28,6 +28,7 @@ from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks
 from pir_tf.interactions.simulated import simulate
+from pir_tf.presets import by_papers_method
 from pir_tf.runs.directory import atomic
 from pir_tf.training.callbacks import track
 
@@ -65,10 +66,13 @@ def _run(words: list[str]) -> int:
     return 0
 
 
-def methods(config: EstimatorConfig) -> dict[str, EstimatorConfig]:
-    """The config's own estimator, and the linear one on the discriminator's features."""
+def methods(config: ExperimentConfig) -> dict[str, EstimatorConfig]:
+    """The config's own estimator, or where that is linear the paper's, and the linear one on the discriminator's features."""
+    own = config.estimator
+    if own.output == "linear":
+        own = by_papers_method(config.preset).estimator
     fields: dict[str, Any] = {"backbone": "discriminator", "weights": "none", "layer": "", "trainable": "all"}
-    return {config.output: config, "linear": dataclasses.replace(config, output="linear", **fields)}
+    return {own.output: own, "linear": dataclasses.replace(own, output="linear", **fields)}
 
 
 def measured(
@@ -92,7 +96,7 @@ def measured(
     )
     pictures, labels, others = generate(networks.generator, *shown), shown[1], generate(networks.generator, *fresh)
     pir, true = truth(pictures), truth(others)
-    cells = [*itertools.product(methods(config.estimator).items(), images, impressions)]
+    cells = [*itertools.product(methods(config).items(), images, impressions)]
     for (method, settings), count, answers in track(cells, "Estimators of few answers", len(cells), "estimator"):
         seed = derived_seed(config.seed, f"few answers of {count} and {answers}")  # the same for both
         ids = [f"{place:04d}" for place in range(count)]

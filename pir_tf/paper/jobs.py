@@ -22,7 +22,7 @@ from pir_tf.config import ExperimentConfig, flatten
 from pir_tf.errors import InputError
 from pir_tf.objective_names import parse
 from pir_tf.paper.suites import Experiment
-from pir_tf.presets import preset
+from pir_tf.presets import by_papers_method, preset
 from pir_tf.runs.directory import STAGES, atomic, decides, identity, read_json, recorded, write_json
 
 DONE, FAILED, NOT_RUN, WAITING, RUNNING = "done", "failed", "not run", "waiting", "running"
@@ -94,7 +94,10 @@ def with_needs(names: Iterable[str], jobs: Mapping[str, Job]) -> list[str]:
 
 def command_words(config: ExperimentConfig) -> list[str]:
     """The words after `python -m pir_tf.experiments.run` that mean exactly this config: a preset, and what differs from it."""
-    start, words = flatten(preset(config.preset)), [config.preset]
+    usual, papers, words = preset(config.preset), by_papers_method(config.preset), [config.preset]
+    start = flatten(papers if config.estimator.output != usual.estimator.output else usual)
+    if usual != papers and config.estimator != usual.estimator:
+        start["estimator.output"] = ""  # is named, since it decides from where the options start
     for name, value in flatten(config).items():
         if name == "preset" or value == start[name]:
             continue
@@ -111,8 +114,8 @@ def command_words(config: ExperimentConfig) -> list[str]:
 
 
 def gan_config(config: ExperimentConfig) -> ExperimentConfig:
-    """The config of the run that trains the GAN: the fields that decide it, all others as in the preset."""
-    start = preset(config.preset)
+    """The config of the run that trains the GAN: the fields that decide it, all others as usual."""
+    start = by_papers_method(config.preset)  # which needs nothing of the generator
     return dataclasses.replace(start, seed=config.seed, data=config.data, gan=config.gan, compute=config.compute)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig
 from pir_tf.objective_names import COLORS, TOP_LAYERS, VGG_FILTERS
-from pir_tf.presets import preset
+from pir_tf.presets import GRADIENT_RATIO, PESSIMISM, by_papers_method
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,8 @@ SIZES = {
 
 PER_LAYER = {name: size.filters for name, size in SIZES.items()}
 """Objectives of each VGG layer, by the size's name."""
-PESSIMISM = 2.0
-"""Of the linear estimator: experiments/beyond has the curves by which it was chosen."""
 BEYOND: dict[str, dict[str, Any]] = {
-    "tuning": {"pir_gradient_ratio": 1.0},
+    "tuning": {"pir_gradient_ratio": GRADIENT_RATIO},
     "evaluation": {"control": True, "best_of": 16, "judge": False},
 }
 """What the linear estimator's experiments change beside it."""
@@ -339,7 +337,7 @@ def _color(size: str, weights: Weights, objective: str) -> Experiment:
     sections = {"interactions": {"objective": objective}, "estimator": _inception(size, weights, {})}
     if objective.count("-") == 2:
         sections["tuning"] = {"steps": SIZES[size].three_colors}
-    return Experiment(objective.replace(":", "-"), changed(preset(size), **sections))
+    return Experiment(objective.replace(":", "-"), changed(by_papers_method(size), **sections))
 
 
 def _single(size: str, weights: Weights, layer: str, place: int) -> Experiment:
@@ -359,13 +357,13 @@ def _vgg(size: str, weights: Weights, layer: str, filters: str, name: str) -> Ex
     if layer not in TOP_LAYERS:  # whose image size can't be chosen
         named |= sections.get("interactions", {})
     estimator = _inception(size, weights, sections.get("estimator", {}))
-    config = changed(preset(size), **{**sections, "interactions": named, "estimator": estimator})
+    config = changed(by_papers_method(size), **{**sections, "interactions": named, "estimator": estimator})
     return Experiment(f"vgg-{layer}-{name}", config, weights.why_not(size, layer))
 
 
 def _inception(size: str, weights: Weights, estimator: dict[str, Any]) -> dict[str, Any]:
     """These fields of `estimator` with InceptionV3's weights, which the compact backbone doesn't take."""
-    if estimator.get("backbone", preset(size).estimator.backbone) != "inception_v3":
+    if estimator.get("backbone", by_papers_method(size).estimator.backbone) != "inception_v3":
         return estimator
     return {**estimator, "weights": weights.inception, "input_range": weights.inception_range}
 
