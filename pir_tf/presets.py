@@ -20,7 +20,6 @@ from pir_tf.config import (
 )
 from pir_tf.config.checks import require
 
-
 PESSIMISM, GRADIENT_RATIO = 2.0, 1.0
 """Of the linear estimator: experiments/beyond has the curves by which they were chosen."""
 

@@ -20,7 +20,7 @@ from pir_tf.config import (
     flatten,
 )
 from pir_tf.errors import InputError
-from pir_tf.presets import laptop, paper, preset, smoke
+from pir_tf.presets import by_papers_method, laptop, paper, preset, smoke
 
 NAN, INF = math.nan, math.inf
 
@@ -44,8 +44,9 @@ def test_what_the_paper_fixes_or_we_where_it_is_silent_and_what_smaller_presets_
         assert {name: getattr(values, name) for name in fixed} == fixed
     kept = ("gan.latent_size", "gan.fake_class_weight", "tuning.pir_weight", "tuning.fools_weight")
     kept += ("estimator.temperature", "estimator.bins")
-    for config in (laptop(), smoke()):
-        assert config.gan.generator == "bundled" and config.estimator.backbone == "compact"
+    for config in (by_papers_method("laptop"), laptop(), smoke()):
+        assert config.gan.generator == "bundled"
+        assert config.estimator.backbone == ("discriminator" if config == laptop() else "compact")
         assert all(flatten(config)[name] == flatten(paper())[name] for name in kept)
     for name in ("gan.steps", "estimator.steps", "tuning.steps", "evaluation.images"):
         assert flatten(smoke())[name] <= flatten(laptop())[name] <= flatten(paper())[name]

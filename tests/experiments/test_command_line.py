@@ -10,7 +10,8 @@ import pytest
 from pir_tf.config import PRESETS, flatten
 from pir_tf.experiments import dry_run, run
 from pir_tf.experiments.command_line import parse, public_command, resume_command
-from pir_tf.presets import laptop, paper, preset, smoke
+from pir_tf.paper.jobs import command_words
+from pir_tf.presets import by_papers_method, laptop, paper, preset, smoke
 
 
 def test_the_first_word_names_the_preset_and_options_change_single_fields():
@@ -189,7 +190,40 @@ def test_dry_run_counts_vgg16():
 def test_dry_run_knows_what_a_linear_estimator_and_moved_latents_need():
     linear = ["laptop", "--estimator.output", "linear", "--estimator.image-size", "96", "--estimator.backbone"]
     plain, joined = (parse([*linear, name]).experiment for name in ("discriminator", "inception_v3+discriminator"))
-    assert "estimator steps" not in dry_run.counts(plain) and dry_run.counts(laptop())["estimator steps"] > 0
+    assert (
+        "estimator steps" not in dry_run.counts(plain)
+        and dry_run.counts(by_papers_method("laptop"))["estimator steps"] > 0
+    )
     moved = parse([*linear, "discriminator", "--tuning.kind", "shift"]).experiment
     tuning = [dry_run.stage_flops(config)["tuning"] for config in (moved, plain, joined)]
     assert tuning == sorted(tuning) and tuning[0] < 0.8 * tuning[1]
+
+
+@pytest.mark.parametrize(
+    "words, estimator, ratio, noted",
+    [
+        ("", ("linear", "discriminator", 2.0), 1.0, ""),
+        ("--estimator.output linear --estimator.backbone discriminator", ("linear", "discriminator", 2.0), 1.0, ""),
+        ("--tuning.pir-weight 30", ("linear", "discriminator", 2.0), 0.0, ""),
+        ("--estimator.output=scalar", ("scalar", "compact", 0.0), 0.0, ""),
+        ("--estimator.temperature 1", ("bins", "compact", 0.0), 0.0, "to fit estimator.temperature."),
+        ("--estimator.steps 60", ("bins", "compact", 0.0), 0.0, "to fit estimator.steps."),
+        ("--estimator.backbone compact", ("bins", "compact", 0.0), 0.0, "to fit estimator.backbone compact."),
+        (
+            "--gan.generator import:x.keras",
+            ("bins", "compact", 0.0),
+            0.0,
+            "imported generator, which has no discriminator",
+        ),
+        ("--gan.generator=import:x.keras --estimator.output linear", ("linear", "compact", 2.0), 0.0, ""),
+    ],
+)
+def test_size_laptop_takes_the_papers_method_where_a_part_of_it_is_named_or_no_discriminator_is_there(
+    words, estimator, ratio, noted
+):
+    options = parse(words.split())
+    found = options.experiment
+    assert (found.estimator.output, found.estimator.backbone, found.estimator.pessimism) == estimator
+    assert found.tuning.pir_gradient_ratio == ratio
+    assert len(options.notes) == bool(noted) and all(noted in note for note in options.notes)
+    assert parse(command_words(found)).experiment == found

@@ -133,24 +133,11 @@ def test_what_does_not_go_together_is_refused_before_anything_runs(words, said, 
     assert done.returncode == 2 and said in done.stderr.replace("\n", " ") and not (tmp_path / "run").exists()
 
 
-def test_at_size_laptop_a_linear_estimator_reads_the_discriminator_where_nothing_else_is_said():
-    options = parse(["laptop", "--estimator.output", "linear"])
-    assert options.experiment.estimator.backbone == "discriminator"
-    assert options.notes == (
-        "estimator.backbone is discriminator in place of compact, to fit estimator.output linear.",
-    )
-    for words in (["--estimator.backbone", "compact"], ["--gan.generator", "import:x.keras"]):
-        assert parse(["laptop", "--estimator.output", "linear", *words]).experiment.estimator.backbone == "compact"
-
-
 # The second judge
 
 
 def test_the_judge_beside_a_linear_estimator_shares_neither_answers_nor_features(tmp_path, monkeypatch):
     config = laptop()
-    config = dataclasses.replace(
-        config, estimator=dataclasses.replace(config.estimator, output="linear", backbone="discriminator")
-    )
     run = RunDirectory(tmp_path / "run", config)
     shown = np.where(np.arange(400) < 330, 5, 0)
     answers = Interactions(

@@ -10,7 +10,7 @@ from pir_tf.experiments.command_line import parse, public_command
 from pir_tf.objective_names import VGG_FILTERS
 from pir_tf.paper.jobs import command_words
 from pir_tf.paper.suites import PIR_WEIGHTS, SIZES, SUITES, Weights, changed, experiments
-from pir_tf.presets import laptop, paper, smoke
+from pir_tf.presets import by_papers_method, laptop, paper
 
 FILES = Weights("file:a/inception.h5", "file:b/vgg.h5", (0.0, 1.0))
 
@@ -44,9 +44,9 @@ def test_colors_are_the_twelve_of_d11_and_their_presets_but_for_the_objective():
     pairs = ["red-green", "red-blue", "green-red", "green-blue", "blue-red", "blue-green"]
     rotations = ["red-green-blue", "green-blue-red", "blue-red-green"]
     assert list(by_name("colors")) == [f"color-{name}" for name in ("red", "green", "blue", *pairs, *rotations)]
-    for size, preset in (("laptop", laptop), ("smoke", smoke)):
+    for size in ("laptop", "smoke"):
         red = by_name("colors", size)["color-red"].config
-        assert differing(red, preset()) == {"interactions.objective": ("color:red", "color:blue")}
+        assert differing(red, by_papers_method(size)) == {"interactions.objective": ("color:red", "color:blue")}
     three = by_name("colors", "paper", Weights())["color-red-green-blue"].config
     objective = {"interactions.objective": ("color:red-green-blue", "color:blue")}
     assert differing(three, paper()) == {**objective, "tuning.steps": (500_000, 50_000)}
@@ -216,7 +216,7 @@ def test_the_command_of_every_experiment_means_its_config_and_every_kind_of_fiel
 def test_a_command_names_only_what_differs_and_is_published_without_paths():
     assert command_words(laptop()) == ["laptop"]
     words = command_words(by_name("colors")["color-red"].config)
-    assert words == ["laptop", "--interactions.objective", "color:red"]
+    assert words == ["laptop", "--interactions.objective", "color:red", "--estimator.output", "bins"]
     weights = Weights("file:/somewhere/inception.h5", "file:/else where/vgg.h5")
     config = replace(SUITES["iteration"]("laptop", weights)[1].config, first_round="/me/sweep/vgg-pool2-filter-34")
     command = public_command(command_words(config))

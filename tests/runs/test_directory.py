@@ -118,11 +118,11 @@ def test_the_same_config_opens_the_directory_again_and_what_is_no_part_of_it_may
 def test_another_config_is_refused_with_the_fields_that_differ(tmp_path):
     RunDirectory(tmp_path, laptop()).close()
     put(tmp_path, *(f"{stage}/done.json" for stage in STAGES))
-    other = dataclasses.replace(replaced(laptop(), "tuning", pir_weight=5.0), seed=3)
+    other = dataclasses.replace(replaced(laptop(), "tuning", fools_weight=5.0), seed=3)
     with pytest.raises(InputError) as refused:
         RunDirectory(tmp_path, other)
     said = str(refused.value)
-    assert "seed (0 there, 3 now)" in said and "tuning.pir_weight (1000.0 there, 5.0 now)" in said
+    assert "seed (0 there, 3 now)" in said and "tuning.fools_weight (1.0 there, 5.0 now)" in said
     assert said.count(" there, ") == 2 and "--run-dir" in said
     # The refused attempt holds no lock, even while its error is looked at.
     RunDirectory(tmp_path, laptop()).close()
