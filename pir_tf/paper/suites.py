@@ -65,9 +65,11 @@ PER_LAYER = {name: size.filters for name, size in SIZES.items()}
 """Objectives of each VGG layer, by the size's name."""
 BEYOND: dict[str, dict[str, Any]] = {
     "tuning": {"pir_gradient_ratio": GRADIENT_RATIO},
-    "evaluation": {"control": True, "best_of": 16, "judge": False},
+    "evaluation": {"control": True, "judge": False},
 }
 """What the linear estimator's experiments change beside it."""
+BEST_OF = 16
+"""Images of which the best is taken, for the six objectives that are looked at more closely."""
 COLOR_GRID = 4
 """Places a side whose means tell colours' places apart: 2 for halves, 3 for thirds."""
 KL_WEIGHTS = (3.0, 10.0, 30.0)
@@ -217,12 +219,13 @@ def ablations(size: str, weights: Weights) -> list[Experiment]:
 
 def beyond(size: str, weights: Weights) -> list[Experiment]:
     """The linear estimator on the objectives of figure 2 and two more filters, in as many steps. Not the paper's."""
-    return [_linear(base) for base in _served(size, weights)]
+    return _chosen_too(size, weights, [_linear(base) for base in _served(size, weights)])
 
 
 def beyond_longer(size: str, weights: Weights) -> list[Experiment]:
     """Those of `beyond` that are VGG's, in more steps. Not the paper's."""
-    return [_linear(_longer(size, base)) for base in _served(size, weights) if base.name.startswith("vgg")]
+    vgg = [base for base in _served(size, weights) if base.name.startswith("vgg")]
+    return _chosen_too(size, weights, [_linear(_longer(size, base)) for base in vgg])
 
 
 def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
@@ -232,13 +235,15 @@ def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
         vgg = base.name.startswith("vgg")
         for one in (base, _linear(base), *([_linear(_longer(size, base))] if vgg else [])):
             found += [one, *(_seeded(one, seed) for seed in (1, 2))]
-    return found
+    return _chosen_too(size, weights, found)
 
 
 def beyond_offline(size: str, weights: Weights) -> list[Experiment]:
     """The linear estimator on the discriminator alone, which needs no download, for pool1 to pool3 and blue. Not the paper's."""
     layers = [one for one in vgg_single(size, weights) if one.name.split("-")[1] in ("pool1", "pool2", "pool3")]
-    return [_linear(base, offline=True) for base in (_color(size, weights, "color:blue"), *layers)]
+    found = [_linear(base, offline=True) for base in (_color(size, weights, "color:blue"), *layers)]
+    chosen = {"best_of": BEST_OF}
+    return [dataclasses.replace(one, config=changed(one.config, evaluation=chosen)) for one in found]
 
 
 def factorial(size: str, weights: Weights) -> list[Experiment]:
@@ -263,7 +268,7 @@ def factorial(size: str, weights: Weights) -> list[Experiment]:
 def moved_latents(size: str, weights: Weights) -> list[Experiment]:
     """A shift and a residual network in place of tuned weights, and Plug & Play sampling: five objectives. Not the paper's."""
     found = []
-    for base in map(_linear, _six(size, weights)[:5]):
+    for base in _chosen_too(size, weights, [_linear(base) for base in _six(size, weights)[:5]]):
         found.append(_variant(base, "plug-and-play", evaluation={"plug_and_play": PLUG_AND_PLAY}))
         for kind in ("shift", "residual"):
             for kl in KL_WEIGHTS:
@@ -316,7 +321,7 @@ def _longer(size: str, base: Experiment) -> Experiment:
 
 
 def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
-    """The experiment with the linear estimator, control and best of 16; `offline` with the discriminator's features alone."""
+    """The experiment with the linear estimator and its control; `offline` with the discriminator's features alone."""
     inception = base.config.estimator.backbone == "inception_v3"
     joined = inception and not offline
     estimator: dict[str, Any] = {"output": "linear", "layer": "", "pessimism": PESSIMISM}
@@ -326,6 +331,17 @@ def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
     if base.name.startswith("color"):
         estimator["grid"] = COLOR_GRID
     return _variant(base, "linear-offline" if inception and offline else "linear", estimator=estimator, **BEYOND)
+
+
+def _chosen_too(size: str, weights: Weights, found: Sequence[Experiment]) -> list[Experiment]:
+    """The experiments, those on the six objectives with the best of some images beside what tuning gives."""
+    six = {one.config.interactions.objective for one in _six(size, weights)}
+    return [
+        dataclasses.replace(one, config=changed(one.config, evaluation={"best_of": BEST_OF}))
+        if one.config.interactions.objective in six and one.config.estimator.output == "linear"
+        else one
+        for one in found
+    ]
 
 
 def _seeded(base: Experiment, seed: int) -> Experiment:

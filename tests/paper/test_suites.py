@@ -130,10 +130,15 @@ def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its
         estimator, evaluation = one.config.estimator, one.config.evaluation
         backbone = "discriminator" if name.startswith("color") else "inception_v3+discriminator"
         assert (estimator.output, estimator.backbone) == ("linear", backbone) and name.endswith("-linear")
-        assert (one.config.tuning.pir_gradient_ratio, evaluation.control, evaluation.best_of) == (1, True, 16)
+        assert (one.config.tuning.pir_gradient_ratio, evaluation.control) == (1, True)
         assert estimator.pessimism == 2
         paper_s = papers[one.config.interactions.objective]
         assert (one.config.interactions, one.config.tuning.steps) == (paper_s.interactions, paper_s.tuning.steps)
+    six = (
+        "color-blue color-red-blue vgg-pool2-filter-30 vgg-pool3-filter-28 vgg-pool4-filter-243 vgg-pool5-20-filters-0"
+    )
+    chosen = {name for name, one in found.items() if one.config.evaluation.best_of}
+    assert chosen == {f"{name}-linear" for name in six.split()}
     longer = by_name("beyond-longer")
     assert len(longer) == 5 * 4 + 2 + 5 * 4
     for name, one in longer.items():
@@ -202,7 +207,7 @@ def test_the_command_of_every_experiment_means_its_config_and_every_kind_of_fiel
         for name in suites
         for one in SUITES[name](size, some)
     ]
-    odd = [changed(laptop(), **sections) for sections in ODD]
+    odd = [changed(by_papers_method("laptop"), **sections) for sections in ODD]
     seen, checked = set(), 0
     for config in [*configs, *odd]:
         words = command_words(config)
