@@ -241,9 +241,8 @@ def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
 def beyond_offline(size: str, weights: Weights) -> list[Experiment]:
     """The linear estimator on the discriminator alone, which needs no download, for pool1 to pool3 and blue. Not the paper's."""
     layers = [one for one in vgg_single(size, weights) if one.name.split("-")[1] in ("pool1", "pool2", "pool3")]
-    found = [_linear(base, offline=True) for base in (_color(size, weights, "color:blue"), *layers)]
-    chosen = {"best_of": BEST_OF}
-    return [dataclasses.replace(one, config=changed(one.config, evaluation=chosen)) for one in found]
+    bases = (_color(size, weights, "color:blue"), *layers)
+    return _chosen_too(size, weights, [_linear(base, offline=True) for base in bases])
 
 
 def factorial(size: str, weights: Weights) -> list[Experiment]:
@@ -334,11 +333,17 @@ def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
 
 
 def _chosen_too(size: str, weights: Weights, found: Sequence[Experiment]) -> list[Experiment]:
-    """The experiments, those on the six objectives with the best of some images beside what tuning gives."""
+    """The experiments, the offline ones and those on six objectives with the best of some images beside what tuning gives."""
     six = {one.config.interactions.objective for one in _six(size, weights)}
+    chosen = {
+        one.name
+        for one in found
+        if one.name.endswith("-offline")
+        or (one.config.interactions.objective in six and one.config.estimator.output == "linear")
+    }
     return [
         dataclasses.replace(one, config=changed(one.config, evaluation={"best_of": BEST_OF}))
-        if one.config.interactions.objective in six and one.config.estimator.output == "linear"
+        if one.name in chosen
         else one
         for one in found
     ]
