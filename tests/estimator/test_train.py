@@ -195,7 +195,7 @@ def held_out(config, rate, *, count, new=100, size=64):
 @pytest.mark.slow
 @pytest.mark.parametrize(("output", "step"), [("bins", 1), ("scalar", -1)])
 def test_compact_learns_which_colour_is_on_which_side_and_mirrored(output, step):
-    config = dataclasses.replace(presets.laptop().estimator, output=output, image_size=32, steps=100)
+    config = dataclasses.replace(presets.by_papers_method("laptop").estimator, output=output, image_size=32, steps=100)
     assert held_out(config, lambda images: left_red_right_blue(images[:, :, ::step]), count=300, size=32) > 0.8
 
 

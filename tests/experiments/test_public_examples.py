@@ -12,7 +12,7 @@ from pir_tf.config import EvaluationConfig, GanConfig
 from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
 from pir_tf.gan.imported.generator import import_generator
-from pir_tf.presets import laptop
+from pir_tf.presets import by_papers_method
 from pir_tf.runs.directory import STAGES, RunDirectory
 
 LEVELS = 255
@@ -24,7 +24,7 @@ def gan_of(path, **fields):
 
 def config_of(path, *, objective, **gan):
     """A small experiment; PIR by filters is scaled as in C.5, since that of a few filters hardly differs between images."""
-    base, vgg = laptop(), objective.startswith("vgg")
+    base, vgg = by_papers_method("laptop"), objective.startswith("vgg")
     more = {"vgg_weights": "none", "vgg_image_size": 32, "scaling": "normalized"} if vgg else {}
     return dataclasses.replace(
         base,

@@ -6,7 +6,7 @@ import numpy as np
 
 from pir_tf.config import flatten
 from pir_tf.paper.rows import row_of
-from pir_tf.presets import laptop
+from pir_tf.presets import by_papers_method
 
 PAIRS = ("red-green", "red-blue", "green-red", "green-blue", "blue-red", "blue-green")
 ROTATIONS = ("red-green-blue", "green-blue-red", "blue-red-green")
@@ -38,7 +38,7 @@ def results(d, *, sd=0.05, before=0.5, zero=0.0, estimated=None, ms_ssim=0.45, *
 def config(objective="color:blue", **changes):
     """A flat config; `tuning__steps=5` changes `tuning.steps`."""
     named = {name.replace("__", "."): value for name, value in changes.items()}
-    return {**flatten(laptop()), "interactions.objective": objective, **named}
+    return {**flatten(by_papers_method("laptop")), "interactions.objective": objective, **named}
 
 
 def experiment(objective="color:blue", d=1.0, name=None, measured=None, **changes):

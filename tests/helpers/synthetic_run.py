@@ -9,7 +9,7 @@ import pandas as pd
 from pir_tf.config import flatten
 from pir_tf.evaluation import measure
 from pir_tf.evaluation.diversity import Diversity, DiversityReport
-from pir_tf.presets import laptop
+from pir_tf.presets import by_papers_method
 
 CLASS_NAMES = ["mountain", "coast"]
 TERMS = {"L_fake_image": -0.55, "L_real_image": -0.5, "L_real_class": -0.1, "L_fake_image_fools": -0.95}
@@ -81,7 +81,8 @@ def write_run(path: Path, *, measured=True, judge=True, gan_history=False, **cha
     for stage in ("gan", "interactions", "estimator", "tuning", "evaluation"):
         write(f"{stage}/done.json", {"finished": "2024-03-01T10:02:11+0000", "seconds": 73.4, "peak_memory_mb": 1480})
     about = {
-        "config": flatten(laptop()) | ({} if measured else {"interactions.source": "csv:ratings.csv"}),
+        "config": flatten(by_papers_method("laptop"))
+        | ({} if measured else {"interactions.source": "csv:ratings.csv"}),
         "files": {},
         "versions": {"python": "3.11.9", "keras": "3.10.0", "tensorflow-hub": None},
         "commit": None,
