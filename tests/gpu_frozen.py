@@ -69,7 +69,11 @@ FORMS = (
     *(Form(), Form("folded"), Form(bf16=True), Form("folded", bf16=True), Form("fast")),
     *(Form("folded", constants=False), Form("folded", layout="NCHW")),
     *(Form("folded", bf16=True, constants=False), Form("folded", bf16=True, layout="NCHW")),
-    *(Form("folded", multiple=8), Form("folded", bf16=True, multiple=8), Form("folded", constants=False, layout="NCHW")),
+    *(
+        Form("folded", multiple=8),
+        Form("folded", bf16=True, multiple=8),
+        Form("folded", constants=False, layout="NCHW"),
+    ),
     *(Form("folded", multiple=64), Form("folded", bf16=True, multiple=64)),
 )
 """What tells most first: a call may be cut off."""
@@ -108,12 +112,18 @@ class Folded:
             if isinstance(step, Convolution):
                 count = step.kernel.shape[2]
                 rows = places.get(given[0], np.arange(count))
-                kernel = np.zeros((*step.kernel.shape[:2], widths.get(given[0], self._full(count)), self._full(len(step.bias))))
+                kernel = np.zeros(
+                    (*step.kernel.shape[:2], widths.get(given[0], self._full(count)), self._full(len(step.bias)))
+                )
                 kernel[:, :, rows[:, None], np.arange(len(step.bias))] = step.kernel
                 bias = np.pad(step.bias, (0, kernel.shape[3] - len(step.bias)))
                 self.weights[step.out] = kernel, bias
                 places[step.out], widths[step.out] = np.arange(len(step.bias)), kernel.shape[3]
-            elif given and all(one in places for one in given) and not isinstance(step.layer, layers.GlobalAveragePooling2D):
+            elif (
+                given
+                and all(one in places for one in given)
+                and not isinstance(step.layer, layers.GlobalAveragePooling2D)
+            ):
                 before = np.cumsum([0, *(widths[one] for one in given)])
                 places[step.out] = np.concatenate([places[one] + at for one, at in zip(given, before, strict=False)])
                 widths[step.out] = int(before[-1])
@@ -197,7 +207,9 @@ class Measure:
         self.large = devices.gpus() > 0
         self.calls = bench.CALLS if self.large else 1
         if options.layer:
-            estimator = dataclasses.replace(bench_cases.ESTIMATORS["mixed2 at 96"], image_size=options.pixels, layer=options.layer)
+            estimator = dataclasses.replace(
+                bench_cases.ESTIMATORS["mixed2 at 96"], image_size=options.pixels, layer=options.layer
+            )
         else:
             estimator = dataclasses.replace(bench_cases.ESTIMATORS["InceptionV3 at 299"], image_size=options.pixels)
         self.title = f"InceptionV3 at {options.pixels}, batch {options.batch}"
@@ -207,7 +219,11 @@ class Measure:
         self.images = bench_cases._real(options.batch)[0]
         names = [name for name in bench_cases.machine(self.large) if name.startswith("convolution")]
         self.rates = {name: bench.rate(name, 10, large=self.large) for name in names}
-        self.facts: dict[str, Any] = {"machine": {**bench._about_machine(), "deterministic": False}, "rates": self.rates, "rows": []}
+        self.facts: dict[str, Any] = {
+            "machine": {**bench._about_machine(), "deterministic": False},
+            "rates": self.rates,
+            "rows": [],
+        }
         self.functions: dict[str, Callable] = {}
 
     def row(self, case: str, form: Form, make: Callable[[], Any]) -> None:
@@ -225,6 +241,9 @@ class Measure:
             row["failed"] = f"{type(error).__name__}: {error}".split("\n")[0][:300]
         self.facts["rows"].append(row)
         self.keep()
+        off = "".join(f", {name} off by {by:.0e}" for name, by in row.get("difference", {}).items())
+        said = row.get("failed") or f"{1e3 * row['median_s']:.2f} ms, first after {row['first_s']:.1f} s{off}"
+        print(f"{case}: {form.name}: {said}", flush=True)
 
     def finish(self, row: dict[str, Any], form: Form, out: Any, function: Callable) -> None:
         """What follows from a form's time and values."""
@@ -240,11 +259,8 @@ class Measure:
         self.functions[form.name] = function
 
     def keep(self) -> None:
-        """Writes all rows, and says the last."""
+        """Writes all rows."""
         self.options.json.write_text(json.dumps(self.facts, indent=1), encoding="utf-8")
-        row = self.facts["rows"][-1]
-        time_of = row.get("failed") or f"{1e3 * row['median_s']:.2f} ms, first {row['first_s']:.1f} s {row.get('difference', '')}"
-        print(f"{row['case']}: {row['form']}: {time_of}", flush=True)
 
     def passes(self, forms: list[Form]) -> None:
         """The estimator alone, each form by itself and then all in turn."""

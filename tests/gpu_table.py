@@ -1,5 +1,5 @@
-"""gpu_table.py OUT RUNS: the table that ends `gpu.sh`: every case in every form, and how long the paper's settings would take by the
-short run. A file that was cut off has the rows that it has."""
+"""gpu_table.py OUT RUNS: the table that ends `gpu.sh`: every case in every form, and how long the paper's settings would take by
+the short run. A file that was cut off has the rows that it has."""
 
 from __future__ import annotations
 

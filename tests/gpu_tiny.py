@@ -1,4 +1,4 @@
-"""gpu_tiny.py SCRIPT|-m MODULE [argument ...]: what `gpu.sh` runs, with networks small enough for a CPU. Its times say nothing."""
+"""gpu_tiny.py SCRIPT|-m MODULE [argument ...]: what `gpu.sh` runs, with networks small enough for a CPU. Times say nothing."""
 
 import functools
 import runpy

@@ -1,4 +1,4 @@
-"""The forms in which `gpu.sh` times a frozen network compute what Keras's layers do, in values and gradients, by the CPU's XLA."""
+"""The forms in which `gpu.sh` times a frozen network compute what Keras's layers do, in value and gradient, by the CPU's XLA."""
 
 import json
 
@@ -21,9 +21,7 @@ def off(network, form):
     """How far a form's value and gradient are from the stock layers' op by op."""
     x = images(3, 13, "float32")
     stock = with_gradient(function_of(network, Form(xla=False)), x, Form(xla=False))()
-    return [
-        difference(*pair) for pair in zip(with_gradient(function_of(network, form), x, form)(), stock, strict=True)
-    ]
+    return [difference(*pair) for pair in zip(with_gradient(function_of(network, form), x, form)(), stock, strict=True)]
 
 
 def test_a_form_is_named_once_and_the_definition_comes_first():

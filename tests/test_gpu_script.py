@@ -1,4 +1,4 @@
-"""`gpu.sh` needs a GPU: here its commands are understood, what it does when time is up is seen, and its table is worked by hand."""
+"""`gpu.sh` needs a GPU: here its commands are understood, what it does when time is up is seen, its table is worked by hand."""
 
 import fnmatch
 import json
@@ -87,7 +87,11 @@ def test_what_was_measured_is_kept_when_the_time_is_up_and_what_is_done_is_not_d
     code, text, _ = said(out, "acgan", "fixed", "tuning-75", TINY="1", PYTHON=cut_off, TOTAL_S="6")
     assert code == 0 and "it ended with 124" in text and "no time is left for this" in text
     table = text.split("no time is left")[1]
-    assert "fixed, not all of it: A GPU" in table and "acgan: A GPU" in table and "bench --forms gpu --only '[At]" not in text
+    assert (
+        "fixed, not all of it: A GPU" in table
+        and "acgan: A GPU" in table
+        and "bench --forms gpu --only '[At]" not in text
+    )
     assert (out / "table.txt").read_text() in text and "fixed, not all" in (out / "log.txt").read_text()
     whole = python_of(tmp_path, "exit 0")
     said(out, "fixed", TINY="1", PYTHON=whole)
