@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # gpu.sh OUT [PART ...]: what only a GPU can show, in parts of minutes, and a table of all that is in OUT last.
 #
-#   acgan       the ACGAN's step op by op, by XLA and by XLA in bfloat16, bare and in `fit`; what `fit` adds on the host
+#   tuning-299  the tuning step at 299 pixels op by op, by XLA and by XLA in bfloat16, bare and in `fit`; then PEER eager and compiled
 #   frozen      the frozen InceptionV3 at 299 pixels, folded or not, its weights as constants or not, NCHW or NHWC, channels
 #               filled up, in float32 and bfloat16; then the tuning step with the fastest (`gpu_frozen.py`)
-#   tuning-299  the tuning step at 299 pixels in the forms of `acgan`, then PEER eager and compiled
-#   tuning-75   the same at 75 pixels
+#   acgan       the ACGAN's step in the forms of `tuning-299`; what `fit` adds on the host
 #   fixed       the ACGAN's step with deterministic operations, as trainings have it by default
+#   tuning-75   the tuning step at 75 pixels, as at 299
 #   run         color:blue at the paper's settings but for a few steps, by XLA
 #   paper       color:blue at the paper's settings, for LIMIT_S seconds; the same command goes on with it, also on another
 #               machine that RUNS was copied to
@@ -15,7 +15,8 @@
 # Without a part: all but `paper`, in this order. Most of the time goes into compiling, 30 to 70 s a form. A part has a time
 # limit of its own, and all together have TOTAL_S seconds; what was measured until then is kept, as NAME.part.json. A part that is
 # done, with its NAME.json in OUT, is not done again. For fifteen minutes of one machine, of which starting it and TensorFlow take
-# three: `gpu.sh OUT acgan frozen tuning-299`, then `gpu.sh OUT tuning-75 fixed run` in what is left.
+# three: `gpu.sh OUT tuning-299 frozen`, then `TOTAL_S=150 gpu.sh OUT acgan fixed`; the others another time. A case of `pir-tf bench`
+# that is cut off before all of its forms are compiled leaves nothing; `frozen` leaves each form, and takes the time that is left.
 #
 # OUT gets a few small files: a JSON a part, table.txt and log.txt. From the environment:
 #   PARTS     folder with shared `gpu/pack.sh`'s part.* and `gpu/assemble.sh`: TensorFlow is put together at TARGET first
@@ -24,13 +25,13 @@
 #   WEIGHTS   an InceptionV3 file without its top (none: random ones, whose results say nothing and whose times do)
 #   PEER      shared `peers/torch_gpu.py`, which then takes turns with ours, eager and compiled
 #   RUNS      where the runs go, which are large (OUT-runs)
-#   TOTAL_S, LIMIT_S, FROZEN_S   seconds of all parts (560), of `paper` (520), and of `frozen` (300)
+#   TOTAL_S, LIMIT_S, FROZEN_S   seconds of all parts (560), of `paper` (520), and of `frozen` (400)
 #   DRY       print the commands and run none
 #   TINY      on a CPU, with networks so small that times say nothing: to try this script
 set -uo pipefail
 out=${1:?"gpu.sh OUT [PART ...]"}
 shift
-[ $# -gt 0 ] || set -- acgan frozen tuning-299 tuning-75 fixed run
+[ $# -gt 0 ] || set -- tuning-299 frozen acgan fixed tuning-75 run
 for part in "$@"; do
   case $part in acgan | frozen | tuning-299 | tuning-75 | fixed | run | paper | table) ;;
   *) echo "gpu.sh: $part is no part, expected acgan, frozen, tuning-299, tuning-75, fixed, run, paper or table" >&2 && exit 2 ;;
@@ -73,12 +74,13 @@ bench() { # bench NAME SECONDS PATTERN [option ...]
 }
 
 frozen() {
-  local words=("$out/frozen.part.json" --rounds "$rounds" --seconds "${FROZEN_S:-300}")
+  local most=${FROZEN_S:-400} left=$((end - SECONDS - 20)) words
+  words=("$out/frozen.part.json" --rounds "$rounds" --seconds $((left < most ? left : most)))
   [ -n "${TINY:-}" ] && words+=(--pixels 75 --batch 2 --layer mixed0 --forms "${TINY_FORMS:-xla folded*}")
   [ -e "$out/frozen.json" ] && return
   echo "+ gpu_frozen.py ${words[*]}"
   [ -n "${DRY:-}" ] ||
-    { limited $((${FROZEN_S:-300} + 60)) "${run[@]}" "$here/gpu_frozen.py" "${words[@]}" && mv "${words[0]}" "$out/frozen.json"; }
+    { limited $((most + 60)) "${run[@]}" "$here/gpu_frozen.py" "${words[@]}" && mv "${words[0]}" "$out/frozen.json"; }
 }
 
 python=${PYTHON:-python3}
