@@ -66,14 +66,11 @@ STEPS_S = 140.0
 """Seconds that two steps may take: compiling one took up to 70."""
 FORMS = (
     *(Form(xla=False), Form("folded", xla=False), Form("folded", xla=False, layout="NCHW")),
-    *(Form(), Form("folded"), Form(bf16=True), Form("folded", bf16=True), Form("fast")),
-    *(Form("folded", constants=False), Form("folded", layout="NCHW")),
-    *(Form("folded", bf16=True, constants=False), Form("folded", bf16=True, layout="NCHW")),
-    *(
-        Form("folded", multiple=8),
-        Form("folded", bf16=True, multiple=8),
-        Form("folded", constants=False, layout="NCHW"),
-    ),
+    *(Form(), Form("folded"), Form(bf16=True), Form("folded", bf16=True)),
+    *(Form("folded", layout="NCHW"), Form("folded", constants=False), Form("fast")),
+    *(Form("folded", bf16=True, layout="NCHW"), Form("folded", bf16=True, constants=False)),
+    *(Form("folded", multiple=8), Form("folded", bf16=True, multiple=8)),
+    Form("folded", constants=False, layout="NCHW"),
     *(Form("folded", multiple=64), Form("folded", bf16=True, multiple=64)),
 )
 """What tells most first: a call may be cut off."""
