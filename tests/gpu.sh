@@ -104,7 +104,7 @@ blue=(run paper --gan.generator bundled --interactions.objective color:blue --es
 short=(--estimator.steps 500 --tuning.steps 1000)
 if [ -n "${TINY:-}" ]; then
   run+=("$here/gpu_tiny.py") rounds=1 slower=10
-  blue=(run smoke --interactions.objective color:blue --estimator.trainable all)
+  blue=(run smoke --gan.generator train --interactions.objective color:blue --estimator.trainable all)
   short=(--estimator.steps 6 --tuning.steps 6)
 fi
 peer=()

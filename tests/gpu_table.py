@@ -56,11 +56,11 @@ def run_lines(runs: Path) -> list[str]:
         if done.exists():
             facts, fields = json.loads(done.read_text()), json.loads(config.read_text())["config"]
             parts = facts["parts"]
-            # The estimator's stage doesn't time its first step alone.
+            # The estimator's stage doesn't time its first step alone, and the tuning's has other functions to trace.
             first = parts.get("tracing and first step", 0.0)
             rest = parts.get("training", facts["seconds"]) - first
             each = rest / fields[f"{stage}.steps"]
-            said = f"{1e3 * each:.1f} ms a step with all around it, so {steps:,} in {each * steps / 60:.0f} minutes"
+            said = f"{1e3 * each:.1f} ms a step with all around it, so {steps:,} in {each * steps / 60:.0f} minutes at the most"
             lines.append(f"  {stage:<12}{facts['seconds']:>8.0f} s for {fields[f'{stage}.steps']:,} steps: {said}")
     results = runs / "short-blue" / "evaluation" / "results.json"
     if results.exists():

@@ -131,7 +131,7 @@ def test_the_table(out):
         "peer, compiled",
         "10.00 ms bare    50% of the limit, first after 31 s, gradient off by 2e-03",
         "failed: InvalidArgumentError: no",
-        "63 s for 1,000 steps: 20.0 ms a step with all around it, so 50,000 in 17 minutes",
+        "63 s for 1,000 steps: 20.0 ms a step with all around it, so 50,000 in 17 minutes at the most",
     ):
         assert words in text
 
