@@ -86,8 +86,8 @@ def test_simulated_raters_like_blue():
 
 
 SMALLER = (
-    "--estimator.quality-images 16 --tuning.steps 2 --tuning.batch-size 2 --tuning.true-pir-every 2 "
-    "--tuning.gradients-every 2 --evaluation.diversity-pairs 2"
+    "--data.count 32 --estimator.quality-images 16 --tuning.pir-gradient-ratio 0 --tuning.pir-weight 30 --tuning.steps 2 "
+    "--tuning.batch-size 2 --tuning.gradients-every 4 --evaluation.diversity-pairs 2"
 ).split()
 
 

@@ -233,6 +233,6 @@ ONE_STEP = """
 @pytest.mark.nightly
 def test_one_step_of_every_stage_runs_at_paper_sizes(tmp_path):
     """All networks and images as in the paper; fewer images, and fewer in a batch where InceptionV3 sees them."""
-    done = whole_command("paper", *ONE_STEP, "--run-dir", tmp_path / "run", cwd=tmp_path)
+    done = command("paper", *ONE_STEP, "--run-dir", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert set(TOP) <= set(read(tmp_path / "run" / "evaluation" / "results.json"))
