@@ -85,10 +85,16 @@ def test_simulated_raters_like_blue():
     assert liked[0] > 0.9 > liked[1] > 0.1 > liked[2] > 0
 
 
+SMALLER = (
+    "--data.count 32 --estimator.quality-images 16 --tuning.pir-gradient-ratio 0 --tuning.pir-weight 30 --tuning.steps 2 "
+    "--tuning.batch-size 2 --tuning.gradients-every 4 --evaluation.diversity-pairs 2"
+).split()
+
+
 @pytest.mark.nightly
 def test_the_demonstration_ends_with_a_report_though_it_is_killed_on_the_way(tmp_path):
     words = [sys.executable, "-m", "pir_tf.cli", "loop", "demo", str(tmp_path / "demo"), "--preset", "smoke"]
-    words += ["--budget", "700", "--compute.kernels", "stock"]
+    words += ["--budget", "700", *SMALLER]
     answers = tmp_path / "demo" / "study.db"
     first = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     for line in first.stdout:

@@ -144,7 +144,10 @@ async function reload({ open, link }) {
   await begin(page, link);
   const shown = [await press(page, "y")];
   await stored(page);
-  await page.route("**/api/events*", (route) => route.continue({ postData: JSON.stringify({ events: [], ahead: 6 }) }));
+  await page.route("**/api/events*", async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 200)); // the page asks again at once
+    await route.continue({ postData: JSON.stringify({ events: [], ahead: 6 }) }).catch(() => {});
+  });
   shown.push(await press(page, "n"), await press(page, "y"));
   assert.ok((await waiting(page)) >= 2);
   await page.reload();
