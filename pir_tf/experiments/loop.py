@@ -43,6 +43,8 @@ POLL_SECONDS = 1.0
 BETTER = {"--estimator.output": "linear", "--estimator.pessimism": "1", "--tuning.pir-gradient-ratio": "1"}
 """What a loop's runs have unless their options say otherwise: few answers go far with it, and the images stay images. An
 imported generator has no discriminator to read, and takes its preset's."""
+NO_JUDGE = "--evaluation.no-judge"
+"""Beside those: a second judge would keep a third of the answers from the estimator, and a loop's judges are its people."""
 EXPLORE = "0.5"
 """Share of a later round's images that the estimator is unsure of; the others, random, tell what the round before did."""
 DECISIVE = ("database", "study", "mode", "budget", "preset")
@@ -106,6 +108,8 @@ class Loop:
         for option, value in {"--evaluation.against": "start", **({} if own else BETTER)}.items():
             if not any(word.partition("=")[0] == option for word in self.options):
                 words += [option, value]
+        if not own and not any(word.startswith(("--evaluation.judge", "--tuning.stop")) for word in self.options):
+            words.append(NO_JUDGE)
         if number > 1 and not own:
             words += ["--interactions.explore", EXPLORE]
         if number > 1:
