@@ -126,7 +126,7 @@ class Interactions:
         return Interactions(**joined, group=np.concatenate([first.group, apart]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a CSV file with the columns `COLUMNS`, and with groups `GROUP`. It replaces an older file only when it is whole."""
+        """Writes a CSV file of `COLUMNS`, and of `GROUP` where there are any. It replaces an older file only when it is whole."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with atomic(Path(path)) as beside:
             names = (*COLUMNS, GROUP) if self.group.any() else COLUMNS
