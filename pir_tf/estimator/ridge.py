@@ -145,9 +145,7 @@ def fit_ridge(
 
 def _means(shares: Floats, group: npt.NDArray[np.int64]) -> Floats:
     """The sum over each row's group, [n] or [n, f], of rows times their share of it."""
-    sums = np.zeros((group.max() + 1, *shares.shape[1:]))
-    np.add.at(sums, group, shares)
-    return sums[group]
+    return ((np.arange(group.max() + 1)[:, None] == group).astype(np.float64) @ shares)[group]
 
 
 def _left_out(
