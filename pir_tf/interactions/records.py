@@ -43,7 +43,7 @@ class Interactions:
         round: Round of collection (A.3), int64 [n]; given as one number, it stands for every row.
         group: Images among which PIRs can be compared, int64 [n] or one number as well: a share of wins says how an image does
             beside those that it met, so a better generator's images win half of their pairs, too. All 0 where each image was
-            judged alone.
+            judged alone. The linear estimator heeds it; the paper's estimator doesn't know of pairs.
 
     Source: section 2.2.
     """
