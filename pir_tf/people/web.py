@@ -34,7 +34,14 @@ HEADERS = {
 class Refused(Exception):
     """What a request gets instead of an answer: a status and a sentence, and `words` to say on a page that a link is wrong."""
 
-    def __init__(self, status: int, why: str, *, words: Mapping[str, str] | None = None, **headers: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        why: str,
+        *,
+        words: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(why)
         self.status, self.why, self.words, self.headers = status, why, words, headers
 
