@@ -103,7 +103,8 @@ def fit_estimator(
             if initial is not None
             else frozen_features(config, seed=seed, discriminator=discriminator)
         )
-        return LinearEstimator.fit(frozen, features(frozen, images), counts)
+        groups = interactions.group[interactions.rated]
+        return LinearEstimator.fit(frozen, features(frozen, images), counts, groups)
     compute = compute or ComputeConfig()
     pir = counts[:, 1] / counts[:, 0]
     head, bias = head_of(config, pir), first_bias(config, pir) if initial is None else 0.0

@@ -45,9 +45,16 @@ def test_the_rounds_are_runs_that_go_on_from_each_other_and_the_last_one_is_prov
             30,
         )
         assert (config.tuning.pir_gradient_ratio, config.evaluation.against) == (1, "start")
+        assert (
+            config.estimator.pessimism == 0.25 and not config.evaluation.judge
+        )  # whose third of the answers the estimator has
     other = adopted(tmp_path / "b", "--estimator.output", "bins", "--budget", "1800")
     config = parse_run(other.command(1)).experiment
     assert (config.estimator.output, config.estimator.pessimism, config.tuning.pir_gradient_ratio) == ("bins", 0, 0)
+    likes = parse_run(adopted(tmp_path / "d", "--budget", "1800").command(1)).experiment
+    assert likes.estimator.pessimism == 1
+    judged = adopted(tmp_path / "c", "--tuning.stop", "judge", "--budget", "1800")
+    assert config.evaluation.judge and parse_run(judged.command(1)).experiment.evaluation.judge
 
 
 @pytest.mark.parametrize(
