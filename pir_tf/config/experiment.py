@@ -62,11 +62,6 @@ class ExperimentConfig:
             )
         if self.gan.generator.startswith("import:"):
             self._check_import()
-        if self.tuning.kind == "residual" and self.compute.jit_compile == "on":
-            raise InputError(
-                "compute.jit_compile is 'on' while tuning.kind is 'residual', whose log-determinant XLA doesn't know: take "
-                "--compute.jit-compile auto, which compiles the other trainings."
-            )
         if self.tuning.stop == "judge":
             linear, judge = self.estimator.output == "linear", self.evaluation.judge
             expected = (

@@ -165,6 +165,7 @@ def batches(image_set: ImageSet, *, batch_size: int, seed: int, first_step: int 
         pixels = tf.constant(image_set.images)
         rows, first, size = tf.constant(order), tf.constant(starts), tf.constant(counts)
 
+    @tf.autograph.experimental.do_not_convert  # nothing in it is to be converted
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # Philox by name: "auto" may choose another generator on another device. float64 reaches every row of any set.
         draws = tf.random.stateless_uniform(

@@ -48,10 +48,16 @@ class LinearEstimator:
             model.trainable = model.jit_compile = False
 
     @classmethod
-    def fit(cls, backbone: keras.Model, features: npt.ArrayLike, counts: npt.NDArray[np.int64]) -> LinearEstimator:
-        """The estimator of images with these features [n, f], and impressions and positives [n, 2]."""
+    def fit(
+        cls,
+        backbone: keras.Model,
+        features: npt.ArrayLike,
+        counts: npt.NDArray[np.int64],
+        groups: npt.NDArray[np.int64] | None = None,
+    ) -> LinearEstimator:
+        """The estimator of images with these features [n, f], impressions and positives [n, 2], and groups [n] or one of all."""
         shown, positives = counts.T
-        return cls(backbone, fit_ridge(features, positives / shown, shown))
+        return cls(backbone, fit_ridge(features, positives / shown, shown, groups=groups))
 
     def __call__(self, images: Any, training: bool = False) -> Any:
         """PIR [b, 1] of images, always in inference mode."""

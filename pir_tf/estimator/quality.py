@@ -111,7 +111,8 @@ def cross_validated_quality(
             alike, which an estimator that starts from their range or mean refuses, they are the estimate.
 
     Returns:
-        As `estimator_quality`, the folds' estimates taken together against the observed PIR; and `folds`.
+        As `estimator_quality`, the folds' estimates taken together against the observed PIR, each group of images moved to its
+        observed mean, since between groups nothing was observed; and `folds`.
 
     Raises:
         InputError: If there are fewer images with impressions than folds, or fewer than 2 folds.
@@ -145,7 +146,11 @@ def cross_validated_quality(
             discriminator=discriminator,
         )
         estimates[:, left_out] = _estimates(estimator, images[left_out], config)
-    return {"folds": folds, **_report(estimates[:, rated], interactions.pir[rated], estimator, config)}
+    pir, group = interactions.pir, interactions.group
+    for one in set(group[rated].tolist()) - {0}:
+        rows = rated[group[rated] == one]
+        estimates[:, rows] += pir[rows].mean() - estimates[:, rows].mean(axis=1, keepdims=True)
+    return {"folds": folds, **_report(estimates[:, rated], pir[rated], estimator, config)}
 
 
 def _estimates(

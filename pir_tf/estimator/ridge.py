@@ -10,6 +10,10 @@ gives the estimate's own doubt about an image:
 
     SD(x)^2 = s^2 x' (Z' N Z + a I)^-1 x,    s^2 = sum_i n_i e_i^2 / n  of the left-out residuals e_i.
 
+Where PIRs compare within groups of images alone, as shares of wins do, each group g has an intercept b_g of its own: only
+differences within groups count. Otherwise tuning itself would hide what it did: the images after it win half of their pairs, as
+those before did, and the readout would learn that the way it went leads nowhere.
+
 There is no seed and no step: one answer file gives one readout. What is not here: features, and layers (`readout`).
 """
 
@@ -40,12 +44,12 @@ class Ridge:
 
     Attributes:
         mean: Means [f] of the features, each image counted as often as it was shown.
-        spread: Their standard deviations [f], at least `LEAST_SPREAD` of the mean one.
+        spread: Their standard deviations [f] within groups, at least `LEAST_SPREAD` of the mean one.
         weights: w, [f].
-        intercept: b, the answers' mean.
+        intercept: b, the answers' mean; with groups for all of them, since only differences are known.
         penalty: a.
         noise: s^2, what an answer varies by from one impression to the next, as left-out images see it.
-        left_out: Estimates [n] of each image by the readout of all others.
+        left_out: Estimates [n] of each image by the readout of all others, its group's intercept included.
         error: sum_i n_i e_i^2 / sum_i n_i of the left-out residuals.
         directions: Orthonormal directions [f, r] in which the images vary.
         known: How far each direction is known, sqrt(a / (variation + a)) below 1 [r]; without answers it would be 1.
@@ -79,7 +83,12 @@ class Ridge:
 
 
 def fit_ridge(
-    features: npt.ArrayLike, pir: npt.ArrayLike, impressions: npt.ArrayLike, *, penalty: float | None = None
+    features: npt.ArrayLike,
+    pir: npt.ArrayLike,
+    impressions: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    penalty: float | None = None,
 ) -> Ridge:
     """The readout of answers by features.
 
@@ -87,6 +96,7 @@ def fit_ridge(
         features: [n, f].
         pir: Observed PIR [n] in [0, 1].
         impressions: How often each image was shown [n], above 0.
+        groups: Numbers [n] of the groups within which PIRs compare; None for one of all. A group of one image says nothing.
         penalty: a; None takes the best of `PENALTIES` times the mean number of impressions and of images.
 
     Raises:
@@ -104,32 +114,38 @@ def fit_ridge(
             "what people prefer: collect more answers, or ask another question."
         )
     total = shown.sum()
-    mean = shown @ x / total
-    spread = np.sqrt(shown @ np.square(x - mean) / total)
+    group = np.zeros(len(y), np.int64) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    share = shown / np.bincount(group, weights=shown)[group]  # of its group's impressions
+    inside = x - _means(share[:, None] * x, group)
+    spread = np.sqrt(shown @ np.square(inside) / total)
     spread = np.maximum(spread, LEAST_SPREAD * spread.mean() or 1.0)
     root = np.sqrt(shown)
-    intercept = float(shown @ y / total)
-    left, values, right = _svd(root[:, None] * (x - mean) / spread)
-    target = root * (y - intercept)
+    left, values, right = _svd(root[:, None] * inside / spread)
+    target = root * (y - _means(share * y, group))
     parts, squares = left.T @ target, np.square(left)
-    residuals = functools.partial(_left_out, target, left, parts, squares, values, shown / total)
+    residuals = functools.partial(_left_out, target, left, parts, squares, values, share)
     if penalty is None:
         penalty = min(PENALTIES * total, key=lambda a: np.square(residuals(a)).sum())
     weights = right @ (np.sqrt(values) / (values + penalty) * parts)
     left_out = residuals(penalty)  # times the root of the impressions
     squared = float(np.square(left_out).sum())
     return Ridge(
-        mean=mean,
+        mean=shown @ x / total,
         spread=spread,
         weights=weights,
-        intercept=intercept,
+        intercept=float(shown @ y / total),
         penalty=float(penalty),
-        noise=squared / len(y),
+        noise=squared / max(int((share < 1).sum()), 1),
         left_out=y - left_out / root,
         error=squared / total,
         directions=right,
         known=np.sqrt(penalty / (values + penalty)),
     )
+
+
+def _means(shares: Floats, group: npt.NDArray[np.int64]) -> Floats:
+    """The sum over each row's group, [n] or [n, f], of rows times their share of it."""
+    return ((np.arange(group.max() + 1)[:, None] == group).astype(np.float64) @ shares)[group]
 
 
 def _left_out(

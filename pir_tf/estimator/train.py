@@ -103,7 +103,8 @@ def fit_estimator(
             if initial is not None
             else frozen_features(config, seed=seed, discriminator=discriminator)
         )
-        return LinearEstimator.fit(frozen, features(frozen, images), counts)
+        groups = interactions.group[interactions.rated]
+        return LinearEstimator.fit(frozen, features(frozen, images), counts, groups)
     compute = compute or ComputeConfig()
     pir = counts[:, 1] / counts[:, 0]
     head, bias = head_of(config, pir), first_bias(config, pir) if initial is None else 0.0
@@ -238,6 +239,7 @@ def _stream(inputs: npt.NDArray[Any], counts: npt.NDArray[np.int64], steps: int,
     with tf.device("CPU:0"):  # where tf.data runs
         all_inputs, all_counts = tf.constant(inputs), tf.constant(counts)
 
+    @tf.autograph.experimental.do_not_convert  # nothing in it is to be converted
     def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         chosen = tf.gather(all_inputs, rows)
         return tensor_to_float(chosen) if chosen.dtype == tf.uint8 else chosen, tf.gather(all_counts, rows)

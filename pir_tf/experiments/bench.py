@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import functools
 import math
 import os
 import platform
@@ -37,6 +38,8 @@ from pir_tf.runs.provenance import now, package_commit
 if TYPE_CHECKING:
     import tensorflow as tf
 
+HOST_CASE = "the smallest step, on the host"
+"""What `fit` adds to a step."""
 PEER_CASE = "tuning step, InceptionV3 at 75, batch 32"
 """The step that a peer is compared with."""
 CALLS = 10
@@ -52,7 +55,7 @@ class BenchOptions:
     rounds: int = 15
     """Times that each form of a case is run, in turn with the others (at most 5 where a step takes seconds)."""
     json: Path | None = None
-    """File to write the numbers to."""
+    """File to write the numbers to, as each case is done."""
     peer: tuple[str, ...] = ()
     """Commands, each of which runs the step of a peer (InceptionV3 at 75, batch 32) and prints `s/step SECONDS`, or
     `MILLISECONDS ms`; it takes turns with ours, and the table gets its ratio. With `{batch}` and `{pixels}` in it, it runs for
@@ -92,17 +95,21 @@ def bench(options: BenchOptions) -> None:
         devices.share_memory()
     devices.configure(compute, seed=0)
     known = gpu_cases() if gpu else cases()
+    host = fnmatch.fnmatch(HOST_CASE, options.only)
     chosen = {name: build for name, build in known.items() if fnmatch.fnmatch(name, options.only)}
-    if not chosen:
-        raise InputError(f"--only is {options.only!r}, expected a pattern of one of: {'; '.join(known)}.")
+    if not (chosen or host):
+        raise InputError(f"--only is {options.only!r}, expected a pattern of one of: {'; '.join([HOST_CASE, *known])}.")
     large = devices.gpus() > 0
     calls = CALLS if large else 1
     rates = {name: rate(name, 20, large=large) for name in machine(large)}
     print("\n".join(f"{name}: {found / 1e9:.0f} GFLOP/s" for name, found in rates.items()))
     about = {**_about_machine(), "deterministic": options.deterministic}
-    facts: dict[str, Any] = {"machine": about, "rates": rates, "host": host_times(), "rows": []}
-    said = ", ".join(f"{name} {seconds * 1e3:.2f} ms" for name, seconds in facts["host"].items())
-    print(f"the smallest step, on the host: {said}\n\n{_HEADER}")
+    facts: dict[str, Any] = {"machine": about, "rates": rates, "host": host_times() if host else {}, "rows": []}
+    if host:
+        said = ", ".join(f"{name} {seconds * 1e3:.2f} ms" for name, seconds in facts["host"].items())
+        print(f"{HOST_CASE}: {said}")
+    print(f"\n{_HEADER}")
+    keep = functools.partial(_keep, options.json, facts)
     for name, build in chosen.items():
         batch, forms = build()
         rounds = min(options.rounds, 5) if "at 299" in name else options.rounds  # where a step takes seconds
@@ -110,6 +117,7 @@ def bench(options: BenchOptions) -> None:
             first = not facts["rows"] or facts["rows"][-1]["case"] != name
             facts["rows"].append({"case": name, "batch": batch, **row})
             print(_line(facts["rows"][-1], first), flush=True)
+        keep()
         for command in filter(None, (_peer_of(name, batch, command) for command in options.peer)):
             ours = "xla" if gpu else "fast"
             # A peer on a GPU takes from ten seconds to minutes to start, and times many steps.
@@ -119,11 +127,18 @@ def bench(options: BenchOptions) -> None:
             turns = ", ".join(f"{ratio:.2f}" for ratio in peer["ratios"])
             times = f"{ours} {peer['times_as_fast_as_peer']:.2f} times as fast"
             print(f"{'':<46}  against the peer: {times} (turns: {turns})", flush=True)
+            keep()
     print(_EXPLANATION)
-    if options.json:
-        path = user_path(str(options.json))
-        write_json(path, facts)
+    if path := keep():
         print(f"Numbers: {path}")
+
+
+def _keep(json: Path | None, facts: dict[str, Any]) -> Path | None:
+    """Writes what is known so far where it is wanted, so that a bench that is ended leaves its rows; returns the file."""
+    path = user_path(str(json)) if json else None
+    if path:
+        write_json(path, facts)
+    return path
 
 
 def _measure(forms: Forms, rates: dict[str, float], rounds: int, calls: int = 1) -> list[dict[str, Any]]:

@@ -34,7 +34,8 @@ def describe(config: ExperimentConfig) -> str:
         lines += ["", f"About how long here ({here / 1e9:.0f} GFLOP/s in a convolution, {os.cpu_count()} cores)"]
         lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in times.items()]
         lines += [f"  {'in all, and about a minute of imports and files':<46}{about_as_long(sum(times.values())):>12}"]
-    lines += ["", f"About how long its trainings take on one GPU (by steps measured on {SOURCE})"]
+    lines += ["", f"About how long its trainings take on one GPU (by bare steps measured on {SOURCE};"]
+    lines += ["other batches and sizes, and their steps by XLA with deterministic operations, are reckoned from those)"]
     lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in training_seconds(config).items()]
     lines += ["", f"About how much memory: {memory_megabytes(config) / 1000:.1f} GB. Nothing was run."]
     return "\n".join(lines)

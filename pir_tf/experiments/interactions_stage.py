@@ -153,9 +153,16 @@ def _of_study(run: RunDirectory, shown: Shown, asked: Asked) -> tuple[Interactio
     )
     keep(run, "interactions", found, shown.ids)
     columns = (np.array(shown.ids), shown.labels, found.impressions.astype(np.int64), found.positives)
-    interactions = Interactions(*columns, round=np.full(len(shown.ids), run.round))
+    group = _met_in_pairs(shown, chance) if found.mode == "pair" else np.zeros(len(shown.ids), np.int64)
+    interactions = Interactions(*columns, round=np.full(len(shown.ids), run.round), group=group)
     raters = len(set(found.rater.tolist()))
     return interactions, {"study": found.study, "mode": found.mode, "answers": len(found.value), "raters": raters}
+
+
+def _met_in_pairs(shown: Shown, chance: dict[str, float]) -> np.ndarray:
+    """Which images meet in pairs, numbers from 1 on: those of a pool and a class (`people.choosing`)."""
+    drawn = np.array([name in chance for name in shown.ids], np.int64)
+    return 1 + 2 * shown.labels.astype(np.int64) + drawn
 
 
 def _origin(run: RunDirectory, ids: list[str]) -> Origin:

@@ -43,6 +43,11 @@ POLL_SECONDS = 1.0
 BETTER = {"--estimator.output": "linear", "--estimator.pessimism": "1", "--tuning.pir-gradient-ratio": "1"}
 """What a loop's runs have unless their options say otherwise: few answers go far with it, and the images stay images. An
 imported generator has no discriminator to read, and takes its preset's."""
+OF_PAIRS = {"--estimator.pessimism": "0.25"}
+"""Of a loop by pairs: a share of wins rises less with what people like than a rate of likes, beside as much noise, so a whole
+standard deviation would take most of it away (measured in experiments/people/README.md)."""
+NO_JUDGE = "--evaluation.no-judge"
+"""Beside those: a second judge would keep a third of the answers from the estimator, and a loop's judges are its people."""
 EXPLORE = "0.5"
 """Share of a later round's images that the estimator is unsure of; the others, random, tell what the round before did."""
 DECISIVE = ("database", "study", "mode", "budget", "preset")
@@ -103,9 +108,12 @@ class Loop:
         words += ["--evaluation.source", source if last else "none", "--evaluation.answers", str(self.proof)]
         words += ["--evaluation.images", str(self.images)]
         own = any(word.startswith(("--gan.generator", "--estimator.output")) for word in self.options)
-        for option, value in {"--evaluation.against": "start", **({} if own else BETTER)}.items():
+        better = {} if own else {**BETTER, **(OF_PAIRS if self.mode == "pair" else {})}
+        for option, value in {"--evaluation.against": "start", **better}.items():
             if not any(word.partition("=")[0] == option for word in self.options):
                 words += [option, value]
+        if not own and not any(word.startswith(("--evaluation.judge", "--tuning.stop")) for word in self.options):
+            words.append(NO_JUDGE)
         if number > 1 and not own:
             words += ["--interactions.explore", EXPLORE]
         if number > 1:

@@ -22,6 +22,8 @@ from pir_tf.errors import InputError
 from pir_tf.runs.directory import atomic
 
 COLUMNS = ("image_id", "class_index", "impressions", "positives", "round")
+GROUP = "group"
+"""A further column, left out of the file where there are no groups."""
 DELIMITERS = (",", ";", "\t")  # spreadsheets write ';' where the comma is the decimal sign
 LARGEST = 2**53  # the last whole number up to which float64, and so `pir`, is exact
 
@@ -39,6 +41,9 @@ class Interactions:
         positives: How many of its impressions led to an interaction, [n], 0 to `impressions`: int64, or float64 where ratings
             or ties make fractions.
         round: Round of collection (A.3), int64 [n]; given as one number, it stands for every row.
+        group: Images among which PIRs can be compared, int64 [n] or one number as well: a share of wins says how an image does
+            beside those that it met, so a better generator's images win half of their pairs, too. All 0 where each image was
+            judged alone. The linear estimator heeds it; the paper's estimator doesn't know of pairs.
 
     Source: section 2.2.
     """
@@ -48,13 +53,14 @@ class Interactions:
     impressions: npt.NDArray[np.int64]
     positives: npt.NDArray[np.int64]
     round: npt.NDArray[np.int64] = 1  # type: ignore[assignment]  # becomes an array below
+    group: npt.NDArray[np.int64] = 0  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         ids = check_image_ids(self.image_id)
         columns: dict[str, npt.NDArray[Any]] = {"image_id": ids}
-        for name in COLUMNS[1:]:
+        for name in (*COLUMNS[1:], GROUP):
             values = getattr(self, name)
-            if name == "round" and np.ndim(values) == 0:
+            if name in ("round", GROUP) and np.ndim(values) == 0:
                 values = [values] * len(ids)
             columns[name] = _numbers(name, values, ids, fractions=name == "positives")
         above = np.flatnonzero(columns["positives"] > columns["impressions"])
@@ -77,7 +83,7 @@ class Interactions:
         """True if all columns are equal, in order."""
         if not isinstance(other, Interactions):
             return NotImplemented
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in COLUMNS)
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in (*COLUMNS, GROUP))
 
     @property
     def rated(self) -> npt.NDArray[np.bool_]:
@@ -99,11 +105,13 @@ class Interactions:
         index = np.asarray(which)
         if index.size == 0 and index.dtype != np.bool_:
             index = index.astype(np.int64)  # an empty list arrives as float64
-        return Interactions(**{name: getattr(self, name)[index] for name in COLUMNS})
+        return Interactions(**{name: getattr(self, name)[index] for name in (*COLUMNS, GROUP)})
 
     @staticmethod
     def concatenate(first: "Interactions", second: "Interactions") -> "Interactions":
         """The rows of `first`, then those of `second`, as for a second round; no image may be in both.
+
+        Groups stay apart: those of `second` get other numbers than those of `first`, but for 0.
 
         Source: A.3.
         """
@@ -113,19 +121,22 @@ class Interactions:
                 f"{both.size} image ids occur in both sets of interactions, the first is {str(both[0])!r}; expected an image in "
                 "one of them only: give the images of each round their own ids."
             )
-        return Interactions(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in COLUMNS})
+        apart = np.where(second.group > 0, second.group + first.group.max(initial=0), 0)
+        joined = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in COLUMNS}
+        return Interactions(**joined, group=np.concatenate([first.group, apart]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a CSV file with the columns `COLUMNS`. It replaces an older file only when it is whole."""
+        """Writes a CSV file of `COLUMNS`, and of `GROUP` where there are any. It replaces an older file only when it is whole."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with atomic(Path(path)) as beside:
-            pd.DataFrame({name: getattr(self, name) for name in COLUMNS}).to_csv(beside, index=False)
+            names = (*COLUMNS, GROUP) if self.group.any() else COLUMNS
+            pd.DataFrame({name: getattr(self, name) for name in names}).to_csv(beside, index=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Interactions":
-        """Reads a file that `save` wrote; columns beyond `COLUMNS` are ignored."""
-        columns: dict[str, list[Any]] = read_table(path, COLUMNS).to_dict("list")
-        for name in COLUMNS[1:]:
+        """Reads a file that `save` wrote; other columns are ignored."""
+        columns: dict[str, list[Any]] = read_table(path, COLUMNS, also=(GROUP,)).to_dict("list")
+        for name in [name for name in columns if name != COLUMNS[0]]:
             found = [_number(text) if name == "positives" else whole_number(text) for text in columns[name]]
             columns[name] = [text if n is None else n for text, n in zip(columns[name], found, strict=True)]
         try:
@@ -165,8 +176,10 @@ def _number(text: str) -> int | float | None:
     return whole_number(text)
 
 
-def read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> pd.DataFrame:
+def read_table(path: str | os.PathLike[str], columns: Sequence[str], also: Sequence[str] = ()) -> pd.DataFrame:
     """The columns of a CSV file as text without space around it, by the line as a spreadsheet counts it (the header is 1).
+
+    Those of `also` come with them where the file has them.
 
     Comma, semicolon or tab between cells, a byte order mark, any line ending, blank rows and further columns are all accepted,
     since spreadsheets write them.
@@ -199,7 +212,8 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str]) -> pd.DataF
             )
     filled = [(cells + [""] * len(header))[: len(header)] for cells in rows]
     table = pd.DataFrame(filled, columns=header, index=range(2, len(rows) + 2), dtype=str)
-    return table.loc[(table != "").any(axis=1), list(columns)]
+    chosen = [*columns, *(name for name in also if header.count(name) == 1)]
+    return table.loc[(table != "").any(axis=1), chosen]
 
 
 def _numbers(

@@ -56,4 +56,4 @@ def enrolled(desk: Desk, key: str) -> Rater:
 def slow_down(limit: sessions.Limit, name: str, cost: float = 1.0) -> None:
     """Refuses for a moment what comes too fast."""
     if wait := limit.wait(name, cost):
-        raise Refused(429, "Too many at once: wait a moment.", **{"Retry-After": str(int(wait) + 1)})
+        raise Refused(429, "Too many at once: wait a moment.", headers={"Retry-After": str(int(wait) + 1)})

@@ -30,13 +30,22 @@ def rating_page(words: Mapping[str, str]) -> str:
     return string.Template(page_files()["rate.html"].decode()).substitute(said, words=data)
 
 
-def refused_page(why: str, *, again: bool = False) -> str:
+def refused_page(why: str, *, again: bool = False, words: Mapping[str, str] | None = None) -> str:
     """A page that says what is wrong, and below it what to do.
 
     Args:
         why: A sentence, with what to do after a colon if it says so.
         again: Whether the page tries again by itself, which is all that it then says.
+        words: An owner's own, in which a link is wrong; None says `why`.
     """
     what, _, todo = (LATER if again else why).rstrip(".").partition(": ")
-    said = {"what": html.escape(what), "todo": html.escape(f"{todo[:1].upper()}{todo[1:]}." if todo else ASK)}
+    said = {"lang": "en", "dir": "ltr", "what": what, "todo": f"{todo[:1].upper()}{todo[1:]}." if todo else ASK}
+    if words:
+        said = {
+            "lang": words["lang"],
+            "dir": words["dir"],
+            "what": words["wrong_link_title"],
+            "todo": words["wrong_link"],
+        }
+    said = {name: html.escape(text) for name, text in said.items()}
     return string.Template(page_files()["refused.html"].decode()).substitute(said, again=AGAIN if again else "")

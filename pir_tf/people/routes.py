@@ -81,7 +81,8 @@ async def join(token: str, request: Request, rater: str = "") -> Response:
     """
     desk = request.app.state.desks.with_token("join_token", token)
     if desk is None:
-        raise Refused(404, "This link opens no study here: ask whoever gave it to you.")
+        words = request.app.state.desks.only_words()
+        raise Refused(404, "This link opens no study here: ask whoever gave it to you.", words=words)
     slow_down(request.app.state.joins, desk.key)
     if len(rater) > sessions.LONGEST_ID or not rater.isprintable():
         raise Refused(

@@ -67,6 +67,11 @@ class Desks:
         """The study whose link or secret it is."""
         return next((desk for desk in self.by_key.values() if sessions.same(token, desk.row[column])), None)
 
+    def only_words(self) -> dict[str, str] | None:
+        """The words of the one study that is served; None where there are several, or none."""
+        words = [desk.study.page_words for desk in self.by_key.values()]
+        return words[0] if len(words) == 1 else None
+
     def listed(self, origin: str) -> bool:
         """Whether a study lists this origin as one of its team's own pages."""
         return any(origin in desk.study.origins for desk in self.by_key.values())
@@ -103,7 +108,7 @@ def application(store: Store, *, hosts: set[str], secure: bool = False) -> FastA
 
     @app.exception_handler(Refused)
     async def say(request: Request, refused: Refused) -> Response:
-        return refuse(request.scope, refused.why, refused.status, refused.headers)
+        return refuse(request.scope, refused.why, refused.status, refused.headers, refused.words)
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> Response:

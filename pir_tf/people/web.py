@@ -32,11 +32,18 @@ HEADERS = {
 
 
 class Refused(Exception):
-    """What a request gets instead of an answer: a status and a sentence."""
+    """What a request gets instead of an answer: a status and a sentence, and `words` to say on a page that a link is wrong."""
 
-    def __init__(self, status: int, why: str, **headers: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        why: str,
+        *,
+        words: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(why)
-        self.status, self.why, self.headers = status, why, headers
+        self.status, self.why, self.words, self.headers = status, why, words, headers
 
 
 def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -48,13 +55,19 @@ def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     return Response(text, status, dict(headers or {}), "application/json")
 
 
-def refuse(scope: Scope, why: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+def refuse(
+    scope: Scope,
+    why: str,
+    status: int,
+    headers: Mapping[str, str] | None = None,
+    words: Mapping[str, str] | None = None,
+) -> Response:
     """A refusal as JSON, or as a page where a person follows a link. What passes by itself is tried again by that page."""
     accepted = dict(scope["headers"]).get(b"accept", b"")
     opens = scope["method"] == "GET" and not scope["path"].startswith(FOR_PROGRAMS) and b"text/html" in accepted
     if not opens:
         return reply({"error": why}, status, headers)
-    page = refused_page(why, again=status in (429, 503))
+    page = refused_page(why, again=status in (429, 503), words=words)
     return Response(page, status, dict(headers or {}), "text/html")
 
 

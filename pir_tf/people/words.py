@@ -65,6 +65,8 @@ WORDS = {
     "link_title": "Open your link",
     "link": "Open the link that you were given, in this browser, to go on.",
     "other_link_title": "Another link was opened",
+    "wrong_link_title": "This link opens no study here",
+    "wrong_link": "Ask whoever gave it to you.",
     "other_link": "Another rater's link was opened in this browser: open your own again to go on.",
 }
 """Everything that the page says by itself, in English. Words in braces stand for numbers and letters."""

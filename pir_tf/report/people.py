@@ -53,7 +53,12 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
 
 
 def points(found: dict[str, Any]) -> list[tuple[str, float, float | None, float | None]]:
-    """The curve over rounds: (name, mean PIR, low, high) of each round's random images, then of the proof's after tuning."""
+    """The curve over rounds: (name, mean PIR, low, high) of each round's random images, then of the proof's after tuning.
+
+    Of pairs there is none: in every round the images win half of the comparisons with each other, however good they are.
+    """
+    if found["study"]["mode"] == "pair":
+        return []
     shown = [
         (f"round {one['round']}", one["mean"], one["low"], one["high"])
         for one in found["rounds"]

@@ -3,7 +3,7 @@
     on     where there is one device
     off    never
     auto   on one GPU, from `LEAST_STEPS` steps on; not on CPUs, nor for a head alone, whose steps are tiny, nor where XLA may not
-           know the operations: imported generators, TF-Hub modules, and a residual network's log-determinant
+           know the operations: imported generators and TF-Hub modules
 
 The rule's numbers were seen on one H200 with TensorFlow 2.21. Compiling a step took 30 to 70 s. It then saved 13.9 ms of the 18.0
 of an ACGAN step of 64 images, 26.3 of the 34.1 of a tuning step with InceptionV3 at 75 pixels and batch 32, and 21.3 of 43.7 at
@@ -73,7 +73,7 @@ def forms(
     compute, estimator = config.compute, config.estimator
     known = not estimator.weights.startswith("hub:")
     whole = estimator.trainable == "all" and estimator.output != "linear"
-    ours = not config.gan.generator.startswith("import:") and config.tuning.kind != "residual"
+    ours = not config.gan.generator.startswith("import:")
     found: dict[str, Form] = {
         "gan": form(compute, config.gan.steps if config.gan.generator == "train" else 0, gpus=gpus),
         "estimator": form(compute, estimator.steps, pays=known and whole, gpus=gpus),

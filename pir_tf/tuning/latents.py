@@ -66,22 +66,46 @@ def with_moved_latents(generator: keras.Model, kind: Kind, *, seed: int) -> kera
     return keras.Model([z, class_one_hot], generator([moved, class_one_hot]), name="generator")
 
 
-def kl_of(move: tf.Tensor, jacobian: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """KL of z + f from N(0, I) where z ~ N(0, I), as the mean over these rows.
+@tf.custom_gradient
+def log_determinant(matrices: tf.Tensor) -> tuple[tf.Tensor, object]:
+    """log|det A| of matrices `[..., n, n]`, by A = QR, since XLA has no kernel of `tf.linalg.slogdet`.
+
+    It is the sum of log|R_ii|, and its gradient is A^-T = Q R^-T.
+    """
+    q, r = tf.linalg.qr(matrices)
+
+    def gradient(of_value: tf.Tensor) -> tf.Tensor:
+        inverse = tf.linalg.triangular_solve(r, tf.linalg.matrix_transpose(q), lower=False)
+        return of_value[..., None, None] * tf.linalg.matrix_transpose(inverse)
+
+    return tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(r))), axis=-1), gradient
+
+
+def kl_of(move: tf.Tensor, jacobian: tf.Tensor | None = None) -> tf.Tensor:
+    """KL of z + f from N(0, I) in nats, where z ~ N(0, I), as the mean over these rows; where the map folds, KL is more.
 
     Args:
         move: f, `[batch, latent_size]`.
         jacobian: J = df/dz, `[batch, latent_size, latent_size]`; None where f doesn't depend on z.
-
-    Returns:
-        KL in nats, and the share of rows in [0, 1] at which det(I + J) isn't above 0. There the map folds, and KL is more.
     """
     half_square = tf.reduce_mean(tf.reduce_sum(tf.square(move), axis=-1)) / 2
     if jacobian is None:
-        return half_square, tf.zeros_like(half_square)
-    sign, log_determinant = tf.linalg.slogdet(tf.eye(jacobian.shape[-1], dtype=jacobian.dtype) + jacobian)
-    stretched = tf.reduce_mean(tf.linalg.trace(jacobian) - log_determinant)
-    return half_square + stretched, tf.reduce_mean(tf.cast(sign <= 0, move.dtype))
+        return half_square
+    stretched = tf.linalg.trace(jacobian) - log_determinant(_whole(jacobian))
+    return half_square + tf.reduce_mean(stretched)
+
+
+def share_folded(jacobian: tf.Tensor | None) -> tf.Tensor:
+    """The share of rows, 0 to 1, at which det(I + J) isn't above 0: there the map folds. XLA doesn't know it."""
+    if jacobian is None:
+        return tf.constant(0.0)
+    sign, _ = tf.linalg.slogdet(_whole(jacobian))
+    return tf.reduce_mean(tf.cast(sign <= 0, tf.float32))
+
+
+def _whole(jacobian: tf.Tensor) -> tf.Tensor:
+    """I + J, the Jacobian of z + f."""
+    return tf.eye(jacobian.shape[-1], dtype=jacobian.dtype) + jacobian
 
 
 class LatentTuner(WithoutDiscriminator):
@@ -130,10 +154,10 @@ class LatentTuner(WithoutDiscriminator):
     def terms(self, z: tf.Tensor, labels: tf.Tensor, *, limited: bool = False) -> dict[str, tf.Tensor]:
         """L_PIR and KL of a batch; a shift's KL is that of all classes, which are equally frequent (D16)."""
         class_one_hot = tf.one_hot(labels, self.class_count)
-        move, kl, _ = self._moved(z, class_one_hot)
+        move, *of_kl = self._moved(z, class_one_hot)
         images = self._generate(z + move, class_one_hot)
         pir = self.estimated_pir(self.limited(images) if limited else images)
-        return {"L_PIR": tf.reduce_mean(pir), "KL": kl}
+        return {"L_PIR": tf.reduce_mean(pir), "KL": kl_of(*of_kl)}
 
     def weighted(self, terms: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Those of the PIR and of KL, whose gradient is 0 at the start."""
@@ -145,20 +169,21 @@ class LatentTuner(WithoutDiscriminator):
         def part(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             sizes = {"latent_size": self.latent_size, "class_count": self.class_count}
             z, labels = draw(seed, step, min(count, PART), **sizes)
-            return self._moved(z, tf.one_hot(labels, self.class_count))[1:]
+            _, move, jacobian = self._moved(z, tf.one_hot(labels, self.class_count))
+            return kl_of(move, jacobian), share_folded(jacobian)
 
         traced = tf.function(part, autograph=False)
         parts = [traced(tf.constant(step, tf.int64)) for step in range(-(-count // PART))]
         kl, folded = (float(tf.reduce_mean(some)) for some in zip(*parts, strict=True))
         return kl, folded
 
-    def _moved(self, z: tf.Tensor, class_one_hot: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """f, KL and the share that folds."""
+    def _moved(self, z: tf.Tensor, class_one_hot: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """f of these latents; then what KL is computed of: f, or every class's shift, and its Jacobian."""
         if self.kind == "shift":
             classes = tf.eye(self.class_count)
             every = self.move([tf.zeros((self.class_count, self.latent_size)), classes])
-            return tf.matmul(class_one_hot, every), *kl_of(every)
+            return tf.matmul(class_one_hot, every), every, None
         with tf.GradientTape() as tape:
             tape.watch(z)
             move = self.move([z, class_one_hot])
-        return move, *kl_of(move, tape.batch_jacobian(move, z))
+        return move, move, tape.batch_jacobian(move, z)

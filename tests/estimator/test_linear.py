@@ -17,10 +17,11 @@ from pir_tf.estimator.features import frozen_features, statistics
 from pir_tf.estimator.frozen import fast_frozen, open_network
 from pir_tf.estimator.linear import objective
 from pir_tf.estimator.model import estimate, load_estimator, load_saved, save_estimator
-from pir_tf.estimator.quality import estimator_quality
+from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import fit_estimator
 from pir_tf.gan.train import optimizers
 from pir_tf.images import to_float
+from pir_tf.interactions.records import Interactions
 from pir_tf.tuning.anchored import AnchoredTuner, blanks
 from pir_tf.tuning.tuner import Tuner
 
@@ -45,6 +46,23 @@ def shown():
 @pytest.fixture(scope="module")
 def estimator(shown):
     return fit_estimator(*shown, COMPACT, seed=0)
+
+
+def test_shares_of_wins_in_two_pools_are_not_taken_for_one_scale():
+    """The second pool is bluer by more than its images differ, and wins half of its comparisons, too."""
+    dark, images = smooth_images(80, seed=3), smooth_images(80, seed=4)
+    images[..., 2] = np.minimum(images[..., 2].astype(int) + 90, 255)
+    both = np.concatenate([dark, images])
+    better = np.concatenate([blueness(pool) > np.median(blueness(pool)) for pool in (dark, images)]).astype(int)
+    wins = Interactions([f"{i}" for i in range(160)], np.zeros(160, int), np.full(160, 2), 2 * better)
+    gains, found = [], []
+    for group in (np.zeros(160, int), np.repeat([1, 2], 80)):
+        grouped = dataclasses.replace(wins, group=group)
+        said = estimate(fit_estimator(both, grouped, COMPACT, seed=0).pir_model, both)
+        gains.append(said[80:].mean() - said[:80].mean())
+        found.append(cross_validated_quality(both, grouped, COMPACT, seed=0)["at_temperature"])
+    assert gains[1] > 0.25 > 1.4 * gains[0]
+    assert found[1]["spearman"] > 0.75 and found[1]["bias"] == pytest.approx(0, abs=1e-6)
 
 
 def test_features_are_means_and_roots_of_mean_squares_and_means_of_places():

@@ -66,6 +66,43 @@ def test_the_penalty_is_the_one_whose_left_out_errors_are_least():
     assert PENALTIES[0] * SHOWN.sum() < chosen.penalty < PENALTIES[-1] * SHOWN.sum()
 
 
+def test_groups_have_intercepts_of_their_own_by_brute_force():
+    x, y = data(8)
+    group = np.arange(30) % 3 + 5  # of any numbers
+    group[29] = 40  # alone: it says nothing
+    ridge = fit_ridge(x, y, SHOWN, groups=group, penalty=4.0)
+    z, own = ridge.standardised(x), (group[:, None] == np.unique(group)).astype(float)
+
+    def by_hand(rows):
+        design = np.column_stack([z, own])[rows]
+        normal = design.T * SHOWN[rows] @ design + np.diag([4.0] * 8 + [0] * 4)
+        return np.linalg.pinv(normal) @ (design.T * SHOWN[rows] @ y[rows])
+
+    np.testing.assert_allclose(ridge.weights, by_hand(np.arange(30))[:8], atol=1e-8)
+    for row in range(29):
+        found = by_hand(np.arange(30) != row)
+        assert ridge.left_out[row] == pytest.approx(np.concatenate([z[row], own[row]]) @ found, abs=1e-8)
+    assert ridge.noise == pytest.approx(SHOWN @ (y - ridge.left_out) ** 2 / 29)
+    means = np.array([np.average(z[group == g], axis=0, weights=SHOWN[group == g]) for g in group])
+    inverse = np.linalg.inv((z - means).T * SHOWN @ (z - means) + 4.0 * np.eye(8))
+    np.testing.assert_allclose(ridge.sd(x), np.sqrt(ridge.noise * np.einsum("if,fg,ig->i", z, inverse, z)), rtol=1e-7)
+
+
+def test_a_better_second_pool_does_not_hide_what_is_liked():
+    """Wins are shares within a pool: half of them in each, though the second pool's images are far better."""
+    rng, wins = np.random.default_rng(0), []
+    x = rng.normal(size=(400, 3)) + np.repeat([[0, 0, 0], [6, 0, 0]], 200, axis=0)
+    for pool in (x[:200], x[200:]):
+        rivals = pool[rng.permutation(200)]
+        wins.append(rng.random(200) < 1 / (1 + np.exp(-(pool - rivals)[:, 0])))
+    y, shown, group = np.concatenate(wins).astype(float), np.ones(400), np.repeat([1, 2], 200)
+    slopes = [fit_ridge(x, y, shown, groups=one, penalty=1.0) for one in (None, group)]
+    joined, apart = (ridge.weights[0] / ridge.spread[0] for ridge in slopes)
+    within = [fit_ridge(x[rows], y[rows], shown[rows], penalty=1.0) for rows in (slice(200), slice(200, 400))]
+    alone = np.mean([ridge.weights[0] / ridge.spread[0] for ridge in within])
+    assert apart == pytest.approx(alone, rel=0.1) and joined < 0.3 * apart
+
+
 def test_a_feature_that_never_varies_has_no_say():
     x, y = data(5)
     with_constant = fit_ridge(np.column_stack([x, np.full(30, 4.0)]), y, SHOWN, penalty=1.0)

@@ -28,7 +28,7 @@ def tiny(monkeypatch):
 
 def test_rows(tiny, tmp_path, capsys):
     path = tmp_path / "bench.json"
-    assert bench.main(["--only", "oth*", "--rounds", "3", "--json", str(path)]) == 0
+    assert bench.main(["--only", "*the*", "--rounds", "3", "--json", str(path)]) == 0
     facts = json.loads(path.read_text())
     stock, fast = facts["rows"]
     assert (stock["case"], stock["form"], fast["form"]) == ("other", "stock", "fast")
@@ -56,6 +56,17 @@ def test_a_peer_takes_turns(tiny, capsys, tmp_path):
     assert peer["times_as_fast_as_peer"] == pytest.approx(sorted(12.5 / s for s in peer["ours_s"])[1])
     assert peer["command"] == f"{Path(sys.executable).name} peer.py"
     assert "against the peer" in capsys.readouterr().out
+
+
+def test_a_bench_that_is_ended_leaves_its_rows(tiny, tmp_path, monkeypatch):
+    def ended(command):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "_peer_seconds", ended)
+    path = tmp_path / "bench.json"
+    assert bench.main(["--only", "tuning*", "--rounds", "1", "--json", str(path), "--peer", "hangs"]) == 130
+    facts = json.loads(path.read_text())
+    assert [row["form"] for row in facts["rows"]] == ["stock", "fast"] and facts["host"] == {}  # not asked for
 
 
 @pytest.mark.parametrize(

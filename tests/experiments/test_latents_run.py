@@ -20,7 +20,7 @@ pytestmark = pytest.mark.nightly
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("latents")
-    words = [*SMALL, "--tuning.kind", "residual", "--evaluation.control"]
+    words = [*SMALL, "--tuning.kind", "residual", "--tuning.gradients_every", 2, "--evaluation.control"]
     done = small_command(*words, "--run-dir", path / "run", cwd=path)
     assert done.returncode == 0, done.stderr
     assert "no control was made, since without the PIR term nothing would move" in done.stdout

@@ -45,9 +45,16 @@ def test_the_rounds_are_runs_that_go_on_from_each_other_and_the_last_one_is_prov
             30,
         )
         assert (config.tuning.pir_gradient_ratio, config.evaluation.against) == (1, "start")
+        assert (
+            config.estimator.pessimism == 0.25 and not config.evaluation.judge
+        )  # whose third of the answers the estimator has
     other = adopted(tmp_path / "b", "--estimator.output", "bins", "--budget", "1800")
     config = parse_run(other.command(1)).experiment
     assert (config.estimator.output, config.estimator.pessimism, config.tuning.pir_gradient_ratio) == ("bins", 0, 0)
+    likes = parse_run(adopted(tmp_path / "d", "--budget", "1800").command(1)).experiment
+    assert likes.estimator.pessimism == 1
+    judged = adopted(tmp_path / "c", "--tuning.stop", "judge", "--budget", "1800")
+    assert config.evaluation.judge and parse_run(judged.command(1)).experiment.evaluation.judge
 
 
 @pytest.mark.parametrize(
@@ -85,10 +92,16 @@ def test_simulated_raters_like_blue():
     assert liked[0] > 0.9 > liked[1] > 0.1 > liked[2] > 0
 
 
+SMALLER = (
+    "--data.count 32 --estimator.quality-images 16 --tuning.pir-gradient-ratio 0 --tuning.pir-weight 30 --tuning.steps 2 "
+    "--tuning.batch-size 2 --tuning.gradients-every 4 --evaluation.diversity-pairs 2"
+).split()
+
+
 @pytest.mark.nightly
 def test_the_demonstration_ends_with_a_report_though_it_is_killed_on_the_way(tmp_path):
     words = [sys.executable, "-m", "pir_tf.cli", "loop", "demo", str(tmp_path / "demo"), "--preset", "smoke"]
-    words += ["--budget", "700", "--compute.kernels", "stock"]
+    words += ["--budget", "700", *SMALLER]
     answers = tmp_path / "demo" / "study.db"
     first = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     for line in first.stdout:

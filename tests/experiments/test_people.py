@@ -122,11 +122,14 @@ def test_how_many_images_were_rated_is_said_with_what_it_means():
     assert "1 of the 20 images" in few_or_many(1, 20) and "fewer than 10 its quality can't be" in few_or_many(1, 20)
 
 
+FEW = "--gan.steps 1 --estimator.steps 1 --tuning.steps 1".split()
+
+
 @pytest.mark.slow
 def test_the_same_command_goes_on_when_people_have_answered_wherever_the_project_lies(tmp_path):
     root = tmp_path / "project"
     root.mkdir()
-    words = [*SMALL, *UP_TO_EVALUATION, "--interactions.source", "csv:answers.csv"]
+    words = [*SMALL, *UP_TO_EVALUATION, "--interactions.source", "csv:answers.csv", *FEW]
     ask = lambda: small_command(*words, cwd=root)  # noqa: E731
     first = ask()
     assert first.returncode == 0 and "Waiting for people" in first.stdout, first.stderr

@@ -58,7 +58,7 @@ def follow(tmp_path, monkeypatch, *sizes, trained=2000):
 def test_it_is_imported_tuned_and_loaded_again(tmp_path, monkeypatch, eager):
     less = "--stages gan interactions estimator tuning --estimator.batch-size 8 --tuning.batch-size 4 --compute.kernels stock"
     monkeypatch.setattr(tuning_stage, "DISPLAY_IMAGES", 8)
-    follow(tmp_path, monkeypatch, 16, 4, 2, f"16 {less}", trained=300)
+    follow(tmp_path, monkeypatch, 16, 4, 2, f"16 {less}", trained=160)
     facts = json.loads((tmp_path / "runs" / "mine" / "tuning" / "generator.json").read_text())
     assert facts["class_names"] == ["day", "night"] and facts["imported"]["class_input"] == "label"
 

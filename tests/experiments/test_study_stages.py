@@ -11,15 +11,17 @@ from studies import Browser, pictures, served
 
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
-from pir_tf.experiments import study_answers, study_proof
+from pir_tf.experiments import interactions_stage, study_answers, study_proof
+from pir_tf.experiments.interactions_stage import Shown
 from pir_tf.experiments.people import Waiting, image_ids, who_judges
 from pir_tf.experiments.run import _run_that_waits
+from pir_tf.interactions.records import Interactions
 from pir_tf.people import pools
 from pir_tf.people.simulated_raters import SimulatedRater
 from pir_tf.people.store import Store
 from pir_tf.people.study import Study
 from pir_tf.presets import smoke
-from pir_tf.runs.directory import RunDirectory, identity
+from pir_tf.runs.directory import RunDirectory, identity, write_json
 
 
 @pytest.fixture
@@ -82,6 +84,22 @@ def test_ratings_are_fractions_and_a_round_that_the_owner_closes_is_enough(tmp_p
     store.close()
     found = ask(run)
     assert found.positives.sum() == 1.5 and found.impressions.sum() == 6
+
+
+@pytest.mark.parametrize(("mode", "groups"), [("pair", [1, 3, 2, 1, 4]), ("like", [0] * 5)])
+def test_shares_of_wins_compare_within_a_pool_and_a_class_of_a_round(opened, monkeypatch, mode, groups):
+    ids = ["r1-0", "r1-1", "x1-2", "r1-3", "x1-4"]
+    counts, none = np.full(5, 2.0), np.zeros(0)
+    empty = (none.astype(int), none.astype(int), none, none, none, "5 answers", {})
+    found = study_answers.Answered(counts, counts / 2, mode, *empty)
+    monkeypatch.setattr(interactions_stage, "ask_pools", lambda *_: found)
+    run = opened(images=5)
+    write_json(run.file("interactions", interactions_stage.CHANCES), {"x1-2": 0.5, "x1-4": 0.2})
+    shown = Shown(pictures(5), np.array([0, 1, 0, 0, 1], np.int32), ids, np.zeros((5, 2), np.float32))
+    shown.save(run.file("interactions", "images.npz"))
+    interactions_stage.run(run)
+    answers = Interactions.load(run.file("interactions", "interactions.csv"))
+    assert answers.group.tolist() == groups and answers.pir.tolist() == [0.5] * 5
 
 
 def test_images_that_changed_and_another_studys_database_are_refused(tmp_path, opened):

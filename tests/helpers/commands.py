@@ -24,7 +24,7 @@ GOLDEN = (
 SMALL = (
     "smoke --gan.generator train --gan.steps 2 --data.count 32 --gan.batch_size 4 --interactions.images 16 "
     "--estimator.steps 4 --estimator.batch_size 8 --estimator.checkpoint_every 2 --estimator.quality_images 16 "
-    "--tuning.steps 2 --tuning.batch_size 4 --evaluation.images 16 --evaluation.diversity-pairs 2"
+    "--tuning.steps 2 --tuning.batch_size 4 --tuning.gradients_every 4 --evaluation.images 16 --evaluation.diversity-pairs 2"
 ).split()
 """The smoke job at sizes that `small_command` does in some seconds, most of them those of the steps and the report."""
 UP_TO_EVALUATION = "--stages gan interactions estimator tuning evaluation".split()

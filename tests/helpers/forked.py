@@ -35,12 +35,14 @@ def import_everything() -> None:
 
 
 def measure_little() -> None:
-    """Lets this process and its forks measure few images and draw coarse figures."""
+    """Lets this process and its forks measure few images, walk few steps and draw coarse figures."""
+    from pir_tf.evaluation import plug_and_play
     from pir_tf.experiments import evaluation_stage, tuning_stage
     from pir_tf.gan import train
 
     train.DISTANCE_IMAGES, tuning_stage.DISPLAY_IMAGES, evaluation_stage.PICKS = 16, 8, 30
     evaluation_stage.PAIRS, evaluation_stage.REAL = 16, 8
+    plug_and_play.walk.__kwdefaults__["steps"] = 2
     drawing.coarsely(setattr)
 
 

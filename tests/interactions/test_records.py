@@ -106,6 +106,16 @@ def test_saved_interactions_load_as_they_were(tmp_path):
     assert Interactions.load(tmp_path / "none.csv") == none
 
 
+def test_groups_are_kept_and_stay_apart_when_rounds_are_joined(tmp_path):
+    first, single = make(group=[1, 2, 1]), make(image_id=["k", "l", "m"])
+    second = make(image_id=["x", "y", "z"], round=2, group=[2, 1, 0])
+    joined = Interactions.concatenate(first, second)
+    assert joined.group.tolist() == [1, 2, 1, 4, 3, 0] and joined.select([3, 0]).group.tolist() == [4, 1]
+    assert Interactions.concatenate(single, first).group.tolist() == [0, 0, 0, 1, 2, 1]
+    joined.save(tmp_path / "groups.csv")
+    assert Interactions.load(tmp_path / "groups.csv") == joined != Interactions.concatenate(make(), second)
+
+
 def test_saved_text_which_a_failed_save_leaves(tmp_path, monkeypatch):
     path = tmp_path / "interactions.csv"
     make(round=[1, 1, 2]).save(path)

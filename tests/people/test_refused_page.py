@@ -39,6 +39,20 @@ def test_a_link_that_opens_nothing(server, path, status, what, todo):
     assert set(Browser(server).ask("GET", path)[1]) == {"error"}  # who doesn't ask for a page
 
 
+def test_a_wrong_link_is_refused_in_the_words_of_the_only_study(tmp_path):
+    words = {"lang": "ar", "dir": "rtl", "wrong_link_title": "<Falscher> Link", "wrong_link": "Fragen Sie nach."}
+    begin(tmp_path / "study.db", words=words)
+    with served(tmp_path / "study.db") as running:
+        status, page, _ = Browser(running).ask("GET", "/join/expired", None, PERSON)
+        assert status == 404 and b'<html lang="ar" dir="rtl">' in page and b"<p>Fragen Sie nach.</p>" in page
+        assert page.count(b"&lt;Falscher&gt; Link") == 2
+        assert b'lang="en"' in Browser(running).ask("GET", "/owner/wrong", None, PERSON)[1]
+    begin(tmp_path / "study.db", name="another")
+    with served(tmp_path / "study.db") as running:  # whose words would they be?
+        page = Browser(running).ask("GET", "/join/expired", None, PERSON)[1]
+        assert b"<h1>This link opens no study here</h1>" in page and b'<html lang="en" dir="ltr">' in page
+
+
 def test_programs_get_json_whatever_they_accept(server):
     browser = Browser(server)
     for path in ("/api/study", "/api/nothing", "/image/x.png", "/outside/x.png", "/page/x", "/events"):

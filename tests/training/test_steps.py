@@ -62,9 +62,11 @@ def anchored():
     return AnchoredTuner(small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0)
 
 
-def shift():
-    made = LatentTuner(small_generator(), small_estimator(), kind="shift", seed=3, pir_weight=10.0, kl_weight=1.0)
-    made.move.set_weights([0.1 * np.random.default_rng(0).standard_normal((2, 5))])
+def latents(kind):
+    """Moved by something, so that KL and its gradient aren't 0."""
+    made = LatentTuner(small_generator(), small_estimator(), kind=kind, seed=3, pir_weight=10.0, kl_weight=1.0)
+    rng = np.random.default_rng(0)
+    made.move.set_weights([0.1 * rng.standard_normal(weights.shape) for weights in made.move.get_weights()])
     return made
 
 
@@ -86,7 +88,8 @@ KINDS = {
     "plain GAN, saturating": (plain, (REAL[0], 0 * REAL[1])),
     "tuner, limited": (tuner, REAL),
     "anchored": (anchored, np.zeros(BATCH, np.float32)),
-    "latents": (shift, np.zeros(BATCH, np.float32)),
+    "latents, shift": (lambda: latents("shift"), np.zeros(BATCH, np.float32)),
+    "latents, residual": (lambda: latents("residual"), np.zeros(BATCH, np.float32)),
     "estimator, bins of counts": (lambda: estimator(Bins(10, 0.2, 0.7, binomial=True)), judged()),
     "estimator, head alone, bins": (lambda: estimator(Bins(10), whole=False), judged(whole=False)),
     "estimator, head alone, scalar": (lambda: estimator(Scalar(), whole=False), judged(whole=False)),

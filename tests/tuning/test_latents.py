@@ -11,7 +11,7 @@ from pir_tf.gan.networks import build_generator
 from pir_tf.gan.train import optimizers
 from pir_tf.training import checkpoints
 from pir_tf.tuning.anchored import blanks
-from pir_tf.tuning.latents import LatentTuner, kl_of, with_moved_latents
+from pir_tf.tuning.latents import LatentTuner, kl_of, log_determinant, share_folded, with_moved_latents
 from pir_tf.tuning.tuner import LogGradientNorms
 
 KINDS = ("shift", "residual")
@@ -71,22 +71,48 @@ def test_the_kl_of_a_residual_map_by_monte_carlo():
     assert (sign > 0).all() and sampled.mean() > 0.1
     kl, folded = model.final_kl(0, count=16_384)
     assert kl == pytest.approx(sampled.mean(), abs=4 * sampled.std() / np.sqrt(count)) and folded == 0
-    ours = kl_of(*map(tf.constant, (f, jacobian)))
     by_hand = np.sum(f**2, 1) / 2 + np.trace(jacobian, axis1=1, axis2=2) - log_det
-    np.testing.assert_allclose(ours, [by_hand.mean(), 0], rtol=1e-9)
-    _, own, _ = model._moved(tf.constant(z[:64], tf.float32), tf.constant(c[:64], tf.float32))
-    assert float(own) == pytest.approx(by_hand[:64].mean(), rel=1e-4)
+    assert float(kl_of(*map(tf.constant, (f, jacobian)))) == pytest.approx(by_hand.mean(), rel=1e-9)
+    _, *own = model._moved(tf.constant(z[:64], tf.float32), tf.constant(c[:64], tf.float32))
+    assert float(kl_of(*own)) == pytest.approx(by_hand[:64].mean(), rel=1e-4)
 
 
 def test_a_linear_map_has_the_kl_of_a_normal_distribution_and_a_fold_is_told():
     a = np.array([[0.5, 0.2], [-0.1, 1.0]])
     z = np.random.default_rng(3).standard_normal((400_000, 2))
-    kl, folded = kl_of(tf.constant(z @ a.T), tf.constant(np.broadcast_to(a, (len(z), 2, 2))))
+    jacobian = tf.constant(np.broadcast_to(a, (len(z), 2, 2)))
     covariance = (np.eye(2) + a) @ (np.eye(2) + a).T
     exact = (np.trace(covariance) - 2 - np.linalg.slogdet(covariance)[1]) / 2
-    assert float(kl) == pytest.approx(exact, rel=0.01) and float(folded) == 0
+    assert float(kl_of(tf.constant(z @ a.T), jacobian)) == pytest.approx(exact, rel=0.01)
     back = np.stack([np.diag([-2.0, 0.0]), np.zeros((2, 2))])  # the first row turns a direction round
-    assert float(kl_of(tf.zeros((2, 2), tf.float64), tf.constant(back))[1]) == 0.5
+    assert float(share_folded(jacobian)) == 0 and float(share_folded(tf.constant(back))) == 0.5
+
+
+@pytest.mark.parametrize("by_xla", [False, True], ids=["op by op", "XLA"])
+@pytest.mark.parametrize("latent_size", [5, 64])
+def test_the_log_determinant_and_its_gradient_are_those_of_slogdet(latent_size, by_xla):
+    """NumPy's in float64, and TensorFlow's, which XLA doesn't know; some of the determinants are below 0."""
+    rng, scale = np.random.default_rng(0), 0.5 / np.sqrt(latent_size)
+    matrices = np.eye(latent_size) + scale * rng.standard_normal((8, latent_size, latent_size))
+    matrices[::2, 0] *= -1
+    sign, log_det = np.linalg.slogdet(matrices)
+    assert sorted(set(sign)) == [-1, 1]
+    inverses, weights = np.linalg.inv(matrices).transpose(0, 2, 1), np.arange(1.0, 9.0)
+
+    def of(function, dtype):
+        a, w = tf.constant(matrices, dtype), tf.constant(weights, dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(a)
+            value = function(a)
+            total = tf.reduce_sum(w * value)
+        return value, tape.gradient(total, a)
+
+    ours = tf.function(lambda dtype: of(log_determinant, dtype), jit_compile=by_xla, autograph=False)
+    present = lambda a: tf.linalg.slogdet(a)[1]  # noqa: E731
+    for dtype, error in ((tf.float32, 2e-5), (tf.float64, 1e-12)):
+        for found in (ours(dtype), of(present, dtype)):
+            np.testing.assert_allclose(found[0], log_det, atol=error)
+            np.testing.assert_allclose(found[1], weights[:, None, None] * inverses, atol=10 * error)
 
 
 # Training

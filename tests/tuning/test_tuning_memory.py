@@ -40,8 +40,8 @@ class Show(keras.callbacks.Callback):
         print(resident(), flush=True)
 
 
-networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (8, 8, 8, 8, 3), (8, 8, 8, 8, 8, 8)
-network = build_network(EstimatorConfig("compact", "none", image_size=64), seed=0)
+networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (4, 4, 4, 4, 3), (4, 4, 4, 4, 4, 4)
+network = build_network(EstimatorConfig("compact", "none", image_size=32), seed=0)
 estimator = with_pir(network, Bins(100), temperature=0.01)
 tuner = Tuner(build_generator(2), build_discriminator(2), estimator, pir_weight=1000.0, seed=0, fast=True)
 tuner.compile(*optimizers(1e-5, 1e-5, 0.5))

@@ -145,12 +145,16 @@ export class Answers {
       });
       if (response.ok) {
         const reply = await response.json();
-        this.tries = 0;
-        this.trouble = "";
         this.most = MOST;
         const refused = reply.refused.map(({ uuid }) => this.waiting.get(uuid)?.event).filter(Boolean);
-        [...reply.stored, ...reply.refused.map(({ uuid }) => uuid)].forEach((uuid) => this.forget(uuid));
+        const known = new Set([...reply.stored, ...reply.refused.map(({ uuid }) => uuid)]);
+        known.forEach((uuid) => this.forget(uuid));
         this.on.reply(reply, refused);
+        // A reply that knows none of the events, as a server between may give, is no reason to ask again at once.
+        const unheard = batch.length > 0 && !batch.some(({ uuid }) => known.has(uuid));
+        this.trouble = unheard ? "server" : "";
+        if (unheard) return this.pause();
+        this.tries = 0;
         return 0;
       }
     } catch {
