@@ -119,7 +119,7 @@ def _start(name: str, given: Mapping[str, str | None]) -> tuple[ExperimentConfig
     if output not in (None, "linear"):
         return papers, ()
     if imports:
-        return _with(papers, "estimator", output="linear", pessimism=start.estimator.pessimism), ()
+        return _with(papers, "estimator", output="linear"), ()
     if "tuning.pir_weight" in given and "tuning.pir_gradient_ratio" not in given:
         return _with(start, "tuning", pir_gradient_ratio=0.0), ()
     return start, ()

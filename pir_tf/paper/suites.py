@@ -15,7 +15,7 @@ from typing import Any
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig
 from pir_tf.objective_names import COLORS, TOP_LAYERS, VGG_FILTERS
-from pir_tf.presets import GRADIENT_RATIO, PESSIMISM, by_papers_method
+from pir_tf.presets import GRADIENT_RATIO, by_papers_method
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ BEYOND: dict[str, dict[str, Any]] = {
     "evaluation": {"control": True, "judge": False},
 }
 """What the linear estimator's experiments change beside it."""
+PESSIMISM = 2.0
+"""Of the linear estimator, for its longer tunings: experiments/beyond has the curves by which it was chosen."""
 BEST_OF = 16
 """Images of which the best is taken, for the six objectives that are looked at more closely."""
 COLOR_GRID = 4
