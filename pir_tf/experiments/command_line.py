@@ -28,6 +28,7 @@ from pir_tf.runs.directory import STAGES
 
 DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
 `laptop`, the default, takes minutes on two CPU cores, `smoke` under a minute; `paper` has every value of the paper.
+`laptop` has a linear estimator in place of the paper's, which --estimator.output bins takes.
 
   python -m pir_tf.experiments.run laptop --interactions.objective color:red --run-dir runs/red
 
