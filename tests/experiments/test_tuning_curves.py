@@ -85,7 +85,7 @@ def test_the_figures_and_the_table_show_all_rows(folder):
 @pytest.mark.parametrize(
     "words",
     [
-        ["laptop"],
+        ["laptop", "--estimator.output", "bins"],
         ["laptop", "--estimator.output", "linear", "--estimator.backbone", "discriminator", "--at", "0"],
         ["--pessimisms", "low"],
     ],
