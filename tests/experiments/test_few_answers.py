@@ -9,14 +9,14 @@ from small_networks import small_discriminator, small_generator
 
 from pir_tf.experiments import few_answers
 from pir_tf.gan.saved import Networks
-from pir_tf.presets import laptop
+from pir_tf.presets import by_papers_method, laptop
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def rows():
-    config = laptop()
+    config = by_papers_method("laptop")
     config = dataclasses.replace(
         config,
         gan=dataclasses.replace(config.gan, generator="train", latent_size=5),
@@ -47,3 +47,9 @@ def test_the_table_has_the_rank_correlations(rows):
 def test_what_it_cannot_do_is_refused_in_a_sentence(words, capsys):
     assert few_answers.main(words) == 2
     assert "few-answers received" in capsys.readouterr().err
+
+
+def test_where_the_configs_own_estimator_is_linear_the_papers_is_compared():
+    found = few_answers.methods(laptop())
+    assert found["bins"] == by_papers_method("laptop").estimator
+    assert (found["linear"].output, found["linear"].backbone) == ("linear", "discriminator") and len(found) == 2
