@@ -99,7 +99,7 @@ if [ -z "${DRY:-}${TINY:-}" ] && [ "$*" != table ]; then
 fi
 run=("$python") rounds=5
 weights=${WEIGHTS:+file:$WEIGHTS}
-blue=(run paper --gan.generator bundled --interactions.objective color:blue --estimator.trainable all
+blue=(run paper --compute.no-deterministic --gan.generator bundled --interactions.objective color:blue --estimator.trainable all
   --estimator.image-size 96 --estimator.weights "${weights:-none}")
 short=(--estimator.steps 500 --tuning.steps 1000)
 if [ -n "${TINY:-}" ]; then
