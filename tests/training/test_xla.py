@@ -144,9 +144,7 @@ def test_the_flag_is_known_and_changes_nothing_without_a_gpu():
 def test_what_has_no_deterministic_gradient_is_refused_before_it_is_compiled(machine):
     machine(0)
     on = {"jit_compile": "on"}
-    with pytest.raises(
-        InputError, match=r"'on' while compute.deterministic is true, .* max pooling.*no-deterministic"
-    ):
+    with pytest.raises(InputError, match=r"'on' while compute.deterministic is true, .* max pooling.*no-deterministic"):
         xla.forms(changed(paper(), compute=on))
     assert set(xla.forms(changed(FREELY, compute=on)).values()) == {"on"}
     assert set(xla.forms(changed(by_papers_method("laptop"), compute=on)).values()) == {"on"}
