@@ -124,6 +124,12 @@ def decisive_fields(section: str, config: Any) -> dict[str, Any]:
     return {f"{section}.{name}": value for name, value in named.items() if name not in left_out}
 
 
+def changed(config: ExperimentConfig, **sections: dict[str, Any]) -> ExperimentConfig:
+    """The config with other values in some fields of its sections: `changed(config, tuning={"steps": 300})`."""
+    parts = {name: dataclasses.replace(getattr(config, name), **fields) for name, fields in sections.items()}
+    return dataclasses.replace(config, **parts)
+
+
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
     """All fields by their dotted names (`tuning.steps`), tuples as lists, as `config.json` holds them."""
     flat: dict[str, Any] = {}

@@ -21,7 +21,7 @@ from unittest import mock
 import tyro
 
 from pir_tf.commands import user_path
-from pir_tf.config import PRESETS, ExperimentConfig
+from pir_tf.config import PRESETS, ExperimentConfig, changed
 from pir_tf.errors import InputError
 from pir_tf.presets import by_papers_method, preset
 from pir_tf.runs.directory import STAGES
@@ -120,14 +120,10 @@ def _start(name: str, given: Mapping[str, str | None]) -> tuple[ExperimentConfig
     if output not in (None, "linear"):
         return papers, ()
     if imports:
-        return _with(papers, "estimator", output="linear"), ()
+        return changed(papers, estimator={"output": "linear"}), ()
     if "tuning.pir_weight" in given and "tuning.pir_gradient_ratio" not in given:
-        return _with(start, "tuning", pir_gradient_ratio=0.0), ()
+        return changed(start, tuning={"pir_gradient_ratio": 0.0}), ()
     return start, ()
-
-
-def _with(config: ExperimentConfig, section: str, **fields: Any) -> ExperimentConfig:
-    return dataclasses.replace(config, **{section: dataclasses.replace(getattr(config, section), **fields)})
 
 
 def _changed(
@@ -140,7 +136,7 @@ def _changed(
         fields = getattr(config, section)
         if name not in given and value != getattr(fields, field):
             notes.append(f"{name} is {value} in place of {getattr(fields, field)}, to fit {why}.")
-            config = _with(config, section, **{field: value})
+            config = changed(config, **{section: {field: value}})
     return config, notes
 
 

@@ -1,7 +1,8 @@
 """`pir-tf few-answers FOLDER [PRESET OPTIONS]`: how well estimators predict with few images and few answers, without tuning.
 
-For each number of images and of impressions the experiment's own estimator and the linear one learn from the same simulated
-answers, and predict the noise-free PIR of new images. It is what a study with people is planned by. Not the paper's.
+For each number of images and of impressions the experiment's own estimator (the paper's, where that is linear) and the linear one
+learn from the same simulated answers, and predict the noise-free PIR of new images. It is what a study with people is planned by.
+Not the paper's.
 """
 
 from __future__ import annotations

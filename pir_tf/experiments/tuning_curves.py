@@ -114,7 +114,11 @@ def _settings_of(config: ExperimentConfig) -> str:
         for name, value in flatten(config).items()
         if name not in OWN_COLUMN and not name.startswith(NO_PART)
     }
-    return digest(np.frombuffer(repr(sorted(named.items())).encode(), np.uint8))[:8]
+    return _name_of(named)[:8]
+
+
+def _name_of(fields: dict[str, Any]) -> str:
+    return digest(np.frombuffer(repr(sorted(fields.items())).encode(), np.uint8))
 
 
 class Study:
@@ -154,9 +158,7 @@ class Study:
         fields = {**decisive_fields("tuning", tuning), **decisive_fields("gan", config.gan)}
         made_by = {**fixed, **fields, "estimator": digest(*self._estimator.saved_model().get_weights())}
         del made_by["settings"]  # which also name what is measured alone; the fields are those of the steps
-        directory = (
-            self._folder / "steps" / digest(np.frombuffer(repr(sorted(made_by.items())).encode(), np.uint8))[:16]
-        )
+        directory = self._folder / "steps" / _name_of(made_by)[:16]
         yield {**fixed, "steps": 0, **self._measured(self._before, 0.0)}
         start = time.monotonic()
         for steps in at:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pir_tf.config import EstimatorConfig, ExperimentConfig
+from pir_tf.config import EstimatorConfig, ExperimentConfig, changed
 from pir_tf.objective_names import COLORS, TOP_LAYERS, VGG_FILTERS
 from pir_tf.presets import GRADIENT_RATIO, by_papers_method
 
@@ -113,12 +113,6 @@ class Weights:
             f"{layer} needs VGG16's fully connected layers, which weights '{vgg.partition(':')[0]}' are taken to lack"
         )
         return f"{lacking}: use imagenet, or name it in --vgg-layers"
-
-
-def changed(config: ExperimentConfig, **sections: dict[str, Any]) -> ExperimentConfig:
-    """The config with other values in some fields of its sections: `changed(config, tuning={"steps": 300})`."""
-    parts = {name: dataclasses.replace(getattr(config, name), **fields) for name, fields in sections.items()}
-    return dataclasses.replace(config, **parts)
 
 
 @dataclass(frozen=True)
@@ -337,18 +331,14 @@ def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
 def _chosen_too(size: str, weights: Weights, found: Sequence[Experiment]) -> list[Experiment]:
     """The experiments, the offline ones and those on six objectives with the best of some images beside what tuning gives."""
     six = {one.config.interactions.objective for one in _six(size, weights)}
-    chosen = {
-        one.name
-        for one in found
-        if one.name.endswith("-offline")
-        or (one.config.interactions.objective in six and one.config.estimator.output == "linear")
-    }
-    return [
-        dataclasses.replace(one, config=changed(one.config, evaluation={"best_of": BEST_OF}))
-        if one.name in chosen
-        else one
-        for one in found
-    ]
+
+    def chosen(one: Experiment) -> Experiment:
+        looked_at = one.config.interactions.objective in six and one.config.estimator.output == "linear"
+        if not (looked_at or one.name.endswith("-offline")):
+            return one
+        return dataclasses.replace(one, config=changed(one.config, evaluation={"best_of": BEST_OF}))
+
+    return [chosen(one) for one in found]
 
 
 def _seeded(base: Experiment, seed: int) -> Experiment:

@@ -80,8 +80,7 @@ def forms(
             "compute.jit_compile is 'on' while compute.deterministic is true, but TensorFlow has no compiled deterministic "
             "gradient of InceptionV3's max pooling: add --compute.no-deterministic, or take --compute.jit-compile auto."
         )
-    known = not estimator.weights.startswith("hub:")
-    known = known and not (compute.deterministic and pools(estimator))
+    known = not (estimator.weights.startswith("hub:") or (compute.deterministic and pools(estimator)))
     whole = estimator.trainable == "all" and estimator.output != "linear"
     ours = not config.gan.generator.startswith("import:")
     found: dict[str, Form] = {

@@ -1,17 +1,10 @@
 """Times on a GPU by what was measured on one: the table's own rows, and what lies between and beyond them."""
 
-import dataclasses
-
 import pytest
 
+from pir_tf.config import changed
 from pir_tf.experiments.gpu_times import acgan_seconds, training_seconds, tuning_seconds
 from pir_tf.presets import laptop, paper
-
-
-def changed(config, **sections):
-    return dataclasses.replace(
-        config, **{name: dataclasses.replace(getattr(config, name), **fields) for name, fields in sections.items()}
-    )
 
 
 @pytest.mark.parametrize(

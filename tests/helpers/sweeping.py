@@ -22,11 +22,11 @@ from unittest import mock
 from commands import ENVIRONMENT, SMALL
 
 from pir_tf.commands import fail
-from pir_tf.config import flatten
+from pir_tf.config import changed, flatten
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parse
 from pir_tf.paper import sweep, workers
-from pir_tf.paper.suites import Experiment, changed
+from pir_tf.paper.suites import Experiment
 from pir_tf.runs.directory import STAGES, RunDirectory, identity, write_json
 
 

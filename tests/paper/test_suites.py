@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from pir_tf import objective_names
-from pir_tf.config import flatten
+from pir_tf.config import changed, flatten
 from pir_tf.experiments.command_line import parse, public_command
 from pir_tf.objective_names import VGG_FILTERS
 from pir_tf.paper.jobs import command_words
-from pir_tf.paper.suites import PIR_WEIGHTS, SIZES, SUITES, Weights, changed, experiments
+from pir_tf.paper.suites import PIR_WEIGHTS, SIZES, SUITES, Weights, experiments
 from pir_tf.presets import by_papers_method, laptop, paper
 
 FILES = Weights("file:a/inception.h5", "file:b/vgg.h5", (0.0, 1.0))

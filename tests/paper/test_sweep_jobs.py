@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from pir_tf.config import flatten
+from pir_tf.config import changed, flatten
 from pir_tf.errors import InputError
 from pir_tf.paper import jobs
 from pir_tf.paper.jobs import GAN_FILES, Job, gan_config, gan_key, is_finished, jobs_of, put_gan, reason_of
-from pir_tf.paper.suites import Experiment, changed
+from pir_tf.paper.suites import Experiment
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory, write_json
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pir_tf.config import ComputeConfig, EstimatorConfig, ExperimentConfig
+from pir_tf.config import ComputeConfig, EstimatorConfig, ExperimentConfig, changed
 from pir_tf.errors import InputError
 from pir_tf.presets import by_papers_method, laptop, paper
 from pir_tf.training import devices, xla
@@ -53,12 +53,6 @@ def test_several_devices_compile_nothing_and_are_refused_what_is_asked_for(machi
         InputError, match="expected auto or off, since a step is compiled for one device .* mirrored: change"
     ):
         xla.form(ComputeConfig(jit_compile="on"), 10**6)
-
-
-def changed(config, **sections):
-    return dataclasses.replace(
-        config, **{name: dataclasses.replace(getattr(config, name), **fields) for name, fields in sections.items()}
-    )
 
 
 WHOLE = EstimatorConfig(trainable="all", weights="none")
