@@ -24,7 +24,7 @@ from typing import Any
 from pir_tf.commands import Parser, user_path
 from pir_tf.config.checks import require_no_password
 from pir_tf.errors import InputError
-from pir_tf.experiments.study_command import OPEN_TO_OTHERS, add_server_options
+from pir_tf.experiments.study_command import OPEN_TO_OTHERS, UP, add_server_options
 from pir_tf.experiments.study_options import add_study_options, begin_study, mode_of
 from pir_tf.people.extra import require_extra
 from pir_tf.runs.directory import read_json, write_json
@@ -40,6 +40,8 @@ LOOP/report.html is the report. Killed, the same command goes on. Options of a r
 
 SETTINGS = "loop.json"
 POLL_SECONDS = 1.0
+UP_SECONDS = 120.0
+"""How long a page may take to come up, on a machine that has much else to do."""
 BETTER = {"--estimator.output": "linear", "--estimator.pessimism": "1", "--tuning.pir-gradient-ratio": "1"}
 """What a loop's runs have unless their options say otherwise: few answers go far with it, and the images stay images. An
 imported generator has no discriminator to read, and takes its preset's."""
@@ -253,9 +255,10 @@ def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
     host = socket.gethostname() if given.host in ("0.0.0.0", "::") else given.host
     url = given.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{given.port}"
     with (loop.path / "page.log").open("a") as log:
+        begin = log.tell()
         server = subprocess.Popen(words, stdout=log, stderr=log, preexec_fn=_end_with_parent, start_new_session=True)
     try:
-        _wait_until_up(server, loop, given)
+        _wait_until_up(server, loop, begin)
         with store.reading() as connection:
             row = pools.require(connection, loop.study)
         print(f"For raters: {url}/join/{row['join_token']}\nFor you:    {url}/owner/{row['owner_token']}", flush=True)
@@ -268,17 +271,19 @@ def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
             server.wait(10)
 
 
-def _wait_until_up(server: subprocess.Popen[bytes], loop: Loop, given: argparse.Namespace) -> None:
-    for _ in range(200):
-        if server.poll() is not None:
-            lines = (loop.path / "page.log").read_text(errors="replace").strip().splitlines()
+def _wait_until_up(server: subprocess.Popen[bytes], loop: Loop, begin: int) -> None:
+    """Until the page says so in its log after `begin`: one that is still ending would answer at the same address."""
+    until = time.monotonic() + UP_SECONDS
+    while time.monotonic() < until:
+        ended = server.poll() is not None
+        lines = (loop.path / "page.log").read_bytes()[begin:].decode(errors="replace").strip().splitlines()
+        if UP in lines:
+            return
+        if ended:
             said = lines[-1].removeprefix("Error: ") if lines else "it said nothing."
             raise InputError(f"The rating page could not be opened: {said}")
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(given.host, given.host)
-        with contextlib.suppress(OSError), socket.create_connection((host, given.port), 1):
-            return
         time.sleep(0.1)
-    raise InputError(f"The rating page doesn't answer at {given.host}:{given.port}: see {loop.path / 'page.log'}.")
+    raise InputError(f"The rating page is not up after {UP_SECONDS:g} seconds: see {loop.path / 'page.log'}.")
 
 
 def _round(loop: Loop, store: Any, number: int) -> None:

@@ -34,6 +34,12 @@ OPEN_TO_OTHERS = (
 )
 
 
+UP = "Stop with Ctrl-C."
+"""The last line that a page says before it serves."""
+LAST_PAGE_SECONDS = 20.0
+"""How long a loop's page waits for the port and the database of the one before, which ends after its loop was killed."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs a subcommand of `pir-tf people`; 0, or 2 for a user's mistake."""
     return exit_code(lambda: _run(sys.argv[1:] if arguments is None else arguments), "another place")
@@ -156,10 +162,20 @@ def _begin(given: argparse.Namespace) -> None:
 
 
 def _serve(given: argparse.Namespace) -> None:
+    from pir_tf.people.places import Taken
     from pir_tf.people.server import Server
 
     _follow_parent(given.with_parent)
-    _say_and_run(Server(given.database, host=given.host, port=given.port, public_url=given.public_url))
+    until = time.monotonic() + (LAST_PAGE_SECONDS if given.with_parent else 0)
+    while True:
+        try:
+            server = Server(given.database, host=given.host, port=given.port, public_url=given.public_url)
+        except Taken:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+        else:
+            return _say_and_run(server)
 
 
 def _preview(given: argparse.Namespace) -> None:
@@ -181,7 +197,7 @@ def _say_and_run(server: Any) -> None:
         print(f"The database has no study yet; the page is at {server.url}.")
     if server.open_to_others:
         print(OPEN_TO_OTHERS)
-    print("Stop with Ctrl-C.", flush=True)
+    print(UP, flush=True)
     server.run()
 
 

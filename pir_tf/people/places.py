@@ -107,6 +107,10 @@ def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
     return kind
 
 
+class Taken(InputError):
+    """Another server has what this one needs: its port, or the database."""
+
+
 def file_lock(path: Path, name: str) -> IO[str]:
     """The lock that a server holds while it serves."""
     try:
@@ -119,7 +123,7 @@ def file_lock(path: Path, name: str) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise InputError(
+        raise Taken(
             f"Another server serves {name} already, expected one for a database: use its links, or stop it."
         ) from None
     return lock

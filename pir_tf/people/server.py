@@ -27,6 +27,7 @@ from pir_tf.errors import InputError
 from pir_tf.people import routes, schema, sessions
 from pir_tf.people.desk import Desk
 from pir_tf.people.pictures import Pictures
+from pir_tf.people.places import Taken
 from pir_tf.people.store import Store, Unavailable
 from pir_tf.people.web import HEADERS, Guard, Refused, refuse
 
@@ -162,7 +163,8 @@ class Server:
         public_url: Its address for raters, where a proxy stands before it.
 
     Raises:
-        InputError: The port is in use, or another server serves the database.
+        Taken: The port is in use, or another server serves the database.
+        InputError: The address or the database is none.
     """
 
     def __init__(
@@ -184,7 +186,7 @@ class Server:
             self._socket.listen(512)
         except (OSError, OverflowError) as error:
             self._socket.close()
-            raise InputError(
+            raise Taken(
                 f"{host}:{port} can't be listened on ({getattr(error, 'strerror', None) or error}), expected a free port of this "
                 "machine: choose another with --port, or leave it out for a free one."
             ) from None

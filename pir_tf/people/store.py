@@ -31,7 +31,7 @@ from sqlalchemy.pool import StaticPool
 from pir_tf.errors import InputError, one_line
 from pir_tf.people import schema
 from pir_tf.people.connections import POSTGRES, SERVER_KEY, SQLITE, WAIT_SECONDS, set_up
-from pir_tf.people.places import file_lock, masked, require_file, url_of
+from pir_tf.people.places import Taken, file_lock, masked, require_file, url_of
 
 __all__ = ["Store", "Unavailable", "masked"]
 
@@ -253,7 +253,7 @@ class Store:
                     got = writer.execute(select(func.pg_try_advisory_lock(SERVER_KEY))).scalar()
                     writer.commit()
                     if not got:
-                        raise InputError(
+                        raise Taken(
                             f"Another server serves {self.name} already, expected one for a database: use its links, or stop it."
                         )
             except BaseException:

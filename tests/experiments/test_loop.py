@@ -1,20 +1,28 @@
 """The loop with people: what it refuses, what its rounds are, and all of it end to end with simulated raters."""
 
+import argparse
+import contextlib
 import json
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
+from studies import begin
 
 from pir_tf.cli import main
 from pir_tf.errors import InputError
 from pir_tf.experiments import demo, loop
 from pir_tf.experiments.command_line import parse as parse_run
 from pir_tf.images import to_uint8
+from pir_tf.people.server import Server
+from pir_tf.people.store import Store
 
 
 def adopted(path, *words):
@@ -92,6 +100,24 @@ def test_simulated_raters_like_blue():
     assert liked[0] > 0.9 > liked[1] > 0.1 > liked[2] > 0
 
 
+@pytest.mark.slow
+def test_a_page_that_is_still_ending_is_waited_for(tmp_path):
+    """Killed and repeated at once, the new page finds the last one's port and database taken."""
+    made = adopted(tmp_path / "a")
+    begin(made.database, name="a")
+    last, store = Server(made.database), Store(made.database)
+    thread = last.start()
+    threading.Timer(5, last.stop).start()
+    given = argparse.Namespace(host="127.0.0.1", port=last.port, public_url="")
+    with loop.served(made, given, store):
+        assert not thread.is_alive()
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{last.port}/join/{last.links()[0][1].rsplit('/', 1)[1]}"
+        ) as page:
+            assert page.status == 200
+    store.close()
+
+
 SMALLER = (
     "--data.count 32 --estimator.quality-images 16 --tuning.pir-gradient-ratio 0 --tuning.pir-weight 30 --tuning.steps 2 "
     "--tuning.batch-size 2 --tuning.gradients-every 4 --evaluation.diversity-pairs 2"
@@ -109,7 +135,9 @@ def test_the_demonstration_ends_with_a_report_though_it_is_killed_on_the_way(tmp
             break
     first.send_signal(signal.SIGKILL)
     first.wait()
-    time.sleep(3)  # its children end with it
+    until = time.monotonic() + 60
+    while any_process_of(tmp_path) and time.monotonic() < until:  # its children end with it
+        time.sleep(0.1)
     done = subprocess.run(words, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "round 1" not in done.stdout.split("== Round 2")[-1]
@@ -122,6 +150,15 @@ def test_the_demonstration_ends_with_a_report_though_it_is_killed_on_the_way(tmp
     )
     traced(answers)
     assert "the estimator foresaw" in page
+
+
+def any_process_of(path):
+    """Whether a process has this path in its command."""
+    for one in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if str(path).encode() in one.read_bytes():
+                return True
+    return False
 
 
 def traced(database):

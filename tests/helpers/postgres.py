@@ -67,6 +67,7 @@ class Postgres:
     def kill(self):
         """kill -9 of the server and all that it started."""
         pid = int((self.folder / "data/postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGSTOP)  # or it starts one that isn't listed
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for one in [pid, *map(int, children)]:
             with contextlib.suppress(ProcessLookupError):
@@ -79,10 +80,22 @@ class Postgres:
         """The URL of a new, empty database."""
         base = self.given or f"postgresql://tester@127.0.0.1:{self.port}/postgres"
         name = f"pir_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(base, autocommit=True) as connection:
+        with self._connected(base) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         head, _, query = base.partition("?")
         return head.rpartition("/")[0] + "/" + name + ("?" + query if query else "")
+
+    def _connected(self, url):
+        """A connection; a server that recovers is waited for, and one that doesn't is quoted."""
+        until = time.monotonic() + 60
+        while True:
+            try:
+                return psycopg.connect(url, autocommit=True)
+            except psycopg.OperationalError as error:
+                if time.monotonic() > until:
+                    log = (self.folder / "log").read_text()[-3000:] if self.folder else ""
+                    raise AssertionError(f"{error}\n{log}") from error
+                time.sleep(0.2)
 
     def close(self):
         """Ends it and removes its files."""

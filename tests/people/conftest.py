@@ -1,13 +1,13 @@
 """For the tests of the rating server: SQLite in the suite and PostgreSQL at night, a desk, a server of three studies."""
 
+import os
+
 import pytest
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.nightly)]
 
 
-@pytest.fixture(scope="session")
-def postgres():
-    """A PostgreSQL server of the tests' own."""
+def own_server():
     pytest.importorskip("psycopg")
     from postgres import Postgres
 
@@ -16,6 +16,20 @@ def postgres():
         pytest.skip(server.reason)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of the tests' own."""
+    yield from own_server()
+
+
+@pytest.fixture
+def mortal_postgres():
+    """The same for one test alone, which may kill it."""
+    if os.environ.get("PIR_TF_TEST_POSTGRES"):
+        pytest.skip("the server that PIR_TF_TEST_POSTGRES names isn't ours to kill")
+    yield from own_server()
 
 
 @pytest.fixture(params=ENGINES)

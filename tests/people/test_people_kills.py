@@ -106,15 +106,15 @@ def test_many_kills_lose_nothing(database):
 
 
 @pytest.mark.nightly
-def test_kills_of_postgresql_lose_nothing(postgres):
-    if postgres.given:
-        pytest.skip("the server that PIR_TF_TEST_POSTGRES names isn't ours to kill")
-
+def test_kills_of_postgresql_lose_nothing(mortal_postgres):
     def kill(server):
-        postgres.kill()
-        postgres.start()
+        mortal_postgres.kill()
+        mortal_postgres.start()
 
-    assert kill_and_check(postgres.new(), raters=8, answers=200, kills=5, seed=3, between=(0.5, 2.0), kill=kill) > 10
+    assert (
+        kill_and_check(mortal_postgres.new(), raters=8, answers=200, kills=5, seed=3, between=(0.5, 2.0), kill=kill)
+        > 10
+    )
 
 
 def synced_before_replies(lines):

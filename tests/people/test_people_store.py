@@ -211,10 +211,8 @@ def test_numbers_of_deleted_rows_never_come_again(database):
 
 
 @pytest.mark.nightly
-def test_postgresql_killed_and_started_again(postgres):
-    if postgres.given:
-        pytest.skip("the server that PIR_TF_TEST_POSTGRES names isn't ours to kill")
-    url = postgres.new()
+def test_postgresql_killed_and_started_again(mortal_postgres):
+    url = mortal_postgres.new()
     begin(url, images=200, answers_per_rater=1000)
     with served(url) as server:
         browser = Browser(server).join()
@@ -223,11 +221,11 @@ def test_postgresql_killed_and_started_again(postgres):
             slot = waiting[0]
             sent = [event(slot, "visible"), event(slot, "like", number % 2)]
             if number in (20, 40):
-                postgres.kill()
+                mortal_postgres.kill()
                 status, _, headers = browser.ask("POST", "/api/events", {"events": sent, "ahead": 8})
                 assert status == 503 and headers["Retry-After"]
                 assert browser.ask("GET", "/api/study")[0] == 200
-                postgres.start()
+                mortal_postgres.start()
             reply = browser.post(sent, ahead=8)
             assert len(reply["stored"]) == 2
             acknowledged += reply["stored"]
@@ -237,17 +235,15 @@ def test_postgresql_killed_and_started_again(postgres):
 
 
 @pytest.mark.nightly
-def test_a_server_that_lost_its_lock_to_another_stops_writing(postgres, monkeypatch):
+def test_a_server_that_lost_its_lock_to_another_stops_writing(mortal_postgres, monkeypatch):
     monkeypatch.setattr("pir_tf.people.server.REFRESH_SECONDS", 1000)  # or it would take it again at once
-    if postgres.given:
-        pytest.skip("the server that PIR_TF_TEST_POSTGRES names isn't ours to kill")
-    url = postgres.new()
+    url = mortal_postgres.new()
     begin(url)
     with served(url) as first:
         browser = Browser(first).join()
         slot = browser.slots(1)[0]
-        postgres.kill()
-        postgres.start()
+        mortal_postgres.kill()
+        mortal_postgres.start()
         with served(url) as second:
             assert Browser(second).join().slots(1)
             sent = [event(slot, "like", 1)]
