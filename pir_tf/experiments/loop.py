@@ -50,6 +50,8 @@ OF_PAIRS = {"--estimator.pessimism": "0.25"}
 standard deviation would take most of it away (measured in experiments/people/README.md)."""
 NO_JUDGE = "--evaluation.no-judge"
 """Beside those: a second judge would keep a third of the answers from the estimator, and a loop's judges are its people."""
+OF_A_PROOF = {"like": 3, "rating": 3, "pair": 1, "grid": 2}
+"""Answers to an image of the proof: several tell how noisy one is, so that d can be corrected. A grid has nine times as many."""
 EXPLORE = "0.5"
 """Share of a later round's images that the estimator is unsure of; the others, random, tell what the round before did."""
 DECISIVE = ("database", "study", "mode", "budget", "preset")
@@ -174,8 +176,9 @@ def _begin(given: argparse.Namespace, options: list[str]) -> Loop:
     study = given.study or path.name
     mode = mode_of(given, database, study)
     _require_rounds(rounds)
-    # Two answers to an image tell how noisy one is, so that d can be corrected; a bet is on an image's first answer alone.
-    planned = plan(budget, mode, answers_per_image=1.25 if given.stop == "e-value" else 2)
+    # A bet is on an image's first answer alone.
+    each = 1.25 if given.stop == "e-value" else OF_A_PROOF[mode]
+    planned = plan(budget, mode, answers_per_image=each)
     if planned.learn < rounds * 10:
         raise InputError(
             f"--budget {budget} leaves {planned.learn} answers to learn from in {rounds} rounds, expected more."

@@ -138,7 +138,7 @@ def test_the_demonstration_ends_with_a_report_though_it_is_killed_on_the_way(tmp
     until = time.monotonic() + 60
     while any_process_of(tmp_path) and time.monotonic() < until:  # its children end with it
         time.sleep(0.1)
-    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "round 1" not in done.stdout.split("== Round 2")[-1]
     page = (tmp_path / "demo" / "report.html").read_text()

@@ -75,7 +75,7 @@ class Process:
             os.kill(self.pid, signal.SIGTERM)
             return self._ended()
         finally:
-            self.forking.communicate(timeout=20)
+            self.forking.communicate(timeout=120)
 
     def _ended(self):
         return int(self.forking.stdout.readline())

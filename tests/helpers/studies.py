@@ -49,7 +49,7 @@ def served(where, **options):
         yield server
     finally:
         server.stop()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

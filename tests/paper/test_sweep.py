@@ -184,7 +184,7 @@ def test_ctrl_c_and_sigterm_end_the_processes_that_run_side_by_side_and_keep_wha
     both = [swept.root / "color-red-green", swept.root / "color-red-blue"]
     wait_for(lambda: all(map(is_held, both)))
     process.send_signal(number)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Interrupted" in error and "Traceback" not in error
     assert not any(map(is_held, both))

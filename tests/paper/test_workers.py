@@ -127,7 +127,7 @@ def test_a_real_cluster_gives_the_same_table_runs_as_many_as_it_has_room_for_and
         wait_for(lambda: len(held()) == 2)
         assert "color-red-green-blue" not in held()
         process.terminate()
-        assert process.communicate(timeout=60) and process.returncode == 130
+        assert process.communicate(timeout=300) and process.returncode == 130
         wait_for(lambda: not held(), seconds=20)
     finally:
         cluster.shutdown()

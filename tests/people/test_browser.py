@@ -59,7 +59,7 @@ class Place:
 
     def start(self):
         self.process = subprocess.Popen([sys.executable, "-c", SERVE, str(self.where), str(self.port)])
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5).close()
                 return

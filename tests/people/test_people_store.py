@@ -47,8 +47,8 @@ def names(store):
 def held_up(store):
     """Keeps the writer busy until it is set, so that what comes meanwhile waits together."""
     go, busy = threading.Event(), threading.Event()
-    store.write(lambda connection: (busy.set(), go.wait(10)))
-    assert busy.wait(10)
+    store.write(lambda connection: (busy.set(), go.wait(60)))
+    assert busy.wait(60)
     return go
 
 
@@ -58,7 +58,7 @@ def test_jobs_that_wait_share_one_commit(store):
     go = held_up(store)
     futures = [store.write(named(f"s{i}")) for i in range(50)]
     go.set()
-    assert [future.result(10) for future in futures] == [f"s{i}" for i in range(50)]
+    assert [future.result(60) for future in futures] == [f"s{i}" for i in range(50)]
     assert len(commits) == 2 and len(names(store)) == 50
 
 
@@ -69,7 +69,7 @@ def test_a_job_that_fails_takes_no_other_with_it(store):
     double = store.write(lambda connection: connection.execute(sqlalchemy.text("INSERT INTO about VALUES (NULL)")))
     more = [store.write(named(f"t{i}")) for i in range(5)]
     go.set()
-    assert [future.result(10) for future in good + more]
+    assert [future.result(60) for future in good + more]
     with pytest.raises(ZeroDivisionError):
         bad.result(10)
     with pytest.raises(sqlalchemy.exc.IntegrityError):

@@ -48,11 +48,11 @@ def test_a_withdrawal_in_the_middle_of_a_servers_transaction_leaves_no_rows(data
             connection, desk.raters["n:someone"], [event(place, "visible"), event(place, "like", 1)]
         )
         inside.set()
-        go.wait(10)
+        go.wait(60)
         return stored
 
     recorded = store.write(record)
-    assert inside.wait(10)
+    assert inside.wait(60)
     other = Store(database)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         withdrawn = pool.submit(keeping.withdraw, other, "", name)
@@ -79,7 +79,7 @@ def test_a_server_notices_a_withdrawal_that_is_committed_after_its_own_later_row
             connection.execute(schema.raters.delete())
             pools.control(connection, key, "withdraw")
             inside.set()
-            go.wait(10)
+            go.wait(60)
 
     def pause(connection):
         pools.control(connection, key, "pause")
@@ -87,7 +87,7 @@ def test_a_server_notices_a_withdrawal_that_is_committed_after_its_own_later_row
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         withdrawn = pool.submit(withdraw)
-        assert inside.wait(10)
+        assert inside.wait(60)
         paused = store.write(pause)
         with contextlib.suppress(concurrent.futures.TimeoutError):
             paused.result(PATIENCE)

@@ -340,7 +340,7 @@ def test_a_process_keeps_it_until_it_ends_however_it_ends(tmp_path):
         with pytest.raises(InputError, match="wait for it, or name another --run-dir"):
             RunDirectory(tmp_path, laptop())
         holder.kill()
-        holder.wait(timeout=30)
+        holder.wait(timeout=120)
         RunDirectory(tmp_path, laptop()).close()
 
 

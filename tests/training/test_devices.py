@@ -84,7 +84,7 @@ def test_processes_wait_for_each_other_and_say_for_whom(addresses, capsys):
         meet(Cluster(addresses, task), 0.1)
         arrived.release()
         with socket.create_server(("", int(addresses[task].rpartition(":")[2]))):  # as TensorFlow does
-            met.wait(30)
+            met.wait(120)
 
     first, second, third = (threading.Thread(target=live, args=(task,), daemon=True) for task in addresses)
     first.start()
@@ -92,7 +92,7 @@ def test_processes_wait_for_each_other_and_say_for_whom(addresses, capsys):
     time.sleep(1.0)
     assert first.is_alive() and second.is_alive()
     third.start()
-    assert all(arrived.acquire(timeout=30) for _ in addresses)
+    assert all(arrived.acquire(timeout=120) for _ in addresses)
     said = capsys.readouterr().out.splitlines()
     waiting = f"Waiting for worker 2 at {addresses['worker 2']} (Connection refused): start every process of the job."
     assert said.count(waiting) > 3
