@@ -82,6 +82,7 @@ def python_of(folder, bench):
     return str(folder / "python")
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_kept_when_the_time_is_up_and_what_is_done_is_not_done_again(tmp_path, out):
     cut_off = python_of(tmp_path, f"cp {out}/acgan.json {out}/fixed.part.json; sleep 60")
     code, text, _ = said(out, "acgan", "fixed", "tuning-75", TINY="1", PYTHON=cut_off, TOTAL_S="6")

@@ -149,7 +149,7 @@ def test_the_estimator_also_where_replicas_have_unequally_many_answers(two_repli
 
 @pytest.mark.parametrize(
     ("batch", "count", "batch_norm"),
-    [(4, 7, True), (4, 5, False)],
+    [pytest.param(4, 7, True, marks=pytest.mark.nightly), (4, 5, False)],
     ids=["2 + 2, then 2 + 1", "2 + 2, then 1 + 0"],
 )
 def test_batches_that_do_not_divide_over_the_replicas(two_replicas, batch, count, batch_norm):

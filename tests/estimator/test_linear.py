@@ -48,6 +48,7 @@ def estimator(shown):
     return fit_estimator(*shown, COMPACT, seed=0)
 
 
+@pytest.mark.slow
 def test_shares_of_wins_in_two_pools_are_not_taken_for_one_scale():
     """The second pool is bluer by more than its images differ, and wins half of its comparisons, too."""
     dark, images = smooth_images(80, seed=3), smooth_images(80, seed=4)
@@ -84,6 +85,7 @@ def test_a_channel_of_zeros_has_a_finite_gradient():
     assert np.isfinite(tape.gradient(total, x)).all()
 
 
+@pytest.mark.slow
 def test_the_file_holds_the_readout_and_its_doubt_in_stock_layers(estimator, shown, tmp_path):
     new = smooth_images(40, seed=1)
     path = save_estimator(estimator, tmp_path)
@@ -141,6 +143,7 @@ def test_a_step_moves_the_generator_and_its_discriminator_and_nothing_of_the_est
     assert not estimators & {id(variable.value) for variable in tuner.state().values()}
 
 
+@pytest.mark.slow
 def test_a_second_round_keeps_the_features_of_the_first(shown, tmp_path):
     discriminator = small_discriminator()
     path = save_estimator(fit_estimator(*shown, DISCRIMINATOR, seed=0, discriminator=discriminator), tmp_path)

@@ -72,6 +72,7 @@ def test_quality_of_an_estimator_at_both_temperatures(few):
     assert found["at_temperature_1"] != found["at_temperature"]
 
 
+@pytest.mark.slow
 def test_cross_validation_uses_each_rated_image_once(few):
     images, interactions = few
     found = cross_validated_quality(images, interactions, SMALL, seed=0, folds=2)

@@ -134,7 +134,7 @@ def test_images_with_impressions_reach_the_network_as_they_are(few, monkeypatch)
     assert all(np.array_equal(counts[batch], given) for batch, (_, given) in zip(rows, seen, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_many_estimators_give_no_warning(few, caplog, monkeypatch):
     """Neither Keras on the order of batches nor TensorFlow on graphs traced anew, of whatever network."""
     monkeypatch.setattr(backbones, "COMPACT_FILTERS", (4,))
@@ -162,6 +162,7 @@ def test_head_leaves_the_backbone_and_is_the_network_on_images(few):
     assert head.evaluate(images, counts, verbose=0, batch_size=48) < losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 def test_training_goes_on_from_first_weights(few, tmp_path, config):
     trained = train.fit_estimator(*few, config, seed=1)

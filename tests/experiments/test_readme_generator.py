@@ -54,7 +54,7 @@ def follow(tmp_path, monkeypatch, *sizes, trained=2000):
     return names, exporting[2:]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_is_imported_tuned_and_loaded_again(tmp_path, monkeypatch, eager):
     less = "--stages gan interactions estimator tuning --estimator.batch-size 8 --tuning.batch-size 4 --compute.kernels stock"
     monkeypatch.setattr(tuning_stage, "DISPLAY_IMAGES", 8)

@@ -49,6 +49,7 @@ def test_real_people_have_no_objective(open_run):
     assert true_pir(run) is None and unscaled_pir(run.config, None) is None and scaling_of(run) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["pool1", "pool2"])
 def test_vgg_filters_and_that_no_image_set_is_computed_twice_in_a_process(open_run, computed, layer):
     run = open_run(objective=f"vgg:{layer}:filters=3,7", **VGG)

@@ -43,6 +43,7 @@ def test_compiled_and_eager_fits_agree_and_validation_changes_nothing(make_acgan
     }
 
 
+@pytest.mark.slow
 def test_a_second_fit_with_new_rates_goes_on(make_acgan, fit):
     acgan = make_acgan(run_eagerly=True)
     fit(acgan, 2)
@@ -65,6 +66,7 @@ def test_fits_after_another_use(make_acgan, fit, real, first):
     assert_both_trained(acgan, 1)
 
 
+@pytest.mark.slow
 def test_the_logs_start_afresh_each_epoch(make_acgan, fit):
     acgan = make_acgan(run_eagerly=True, rates=(0.0, 0.0), dropout=0.0)
     seen = []

@@ -78,6 +78,7 @@ def test_at_the_real_size_values_and_statistics_are_equal(monkeypatch):
     assert_equal(variables(second), variables(first))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", [True, False])
 def test_a_traced_pass_equals_an_eager_one_and_sees_later_weights(update):
     eager, traced = pair()

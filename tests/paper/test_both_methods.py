@@ -33,6 +33,7 @@ def folder(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_each_of_ours_stands_beside_the_papers_of_its_objective(folder):
     rows = pd.read_csv(folder / "to" / "both-methods.csv").set_index("objective")
     assert rows.cohens_d.to_dict() == OURS and rows.paper_d.to_dict() == PAPERS

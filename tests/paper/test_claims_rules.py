@@ -177,6 +177,7 @@ EVERY = [row for key in ("raises all", "trade-off", "bins", "temperature") for r
 CHANGED = [*(dict.fromkeys(MEASURED[i::6]) for i in range(6)), *(dict.fromkeys(MEASURED, x) for x in (0.0, 1.0))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", CHANGED)
 def test_measures_that_are_missing_or_constant_break_nothing(changed):
     """Whatever is undefined or the same in all experiments, each claim still gets a verdict in plain words."""

@@ -39,6 +39,7 @@ def values(rows, *names):
     return list(rows[list(names)].itertuples(index=False, name=None))
 
 
+@pytest.mark.slow
 def test_empty_figures_undefined_values_and_single_runs_say_so_and_each_task_has_its_look():
     for figure, said, times in (
         *((strips, "no runs", 3) for strips in (EFFECT, CHANGE)),
@@ -96,6 +97,7 @@ def test_scatter_plots_show_each_objective_at_its_numbers(scatter):
     assert legend.count("pool1") == (1 if scatter is NONZERO else 2) and "fc8" not in legend
 
 
+@pytest.mark.slow
 def test_the_legend_fits_beside_the_axes_and_labels_keep_apart():
     figure, *_ = drawn(ESTIMATED, whole(("pool1", "pool2", "pool3", "pool4", "pool5", "fc6", "fc7", "fc8")))
     figure.draw_without_rendering()
@@ -146,6 +148,7 @@ def curve(kid=True):
     return [*rows, experiment(name="x", d=5.0, measured=measured, **alone)]
 
 
+@pytest.mark.slow
 def test_the_trade_off_has_a_named_point_for_each_weight_and_one_before():
     figure, said, own = drawn(TRADE_OFF, curve())
     assert list(own["label"]) == ["before tuning", "0", "100", "1,000", "1,000, no generator loss"]
@@ -195,6 +198,7 @@ def archive(path, before, after, n=20):
     return path
 
 
+@pytest.mark.slow
 def test_samples_are_drawn_by_the_seed_with_one_block_before_tuning(tmp_path):
     names = [f"color-{colors}" for colors in ("blue", "red-blue", *ROTATIONS)]
     archives = {name: archive(tmp_path / f"{name}.npz", 1, 10 + i) for i, name in enumerate(names)}

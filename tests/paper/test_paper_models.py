@@ -106,6 +106,7 @@ def test_an_undefined_model_says_why(rows, reason):
     json.dumps(dataclasses.asdict(model), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_models_are_of_experiments_with_the_paper_s_method_alone_and_say_what_is_undefined():
     rows = whole()
     away = [experiment(name=f"x{i}", d=9.0 * i, seed=i, estimator__output="scalar") for i in range(9)]

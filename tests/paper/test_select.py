@@ -32,6 +32,7 @@ def test_every_experiment_of_the_paper_s_method_is_taken_once():
     assert by_the_paper(rows.iloc[:0]).empty and list(by_the_paper(rows.iloc[:0])) == list(found)
 
 
+@pytest.mark.slow
 def test_other_settings_than_the_paper_s_are_left_to_the_comparisons():
     for field, change in (
         ("pir_weight", {"tuning__pir_weight": 30.0}),
@@ -67,6 +68,7 @@ def test_an_objective_that_was_run_at_several_sizes_or_lengths_counts_with_the_c
     assert shown(*three) == shown(*three[::-1]) == ["3 long"]
 
 
+@pytest.mark.slow
 def test_pairs_differ_in_one_setting_alone_but_for_what_goes_with_it():
     rows = [
         experiment("color:red", name="red scalar", estimator__output="scalar"),

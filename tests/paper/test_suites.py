@@ -27,6 +27,7 @@ def differing(one, other):
     return {name: (a[name], b[name]) for name in a if a[name] != b[name]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_paper_is_all_suites_and_equal_names_mean_equal_configs(size):
     """So that what suites share is run once, and nothing else is."""

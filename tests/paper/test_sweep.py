@@ -109,6 +109,7 @@ def test_every_experiment_runs_once_in_its_own_directory_and_gets_a_row(swept):
     assert (swept.root / "results.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_failure_stops_nothing_else_and_stays_with_reason_and_checkpoints_until_it_is_done(swept):
     out = swept.run("colors", *PAIRS, code=1, FAKE_FAIL="color-red-green color-red-blue")
     assert Counter(swept.status().values()) == {"failed": 2, "done": 1, "waiting": 9}

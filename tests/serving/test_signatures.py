@@ -64,6 +64,7 @@ def test_the_signatures_are_those_of_the_contract(version):
     assert described(version) == CONTRACT.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 7, 256])
 def test_any_number_of_rows_gives_the_keras_models_images(endpoints, material, n):
     latent, class_id = draw_latents(n, latent_size=64, class_count=2, seed=n)

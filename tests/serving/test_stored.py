@@ -44,6 +44,7 @@ def estimator(tmp_path):
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True])
 def test_another_generator_and_an_estimator_around_a_savedmodel(estimator, tmp_path, recwarn, half):
     generator, names = small_generator(12), tuple(f"class {{{index}}}" for index in range(12))
@@ -67,6 +68,7 @@ def test_another_generator_and_an_estimator_around_a_savedmodel(estimator, tmp_p
         signatures["generate"](seed=tf.constant([1], tf.int64), class_id=tf.constant([12]))
 
 
+@pytest.mark.slow
 def test_only_weights_are_kept_and_later_changes_of_the_model_are_not():
     model = small_generator(2)
     model.compile("adam", "mse")

@@ -26,6 +26,7 @@ def computing(model, name):
     return model.get_layer(name).compute_dtype
 
 
+@pytest.mark.slow
 def test_insides_compute_in_bfloat16_ends_softmaxes_and_weights_in_float32(tmp_path):
     generator, discriminator, estimator = networks()
     z, c = tf.random.stateless_normal((2, 64), (1, 2)), tf.one_hot([0, 1], 2)
@@ -54,6 +55,7 @@ def test_insides_compute_in_bfloat16_ends_softmaxes_and_weights_in_float32(tmp_p
     assert {layer.compute_dtype for layer in after} == {layer.dtype_policy.name for layer in after} == {"float32"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how", [{"run_eagerly": True, "jit_compile": False}, pytest.param({"jit_compile": True}, marks=pytest.mark.nightly)]
 )

@@ -144,6 +144,7 @@ def test_what_has_no_deterministic_gradient_is_refused_before_it_is_compiled(mac
     assert set(xla.forms(changed(by_papers_method("laptop"), compute=on)).values()) == {"on"}
 
 
+@pytest.mark.nightly
 def test_tensorflow_compiles_no_deterministic_gradient_of_max_pooling():
     """Why the one before is so: once it passes here, the rule may go."""
     words = """import tensorflow as tf

@@ -99,6 +99,7 @@ def test_only_the_generators_trainable_weights_change(untraced):
     assert not foreign & {id(v) for v in [*model.variables, *model.state().values()]}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_repeats_an_unbroken_one(tmp_path, untraced):
     whole, first, second = tuner(), tuner(), tuner()
     fit(whole, 2)

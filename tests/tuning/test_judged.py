@@ -140,6 +140,7 @@ def test_the_networks_of_the_best_row_are_kept(unbroken):
     assert not any(np.array_equal(array, seen[judged.stopped][name]) for name, array in unbroken.best.items())
 
 
+@pytest.mark.slow
 def test_a_process_that_follows_stops_where_the_chief_says(monkeypatch):
     said = iter([0, 0, 1])
     monkeypatch.setattr(replicas, "agree", lambda strategy, mine: next(said))

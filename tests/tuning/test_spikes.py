@@ -128,6 +128,7 @@ def test_measures_of_the_gradient_are_not_limited_and_move_no_median(kind):
     assert not {"pir_gradient_median", "pir_gradient_seen"} & free.state().keys() and LIMITED not in free.columns()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tuner", "anchored"])
 def test_a_killed_run_goes_on_with_its_median(kind, tmp_path):
     whole = train(make(kind), tmp_path / "whole")

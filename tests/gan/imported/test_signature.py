@@ -107,6 +107,7 @@ def saved_by_tensorflow_1(folder, names, output="image", signature="serving_defa
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "valid"),
     [
