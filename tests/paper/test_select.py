@@ -1,5 +1,6 @@
 """Which experiments stand beside each other in a figure."""
 
+import pytest
 from many_rows import experiment, whole
 
 from pir_tf.paper.rows import records, table
