@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pir_tf.training import replicas
+from pir_tf.training import pooling, replicas
 
 CALL_S = 0.25
 """Seconds that a call aims at: the bar moves, and Ctrl-C is heard, in between."""
@@ -49,7 +49,12 @@ class SteppedModel(replicas.BuiltModel):
     @functools.cached_property
     def compiled_update(self) -> Callable[..., dict[str, tf.Tensor]]:
         """`update` by XLA."""
-        return tf.function(self.update, jit_compile=True, autograph=False)
+
+        def update(*data: Any) -> dict[str, tf.Tensor]:
+            with pooling.of_slices():
+                return self.update(*data)
+
+        return tf.function(update, jit_compile=True, autograph=False)
 
 
 class SeveralSteps:

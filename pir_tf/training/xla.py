@@ -3,8 +3,7 @@
     on     where there is one device
     off    never
     auto   on one GPU, from `LEAST_STEPS` steps on; not on CPUs, nor for a head alone, whose steps are tiny, nor where XLA may not
-           know the operations: imported generators and TF-Hub modules; nor with deterministic operations where a gradient goes
-           through InceptionV3, since TensorFlow has none of max pooling that is compiled and deterministic
+           know the operations: imported generators and TF-Hub modules
 
 The rule's numbers were seen on one H200 with TensorFlow 2.21. Compiling a step took 30 to 70 s. It then saved 13.9 ms of the 18.0
 of an ACGAN step of 64 images, 26.3 of the 34.1 of a tuning step with InceptionV3 at 75 pixels and batch 32, and 21.3 of 43.7 at
@@ -21,7 +20,7 @@ import math
 import os
 from collections.abc import Mapping, MutableMapping
 
-from pir_tf.config import ComputeConfig, EstimatorConfig, ExperimentConfig
+from pir_tf.config import ComputeConfig, ExperimentConfig
 from pir_tf.config.compute import ONE_DEVICE, Form
 from pir_tf.errors import InputError
 from pir_tf.training import devices
@@ -75,12 +74,7 @@ def forms(
         InputError: All are to be compiled, and one can't be.
     """
     compute, estimator = config.compute, config.estimator
-    if compute.jit_compile == "on" and compute.deterministic and pools(estimator):
-        raise InputError(
-            "compute.jit_compile is 'on' while compute.deterministic is true, but TensorFlow has no compiled deterministic "
-            "gradient of InceptionV3's max pooling: add --compute.no-deterministic, or take --compute.jit-compile auto."
-        )
-    known = not (estimator.weights.startswith("hub:") or (compute.deterministic and pools(estimator)))
+    known = not estimator.weights.startswith("hub:")
     whole = estimator.trainable == "all" and estimator.output != "linear"
     ours = not config.gan.generator.startswith("import:")
     found: dict[str, Form] = {
@@ -91,11 +85,6 @@ def forms(
     if held and compute.jit_compile == "auto" and devices.kind(compute) == "none":
         return {**found, **held}
     return found
-
-
-def pools(estimator: EstimatorConfig) -> bool:
-    """Whether its backbone has max pooling."""
-    return "inception_v3" in estimator.backbone
 
 
 def prepare(compute: ComputeConfig, environment: MutableMapping[str, str] = os.environ) -> None:

@@ -74,7 +74,7 @@ def estimator(head, *, whole=True):
     """Of images, or of their features alone."""
     given = keras.Input((8, 8, 3) if whole else (12,))
     x = layers.Conv2D(2, 3, strides=2, kernel_initializer=init(7))(given) if whole else given
-    x = layers.BatchNormalization()(x) if whole else x
+    x = layers.MaxPooling2D(2)(layers.BatchNormalization()(x)) if whole else x
     logits = layers.Dense(head.units, kernel_initializer=init(6), name="logits")(layers.Flatten()(x))
     return PIREstimator(keras.Model(given, logits), head)
 

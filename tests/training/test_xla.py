@@ -1,6 +1,5 @@
 """When XLA compiles a training's steps, what it is told before TensorFlow starts, and what is refused."""
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import pytest
 
 from pir_tf.config import ComputeConfig, EstimatorConfig, ExperimentConfig, changed
 from pir_tf.errors import InputError
-from pir_tf.presets import by_papers_method, laptop, paper
+from pir_tf.presets import laptop, paper
 from pir_tf.training import devices, xla
 
 FLAG = "--xla_gpu_deterministic_ops=true"
@@ -56,18 +55,15 @@ def test_several_devices_compile_nothing_and_are_refused_what_is_asked_for(machi
 
 
 WHOLE = EstimatorConfig(trainable="all", weights="none")
-FREE = ComputeConfig(deterministic=False)
-FREELY = dataclasses.replace(paper(), compute=FREE)
 OFF = {"gan": "off", "estimator": "off", "tuning": "off"}
 
 
 @pytest.mark.parametrize(
     "config, on",
     [
-        (ExperimentConfig(estimator=WHOLE), {"gan"}),
-        (ExperimentConfig(estimator=WHOLE, compute=FREE), {"gan", "estimator", "tuning"}),
-        (changed(FREELY, gan={"generator": "bundled"}, estimator={"trainable": "head"}), {"tuning"}),
-        (changed(FREELY, tuning={"kind": "residual"}, estimator={"trainable": "head"}), {"gan", "tuning"}),
+        (ExperimentConfig(estimator=WHOLE), {"gan", "estimator", "tuning"}),
+        (changed(paper(), gan={"generator": "bundled"}, estimator={"trainable": "head"}), {"tuning"}),
+        (changed(paper(), tuning={"kind": "residual"}, estimator={"trainable": "head"}), {"gan", "tuning"}),
         (changed(paper(), estimator={"weights": "hub:https://example.org/module"}), {"gan"}),
         (laptop(), set()),
     ],
@@ -133,29 +129,3 @@ def test_the_flag_is_known_and_changes_nothing_without_a_gpu():
     environment = {**os.environ, "XLA_FLAGS": FLAG, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run([sys.executable, "-c", words], env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "9.0\n"
-
-
-def test_what_has_no_deterministic_gradient_is_refused_before_it_is_compiled(machine):
-    machine(0)
-    on = {"jit_compile": "on"}
-    with pytest.raises(InputError, match=r"'on' while compute.deterministic is true, .* max pooling.*no-deterministic"):
-        xla.forms(changed(paper(), compute=on))
-    assert set(xla.forms(changed(FREELY, compute=on)).values()) == {"on"}
-    assert set(xla.forms(changed(by_papers_method("laptop"), compute=on)).values()) == {"on"}
-
-
-@pytest.mark.nightly
-def test_tensorflow_compiles_no_deterministic_gradient_of_max_pooling():
-    """Why the one before is so: once it passes here, the rule may go."""
-    words = """import tensorflow as tf
-tf.config.experimental.enable_op_determinism()
-x = tf.random.stateless_normal((1, 4, 4, 1), (0, 0))
-def gradient(x):
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = tf.reduce_sum(tf.nn.max_pool2d(x, 3, 2, "SAME"))
-    return tape.gradient(y, x)
-gradient(x)
-tf.function(gradient, jit_compile=True)(x)"""
-    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True)
-    assert done.returncode == 1 and "do not yet have a deterministic XLA implementation" in done.stderr
