@@ -23,6 +23,9 @@ from pir_tf.people.simulated_raters import SimulatedRater
 from pir_tf.statistics.effects import cohens_d
 
 RATERS = 20
+BUDGET = 1000
+QUICK = {"--tuning.steps": "50", "--tuning.learning-rate": "3e-5"}
+"""What the tuning has where no budget is given, so that all of it takes minutes: a third of the steps, three times as long."""
 DESCRIPTION = """The whole loop in minutes, without people or a network: 20 simulated raters who like blue answer over HTTP in two
 rounds, and 20 others in the proof. FOLDER/report.html is what an owner would see."""
 
@@ -36,7 +39,8 @@ def main(words: list[str]) -> int:
         "folder", nargs="?", type=user_path, default=Path("loop-demo"), metavar="FOLDER", help="default: loop-demo"
     )
     parser.add_argument("--mode", choices=("like", "rating", "pair", "grid"), default="like", help="default: like")
-    parser.add_argument("--budget", type=int, default=1000, metavar="N", help="answers in all (default: 1000)")
+    few = f"answers in all (default: {BUDGET}, and {' '.join(map(' '.join, QUICK.items()))}, for minutes)"
+    parser.add_argument("--budget", type=int, metavar="N", help=few)
     parser.add_argument("--seed", type=int, default=0, help="of the raters and the runs (default: 0)")
     parser.add_argument(
         "--honest", action="store_true", help="without the rater who doesn't look and the one who is too fast"
@@ -46,9 +50,7 @@ def main(words: list[str]) -> int:
         raise InputError(
             f"{given.folder} is a loop with people, expected a folder for the demonstration: name another."
         )
-    settings = ["--mode", given.mode, "--budget", str(given.budget), "--answers-per-rater", "1000"]
-    words = [str(given.folder), *settings, *options]
-    parsed, rest = loop.parse(words)
+    parsed, rest = loop.parse(words_of(given, options))
     begun = loop.adopt(parsed, [*rest, *([f"--seed={given.seed}"] if given.seed else [])])
     (given.folder / "demo.txt").write_text("The raters of this loop are simulated.\n")
     raters = threading.Thread(target=_rate, args=(begun, given.seed, given.honest), daemon=True)
@@ -62,6 +64,15 @@ def taste(image: np.ndarray) -> float:
     """How likely a simulated rater is to like an image: its blue PIR, with differences that people would see."""
     blue = float(colors.pir(to_float(image[None]), ("blue",))[0])
     return 1 / (1 + math.exp(-8 * (blue - 0.5)))
+
+
+def words_of(given: argparse.Namespace, options: list[str]) -> list[str]:
+    """The words of the loop that is demonstrated."""
+    quick = given.budget is None and not any(word.startswith("--tuning.") for word in options)
+    fewer = [f"{name}={value}" for name, value in QUICK.items()] if quick else []
+    budget = BUDGET if given.budget is None else given.budget
+    settings = ["--mode", given.mode, "--budget", str(budget), "--answers-per-rater", "1000"]
+    return [str(given.folder), *settings, *options, *fewer]
 
 
 def _rate(begun: loop.Loop, seed: int, honest: bool) -> None:

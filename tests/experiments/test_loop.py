@@ -94,6 +94,17 @@ def test_what_was_begun_otherwise_or_is_not_ours_is_left_alone(tmp_path):
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["thesis.txt"]
 
 
+def test_without_a_budget_the_demonstration_is_quick():
+    def said(budget, *options):
+        return demo.words_of(argparse.Namespace(folder="a", mode="like", budget=budget), [*options])
+
+    assert said(None)[-2:] == ["--tuning.steps=50", "--tuning.learning-rate=3e-5"] and said(None)[4] == "1000"
+    config = parse_run(["laptop", *said(None)[-2:]]).experiment
+    assert (config.tuning.steps, config.tuning.learning_rate) == (50, 3e-5)
+    assert said(1000) == said(None)[:-2] and said(0)[4] == "0"
+    assert said(None, "--tuning.steps", "9") == [*said(1000), "--tuning.steps", "9"]
+
+
 def test_simulated_raters_like_blue():
     blue, grey, red = np.full((4, 4, 3), [-1, -1, 1.0]), np.zeros((4, 4, 3)), np.full((4, 4, 3), [1.0, -1, -1])
     liked = [demo.taste(to_uint8(image)) for image in (blue, grey, red)]
