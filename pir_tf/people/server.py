@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -164,7 +165,7 @@ class Server:
 
     Raises:
         Taken: The port is in use, or another server serves the database.
-        InputError: The address or the database is none.
+        InputError: The address can't be listened on for another reason, or the database is none.
     """
 
     def __init__(
@@ -186,7 +187,8 @@ class Server:
             self._socket.listen(512)
         except (OSError, OverflowError) as error:
             self._socket.close()
-            raise Taken(
+            mistake = Taken if getattr(error, "errno", None) == errno.EADDRINUSE else InputError
+            raise mistake(
                 f"{host}:{port} can't be listened on ({getattr(error, 'strerror', None) or error}), expected a free port of this "
                 "machine: choose another with --port, or leave it out for a free one."
             ) from None

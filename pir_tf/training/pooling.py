@@ -56,4 +56,4 @@ def of_slices() -> Iterator[None]:
     try:
         yield
     finally:
-        del layers.MaxPooling2D.call
+        layers.MaxPooling2D.call = usual

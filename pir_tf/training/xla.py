@@ -71,7 +71,7 @@ def forms(
         gpus: How many GPUs there are; None to look.
 
     Raises:
-        InputError: All are to be compiled, and one can't be.
+        InputError: They are to be compiled, and there are several devices.
     """
     compute, estimator = config.compute, config.estimator
     known = not estimator.weights.startswith("hub:")

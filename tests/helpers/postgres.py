@@ -86,15 +86,16 @@ class Postgres:
         return head.rpartition("/")[0] + "/" + name + ("?" + query if query else "")
 
     def _connected(self, url):
-        """A connection; a server that recovers is waited for, and one that doesn't is quoted."""
+        """A connection; a server of our own that recovers is waited for, and one that doesn't is quoted."""
         until = time.monotonic() + 60
         while True:
             try:
                 return psycopg.connect(url, autocommit=True)
             except psycopg.OperationalError as error:
+                if self.given:
+                    raise
                 if time.monotonic() > until:
-                    log = (self.folder / "log").read_text()[-3000:] if self.folder else ""
-                    raise AssertionError(f"{error}\n{log}") from error
+                    raise AssertionError(f"{error}\n{(self.folder / 'log').read_text()[-3000:]}") from error
                 time.sleep(0.2)
 
     def close(self):
