@@ -1,5 +1,4 @@
-"""gpu_table.py OUT RUNS: the table that ends `gpu.sh`: every case in every form, and how long the paper's settings would take by
-the short run. A file that was cut off has the rows that it has."""
+"""gpu_table.py OUT: the table that ends `gpu.sh`: every case in every form, and what peers said."""
 
 from __future__ import annotations
 
@@ -8,65 +7,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PAPER_STEPS = {"estimator": 25_000, "tuning": 50_000}
 
-
-def bench_lines(out: Path) -> list[str]:
-    """A line for each form of each case that was timed."""
-    lines = []
+def lines(out: Path) -> list[str]:
+    """A line for each form of each case, file by file; then the peers'."""
+    found = []
     for path in sorted(out.glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
-        about = facts["machine"]
-        devices = ", ".join(about["gpus"]) or about["processor"]
-        cut_off = ", not all of it" if path.stem.endswith(".part") else ""
-        title = f"{path.stem.removesuffix('.part')}{cut_off}: {devices}, TensorFlow {about['tensorflow']}"
-        lines += ["", f"{title}, deterministic {about['deterministic']}"]
-        if facts.get("host"):
-            said = ", ".join(f"{name} {1e3 * seconds:.2f} ms" for name, seconds in facts["host"].items())
-            lines.append(f"  the smallest step, on the host: {said}")
-        lines += [f"  {row['case']:<44}{row['form']:<28}{_said(row)}" for row in facts["rows"]]
-        for peer in facts.get("peers", []):
-            ours, theirs = (1e3 * sorted(peer[name])[len(peer[name]) // 2] for name in ("ours_s", "peer_s"))
-            form = "eager" if not peer["command"].endswith("compile") else "compiled"
-            ratio = f"{peer['times_as_fast_as_peer']:.2f} times as fast"
-            lines.append(f"  {peer['case']:<44}{'peer, ' + form:<28}xla {ours:.2f} ms, peer {theirs:.2f} ms: {ratio}")
-    return lines
+        about, rates = facts["machine"], ", ".join(f"{name} {rate / 1e12:.0f}" for name, rate in facts["rates"].items())
+        device = ", ".join(about["gpus"]) or about["processor"]
+        found += [f"{path.stem}: {device}, TensorFlow {about['tensorflow']}, {about['flags']}", f"  TFLOP/s: {rates}"]
+        found += [f"  {row['case']:<46}{row['form']:<18}{_said(row)}" for row in facts["rows"]]
+    for path in sorted(out.glob("peer-*.txt")):
+        found.append(f"{path.stem}: {['nothing', *path.read_text(encoding='utf-8').splitlines()][-1]}")
+    return found
 
 
 def _said(row: dict[str, Any]) -> str:
     if "failed" in row:
-        return f"failed: {row['failed'][:80]}"
-    said = f"{1e3 * row['median_s']:8.2f} ms bare"
+        return f"failed: {row['failed'][:100]}"
+    said = f"{1e3 * row['median_s']:8.2f} ms, least {1e3 * row['min_s']:.2f}"
     if "in_fit_s" in row:
-        said += f" {1e3 * row['in_fit_s']:8.2f} ms in fit {1 / row['in_fit_s']:7.1f} steps/s"
-    if "share_of_limit" in row:
-        said += f" {row['share_of_limit']:6.0%} of the limit"
-    if "first_s" in row:
-        said += f", first after {row['first_s']:.0f} s"
-    if "difference" in row:
-        said += f", gradient off by {row['difference']['gradient']:.0e}"
-    return said
-
-
-def run_lines(runs: Path) -> list[str]:
-    """What the short run took, and what as many steps as the paper's would."""
-    lines = []
-    for stage, steps in PAPER_STEPS.items():
-        done, config = runs / "short-blue" / stage / "done.json", runs / "short-blue" / "config.json"
-        if done.exists():
-            facts, fields = json.loads(done.read_text()), json.loads(config.read_text())["config"]
-            parts = facts["parts"]
-            # The estimator's stage doesn't time its first step alone, and the tuning's has other functions to trace.
-            first = parts.get("tracing and first step", 0.0)
-            rest = parts.get("training", facts["seconds"]) - first
-            each = rest / fields[f"{stage}.steps"]
-            said = f"{1e3 * each:.1f} ms a step with all around it, so {steps:,} in {each * steps / 60:.0f} minutes at the most"
-            lines.append(f"  {stage:<12}{facts['seconds']:>8.0f} s for {fields[f'{stage}.steps']:,} steps: {said}")
-    results = runs / "short-blue" / "evaluation" / "results.json"
-    if results.exists():
-        lines.append(f"  Cohen's d after the short run: {json.loads(results.read_text())['cohens_d']:.2f}")
-    return ["", "color:blue, a short run at the paper's settings", *lines] if lines else []
+        said += f", in fit {1e3 * row['in_fit_s']:.2f}"
+    logs = "".join(f", {name} {row['logs'][name]:.5f}" for name in ("L_PIR", "loss") if name in row["logs"])
+    return f"{said}, {row['share_of_limit']:.0%} of the limit, first after {row['first_s']:.0f} s{logs}"
 
 
 if __name__ == "__main__":
-    print("\n".join([*bench_lines(Path(sys.argv[1])), *run_lines(Path(sys.argv[2]))]))
+    print("\n".join(lines(Path(sys.argv[1]))))

@@ -1,4 +1,4 @@
-"""`gpu.sh` needs a GPU: here its commands are understood, what it does when time is up is seen, its table is worked by hand."""
+"""`gpu.sh` needs a GPU: here its commands are understood, its forms are the same step, and its table is worked by hand."""
 
 import fnmatch
 import json
@@ -8,11 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gpu_forms
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
+from frozen_helpers import images, small_inception, stirred
+from gpu_forms import FORMS, folded
 
-from pir_tf.experiments.bench import HOST_CASE, BenchOptions
-from pir_tf.experiments.bench_cases import gpu_cases
-from pir_tf.experiments.command_line import parse, parsed
+from pir_tf.experiments.command_line import parse
+from pir_tf.training.precision import mixed
 
 SCRIPT = Path(__file__).with_name("gpu.sh")
 
@@ -24,40 +29,29 @@ def said(out, *parts, **environment):
 
 
 def test_its_commands_are_understood(tmp_path):
-    parts = ("acgan", "tuning-299", "tuning-75", "fixed", "frozen", "run", "paper")
-    code, text, _ = said(tmp_path, *parts, DRY="1", PEER="torch_gpu.py")
-    commands = [line.removeprefix("+ ") for line in text.splitlines() if line.startswith("+")]
-    assert code == 0 and len(commands) == len(parts)
-    frozen = commands.pop(4).split(" ")
-    assert frozen[:2] == ["gpu_frozen.py", str(tmp_path / "frozen.part.json")]
-    commands = [command.removeprefix("pir-tf ") for command in commands]
-    names = [HOST_CASE, *gpu_cases()]
-    timed = []
-    for command in commands[:4]:
-        pattern = command.split("--only ")[1].split(" --")[0]  # it has spaces, and is one word of the script's
-        timed.append([name for name in names if fnmatch.fnmatch(name, pattern)])
-        assert Path(command.split("--json ")[1].split(" ")[0]).parent == tmp_path
-    assert [len(cases) for cases in timed] == [2, 1, 1, 1] and "at 299" in timed[1][0] and "at 75" in timed[2][0]
-    assert "--deterministic" in commands[3] and sum("compile" in command for command in commands[:4]) == 2
-    short, paper = (parse(shlex.split(command)[1:]).experiment for command in commands[4:])
-    for config in (short, paper):
-        estimator = config.estimator
-        assert (estimator.trainable, estimator.image_size, config.tuning.learning_rate) == ("all", 96, 1e-6)
-        assert (config.gan.generator, config.interactions.objective) == ("bundled", "color:blue")
-    assert (paper.estimator.steps, paper.tuning.steps) == (25_000, 50_000) and short.compute.jit_compile == "on"
-    peer = "env LD_LIBRARY_PATH= PYTHONPATH= python3 torch_gpu.py {batch} {pixels} f32"
-    both = ["--peer", peer, f"{peer} compile"]
-    options = ["--forms", "gpu", "--rounds", "5", "--only", "ACGAN*", "--no-deterministic", *both]
-    assert parsed(BenchOptions, options, prog="pir-tf bench").peer == (peer, f"{peer} compile")
+    code, text, _ = said(tmp_path, "forms", "fixed", "peer", "paper", DRY="1", PEER="torch_gpu.py", WEIGHTS="/w.h5")
+    commands = [shlex.split(line.removeprefix("+ ")) for line in text.splitlines() if line.startswith("+")]
+    assert code == 0 and len(commands) == 7
+    forms, _, *peers, paper = commands
+    assert Path(forms[1]).name == "gpu_forms.py" and forms[2] == str(tmp_path / "forms.json") and "--fit" in forms
+    line = next(line for line in text.splitlines() if "fixed.json" in line)
+    asked = line.split("--only ")[1].split(",")
+    chosen = [one for one in FORMS if any(fnmatch.fnmatch(": ".join(one), pattern) for pattern in asked)]
+    assert len(chosen) == 3 and "--deterministic" in line
+    assert [command[2:] for command in peers][3] == ["64", "299", "bf16", "compile"] and len(peers) == 4
+    config = parse(paper[2:]).experiment  # behind `pir-tf run`
+    assert (config.estimator.trainable, config.estimator.image_size, config.tuning.learning_rate) == ("all", 96, 1e-6)
+    assert (config.estimator.steps, config.tuning.steps) == (25_000, 50_000) and not config.compute.deterministic
+    assert (config.gan.generator, config.interactions.objective) == ("bundled", "color:blue")
 
 
 def test_an_unknown_part_is_refused(tmp_path):
     code, _, error = said(tmp_path, "table", "all", DRY="1")
-    assert code == 2 and "all is no part, expected acgan, frozen" in error
+    assert code == 2 and "all is no part, expected forms, fixed" in error
 
 
 def test_without_a_gpu_nothing_is_timed(tmp_path):
-    code, text, _ = said(tmp_path, "acgan", PYTHON="false")
+    code, text, _ = said(tmp_path, "forms", PYTHON="false")
     assert code == 3 and "TensorFlow sees no GPU here" in text and not list(tmp_path.glob("*.json"))
 
 
@@ -70,85 +64,86 @@ def test_tensorflow_is_put_together_once_and_its_environment_is_taken(tmp_path):
     (tmp_path / "python").chmod(0o755)
     words = {"PARTS": str(parts), "PYTHON": str(tmp_path / "python"), "PYTHONPATH": "/replaced"}
     for count in (1, 0):
-        code, text, _ = said(tmp_path / "out", "acgan", **words)
+        code, text, _ = said(tmp_path / "out", "forms", **words)
         assert code == 3 and text.count("made") == count
         assert f"of-{parts} {SCRIPT.parent.parent}:{parts}-tensorflow/site" in text
 
 
-def python_of(folder, bench):
-    """An interpreter that does so where the script runs `pir-tf`, and is Python for the table."""
-    (folder / "python").write_text(f'#!/bin/sh\ncase "$*" in *gpu_table*) exec {sys.executable} "$@";; esac\n{bench}')
-    (folder / "python").chmod(0o755)
-    return str(folder / "python")
-
-
-@pytest.mark.slow
-def test_what_was_measured_is_kept_when_the_time_is_up_and_what_is_done_is_not_done_again(tmp_path, out):
-    cut_off = python_of(tmp_path, f"cp {out}/acgan.json {out}/fixed.part.json; sleep 60")
-    code, text, _ = said(out, "acgan", "fixed", "tuning-75", TINY="1", PYTHON=cut_off, TOTAL_S="6")
-    assert code == 0 and "it ended with 124" in text and "no time is left for this" in text
-    table = text.split("no time is left")[1]
-    assert (
-        "fixed, not all of it: A GPU" in table
-        and "acgan: A GPU" in table
-        and "bench --forms gpu --only '[At]" not in text
-    )
-    assert (out / "table.txt").read_text() in text and "fixed, not all" in (out / "log.txt").read_text()
-    whole = python_of(tmp_path, "exit 0")
-    said(out, "fixed", TINY="1", PYTHON=whole)
-    assert (out / "fixed.json").exists() and not (out / "fixed.part.json").exists()
-
-
-@pytest.fixture
-def out(tmp_path):
-    """What the parts `acgan` and `frozen` leave, and a short run beside it."""
-    row = {"case": "ACGAN step, batch 64", "form": "xla", "median_s": 0.004, "in_fit_s": 0.005, "share_of_limit": 0.25}
-    peer = {"case": "tuning", "ours_s": [0.01], "peer_s": [0.03], "times_as_fast_as_peer": 3.0}
-    peers = [{**peer, "command": f"python3 torch_gpu.py 64 299 f32{more}"} for more in ("", " compile")]
-    machine = {"gpus": ["A GPU"], "processor": "x", "tensorflow": "2.21.0", "deterministic": False}
-    made, runs = tmp_path / "out", tmp_path / "out-runs" / "short-blue"
-    made.mkdir()
-    facts = {"machine": machine, "host": {"bare": 0.001}, "rows": [row], "peers": peers}
-    (made / "acgan.json").write_text(json.dumps(facts))
-    off = {"case": "estimator", "form": "xla folded", "median_s": 0.01, "first_s": 31.0}
-    failed = {"case": "estimator", "form": "ops folded NCHW", "failed": "InvalidArgumentError: no"}
-    rows = [{**off, "difference": {"value": 1e-4, "gradient": 2e-3}, "share_of_limit": 0.5}, failed]
-    (made / "frozen.json").write_text(json.dumps({"machine": machine, "rows": rows}))
-    (runs / "tuning").mkdir(parents=True)
-    facts = {"seconds": 63.0, "parts": {"tracing and first step": 43.0}}
-    (runs / "tuning" / "done.json").write_text(json.dumps(facts))
-    (runs / "config.json").write_text(json.dumps({"config": {"tuning.steps": 1000}}))
-    return made
-
-
-def test_the_table(out):
-    code, text, _ = said(out, "table")
-    assert code == 0
+def test_the_table(tmp_path):
+    row = {"case": "ACGAN step, batch 64", "form": "xla", "median_s": 0.004, "min_s": 0.003, "in_fit_s": 0.005}
+    row |= {"share_of_limit": 0.25, "first_s": 31.0, "logs": {"L_PIR": 0.5}}
+    failed = {"case": "ACGAN step, batch 64", "form": "ops", "failed": "InvalidArgumentError: no"}
+    machine = {"gpus": ["A GPU"], "processor": "x", "tensorflow": "2.21.0", "flags": "--one"}
+    facts = {"machine": machine, "rates": {"convolution": 3e14}, "rows": [row, failed]}
+    (tmp_path / "forms.json").write_text(json.dumps(facts))
+    (tmp_path / "peer-f32.txt").write_text("a warning\ntorch 64 299 f32 eager 48.41 ms\n")
+    (tmp_path / "peer-bf16.txt").write_text("")
+    code, text, _ = said(tmp_path, "table")
+    assert code == 0 and (tmp_path / "table.txt").read_text() == text
     for words in (
-        "acgan: A GPU, TensorFlow 2.21.0, deterministic False",
-        "the smallest step, on the host: bare 1.00 ms",
-        "4.00 ms bare     5.00 ms in fit   200.0 steps/s    25% of the limit",
-        "peer, eager                 xla 10.00 ms, peer 30.00 ms: 3.00 times as fast",
-        "peer, compiled",
-        "10.00 ms bare    50% of the limit, first after 31 s, gradient off by 2e-03",
+        "forms: A GPU, TensorFlow 2.21.0, --one\n  TFLOP/s: convolution 300\n",
+        "4.00 ms, least 3.00, in fit 5.00, 25% of the limit, first after 31 s, L_PIR 0.50000",
         "failed: InvalidArgumentError: no",
-        "63 s for 1,000 steps: 20.0 ms a step with all around it, so 50,000 in 17 minutes at the most",
+        "peer-f32: torch 64 299 f32 eager 48.41 ms",
+        "peer-bf16: nothing",
     ):
         assert words in text
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(0)  # its kernels', which Keras draws
+    return stirred(small_inception())
+
+
+@pytest.mark.parametrize(("channels", "narrow", "off"), [(3, False, 1e-5), (8, False, 1e-5), (8, True, 0.4)])
+def test_a_folded_network_is_the_stock_one_in_value_and_gradient(network, channels, narrow, off):
+    """bfloat16 has 8 bits: the gradient is off by the ReLUs that they switch."""
+    x = images(3, 13, "float32")
+
+    def both(call):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = tf.cast(call(x), tf.float32)
+        return value, tape.gradient(value, x)
+
+    with mixed("mixed_bfloat16" if narrow else "float32", network):
+        found = both(folded(network, narrow=narrow, channels=channels))
+    for a, b in zip(found, both(network), strict=True):
+        assert np.abs(a - b).max() < off * np.abs(b).max()
+        assert not narrow or np.abs(a - b).max() > 1e-4 * np.abs(b).max()
+
+
+def test_every_form_has_a_name_of_its_own_and_its_definition():
+    cases = {case for case, _ in FORMS}
+    assert len(set(FORMS)) == len(FORMS) and all((case, "ops") in FORMS and (case, "xla") in FORMS for case in cases)
+
+
+def test_a_form_that_fails_leaves_a_row_and_the_next_one_is_timed(tmp_path, monkeypatch):
+    def row_of(case, form, *rest):
+        if form == "xla bf16":
+            raise tf.errors.UnimplementedError(None, None, "no kernel\nand more")
+        return {"median_s": 0.5}
+
+    monkeypatch.setattr(gpu_forms, "row_of", row_of)
+    monkeypatch.setattr(gpu_forms.bench_cases, "machine", lambda large: {})
+    monkeypatch.setattr(gpu_forms.bench_cases, "_frozen_estimator", gpu_forms.bench_cases._frozen_estimator)
+    monkeypatch.setattr(
+        sys, "argv", ["gpu_forms.py", str(tmp_path / "rows.json"), "--only", "*299*: xla,*299*: xla bf16"]
+    )
+    gpu_forms.main()
+    failed, timed = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert failed["failed"] == "UnimplementedError: no kernel" and timed["median_s"] == 0.5
 
 
 @pytest.mark.nightly
 @pytest.mark.skipif("PIR_TF_LONG" not in os.environ, reason="takes ten minutes: set PIR_TF_LONG")
 def test_every_part_on_a_cpu_with_networks_that_are_tiny(tmp_path):
-    peer = tmp_path / "peer.py"
-    peer.write_text("import sys\nprint('torch', *sys.argv[1:], '10.00 ms (max 11.00)')")
-    words = {"TINY": "1", "TINY_FORMS": "xla*folded", "TOTAL_S": "3600", "PEER": str(peer)}
-    code, text, _ = said(tmp_path / "out", **words)
+    parts, words = ("forms", "fixed", "paper", "wait", "pack"), {"TINY": "1", "FORMS_S": "3600", "LIMIT_S": "600"}
+    code, text, _ = said(tmp_path / "out", *parts, **words)
     left = sorted(path.name for path in (tmp_path / "out").iterdir())
-    names = ("acgan", "fixed", "frozen", "tuning-299", "tuning-75")
-    assert code == 0 and left == sorted([*(f"{name}.json" for name in names), "log.txt", "table.txt"])
-    assert sum(path.stat().st_size for path in (tmp_path / "out").iterdir()) < 200_000
-    table = text.split("Numbers:")[-1]
-    for words in ("xla bf16 folded", "tuning step, InceptionV3 at 75, batch 2", "peer, compiled", "Cohen's d after"):
-        assert words in table
-    assert "failed" not in table
+    assert code == 0 and left == ["fixed.json", "forms.json", "run.tar.xz.00", "table.txt"]
+    table = text.split("forms: ")[-1]
+    assert all(": ".join(one).split(": ")[0] in table for one in FORMS) and "failed" not in table
+    held = subprocess.run(["tar", "tf", tmp_path / "out" / "run.tar.xz.00"], capture_output=True, text=True).stdout
+    assert "paper-blue/evaluation/results.json" in held and "paper-blue/tuning/generator.keras" in held

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -294,7 +294,8 @@ def _round(loop: Loop, store: Any, number: int) -> None:
     path = loop.run_path(number)
     while not (path / "report" / "done.json").exists():
         print(f"\n== Round {number} of {loop.rounds}", flush=True)
-        code = _call([sys.executable, "-m", "pir_tf.experiments.run", *loop.command(number)])
+        shared = {"PIR_TF_CACHE": str(loop.path / "cache"), **os.environ}  # each stop for people would render again
+        code = _call([sys.executable, "-m", "pir_tf.experiments.run", *loop.command(number)], shared)
         if code:
             raise InputError(f"Round {number} stopped, as said above: mend that, and give the same command again.")
         if not (path / "report" / "done.json").exists():
@@ -350,9 +351,9 @@ def _finish(loop: Loop, store: Any) -> int:
     return 0
 
 
-def _call(words: list[str]) -> int:
+def _call(words: list[str], environment: Mapping[str, str]) -> int:
     """A child's exit code; it ends with this process, and gets its Ctrl-C."""
-    child = subprocess.Popen(words, preexec_fn=_end_with_parent)
+    child = subprocess.Popen(words, env=environment, preexec_fn=_end_with_parent)
     try:
         return child.wait()
     except KeyboardInterrupt:

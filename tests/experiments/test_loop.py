@@ -98,11 +98,22 @@ def test_without_a_budget_the_demonstration_is_quick():
     def said(budget, *options):
         return demo.words_of(argparse.Namespace(folder="a", mode="like", budget=budget), [*options])
 
-    assert said(None)[-2:] == ["--tuning.steps=50", "--tuning.learning-rate=3e-5"] and said(None)[4] == "1000"
-    config = parse_run(["laptop", *said(None)[-2:]]).experiment
-    assert (config.tuning.steps, config.tuning.learning_rate) == (50, 3e-5)
-    assert said(1000) == said(None)[:-2] and said(0)[4] == "0"
+    few = [f"{name}={value}" for name, value in demo.QUICK.items()]
+    assert said(None) == [*said(1000), *few] and said(None)[4] == "1000" and said(0)[4] == "0"
+    config, usual = (parse_run(["laptop", *words]).experiment for words in (few, []))
+    assert config.tuning.steps < usual.tuning.steps / 2 and config.tuning.learning_rate > 2 * usual.tuning.learning_rate
+    assert config.data.count >= config.tuning.steps * config.tuning.batch_size
     assert said(None, "--tuning.steps", "9") == [*said(1000), "--tuning.steps", "9"]
+
+
+def test_the_rounds_share_what_each_stop_for_people_would_compute_again(tmp_path, monkeypatch):
+    made, seen = adopted(tmp_path / "a", "--budget", "1800"), []
+    monkeypatch.setattr(loop, "_call", lambda words, environment: seen.append(environment["PIR_TF_CACHE"]) or 1)
+    for own in ("", None):
+        monkeypatch.setenv("PIR_TF_CACHE", own) if own is not None else monkeypatch.delenv("PIR_TF_CACHE")
+        with pytest.raises(InputError, match="Round 1 stopped"):
+            loop._round(made, None, 1)
+    assert seen == ["", str(tmp_path / "a" / "cache")]  # none, where the user wants none
 
 
 def test_simulated_raters_like_blue():

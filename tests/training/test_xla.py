@@ -26,14 +26,14 @@ def machine(monkeypatch):
 
 
 def test_the_rule_is_the_longest_compile_time_over_the_least_saving():
-    assert xla.LEAST_STEPS == 7778 and xla.LEAST_STEPS * 0.009 >= 70 > (xla.LEAST_STEPS - 1) * 0.009
+    assert xla.LEAST_STEPS == 8334 and xla.LEAST_STEPS * 0.009 >= 75 > (xla.LEAST_STEPS - 1) * 0.009
 
 
 @pytest.mark.parametrize(
     "asked, gpus, steps, pays, expected",
     [
-        ("auto", 1, 7778, True, "on"),
-        ("auto", 1, 7777, True, "off"),
+        ("auto", 1, 8334, True, "on"),
+        ("auto", 1, 8333, True, "off"),
         ("auto", 1, 10**6, False, "off"),
         ("auto", 0, 10**6, True, "off"),
         ("on", 0, 1, False, "on"),
