@@ -95,6 +95,8 @@ class Plan:
             f"The nine answers of a grid share the rater's mood: with a correlation of {self.grid_correlation:g} between two of "
             f"them (--grid-correlation) they count as {each:.1f} likes, a design effect of {self.design_effect:.2f}."
         )
+        least = math.ceil(self.answers_per_image)
+        fewest = "" if least == 1 else f" At least {least} raters: each answers an image of the proof once."
         times = "once" if self.answers_per_image == 1 else f"{self.answers_per_image:g} times on average"
         return [
             f"{self.budget} answers: {self.learn} to learn from and {self.proof} for the proof, on {self.images} new images, "
@@ -102,7 +104,7 @@ class Plan:
             f"In {100 * self.power:.0f} of 100 studies at alpha {self.alpha:g} the proof finds {what}d "
             f"{self.smallest_observed_d:.2f} as observed and {self.smallest_d:.2f} of noise-free PIRs, or more{beside}.",
             f"{self.raters} rater{'s' if self.raters > 1 else ''} with up to {self.answers_per_rater} answers each; under "
-            f"{TEN_RATERS} the result holds for these raters only.",
+            f"{TEN_RATERS} the result holds for these raters only.{fewest}",
             f"Assumed: mean PIR {self.mean:g}, standard deviation {self.pir_sd:g} between images and {self.taste_sd:g} between "
             f"raters; reliability is then {self.reliability:.2f}.",
             *([grid] if self.mode == "grid" else []),
@@ -189,6 +191,7 @@ def plan(
             f"d of {largest:.1f}, the largest there is from a mean PIR of {mean:g}: plan for {enough} answers or more."
         )
     each = min(answers_per_rater, max(1, budget // TEN_RATERS))
+    to_an_image = 1.0 if mode == "pair" else answers_per_image
     return Plan(
         mode=mode,
         budget=budget,
@@ -196,10 +199,10 @@ def plan(
         power=power,
         learn=budget - proof_of(budget),
         proof=proof_of(budget),
-        raters=math.ceil(budget / each),
+        raters=max(math.ceil(budget / each), math.ceil(to_an_image)),
         answers_per_rater=each,
         images=images,
-        answers_per_image=1 if mode == "pair" else answers_per_image,
+        answers_per_image=to_an_image,
         smallest_d=d,
         smallest_observed_d=observed,
         smallest_win_rate=win_rate_of_d(observed if mode == "pair" else d),

@@ -61,6 +61,9 @@ def test_sentences():
     assert text[0].startswith("2000 answers: 888 to learn from and 1112 for the proof")
     assert "a win rate of 56.2% of pairs" in text[1] and "each answered once" in text[0]
     assert "each answered 1.25 times on average" in plan(2000, "like").sentences()[0]
+    assert "At least" not in text[2]
+    few = plan(1800, "like", answers_per_image=3, answers_per_rater=2000)
+    assert "At least 3 raters: each answers an image of the proof once." in few.sentences()[2] and few.raters >= 3
     for line in (*text, *plan(20000, "grid").sentences()):
         assert line.endswith(".") and "nan" not in line and "inf" not in line
 
