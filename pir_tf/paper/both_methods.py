@@ -31,8 +31,8 @@ MEASURED = (
 COLUMNS = columns(
     *("panel", "column", "experiment", "objective", "kind", "layer", "seed", "tuning_steps"),
     *("cohens_d", "d_low", "d_high", "change", "estimated_change", "judged_change", "p_value"),
-    *("paper_d", "paper_change", *MEASURED, "holm"),
-    **dict.fromkeys(("paper_d", "paper_change", *MEASURED), float),
+    *("paper_d", "paper_change", "paper_steps", *MEASURED, "holm"),
+    **dict.fromkeys(("paper_d", "paper_change", "paper_steps", *MEASURED), float),
     holm=bool,
 )
 RESAMPLES = 10_000
@@ -56,8 +56,8 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
         raise InputError("None of these runs has a linear estimator and an objective of the paper's: name others.")
     more = pd.DataFrame([_measured(found.places[name]) for name in rows["experiment"]], index=rows.index)
     rows = pd.concat([rows.drop(columns=[name for name in MEASURED if name in rows]), more], axis=1)
-    theirs = by_the_paper(collect(papers).rows).groupby("objective")[["cohens_d", "change"]].mean()
-    beside = theirs.rename(columns={"cohens_d": "paper_d", "change": "paper_change"})
+    names = {"cohens_d": "paper_d", "change": "paper_change", "tuning_steps": "paper_steps"}
+    beside = by_the_paper(collect(papers).rows).groupby("objective")[[*names]].mean().rename(columns=names)
     rows = rows.merge(beside, left_on="objective", right_index=True, how="left")
     rows["holm"] = holm(rows["p_value"].astype(float))
     order = TASKS[["panel", "column"]].merge(rows, on=["panel", "column"])
@@ -90,9 +90,10 @@ def _measured(place: Path) -> dict[str, float | None]:
 def ratio_of_means(rows: pd.DataFrame, *, seed: int = 0) -> tuple[float, float, float] | None:
     """Mean d of ours over that of the paper's method, over the single filters of `HARD`, with a 95% bootstrap interval.
 
-    Filters are drawn anew, with both their numbers; seeds of one filter count as their mean. None with fewer than three filters.
+    Only rows with as many steps as the paper's method had count. Filters are drawn anew, with both their numbers; seeds of one
+    filter count as their mean. None with fewer than three filters.
     """
-    single = rows[rows["panel"].str.contains("single") & rows["column"].isin(HARD)]
+    single = rows[rows["panel"].str.contains("single") & rows["column"].isin(HARD) & _equally_long(rows)]
     pairs = single.dropna(subset=["paper_d", "cohens_d"]).groupby("objective")[["cohens_d", "paper_d"]].mean()
     if len(pairs) < 3:
         return None
@@ -103,16 +104,20 @@ def ratio_of_means(rows: pd.DataFrame, *, seed: int = 0) -> tuple[float, float, 
     return float(ratio[0] / ratio[1]), float(low), float(high)
 
 
+def _equally_long(rows: pd.DataFrame) -> pd.Series:
+    return rows["tuning_steps"] == rows["paper_steps"]
+
+
 def by_layer(rows: pd.DataFrame) -> str:
-    """Means of each layer or number of colours, in Markdown, and the sentence on the ratio of means."""
-    head = ("objectives", "n", "d, the paper's", "d, ours", "change, the paper's", "ours", "estimated", "control d",
+    """Means of each layer or number of colours and number of steps, in Markdown, and the sentence on the ratio of means."""
+    head = ("objectives", "steps", "n", "d, the paper's", "d, ours", "change, the paper's", "ours", "estimated", "control d",
             "best of 16, untouched", "distance kept (least)", "KID before, after", "significant by Holm", "seconds")  # fmt: skip
     lines = [head, ("---",) * len(head)]
-    for (panel, column), own in rows.groupby(["panel", "column"], sort=False):
+    for (panel, column, steps), own in rows.groupby(["panel", "column", "tuning_steps"], sort=False):
         least = own["distance_kept"].min()
         kid = [_mean(own, f"kid_{when}", 0) for when in ("before", "after")]
         lines.append((
-            f"{panel}, {column}", str(len(own)), _mean(own, "paper_d"), _mean(own, "cohens_d"),
+            f"{panel}, {column}", f"{steps:g}", str(len(own)), _mean(own, "paper_d"), _mean(own, "cohens_d"),
             *(_mean(own, name, 3, signed=True) for name in ("paper_change", "change", "estimated_change")),
             _mean(own, "control_d"), _mean(own, "best_of_d"),
             f"{_mean(own, 'distance_kept')} ({number(finite(least), 2, missing='')})",
@@ -131,10 +136,10 @@ def summary(rows: pd.DataFrame) -> str:
     said = []
     if ratio := ratio_of_means(rows):
         said.append(
-            f"Over the single filters of pool2 to pool4 the mean d is {ratio[0]:.1f} times the paper's method's "
+            f"Over the single filters of pool2 to pool4 the mean d is {ratio[0]:.1f} times the paper's method's at equal steps "
             f"(95% bootstrap interval over filters {interval(ratio[1:])})."
         )
-    compared = rows.dropna(subset=["best_of_d", "cohens_d"])
+    compared = rows[_equally_long(rows)].dropna(subset=["best_of_d", "cohens_d"])
     if len(compared):
         above = int((compared["cohens_d"] > compared["best_of_d"]).sum())
         said.append(f"Tuned images are above the best of 16 untouched ones on {above} of {len(compared)} objectives.")
@@ -146,14 +151,14 @@ def summary(rows: pd.DataFrame) -> str:
 
 
 def draw(rows: pd.DataFrame) -> Any:
-    """Effect size by task: for each objective a line from the paper's method (hollow) to ours (full)."""
+    """Effect size by task: for each objective a line from the paper's method (hollow) to ours (full), at equal steps."""
     figure = style.new_figure(3.6, width=10.5)
     panels = list(TASKS[~TASKS["column"].str.startswith("fc")].groupby("panel", sort=False))
     widths = [len(tasks) + 0.4 for _, tasks in panels]
     for axes, (panel, tasks) in zip(
         figure.subplots(1, len(panels), sharey=True, width_ratios=widths), panels, strict=True
     ):
-        own = rows[rows["panel"] == panel]
+        own = rows[(rows["panel"] == panel) & _equally_long(rows)]
         style.style_axes(axes, y="effect size (Cohen's d)" if panel == panels[0][0] else None, title=panel)
         axes.axhline(0.0, color=style.RULE, linewidth=0.9, zorder=0)
         for place, column in enumerate(tasks["column"]):
@@ -174,7 +179,8 @@ def draw(rows: pd.DataFrame) -> Any:
         axes.set_xlim(-0.6, len(tasks) - 0.4)
         axes.tick_params(axis="x", length=0)
         round_ticks(axes)
-    below = f"Hollow: the paper's method. Full: ridge on frozen features; pale: not significant (Holm, α = {ALPHA:g})"
+    ours = f"ridge on frozen features, with as many steps; pale: not significant (Holm, α = {ALPHA:g})"
+    below = f"Hollow: the paper's method. Full: {ours}"
     figure.supxlabel(below, fontsize=style.SMALL, color=style.MUTED)
     return figure
 
