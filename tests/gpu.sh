@@ -93,7 +93,7 @@ waited() {
 
 pack() {
   local list=() name=${run##*/}
-  running && kill -s INT -- "-$(cat "$run.pid")"
+  running && kill -s TERM -- "-$(cat "$run.pid")" # what the background began hears no Ctrl-C
   for _ in {1..60}; do running && sleep 0.5; done
   running && kill -s KILL -- "-$(cat "$run.pid")"
   cd "$runs" || exit 1
@@ -110,8 +110,8 @@ for part in "$@"; do
     fixed) XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_deterministic_ops=true" does "${fixed[@]}" ;;
     peer) peer ;;
     paper) paper ;;
-    wait) waited ;;
-    pack) pack ;;
+    wait) [ -n "${DRY:-}" ] || waited ;;
+    pack) [ -n "${DRY:-}" ] || (pack) ;;
   esac
 done
 [ -n "${DRY:-}" ] || "$python" "$here/gpu_table.py" "$out" | tee "$out/table.txt"

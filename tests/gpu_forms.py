@@ -29,21 +29,17 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from pir_tf.data.sources import ImageSet
 from pir_tf.estimator.frozen import Convolution, open_network
 from pir_tf.estimator.heads import Bins
 from pir_tf.estimator.model import PIREstimator, build_network
 from pir_tf.experiments import bench, bench_cases
-from pir_tf.gan.train import stream_of
 from pir_tf.training import devices
 from pir_tf.training.precision import mixed
 
-TUNING, ESTIMATOR = "tuning step, ", "estimator's step, "
-ACGAN, LARGE = "ACGAN step, batch 64", f"{TUNING}InceptionV3 at 299, batch 64"
-SMALL, WHOLE = f"{TUNING}InceptionV3 at 96, batch 64", f"{ESTIMATOR}InceptionV3 at 96, batch 32"
+ACGAN, LARGE = "ACGAN step, batch 64", "tuning step, InceptionV3 at 299, batch 64"
+SMALL, WHOLE = "tuning step, InceptionV3 at 96, batch 64", "estimator's step, InceptionV3 at 96, batch 32"
 FORMS = (
     *((LARGE, "xla bf16"), (LARGE, "xla"), (LARGE, "xla bf16 folded"), (LARGE, "xla folded"), (SMALL, "xla")),
     *((WHOLE, "xla"), (ACGAN, "xla"), (ACGAN, "xla fast"), (SMALL, "xla folded"), (SMALL, "xla fast")),
@@ -53,55 +49,38 @@ FORMS = (
 """What tells most first: a call may be cut off."""
 
 
-class Form:
-    """A step in one form.
+class FrozenForm(bench_cases.StepForm):
+    """A tuning step whose frozen estimator is `folded`."""
 
-    Args:
-        case: One of `FORMS`.
-        form: Its form; see above.
-    """
-
-    def __init__(self, case: str, form: str) -> None:
-        self.title = case.split(", ")[1] if case != ACGAN else ""
-        self.batch, self.whole = int(case.split()[-1]), case.startswith(ESTIMATOR)
-        compiled, narrow = form.startswith("xla"), "bf16" in form
-        if self.whole:
-            self.model, inside = estimator(self.title, compiled)
-            data = answered(self.batch)
-        else:
-            self.model, inside = bench_cases._model(self.title, fast="fast" in form, jit_compile=compiled)
-            data = bench_cases._real(self.batch)
-            if "folded" in form or "filled" in form:
-                frozen = bench_cases._frozen_estimator(self.title)
-                self.model._estimate = folded(frozen, narrow=narrow, channels=8 if "filled" in form else 3)
-        self._mixed = functools.partial(mixed, "mixed_bfloat16" if narrow else "float32", *inside)
-        with self._mixed():  # heeded when a step is traced
-            self.step = bench_cases._traced(self.model.train_step, data).get_concrete_function()
-
-    def seconds_in_fit(self, steps: int) -> float:
-        """Seconds of a step in a stage."""
-        with self._mixed():
-            return bench_cases.seconds_in_fit(self.model, self._stream(), self.batch, steps)
-
-    def _stream(self) -> Callable[..., tf.data.Dataset]:
-        if self.whole:
-            return lambda part, first: tf.data.Dataset.from_tensors(answered(self.batch)).repeat()
-        images = np.random.default_rng(0).integers(0, 256, (4 * self.batch, 64, 64, 3), np.uint8)
-        return stream_of(ImageSet(images, np.arange(len(images)) % bench_cases.CLASSES, tuple("ab")), 0)
+    def __init__(self, title: str, batch: int, form: str) -> None:
+        super().__init__(title, batch, form)
+        estimator, channels = bench_cases._frozen_estimator(title), 8 if "filled" in form else 3
+        self._model._estimate = folded(estimator, narrow="bf16" in form, channels=channels)
 
 
-def estimator(title: str, compiled: bool) -> tuple[PIREstimator, list[keras.Model]]:
-    """An estimator that is trained whole, and its network."""
-    network = build_network(bench_cases.ESTIMATORS[title], seed=0)
-    model = PIREstimator(network, Bins(100))
-    model.compile(keras.optimizers.Adam(1e-4), jit_compile=compiled)
-    model.optimizer.build(model.trainable_variables)
-    return model, [network]
+class WholeForm(bench_cases.StepForm):
+    """A step of an estimator that is trained whole."""
+
+    def __init__(self, title: str, batch: int, form: str) -> None:
+        network = build_network(bench_cases.ESTIMATORS[title], seed=0)
+        self._batch, self._model = batch, PIREstimator(network, Bins(100))
+        self._model.compile(keras.optimizers.Adam(1e-4), jit_compile=form != "ops")
+        self._model.optimizer.build(self._model.trainable_variables)
+        self._mixed = functools.partial(mixed, "mixed_bfloat16" if "bf16" in form else "float32", network)
+
+    def _data(self) -> tuple[tf.Tensor, tf.Tensor]:
+        return super()._data()[0], tf.tile(tf.constant([[10, 3]], tf.int64), (self._batch, 1))
+
+    def _stream(self) -> Callable:
+        return lambda part, first: tf.data.Dataset.from_tensors(self._data()).repeat()
 
 
-def answered(batch: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """What stands for images and people's answers."""
-    return bench_cases._real(batch)[0], tf.tile(tf.constant([[10, 3]], tf.int64), (batch, 1))
+def made(case: str, form: str) -> bench_cases.StepForm:
+    """The step of a case in a form."""
+    title, batch = ("" if case == ACGAN else case.split(", ")[1]), int(case.split()[-1])
+    if case == WHOLE:
+        return WholeForm(title, batch, form)
+    return (FrozenForm if {"folded", "filled"} & {*form.split()} else bench_cases.StepForm)(title, batch, form)
 
 
 def folded(model: keras.Model, *, narrow: bool, channels: int = 3) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -131,16 +110,16 @@ def folded(model: keras.Model, *, narrow: bool, channels: int = 3) -> Callable[[
 def row_of(case: str, form: str, rates: dict[str, float], rounds: int, in_fit: bool) -> dict[str, Any]:
     """What is measured of a form."""
     start, calls = time.perf_counter(), bench.CALLS if devices.gpus() else 1
-    made = Form(case, form)
-    logs = {name: float(value) for name, value in made.step().items()}
+    step = made(case, form)
+    logs = {name: float(value) for name, value in step().items()}
     row: dict[str, Any] = {"first_s": time.perf_counter() - start, "logs": logs}
-    seconds = bench._times({"": made.step}, rounds, calls)[""]
+    seconds = bench._times({"": step}, rounds, calls)[""]
     row |= {"median_s": statistics.median(seconds), "min_s": min(seconds)}
     rate = rates.get("convolution, bfloat16", rates["convolution"]) if "bf16" in form else rates["convolution"]
-    row |= {"operations": bench.count_operations(made.step)}
+    row |= {"operations": bench.count_operations(step.get_concrete_function())}
     row |= {"share_of_limit": row["operations"] / row["median_s"] / rate}
     if in_fit:
-        row["in_fit_s"] = made.seconds_in_fit(max(2, rounds * calls))
+        row["in_fit_s"] = step.seconds_in_fit(max(2, rounds * calls))
     return row
 
 

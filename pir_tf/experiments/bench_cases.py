@@ -190,20 +190,20 @@ class StepForm:
     Args:
         title: The tuner's estimator; without one the step is the ACGAN's.
         batch: Images of a step.
-        form: `ops`, `xla` or `xla bf16`.
+        form: `ops`, `xla` or `xla bf16`; with `fast` in it, by our networks' forms for CPUs.
     """
 
     def __init__(self, title: str, batch: int, form: str) -> None:
         from pir_tf.training.precision import mixed
 
-        self._batch, self._precision = batch, "mixed_bfloat16" if form == "xla bf16" else "float32"
-        self._model, inside = _model(title, fast=False, jit_compile=form != "ops")
+        self._batch, self._precision = batch, "mixed_bfloat16" if "bf16" in form else "float32"
+        self._model, inside = _model(title, fast="fast" in form, jit_compile=form != "ops")
         self._mixed = lambda: mixed(self._precision, *inside)
 
     @functools.cached_property
     def _step(self) -> Any:
         with self._mixed():  # heeded when a step is traced
-            return _traced(self._model.train_step, _real(self._batch)).get_concrete_function()
+            return _traced(self._model.train_step, self._data()).get_concrete_function()
 
     def get_concrete_function(self) -> Any:
         """The traced step."""
@@ -215,6 +215,13 @@ class StepForm:
 
     def seconds_in_fit(self, steps: int) -> float:
         """Seconds of a step in `fit`, the mean of a row of the log of so many, after one that isn't timed."""
+        with self._mixed():
+            return seconds_in_fit(self._model, self._stream(), self._batch, steps)
+
+    def _data(self) -> tuple[tf.Tensor, tf.Tensor]:
+        return _real(self._batch)
+
+    def _stream(self) -> Callable:
         import numpy as np
 
         from pir_tf.data.sources import ImageSet
@@ -223,8 +230,7 @@ class StepForm:
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (4 * self._batch, 64, 64, 3), np.uint8)
         image_set = ImageSet(images, np.arange(len(images)) % CLASSES, tuple("ab"))
-        with self._mixed():
-            return seconds_in_fit(self._model, stream_of(image_set, 0), self._batch, steps)
+        return stream_of(image_set, 0)
 
 
 def seconds_in_fit(model: keras.Model, stream: Callable, batch: int, steps: int) -> float:

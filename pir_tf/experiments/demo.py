@@ -25,8 +25,8 @@ from pir_tf.statistics.effects import cohens_d
 RATERS = 20
 BUDGET = 1000
 QUICK = {"--tuning.steps": "45", "--tuning.learning-rate": "4e-5", "--data.count": "1000"}
-"""What the runs have where no budget is given, so that all of it takes minutes: fewer steps, each four times as long, and as many
-real images as those steps see."""
+"""What the runs have where no budget is given, so that all of it takes minutes: fewer steps, each four times as long, and no
+fewer real images than those steps see."""
 DESCRIPTION = """The whole loop in minutes, without people or a network: 20 simulated raters who like blue answer over HTTP in two
 rounds, and 20 others in the proof. FOLDER/report.html is what an owner would see."""
 

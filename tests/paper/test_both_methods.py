@@ -59,10 +59,10 @@ def test_the_summary_says_what_was_measured(folder):
     said = (folder / "to" / "both-methods.md").read_text()
     assert "the mean d is 6.6 times the paper's method's at equal steps" in said
     assert (
-        "| VGG16, single filters, pool2 | 600 | 1 | 0.50 | 9.00 |" in said
+        "| VGG16, single filters, pool2 | 600 | 1 | 150 | 0.50 | 9.00 |" in said
         and "above the best of 16 untouched ones on 3 of 4 objectives" in said
     )
-    assert "| VGG16, single filters, pool3 | 150 | 1 | 0.20 | 2.00 |" in said and "0.80 (0.80)" in said
+    assert "| VGG16, single filters, pool3 | 150 | 1 | 150 | 0.20 | 2.00 |" in said and "0.80 (0.80)" in said
     assert said.rstrip().endswith(
         f"The estimated change is {np.median([1 / 1.6] * 4):.2f} times the true one in the median."
     )
