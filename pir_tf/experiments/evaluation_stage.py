@@ -175,9 +175,19 @@ def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: S
     if truth is None or "true" not in pir:
         return found
     true = pir["true"][0]
+
+    def beside(picked: np.ndarray, labels: np.ndarray, name: str) -> dict[str, Any]:
+        kept = diversity_report(
+            {**images, "after": picked, "labels_after": labels},
+            int(labels.max()) + 1,
+            seed=run.seed_of(f"diversity of {name}"),
+            pairs=settings.diversity_pairs,
+        ).after_over_before
+        return {**compare(true, truth(picked)), "after_over_before": kept}
+
     if settings.best_of:
         with watch.part("best of n"):
-            found["best_of"] = _best_of(run, lambda picked: compare(true, truth(picked)))
+            found["best_of"] = _best_of(run, lambda picked, labels: beside(picked, labels, "best of n"))
     if settings.plug_and_play:
         with watch.part("plug and play"):
             saved = load_saved(saved_estimator(run.path / "estimator"))
@@ -189,25 +199,19 @@ def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: S
                 seed=run.seed_of("plug and play"),
                 title="Plug & Play sampling",
             )
-            kept = diversity_report(
-                {**images, "after": walked, "labels_after": labels},
-                int(labels.max()) + 1,
-                seed=run.seed_of("diversity of plug and play"),
-                pairs=settings.diversity_pairs,
-            ).after_over_before
-            measured = {**compare(true, truth(walked)), "after_over_before": kept}
+            measured = beside(walked, labels, "plug and play")
             found["plug_and_play"] = {"weight": settings.plug_and_play, "images": PICKS, **measured}
     return found
 
 
-def _best_of(run: RunDirectory, compared: Callable[[np.ndarray], dict[str, Any]]) -> dict[str, Any]:
+def _best_of(run: RunDirectory, compared: Callable[[np.ndarray, np.ndarray], dict[str, Any]]) -> dict[str, Any]:
     """The choice among n images, of the generator before tuning and of the tuned one, each `compared` with the images before."""
     n, estimator = run.config.evaluation.best_of, load_estimator(saved_estimator(run.path / "estimator"))
     found: dict[str, Any] = {"n": n, "picks": PICKS}
     for when, stage in zip(WHEN, ("gan", "tuning"), strict=True):
         generator = load_generator(run.path / stage)
         latent_size, classes = (tensor.shape[-1] for tensor in generator.inputs)
-        picked, _ = best_of(
+        picked, labels = best_of(
             functools.partial(generate, generator),
             functools.partial(estimate, estimator),
             n,
@@ -217,7 +221,7 @@ def _best_of(run: RunDirectory, compared: Callable[[np.ndarray], dict[str, Any]]
             seed=run.seed_of(f"best of n {when}"),
             title=f"Best of {n} {when} tuning",
         )
-        found[when] = compared(picked)
+        found[when] = compared(picked, labels)
     return found
 
 

@@ -1,4 +1,4 @@
-"""`python -m pir_tf.paper.publish run|sweep|bundle|presets|compare|methods`: the maintainer's scripts, for the repository's runs.
+"""`python -m pir_tf.paper.publish COMMAND`: the maintainer's scripts, for the repository's runs; `--help` lists them.
 
 A published folder has a run's config, results and log, a page for people, and `published.json` for `pir-tf claims`: how it was
 made and how long it took. No weights. A folder can hold several sweeps of one size: what was published before stays, unless the
@@ -23,6 +23,7 @@ from pir_tf.config import flatten
 from pir_tf.errors import InputError
 from pir_tf.images import grid, save_png
 from pir_tf.paper import both_methods
+from pir_tf.paper import costs as change_costs
 from pir_tf.paper.figures.page import make
 from pir_tf.paper.jobs import timing_of
 from pir_tf.presets import laptop, paper
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line: 0, or 2 for a user's mistake."""
     commands: dict[str, Callable[..., Any]] = {"run": publish, "sweep": publish_sweep, "bundle": bundle}
     commands["presets"] = lambda: print(presets_table())
-    commands |= {"compare": compare, "methods": methods}
+    commands |= {"compare": compare, "methods": methods, "costs": costs}
     run, positional = tyro.extras.subcommand_cli_from_dict, (tyro.conf.PositionalRequiredArgs,)
     return exit_code(lambda: run(commands, args=arguments, config=positional), "another folder")
 
@@ -254,6 +255,16 @@ def methods(ours: Path, papers: Path, folder: Path) -> None:
         folder: Where `both-methods.csv`, its figure and the table go.
     """
     print(both_methods.write(both_methods.both_methods([ours], [papers]), folder))
+
+
+def costs(runs: Path, folder: Path) -> None:
+    """Draws what a change costs: against KL and against the distance kept.
+
+    Args:
+        runs: A sweep, or a folder of published runs.
+        folder: Where `costs.csv` and its figure go.
+    """
+    change_costs.write(change_costs.costs([runs]), folder)
 
 
 def comparison(folders: Sequence[Path]) -> str:

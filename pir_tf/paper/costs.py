@@ -1,0 +1,134 @@
+"""What a change of PIR costs: the true change against KL, and against the distance within a class that is left. No TensorFlow.
+
+`python -m pir_tf.paper.publish costs RUNS FOLDER` writes `costs.csv` and `costs.png`. Tuned weights, moved latents (a
+shift, a residual network), the choice among n images and Plug & Play sampling stand side by side; KL, in nats from the
+generator's own latents, is known of moved latents and of a choice alone. Not the paper's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pir_tf.errors import InputError
+from pir_tf.paper.collect import RESULTS, collect
+from pir_tf.paper.figures.style import columns, empty, objective_in_words, round_ticks
+from pir_tf.paper.rows import Row, write_rows
+from pir_tf.report import style
+from pir_tf.report.numbers import finite
+from pir_tf.runs.directory import read_json
+
+NAME = "costs"
+WAYS = {
+    "weights": ("tuned weights", "#1d3557", "D"),
+    "shift": ("moved latents: a shift", "#c44e00", "o"),
+    "residual": ("moved latents: a residual network", "#cc79a7", "s"),
+    "best of n": ("best of n, untouched", "#21808d", "^"),
+    "plug and play": ("Plug & Play sampling", "#8a6d00", "v"),
+}
+"""What raised PIR: its name in words, colour and shape (matplotlib's)."""
+COLUMNS = columns(
+    *("experiment", "objective", "seed", "way", "setting", "change", "cohens_d", "kl", "distance_kept"),
+    setting=float, kl=float, distance_kept=float,
+)  # fmt: skip
+
+
+def costs(runs: Sequence[Path]) -> pd.DataFrame:
+    """A row for each way in which each experiment raised PIR, by objective, way and setting.
+
+    Args:
+        runs: Runs, sweeps or published folders.
+
+    Returns:
+        `COLUMNS`. `setting` is the steps of tuned weights, w_KL of moved latents, n, or the weight of Plug & Play sampling.
+        `distance_kept` is that of the class which kept least. An experiment without the PIR term has no row.
+
+    Raises:
+        InputError: A path holds no experiment.
+    """
+    found = collect(runs)
+    made = [row for name in found.rows["experiment"] for row in _ways(name, found.places[name])]
+    if not made:
+        raise InputError("None of these runs was tuned by a PIR term and judged by a true PIR: name others.")
+    rows = pd.DataFrame(made).drop_duplicates(["objective", "seed", "way", "setting", "change"])
+    return rows.sort_values(["objective", "way", "setting"], kind="stable").reindex(columns=list(COLUMNS))
+
+
+def kl_of_best(n: int) -> float:
+    """KL in nats of the best of n images from a draw of one; exact where no two have the same score, else an upper bound."""
+    return math.log(n) - (n - 1) / n
+
+
+def _ways(name: str, place: Path) -> Iterator[Row]:
+    config = read_json(place / "config.json")["config"]
+    file = next((place / results for results in RESULTS if (place / results).is_file()), None)
+    if file is None:  # of which a sweep's table alone has kept the numbers
+        return
+    results = read_json(file)
+    base = {"experiment": name, "objective": results.get("objective") or "", "seed": config["seed"]}
+    kind = config.get("tuning.kind", "weights")
+    pulled = config.get("tuning.pir_weight") or config.get("tuning.pir_gradient_ratio")
+    if results.get("change") is not None and pulled:
+        setting = config["tuning.steps"] if kind == "weights" else config["tuning.kl_weight"]
+        kept = (results.get("diversity") or {}).get("after_over_before")
+        yield base | _row(kind, setting, results, kept, results.get("kl"))
+    if best := (results.get("best_of") or {}).get("before"):
+        n = results["best_of"]["n"]
+        yield base | _row("best of n", n, best, best.get("after_over_before"), kl_of_best(n))
+    if walked := results.get("plug_and_play"):
+        yield base | _row("plug and play", walked["weight"], walked, walked.get("after_over_before"), None)
+
+
+def _row(way: str, setting: float, measured: dict[str, Any], kept: Sequence[float | None] | None, kl: Any) -> Row:
+    least = min((ratio for ratio in kept or () if ratio is not None), default=None)
+    numbers = {"change": finite(measured["change"]), "cohens_d": finite(measured.get("cohens_d"))}
+    return {"way": way, "setting": setting, **numbers, "kl": finite(kl), "distance_kept": finite(least)}
+
+
+def draw(rows: pd.DataFrame) -> Any:
+    """A column for each objective: above, change against KL; below, change against the distance that is left."""
+    objectives = list(dict.fromkeys(rows["objective"]))
+    if not objectives:
+        return empty("No experiment has a true change.")
+    figure = style.new_figure(5.4, width=max(5.0, 2.5 * len(objectives)))
+    panels = figure.subplots(2, len(objectives), squeeze=False, sharey="col")
+    axis = {"kl": "KL (nats)", "distance_kept": "distance kept (share)"}
+    for column, objective in enumerate(objectives):
+        own = rows[rows["objective"] == objective]
+        for line, (name, label) in enumerate(axis.items()):
+            axes = panels[line, column]
+            title = objective_in_words(objective, short=True) if line == 0 else None
+            style.style_axes(axes, x=label, y="true change of PIR" if column == 0 else None, title=title)
+            axes.axhline(0.0, color=style.RULE, linewidth=0.9, zorder=0)
+            for way, (_, color, shape) in WAYS.items():
+                points = own[(own["way"] == way) & own[name].notna()].sort_values("setting")
+                line_style = "-" if way in ("shift", "residual") else "none"
+                axes.plot(points[name], points["change"], color=color, marker=shape, linestyle=line_style, markersize=5.5,
+                          linewidth=1.1, markeredgecolor="white", markeredgewidth=0.5)  # fmt: skip
+            if name == "distance_kept":
+                axes.axvline(1.0, color=style.RULE, linewidth=0.9, zorder=0)
+                axes.invert_xaxis()  # what costs more is to the right, as above
+            round_ticks(axes, which="xy")
+    _legend(figure, [way for way in WAYS if (rows["way"] == way).any()])
+    return figure
+
+
+def _legend(figure: Any, ways: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    looks = [
+        Line2D([], [], color=WAYS[way][1], marker=WAYS[way][2], linestyle="none", markersize=5.5, label=WAYS[way][0])
+        for way in ways
+    ]
+    figure.legend(handles=looks, loc="outside lower center", ncols=len(ways), frameon=False, fontsize=style.SMALL)
+
+
+def write(rows: pd.DataFrame, folder: Path) -> None:
+    """Writes the table and its figure into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(folder / f"{NAME}.csv", rows, COLUMNS)
+    style.save(draw(rows), folder / f"{NAME}.png")
