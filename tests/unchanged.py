@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORT = """
+--estimator.output bins
 --interactions.images 120 --estimator.steps 40 --estimator.checkpoint-every 20 --estimator.quality-images 60
 --tuning.steps 10 --tuning.checkpoint-every 10 --evaluation.images 60
 """.split()
