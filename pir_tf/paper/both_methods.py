@@ -160,12 +160,12 @@ def summary(rows: pd.DataFrame) -> str:
 
 def draw(rows: pd.DataFrame) -> Any:
     """Effect size by task: for each objective a line from the paper's method (hollow) to ours (full), at equal steps."""
-    figure = style.new_figure(3.6, width=10.5)
-    panels = list(TASKS[~TASKS["column"].str.startswith("fc")].groupby("panel", sort=False))
+    shown = TASKS[~TASKS["column"].str.startswith("fc") & TASKS["panel"].isin(rows["panel"])]
+    panels = list(shown.groupby("panel", sort=False))
     widths = [len(tasks) + 0.4 for _, tasks in panels]
-    for axes, (panel, tasks) in zip(
-        figure.subplots(1, len(panels), sharey=True, width_ratios=widths), panels, strict=True
-    ):
+    figure = style.new_figure(3.6, width=max(6.6, 0.74 * sum(widths)))
+    drawn = figure.subplots(1, len(panels), sharey=True, width_ratios=widths, squeeze=False)
+    for axes, (panel, tasks) in zip(drawn[0], panels, strict=True):
         own = rows[(rows["panel"] == panel) & _shortest(rows)]
         style.style_axes(axes, y="effect size (Cohen's d)" if panel == panels[0][0] else None, title=panel)
         axes.axhline(0.0, color=style.RULE, linewidth=0.9, zorder=0)

@@ -24,8 +24,10 @@ from pir_tf.errors import InputError
 from pir_tf.images import grid, save_png
 from pir_tf.paper import both_methods
 from pir_tf.paper import costs as change_costs
+from pir_tf.paper.collect import collect
 from pir_tf.paper.figures.page import make
 from pir_tf.paper.jobs import timing_of
+from pir_tf.paper.select import by_the_paper
 from pir_tf.presets import laptop, paper
 from pir_tf.report.numbers import gpus, interval, number
 from pir_tf.report.tables import result_table
@@ -37,8 +39,8 @@ TABLES = ("results.csv", "timings.csv")
 COPIED = ("config.json", "data.json", "estimator/quality.json", "tuning/history.csv", "evaluation/results.json")
 FILES = """`results.json` has all of it, `config.json` every field, `quality.json` the estimator's held-out quality and
 `history.csv` the tuning."""
-SWEEP_FILES = """[Figures and linear models over all of it](figures/README.md). `results.csv` has every experiment's
-numbers, `timings.csv` the times."""
+FIGURES = "[Figures and linear models over all of it](figures/README.md)."
+TABLE_FILES = "`results.csv` has every experiment's numbers, `timings.csv` the times."
 PICTURES = {
     "pairs.png": "Images from the same latents before and after tuning, a row each in turn, randomly drawn",
     "pir-true.png": "True PIR before and after",
@@ -160,19 +162,23 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         with atomic(folder / table) as beside:
             rows.to_csv(beside, index=False, lineterminator="\n")
     # A published folder has no images: the samples of figure 3 that were drawn from them stay.
-    make([folder if stay else sweep], folder / "figures", keep_samples=bool(stay))
+    place = folder if stay else sweep
+    papers = not by_the_paper(collect([place]).rows).empty  # whose figures show the paper's method alone
+    if papers:
+        make([place], folder / "figures", keep_samples=bool(stay))
     rows = _read(folder / TABLES[0])
     counts = ", ".join(f"{count} {status}" for status, count in Counter(rows["status"]).items())
     parts = [f"# Experiments of size {sweep.name}", f"{counts}."]
     parts += [f"Weights: {weights_from}"] if weights_from else []
     header = ("experiment", "mean PIR before", "after", "Cohen's d (95% interval)", "p below 0.001", "")
-    parts += [SWEEP_FILES, _markdown(header, map(_line, rows.to_dict("records")))]
+    parts += [FIGURES] if papers else []
+    parts += [TABLE_FILES, _markdown(header, map(_line, rows.to_dict("records")))]
     _write(folder / "README.md", "\n\n".join(parts) + "\n")
 
 
 def _line(row: dict[str, str]) -> tuple[str, ...]:
     if row["status"] != "done":
-        return (row["name"], "", "", "", "", f"{row['status']}: {row.get('reason', '')}")
+        return (row["name"], "", "", "", "", ": ".join(filter(None, (row["status"], row.get("reason")))))
     names = ("pir_before_mean", "pir_after_mean", "cohens_d", "d_low", "d_high")
     before, after, d, low, high = (f"{float(row[name]):.3g}" if row[name] else "" for name in names)
     effect = f"{d} ({low} to {high})" if d else "undefined"
