@@ -63,11 +63,9 @@ SIZES = {
 
 PER_LAYER = {name: size.filters for name, size in SIZES.items()}
 """Objectives of each VGG layer, by the size's name."""
-BEYOND: dict[str, dict[str, Any]] = {
-    "tuning": {"pir_gradient_ratio": GRADIENT_RATIO},
-    "evaluation": {"control": True, "judge": False},
-}
-"""What the linear estimator's experiments change beside it."""
+VGG_RATIO = 4.0
+"""Gradient ratio of the linear estimator's VGG objectives in as many steps as the paper's method has; their longer tunings, which
+would lose too much of the distance, and colours have `GRADIENT_RATIO`. Chosen by curves in experiments/beyond."""
 PESSIMISM = 2.0
 """Of the linear estimator, for its longer tunings: experiments/beyond has the curves by which it was chosen."""
 BEST_OF = 16
@@ -325,7 +323,10 @@ def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
         estimator["weights"] = "none"
     if base.name.startswith("color"):
         estimator["grid"] = COLOR_GRID
-    return _variant(base, "linear-offline" if inception and offline else "linear", estimator=estimator, **BEYOND)
+    short = base.name.startswith("vgg") and not base.name.endswith("-steps")
+    tuning = {"pir_gradient_ratio": VGG_RATIO if short else GRADIENT_RATIO}
+    name, evaluation = "linear-offline" if inception and offline else "linear", {"control": True, "judge": False}
+    return _variant(base, name, estimator=estimator, tuning=tuning, evaluation=evaluation)
 
 
 def _chosen_too(size: str, weights: Weights, found: Sequence[Experiment]) -> list[Experiment]:

@@ -131,7 +131,8 @@ def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its
         estimator, evaluation = one.config.estimator, one.config.evaluation
         backbone = "discriminator" if name.startswith("color") else "inception_v3+discriminator"
         assert (estimator.output, estimator.backbone) == ("linear", backbone) and name.endswith("-linear")
-        assert (one.config.tuning.pir_gradient_ratio, evaluation.control) == (1, True)
+        ratio = 1 if name.startswith("color") else 4
+        assert (one.config.tuning.pir_gradient_ratio, evaluation.control) == (ratio, True)
         assert estimator.pessimism == 2
         paper_s = papers[one.config.interactions.objective]
         assert (one.config.interactions, one.config.tuning.steps) == (paper_s.interactions, paper_s.tuning.steps)
@@ -144,7 +145,7 @@ def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its
     assert len(longer) == 5 * 4 + 2 + 5 * 4
     for name, one in longer.items():
         equal = found[name.replace("-600-steps-linear", "-linear")].config
-        assert differing(one.config, equal) == {"tuning.steps": (600, 150)}
+        assert differing(one.config, equal) == {"tuning.steps": (600, 150), "tuning.pir_gradient_ratio": (1, 4)}
 
 
 def test_the_other_studies_differ_in_what_they_are_about():
