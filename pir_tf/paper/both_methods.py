@@ -52,6 +52,7 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
     """
     found = collect(ours)
     rows = found.rows[found.rows["output"].astype(str).str.startswith("linear")].merge(TASKS, on=["kind", "layer"])
+    rows = rows[[not _moves_latents(found.places[name]) for name in rows["experiment"]]]
     if rows.empty:
         raise InputError("None of these runs has a linear estimator and an objective of the paper's: name others.")
     more = pd.DataFrame([_measured(found.places[name]) for name in rows["experiment"]], index=rows.index)
@@ -70,6 +71,12 @@ def holm(p_values: pd.Series) -> pd.Series:
     from statsmodels.stats.multitest import multipletests
 
     return pd.Series(multipletests(p_values.fillna(1.0), alpha=ALPHA, method="holm")[0], index=p_values.index)
+
+
+def _moves_latents(place: Path) -> bool:
+    """Whether latents were moved in place of weights, which is another method."""
+    config = place / "config.json"
+    return config.is_file() and read_json(config)["config"].get("tuning.kind", "weights") != "weights"
 
 
 def _measured(place: Path) -> dict[str, float | None]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from pir_tf.errors import InputError
 from pir_tf.paper.collect import RESULTS, collect
-from pir_tf.paper.figures.style import columns, empty, objective_in_words, round_ticks
+from pir_tf.paper.figures.style import columns, objective_in_words, round_ticks
 from pir_tf.paper.rows import Row, write_rows
 from pir_tf.report import style
 from pir_tf.report.numbers import finite
@@ -64,11 +64,10 @@ def kl_of_best(n: int) -> float:
 
 
 def _ways(name: str, place: Path) -> Iterator[Row]:
-    config = read_json(place / "config.json")["config"]
     file = next((place / results for results in RESULTS if (place / results).is_file()), None)
     if file is None:  # of which a sweep's table alone has kept the numbers
         return
-    results = read_json(file)
+    config, results = read_json(place / "config.json")["config"], read_json(file)
     base = {"experiment": name, "objective": results.get("objective") or "", "seed": config["seed"]}
     kind = config.get("tuning.kind", "weights")
     pulled = config.get("tuning.pir_weight") or config.get("tuning.pir_gradient_ratio")
@@ -92,8 +91,6 @@ def _row(way: str, setting: float, measured: dict[str, Any], kept: Sequence[floa
 def draw(rows: pd.DataFrame) -> Any:
     """A column for each objective: above, change against KL; below, change against the distance that is left."""
     objectives = list(dict.fromkeys(rows["objective"]))
-    if not objectives:
-        return empty("No experiment has a true change.")
     figure = style.new_figure(5.4, width=max(5.0, 2.5 * len(objectives)))
     panels = figure.subplots(2, len(objectives), squeeze=False, sharey="col")
     axis = {"kl": "KL (nats)", "distance_kept": "distance kept (share)"}

@@ -62,9 +62,8 @@ def test_equals_the_stock_pass(batch, dropout, classes, update):
         expected = value_and_gradients(lambda: plain(x), [x, *values_of(stock)], seed)  # noqa: B023
         ours = value_and_gradients(lambda: fast(x, update=update), [x, *values_of(network)], seed)  # noqa: B023
         assert ours[0].shape == (batch, 1) and ours[1].shape == (batch, classes)
-        assert_equal(
-            ours, expected, 1e-4
-        )  # rounding alone comes to 2.6e-5 without oneDNN; a slope wrong by a thousandth to more
+        # Rounding alone comes to 2.6e-5 without oneDNN; a slope that is wrong by a thousandth to more.
+        assert_equal(ours, expected, 1e-4)
     assert_equal(variables(network), variables(stock))
     moved = [v.name for v, b in zip(network.variables, before, strict=True) if not np.array_equal(v, b)]
     states = [] if dropout == 0 else ["seed_generator_state"] * 3

@@ -31,6 +31,8 @@ def folder(tmp_path_factory):
             write_run(root / name / f"run-{place}", d, objective=objective, measured=measured(), **about)
     longer = {"estimator__output": "linear", "tuning__steps": 600, "interactions__vgg_weights": "file:vgg.h5"}
     write_run(root / "ours" / "longer", 9.0, objective="vgg:pool2:filters=30", measured=measured(), **longer)
+    moved = {**longer, "tuning__kind": "shift", "tuning__steps": 150}
+    write_run(root / "ours" / "moved", 7.0, objective="vgg:pool2:filters=30", measured=measured(), **moved)
     assert publish.main(["methods", str(root / "ours"), str(root / "papers"), str(root / "to")]) == 0
     return root
 
@@ -38,6 +40,7 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 def test_each_of_ours_stands_beside_the_papers_of_its_objective(folder):
     rows = pd.read_csv(folder / "to" / "both-methods.csv")
+    assert 7.0 not in set(rows.cohens_d)  # moved latents are another method
     assert rows.tuning_steps.max() == 600 and set(rows.paper_steps) == {rows.tuning_steps.min()}
     rows = rows[rows.tuning_steps == rows.paper_steps].set_index("objective")
     assert rows.cohens_d.to_dict() == OURS and rows.paper_d.to_dict() == PAPERS
