@@ -1,0 +1,175 @@
+"""What the commands of a study print and do around the server: the links, a preview, the secret, evidence and another server."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from types import SimpleNamespace
+
+import pytest
+from office import Office
+from studies import Browser, begin, event, served
+
+from pir_tf.cli import main
+from pir_tf.experiments import loop, study_command
+from pir_tf.people import pools
+from pir_tf.people.server import Server
+from pir_tf.people.store import Store, Unavailable
+from pir_tf.statistics.proof import EARLY
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """What a command's server serves, looked at in place of waiting for a Ctrl-C."""
+    seen = []
+
+    def look(server):
+        seen.append((server.links(), server.store.name))
+        server.stop()
+        server.store.close()
+        server._socket.close()
+
+    monkeypatch.setattr(Server, "run", look)
+    return seen
+
+
+def test_serve_prints_each_studys_two_links_and_says_who_else_can_open_them(tmp_path, looked_at, capsys):
+    where = tmp_path / "study.db"
+    begin(where, name="cats")
+    assert main(["people", "serve", str(where)]) == 0
+    said = capsys.readouterr().out
+    [([(name, raters, owner)], _)] = looked_at
+    assert name == "cats" and raters.startswith("http://127.0.0.1:") and raters in said and owner in said
+    assert study_command.OPEN_TO_OTHERS not in said and said.endswith(f"{study_command.UP}\n")
+    assert main(["people", "serve", str(where), "--host", "0.0.0.0"]) == 0
+    assert study_command.OPEN_TO_OTHERS in capsys.readouterr().out
+
+
+def test_a_database_without_a_study_is_served_and_says_so(tmp_path, looked_at, capsys):
+    Store(tmp_path / "study.db", create=True).close()
+    assert main(["people", "serve", str(tmp_path / "study.db")]) == 0
+    assert "has no study yet; the page is at http://127.0.0.1:" in capsys.readouterr().out
+
+
+def test_a_port_that_is_taken_is_one_sentence_at_once_and_waited_for_by_a_loop(
+    tmp_path, looked_at, monkeypatch, capsys
+):
+    where = tmp_path / "study.db"
+    begin(where)
+    monkeypatch.setattr(study_command, "LAST_PAGE_SECONDS", 0.5)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        words = ["people", "serve", str(where), "--port", str(other.getsockname()[1])]
+        assert main(words) == 2 and looked_at == []
+        assert capsys.readouterr().err.startswith("Error: ")
+        began = time.monotonic()
+        assert main([*words, "--with-parent"]) == 2 and time.monotonic() - began > 0.5
+        monkeypatch.setattr(study_command, "LAST_PAGE_SECONDS", 60)
+        monkeypatch.setattr(time, "sleep", lambda _: other.close())  # the last page has ended
+        assert main([*words, "--with-parent"]) == 0
+    assert len(looked_at) == 1
+
+
+def test_a_preview_is_a_copy_that_is_gone_afterwards(tmp_path, looked_at, capsys):
+    begin(tmp_path / "study.db", name="cats")
+    before = (tmp_path / "study.db").read_bytes()
+    assert main(["people", "preview", str(tmp_path / "study.db")]) == 0
+    [([(name, raters, _)], database)] = looked_at
+    said = capsys.readouterr().out
+    assert name == "Preview" and raters in said and "nothing that is answered here is kept" in said
+    assert not os.path.exists(database) and (tmp_path / "study.db").read_bytes() == before
+
+
+def test_the_secret_is_the_one_that_the_server_takes(tmp_path, capsys):
+    begin(tmp_path / "study.db", images=4)
+    assert main(["people", "secret", str(tmp_path / "study.db")]) == 0
+    secret = capsys.readouterr().out.strip()
+    with served(tmp_path / "study.db") as server:
+        for word, status in ((secret, 200), (secret[:-1], 401)):
+            asked = Browser(server).ask("POST", "/impressions", {"user": "u"}, {"Authorization": f"Bearer {word}"})
+            assert asked[0] == status
+
+
+def test_a_database_that_fails_during_a_command_is_one_sentence(tmp_path, monkeypatch, capsys):
+    begin(tmp_path / "study.db")
+
+    def full(*_):
+        raise Unavailable("the disk is full")
+
+    monkeypatch.setattr(pools, "control", full)
+    assert main(["people", "pause", str(tmp_path / "study.db")]) == 2
+    assert capsys.readouterr().err == (
+        f"Error: The database {tmp_path}/study.db can't be used now (the disk is full): mend that, and repeat the command.\n"
+    )
+
+
+def convinced(office, raters, each):
+    """A proof whose raters like what comes after and nothing that comes before."""
+    _, items = office.counted("proof")
+    after = dict(zip(items.item.tolist(), (items.side == "after").tolist(), strict=True))
+    for rater in range(raters):
+        number = office.enroll(f"n:{rater}")
+        for _ in range(each):
+            for slot in office.hand_out(number):
+                office.answer(number, slot, value=int(after[slot.items[0]]))
+
+
+def test_a_proof_that_may_stop_early_is_closed_by_its_evidence_alone(tmp_path, monkeypatch, capsys):
+    office = Office(tmp_path / "study.db", images=40, pool="proof", wanted=5000, repeats=0, shared=0)
+    settings = SimpleNamespace(study="", stop="e-value")
+    convinced(office, raters=1, each=4)
+    assert main(["people", "status", str(tmp_path / "study.db")]) == 0
+    assert "evidence (e-value) " in (said := capsys.readouterr().out) and "enough to stop at 1,000" in said
+    convinced(office, raters=20, each=20)
+    with office.store.reading() as connection:
+        assert pools.state(connection, office.key).open  # nobody closes it but the loop
+    monkeypatch.setattr(loop.time, "sleep", lambda _: pytest.fail("it waits for more answers"))
+    loop.wait_for_answers(settings, office.store, 1)
+    with office.store.reading() as connection:
+        state = pools.state(connection, office.key)
+    assert not state.open and state.pool(1, "proof").why == EARLY
+    office.store.close()
+
+
+def test_status_says_what_the_teams_own_page_sent(tmp_path, capsys):
+    office = Office(tmp_path / "study.db", images=12, repeats=0, shared=0)
+    slot, _ = office.do(
+        lambda connection, desk: desk.hand_out(connection, desk.enroll(connection, "x:u"), 2, outside=True)
+    )
+    user = office.do(lambda connection, desk: desk.enroll(connection, "x:u")).number
+    office.record(user, [event({"place": slot.place}, kind) for kind in ("visible", "click")])
+    office.store.close()
+    assert main(["people", "status", str(tmp_path / "study.db")]) == 0
+    assert "your own page: 2 images taken; events: 1 visible, 1 click" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_page_ends_with_the_loop_that_began_it(tmp_path):
+    begin(tmp_path / "study.db")
+    serve = [sys.executable, "-m", "pir_tf.cli", "people", "serve", str(tmp_path / "study.db"), "--with-parent"]
+    starts_it = f"import subprocess, time; subprocess.Popen({serve!r}); time.sleep(600)"
+    parent = subprocess.Popen([sys.executable, "-c", starts_it], stdout=subprocess.PIPE, text=True)
+    said = iter(parent.stdout.readline, "")
+    url = next(line.split()[-1] for line in said if "for raters" in line)
+    next(line for line in said if line.strip() == study_command.UP)
+    parent.kill()
+    parent.wait()
+    with pytest.raises(OSError):
+        for _ in range(200):
+            urllib.request.urlopen(url, timeout=5)
+            time.sleep(0.1)
+
+
+def test_a_loop_that_is_interrupted_ends_with_130_and_says_what_is_kept(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "run", interrupted)
+    assert main(["loop", str(tmp_path / "a"), "--budget", "1800"]) == 130
+    assert capsys.readouterr().err == (
+        "\nInterrupted: answers, finished stages and checkpoints are kept; the same command goes on.\n"
+    )
+    assert (tmp_path / "a" / "loop.json").exists()
