@@ -36,6 +36,8 @@ COLUMNS = columns(
     holm=bool,
 )
 RESAMPLES = 10_000
+KEPT = 0.85
+"""Share of the distance within a class that a tuning should leave."""
 HARD = ("pool2", "pool3", "pool4")
 """Layers whose single filters the comparison of means is over."""
 
@@ -98,10 +100,13 @@ def _measured(place: Path) -> dict[str, float | None]:
 def ratio_of_means(rows: pd.DataFrame, *, seed: int = 0) -> tuple[float, float, float] | None:
     """Mean d of ours over that of the paper's method, over the single filters of `HARD`, with a 95% bootstrap interval.
 
-    Only rows with as many steps as the paper's method had count. Filters are drawn anew, with both their numbers; seeds of one
-    filter count as their mean. None with fewer than three filters.
+    Filters are drawn anew, with both their numbers; seeds of one filter count as their mean. None with fewer than three filters.
+
+    Args:
+        rows: Rows of one number of steps.
+        seed: Seed of the draws.
     """
-    single = rows[rows["panel"].str.contains("single") & rows["column"].isin(HARD) & _equally_long(rows)]
+    single = rows[rows["panel"].str.contains("single") & rows["column"].isin(HARD)]
     pairs = single.dropna(subset=["paper_d", "cohens_d"]).groupby("objective")[["cohens_d", "paper_d"]].mean()
     if len(pairs) < 3:
         return None
@@ -112,12 +117,8 @@ def ratio_of_means(rows: pd.DataFrame, *, seed: int = 0) -> tuple[float, float, 
     return float(ratio[0] / ratio[1]), float(low), float(high)
 
 
-def _equally_long(rows: pd.DataFrame) -> pd.Series:
-    return rows["tuning_steps"] == rows["paper_steps"]
-
-
 def _shortest(rows: pd.DataFrame) -> pd.Series:
-    """Of several lengths of one tuning, the shortest counts."""
+    """Of several lengths of one tuning, the shortest is drawn."""
     return rows["tuning_steps"] == rows.groupby(["objective", "seed"])["tuning_steps"].transform("min")
 
 
@@ -147,33 +148,47 @@ def _mean(rows: pd.DataFrame, name: str, digits: int = 2, *, signed: bool = Fals
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """The comparison in sentences: the ratio of means, over best of 16, the estimate against the truth."""
+    """The comparison in sentences: ratio of means, best of 16, estimate against truth; at equal steps, then in more."""
+    known = rows[rows["paper_steps"].notna()]
+    equal = known["tuning_steps"] == known["paper_steps"]
+    said = [_sentences(known[equal], "at equal steps")] if equal.any() else []
+    for steps, own in known[known["tuning_steps"] > known["paper_steps"]].groupby("tuning_steps"):
+        said.append(_sentences(own, f"in {steps:,.0f} steps, the paper's in {own['paper_steps'].max():,.0f}"))
+    return "\n\n".join(said)
+
+
+def _sentences(rows: pd.DataFrame, when: str) -> str:
     said = []
     if ratio := ratio_of_means(rows):
         said.append(
-            f"Over the single filters of pool2 to pool4 the mean d is {ratio[0]:.1f} times the paper's method's at equal steps "
+            f"Over the single filters of pool2 to pool4 the mean d is {ratio[0]:.1f} times the paper's method's "
             f"(95% bootstrap interval over filters {interval(ratio[1:])})."
         )
-    compared = rows[_shortest(rows)].dropna(subset=["best_of_d", "cohens_d"])
+    compared = rows.dropna(subset=["best_of_d", "cohens_d"])
     if len(compared):
         above = int((compared["cohens_d"] > compared["best_of_d"]).sum())
-        said.append(f"Tuned images are above the best of 16 untouched ones on {above} of {len(compared)} objectives.")
+        said.append(f"Tuned images are above the best of 16 untouched ones in {above} of {len(compared)} runs.")
     true = rows[rows["change"] > 0]
     if len(true):
         factor = float((true["estimated_change"] / true["change"]).median())
-        said.append(f"The estimated change is {factor:.2f} times the true one in the median.")
-    return " ".join(said)
+        said.append(f"The estimated change is {factor:.2f} times the true one in the median of {len(true)}.")
+    keep = rows["distance_kept"].dropna()
+    if len(keep):
+        said.append(f"{int((keep >= KEPT).sum())} of {len(keep)} keep {KEPT:g} of the distance in each class.")
+    return f"{when[0].upper()}{when[1:]}: {' '.join(said)}"
 
 
 def draw(rows: pd.DataFrame) -> Any:
-    """Effect size by task: for each objective a line from the paper's method (hollow) to ours (full), at equal steps."""
+    """Effect size by task: a line from the paper's method (hollow) to ours (full), at equal steps, and to a dash in more."""
     shown = TASKS[~TASKS["column"].str.startswith("fc") & TASKS["panel"].isin(rows["panel"])]
     panels = list(shown.groupby("panel", sort=False))
     widths = [len(tasks) + 0.4 for _, tasks in panels]
+    shortest = _shortest(rows)
+    longer = rows[~shortest].set_index(["objective", "seed"])["cohens_d"].to_dict()
     figure = style.new_figure(3.6, width=max(6.6, 0.74 * sum(widths)))
     drawn = figure.subplots(1, len(panels), sharey=True, width_ratios=widths, squeeze=False)
     for axes, (panel, tasks) in zip(drawn[0], panels, strict=True):
-        own = rows[(rows["panel"] == panel) & _shortest(rows)]
+        own = rows[(rows["panel"] == panel) & shortest]
         style.style_axes(axes, y="effect size (Cohen's d)" if panel == panels[0][0] else None, title=panel)
         axes.axhline(0.0, color=style.RULE, linewidth=0.9, zorder=0)
         for place, column in enumerate(tasks["column"]):
@@ -187,6 +202,11 @@ def draw(rows: pd.DataFrame) -> Any:
                     hollow = look | {"markerfacecolor": "white", "markeredgecolor": look["color"], "alpha": 1.0}
                     axes.plot([x], [row.paper_d], **(hollow | {"markersize": look["markersize"] * 0.75}))
                 axes.plot([x], [row.cohens_d], **look)
+                more = longer.get((row.objective, row.seed))
+                if more is not None and more > row.cohens_d:
+                    axes.plot([x, x], [row.cohens_d, more], color=style.RULE, linewidth=1.2, zorder=0)
+                if more is not None:
+                    axes.plot([x], [more], marker="_", markersize=9, color=look["color"])
         counts = [int((own["column"] == column).sum()) for column in tasks["column"]]
         axes.set_xticks(
             range(len(tasks)), [f"{c}\nn = {n}" if n else c for c, n in zip(tasks["column"], counts, strict=True)]
@@ -195,7 +215,8 @@ def draw(rows: pd.DataFrame) -> Any:
         axes.tick_params(axis="x", length=0)
         round_ticks(axes)
     ours = f"ridge on frozen features; pale: not significant (Holm, α = {ALPHA:g})"
-    below = f"Hollow: the paper's method with as many steps. Full: {ours}"
+    more = f" Dash: ours in {rows['tuning_steps'].max():,.0f} steps." if longer else ""
+    below = f"Hollow: the paper's method with as many steps. Full: {ours}.{more}"
     figure.supxlabel(below, fontsize=style.SMALL, color=style.MUTED)
     return figure
 

@@ -52,6 +52,7 @@ def test_each_of_ours_stands_beside_the_papers_of_its_objective(folder):
 
 def test_the_ratio_of_means_is_over_the_single_filters(folder):
     rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
+    rows = rows[rows.tuning_steps == rows.paper_steps]
     ratio, low, high = both_methods.ratio_of_means(rows)
     assert ratio == pytest.approx((4 + 2 + 0.6) / (0.5 + 0.2 + 0.3))
     assert 2 <= low < ratio < high <= 10  # the least and the greatest of the filters' own
@@ -60,15 +61,25 @@ def test_the_ratio_of_means_is_over_the_single_filters(folder):
 
 def test_the_summary_says_what_was_measured(folder):
     said = (folder / "to" / "both-methods.md").read_text()
-    assert "the mean d is 6.6 times the paper's method's at equal steps" in said
     assert (
-        "| VGG16, single filters, pool2 | 600 | 1 | 150 | 0.50 | 9.00 |" in said
-        and "above the best of 16 untouched ones on 3 of 4 objectives" in said
+        "At equal steps: Over the single filters of pool2 to pool4 the mean d is 6.6 times the paper's method's" in said
     )
+    assert "| VGG16, single filters, pool2 | 600 | 1 | 150 | 0.50 | 9.00 |" in said
+    assert "above the best of 16 untouched ones in 3 of 4 runs" in said
     assert "| VGG16, single filters, pool3 | 150 | 1 | 150 | 0.20 | 2.00 |" in said and "0.80 (0.80)" in said
-    assert said.rstrip().endswith(
-        f"The estimated change is {np.median([1 / 1.6] * 4):.2f} times the true one in the median."
+    assert f"The estimated change is {1 / 1.6:.2f} times the true one in the median of 4. 0 of 4 keep 0.85" in said
+    assert "In 600 steps, the paper's in 150: Tuned images are above" in said  # of one filter there is no ratio
+
+
+def test_more_steps_are_compared_by_themselves(folder):
+    rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
+    longer = rows[rows.tuning_steps == rows.paper_steps].assign(
+        tuning_steps=600, distance_kept=0.9, cohens_d=lambda row: 2 * row.cohens_d
     )
+    at_equal, in_more = both_methods.summary(pd.concat([rows[rows.tuning_steps < 600], longer])).split("\n\n")
+    assert at_equal.startswith("At equal steps") and "is 6.6 times" in at_equal and "0 of 4 keep" in at_equal
+    assert in_more.startswith("In 600 steps, the paper's in 150") and "is 13.2 times" in in_more
+    assert "in 4 of 4 runs" in in_more and "4 of 4 keep 0.85 of the distance" in in_more
 
 
 def test_holm_stops_at_the_first_that_fails():
