@@ -172,7 +172,8 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
     parts += [f"Weights: {weights_from}"] if weights_from else []
     header = ("experiment", "mean PIR before", "after", "Cohen's d (95% interval)", "p below 0.001", "")
     parts += [FIGURES] if papers else []
-    parts += [TABLE_FILES, _markdown(header, map(_line, rows.to_dict("records")))]
+    shown = rows[rows["status"] != "waiting"]  # a part of a suite may be all that was asked for
+    parts += [TABLE_FILES, _markdown(header, map(_line, shown.to_dict("records")))]
     _write(folder / "README.md", "\n\n".join(parts) + "\n")
 
 

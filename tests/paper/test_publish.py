@@ -108,7 +108,11 @@ def swept(sweep, done, other, reason):
     finished(sweep / done, seed=len(done))  # or one run would stand for both
     row = row_of({**flatten(smoke()), "seed": len(done)}, results(), experiment=done)
     first = {"name": done, "status": "done", "reason": "", f"only-here-{done}": 1, **row}
-    rows = [first, {"name": other, "status": "failed", "reason": reason, "experiment": other}]
+    rows = [
+        first,
+        {"name": other, "status": "failed", "reason": reason, "experiment": other},
+        {"name": "later", "status": "waiting", "experiment": "later"},
+    ]
     write_rows(sweep / "results.csv", rows, tuple(first))
     (sweep / "timings.csv").write_text(f"name,seconds\n{done},30\n")
     return sweep
@@ -121,7 +125,9 @@ def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(t
     first = swept(tmp_path / "first", "color-blue", "color-red", "The disk is full.")
     assert publish.main(["sweep", str(first), str(folder), "--weights-from", "Package x."]) == 0
     overview, measured = (folder / "README.md").read_text(), results()
-    assert "1 done, 1 failed." in overview and "Weights: Package x." in overview
+    assert (
+        "1 done, 1 failed, 1 waiting." in overview and "| later" not in overview and "Weights: Package x." in overview
+    )
     assert "| color-red | | | | | failed: The disk is full. |" in overview
     effect = f"{measured['cohens_d']:.3g} ({measured['cohens_d_interval'][0]:.3g} to "
     assert f"| [color-blue](color-blue/README.md) | {measured['pir_before_mean']:.3g} |" in overview
@@ -141,11 +147,15 @@ def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(t
     second = swept(tmp_path / "second", "color-red", "color-blue", "Not asked for.")
     assert publish.main(["sweep", str(second), str(folder)]) == 0
     table = pd.read_csv(folder / "results.csv", index_col="name")
-    assert table["status"].to_dict() == {"color-blue": "done", "color-red": "done"}
-    assert table["only-here-color-blue"].notna().tolist() == [True, False]
-    assert table["only-here-color-red"].notna().tolist() == [False, True]
+    assert table["status"].to_dict() == {"color-blue": "done", "color-red": "done", "later": "waiting"}
+    assert table["only-here-color-blue"].notna().tolist() == [True, False, False]
+    assert table["only-here-color-red"].notna().tolist() == [False, True, False]
     overview = (folder / "README.md").read_text()
-    assert "2 done." in overview and "(color-blue/README.md)" in overview and "(color-red/README.md)" in overview
+    assert (
+        "2 done, 1 waiting." in overview
+        and "(color-blue/README.md)" in overview
+        and "(color-red/README.md)" in overview
+    )
     assert (folder / "timings.csv").read_text() == "name,seconds\ncolor-blue,30\ncolor-red,30\n"
     assert "2 experiments" in (folder / "figures" / "README.md").read_text()
     assert (folder / "figures" / "figure-3.csv").read_text() == drawn and drawn.count("\n") > 1
