@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, Unavailable
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,6 +76,8 @@ def exit_code(command: Callable[[], int | None], otherwise: str) -> int:
             sys.stdout.flush()  # what can't be written shows here, and not when Python ends
     except InputError as error:
         fail(str(error))
+    except Unavailable as error:
+        fail(f"The study's database can't be used now ({error}): mend that, and give the same command again.")
     except OSError as error:
         _drop_unwritten()
         if isinstance(error, BrokenPipeError):

@@ -24,6 +24,10 @@ _PLACE = (
 """What says that a place can't be used, rather than that the machine is broken."""
 
 
+class Unavailable(Exception):
+    """The database can't take rows now (full disk, no connection); nothing of the job is stored, and it may be tried again."""
+
+
 class InputError(ValueError):
     """A user's mistake, said in one sentence: what was received, what was expected, what to do."""
 

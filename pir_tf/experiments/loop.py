@@ -23,7 +23,7 @@ from typing import Any
 
 from pir_tf.commands import Parser, user_path
 from pir_tf.config.checks import require_no_password
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, Unavailable
 from pir_tf.experiments.study_command import OPEN_TO_OTHERS, UP, add_server_options
 from pir_tf.experiments.study_options import add_study_options, begin_study, mode_of
 from pir_tf.people.extra import require_extra
@@ -38,7 +38,7 @@ It prints the raters' link and the owner's, and goes on by itself as answers com
 LOOP/report.html is the report. Killed, the same command goes on. Options of a run (--gan.generator import:FILE,
 --tuning.steps 600) may be given too, and hold for all rounds."""
 
-SETTINGS = "loop.json"
+SETTINGS, REPORT = "loop.json", "report.html"
 POLL_SECONDS = 1.0
 UP_SECONDS = 120.0
 """How long a page may take to come up, on a machine that has much else to do."""
@@ -178,7 +178,8 @@ def _begin(given: argparse.Namespace, options: list[str]) -> Loop:
     _require_rounds(rounds)
     # A bet is on an image's first answer alone.
     each = 1.25 if given.stop == "e-value" else OF_A_PROOF[mode]
-    planned = plan(budget, mode, answers_per_image=each)
+    limit = {} if given.answers_per_rater is None else {"answers_per_rater": given.answers_per_rater}
+    planned = plan(budget, mode, answers_per_image=each, **limit)
     if planned.learn < rounds * 10:
         raise InputError(
             f"--budget {budget} leaves {planned.learn} answers to learn from in {rounds} rounds, expected more."
@@ -208,6 +209,11 @@ def _go_on(given: argparse.Namespace, options: list[str]) -> Loop:
             )
     if given.rounds is not None:
         _require_rounds(given.rounds)
+        if given.rounds > loop.rounds and (path / REPORT).exists():
+            raise InputError(
+                f"--rounds {given.rounds}: the loop in {path} has ended with its proof after {loop.rounds}, and its study "
+                "takes no more answers: leave the option out, or begin another loop."
+            )
     loop.rounds, loop.stop, loop.options = given.rounds or loop.rounds, given.stop or loop.stop, options or loop.options
     return loop
 
@@ -240,8 +246,9 @@ def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
     from pir_tf.people import pools
     from pir_tf.people.server import free_port
 
-    if not given.port:
-        given.port = loop.port = loop.port or free_port(given.host)
+    given.port = given.port or loop.port or free_port(given.host)
+    if loop.port != given.port:
+        loop.port = given.port
         loop.save()
     words = [
         sys.executable,
@@ -303,28 +310,52 @@ def _round(loop: Loop, store: Any, number: int) -> None:
 
 
 def wait_for_answers(loop: Loop, store: Any, number: int) -> None:
-    """Waits until people have answered what this round asks, or the owner has closed it."""
+    """Waits until people have answered what this round asks, or the owner has closed it; a database that is away, too.
+
+    Raises:
+        InputError: The study takes no more answers, by its end or its last day.
+    """
+    said: int | str = -1
+    while True:
+        try:
+            given, wanted, pool = _asked(loop, store, number)
+        except Unavailable as error:
+            if said != str(error):
+                print(f"The study's database can't be reached ({error}); the loop waits for it.", flush=True)
+            said = str(error)
+        else:
+            if not pool:
+                return
+            if isinstance(said, str) or given // 50 != said // 50 or said < 0:
+                print(f"{given:,} of {wanted:,} answers ({pool}, round {number})", flush=True)
+                said = given
+        time.sleep(POLL_SECONDS)
+
+
+def _asked(loop: Loop, store: Any, number: int) -> tuple[int, int, str]:
+    """Answers that are there and that are wanted in this round, and of which pool; none once nothing more is asked."""
     from pir_tf.people import counted, owner, pools
+    from pir_tf.people.study import Study
     from pir_tf.statistics.proof import EARLY
 
-    said = -1
-    while True:
-        with store.reading() as connection:
-            key = pools.require(connection, loop.study)["study"]
-            own = [pool for pool in pools.state(connection, key).open if pool.round == number]
-            if not own:
-                return
-            slots = counted.slots(connection, key, number, [pool.pool for pool in own])
-            images = counted.items(connection, key, number, [own[0].pool])
-        given = sum(slot.judged for slot in slots)
-        if own[0].pool == "proof" and loop.stop == "e-value" and owner.e_value(slots, images) >= owner.EVIDENCE:
-            with store.writing() as connection:
-                pools.close_pools(connection, key, EARLY)
-            return
-        if given // 50 != said // 50 or said < 0:
-            print(f"{given:,} of {own[0].wanted:,} answers ({own[0].pool}, round {number})", flush=True)
-            said = given
-        time.sleep(POLL_SECONDS)
+    with store.reading() as connection:
+        row = pools.require(connection, loop.study)
+        key, state = row["study"], pools.state(connection, row["study"])
+        own = [pool for pool in state.open if pool.round == number]
+        if not own:
+            return 0, 0, ""
+        if state.ended or Study.from_json(row["settings"]).over(time.time()):
+            raise InputError(
+                f"The study {loop.study!r} has ended, while round {number} waits for answers: close what is asked with "
+                f"`pir-tf people close {loop.database}`, and the same command goes on with the answers that are there."
+            )
+        slots = counted.slots(connection, key, number, [pool.pool for pool in own])
+        images = counted.items(connection, key, number, [own[0].pool])
+    if own[0].pool == "proof" and loop.stop == "e-value" and owner.e_value(slots, images) >= owner.EVIDENCE:
+        with store.writing() as connection:
+            pools.close_pools(connection, key, EARLY)
+        return 0, 0, ""
+    return sum(slot.judged for slot in slots), sum(pool.wanted for pool in own), own[0].pool
 
 
 def _finish(loop: Loop, store: Any) -> int:
@@ -346,7 +377,7 @@ def _finish(loop: Loop, store: Any) -> int:
         quality = loop.run_path(one["round"]) / "estimator" / "quality.json"
         if quality.exists():
             one["estimator"] = (read_json(quality).get("at_temperature") or {}).get("spearman")
-    report = write_people_report(found, loop.path / "report.html")
+    report = write_people_report(found, loop.path / REPORT)
     print(f"\n{found['proof']['sentence'] if found['proof'] else 'No proof was asked for.'}\nReport: {report}")
     return 0
 

@@ -45,12 +45,19 @@ class Asked:
     @property
     def database(self) -> str:
         """File or URL."""
-        return self.source.removeprefix("people:").partition("#")[0]
+        return self._parts()[0]
 
     @property
     def study(self) -> str:
         """The study's name, empty for the only one."""
-        return self.source.partition("#")[2]
+        return self._parts()[1]
+
+    def _parts(self) -> tuple[str, str]:
+        """Both, parted at the first # before which there is a file: folders and studies may have one in their names."""
+        place = self.source.removeprefix("people:")
+        cuts = [i for i, letter in enumerate(place) if letter == "#"] + [len(place)]
+        cut = next((i for i in cuts if "://" not in place and Path(place[:i]).is_file()), cuts[0])
+        return place[:cut], place[cut + 1 :]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -124,22 +124,23 @@ def withdraw(store: Store, name: str, rater: str) -> tuple[dict[str, int], list[
     columns = schema.raters.c
     with store.writing() as connection:
         row = pools.require(connection, name)
-        named = (columns.pseudonym == rater) | columns.key.in_([f"o:{rater}", f"x:{rater}"])
-        found = connection.execute(select(columns.rater).where(columns.study == row["study"], named)).scalars().all()
-        if len(found) != 1:
+        ours = select(columns.rater).where(columns.study == row["study"])
+        # Who has an id on the rating page may have come by the team's own page, too, and is gone from both.
+        by_id = connection.execute(ours.where(columns.key.in_([f"o:{rater}", f"x:{rater}"]))).scalars().all()
+        by_name = connection.execute(ours.where(columns.pseudonym == rater)).scalars().all()
+        found = [*{*by_id, *by_name}]
+        if not found or by_id and by_name:
             raise InputError(
                 f"The study {row['name']!r} has {len(found)} raters called {rater!r}, expected one: pir-tf people status lists "
                 "their pseudonyms."
             )
         items, shown = schema.items.c, schema.impressions.c
         seen = select(items.round, items.pool).join(schema.impressions, shown.item == items.item)
-        rounds = {
-            (pair.round, pair.pool) for pair in connection.execute(seen.where(shown.rater == found[0]).distinct())
-        }
+        rounds = {(pair.round, pair.pool) for pair in connection.execute(seen.where(shown.rater.in_(found)).distinct())}
         runs = [place for round, pool, place in pools.noted_runs(connection, row["study"]) if (round, pool) in rounds]
         counts = {}
         for table in (schema.events, schema.impressions, schema.raters):
-            where = (table.c.study == row["study"], table.c.rater == found[0])
+            where = (table.c.study == row["study"], table.c.rater.in_(found))
             counts[table.name] = connection.execute(select(func.count()).select_from(table).where(*where)).scalar() or 0
             connection.execute(delete(table).where(*where))
         pools.control(connection, row["study"], "withdraw", why="a rater's rows were deleted")
@@ -152,8 +153,12 @@ def preview(store: Store, name: str, path: Path) -> None:
     with store.reading() as connection:
         row = pools.require(connection, name)
         last = pools.state(connection, row["study"]).pools
-        chosen = select(items).where(items.c.study == row["study"]).order_by(items.c.item.desc()).limit(PREVIEW_IMAGES)
-        images: list[RowMapping] = list(connection.execute(chosen).mappings())
+        newest = select(items).where(items.c.study == row["study"]).order_by(items.c.item.desc())
+        images: list[RowMapping] = []
+        for side in ("before", "after", ""):  # a proof shows as many of each
+            chosen = newest.where(items.c.side == side).limit(PREVIEW_IMAGES // (2 if side else 1))
+            images += connection.execute(chosen).mappings()
+        images.sort(key=lambda image: -image["item"])
     if not images:
         raise InputError(f"The study {row['name']!r} has no images yet, expected some: a run's stage adds them.")
     copy = Store(path, create=True)

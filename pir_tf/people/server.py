@@ -179,19 +179,7 @@ class Server:
             raise InputError(
                 f"--public-url is {public_url!r}, expected an address like https://rate.example: correct it."
             )
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((host, port))
-            self._socket.listen(512)
-        except (OSError, OverflowError) as error:
-            self._socket.close()
-            mistake = Taken if getattr(error, "errno", None) == errno.EADDRINUSE else InputError
-            raise mistake(
-                f"{host}:{port} can't be listened on ({getattr(error, 'strerror', None) or error}), expected a free port of this "
-                "machine: choose another with --port, or leave it out for a free one."
-            ) from None
+        self._socket = _listening(host, port)
         self.port = self._socket.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         anywhere = host in ("0.0.0.0", "::", "")
@@ -225,6 +213,7 @@ class Server:
         settings = uvicorn.Config(
             app,
             access_log=False,
+            log_config=None,  # uvicorn's own would close the handlers that other libraries have made
             log_level="warning",
             server_header=False,
             date_header=True,
@@ -262,8 +251,27 @@ class Server:
         ]
 
 
+def _listening(host: str, port: int) -> socket.socket:
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        found.listen(512)
+    except (OSError, OverflowError) as error:
+        found.close()
+        mistake = Taken if getattr(error, "errno", None) == errno.EADDRINUSE else InputError
+        raise mistake(
+            f"{host}:{port} can't be listened on ({getattr(error, 'strerror', None) or error}), expected a free port of this "
+            "machine: choose another with --port, or leave it out for a free one."
+        ) from None
+    return found
+
+
 def free_port(host: str) -> int:
-    """A port that nobody listens on."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
-        found.bind((host, 0))
+    """A port that nobody listens on.
+
+    Raises:
+        InputError: It is no address of this machine.
+    """
+    with _listening(host, 0) as found:
         return int(found.getsockname()[1])

@@ -100,10 +100,10 @@ class Slot:
             known = any(answer.uuid == value for answer in self.answers)
             return "" if known else "It takes back an answer that isn't there."
         if self.outside and kind in EXPOSURE:
-            good = value is None or (
-                isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
-            )
-            return "" if good else f"A {kind} has the value {json.dumps(value)[:40]}, expected a number of 0 or more."
+            number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
+            if number or value is None and kind != "dwell":  # whose value are its seconds
+                return ""
+            return f"A {kind} has the value {json.dumps(value)[:40]}, expected a number of 0 or more."
         if kind not in ANSWERS[mode]:
             return f"The kind is {str(kind)[:20]!r}, expected {', '.join(ANSWERS[mode])}, visible or undo."
         return "" if kind == "skip" or _valid(mode, value) else f"The value {json.dumps(value)[:40]} is no answer here."

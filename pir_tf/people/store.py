@@ -28,7 +28,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import StaticPool
 
-from pir_tf.errors import InputError, one_line
+from pir_tf.errors import InputError, Unavailable, one_line
 from pir_tf.people import schema
 from pir_tf.people.connections import POSTGRES, SERVER_KEY, SQLITE, WAIT_SECONDS, set_up
 from pir_tf.people.places import Taken, file_lock, masked, require_file, url_of
@@ -40,10 +40,6 @@ Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 
 TOGETHER = 256
 """Jobs in one commit, at most."""
-
-
-class Unavailable(Exception):
-    """The database can't take rows now (full disk, no connection); nothing of the job is stored, and it may be tried again."""
 
 
 class Store:

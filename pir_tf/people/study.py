@@ -97,6 +97,7 @@ class Study:
                 datetime.date.fromisoformat(self.ends)
             except (ValueError, TypeError):
                 _require(False, "ends", self.ends, "a day as YYYY-MM-DD")
+        _require(isinstance(self.origins, list | tuple), "origins", self.origins, "a list of origins")
         for origin in self.origins:
             good = isinstance(origin, str) and origin.startswith(("http://", "https://")) and origin.count("/") == 2
             _require(good, "origins", origin, "an origin like https://shop.example, without a path")
@@ -117,8 +118,7 @@ class Study:
         """Whether the last day has passed at this time, in seconds since 1970."""
         if not self.ends:
             return False
-        day = datetime.date.fromisoformat(self.ends) + datetime.timedelta(days=1)
-        return now >= datetime.datetime.combine(day, datetime.time(), datetime.UTC).timestamp()
+        return datetime.datetime.fromtimestamp(now, datetime.UTC).date() > datetime.date.fromisoformat(self.ends)
 
     def to_json(self) -> str:
         """The settings as one line."""
@@ -156,8 +156,6 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         value, kind = found.get(field.name), kinds.get(str(field.type))
         if field.name in found and kind and (not isinstance(value, kind) or isinstance(value, bool)):
             raise InputError(f"{path} has {field.name} = {value!r}, expected a {field.type}: correct it.")
-    if isinstance(found.get("origins"), str):
-        raise InputError(f"{path} has origins = {found['origins']!r}, expected a list of origins: write it in [ ].")
     return found
 
 

@@ -36,6 +36,9 @@ PROOF_SHARE = 5 / 9
 """1000 of 1800: 800 answers to learn from were enough for d above 1, and from there learning pays little. The smallest d that is
 seen falls with the root of the proof's answers, so a third of the proof given to learning would cost a fifth of its sight."""
 
+REPEATS = 0.05
+"""Share of a study's places that are repeats, unless its settings say otherwise."""
+
 RATING_NOISE = 0.2
 """Standard deviation of one person's ratings of one image, on [0, 1]: somewhat under one step of five (0.25)."""
 
@@ -51,7 +54,8 @@ class Plan:
     Attributes:
         mode, budget, alpha, power: As asked for.
         learn, proof: Answers to learn from and for the proof; their sum is the budget.
-        raters, answers_per_rater: How many people, and how many answers at most each gives, in learning and proof together.
+        raters, answers_per_rater: How many people, and how many answers at most each gives, in learning and proof together;
+            some are repeats, which don't count.
         images: Images in the proof, both sides together.
         answers_per_image: Their mean, by different raters; images differ by one answer at most.
         smallest_d: The smallest d of noise-free PIRs that the proof finds with this power.
@@ -116,6 +120,7 @@ def plan(
     mode: Mode,
     *,
     answers_per_rater: int = 100,
+    repeats: float = REPEATS,
     answers_per_image: float = 1.25,
     alpha: float = ALPHA,
     power: float = 0.8,
@@ -130,7 +135,8 @@ def plan(
     Args:
         budget: All answers, to learn from and for the proof.
         mode: Mode of the study.
-        answers_per_rater: At most; fewer where ten raters are needed for the budget.
+        answers_per_rater: At most, repeats among them; fewer where ten raters are needed for the budget.
+        repeats: Share of a rater's answers that show an earlier image again, and don't count; in [0, 1).
         answers_per_image: In the proof, at least 1; 1.25 is two for a quarter of the images. Not used for pairs, shown once each.
         alpha, power: Of the proof, each in (0, 1).
         proof_share: Share of the budget that the proof gets; 1 where nothing is to be learned.
@@ -149,6 +155,8 @@ def plan(
     ):
         if not 1 <= number < math.inf:
             raise InputError(f"{name}: received {number}, expected a number of at least 1: give one.")
+    if not 0 <= repeats < 1:
+        raise InputError(f"repeats: received {repeats}, expected a share from 0 to below 1: give one.")
     shares = {"alpha": alpha, "power": power, "mean": mean, "proof_share": proof_share}
     for name, share in shares.items():
         if not (0 < share < 1 or name == "proof_share" and share == 1):
@@ -173,7 +181,7 @@ def plan(
         noise = RATING_NOISE**2 + taste_sd**2 if mode == "rating" else mean * (1 - mean) - pir_sd**2
         whole, more = divmod(answers_per_image, 1)
         reliability = pir_sd**2 / (pir_sd**2 + noise * ((1 - more) / whole + more / (whole + 1)))
-        side = int(answers * CELLS[mode] / answers_per_image / 2)
+        side = math.ceil(answers * CELLS[mode] / answers_per_image / 2)  # so that this many raters can fill it
         observed = _smallest_d(side / effect, alpha, power)
         return 2 * side, observed, observed / math.sqrt(reliability), reliability
 
@@ -190,7 +198,7 @@ def plan(
             f"budget: received {budget} answers, whose proof of {proof_of(budget)} could see {could}, expected enough for "
             f"d of {largest:.1f}, the largest there is from a mean PIR of {mean:g}: plan for {enough} answers or more."
         )
-    each = min(answers_per_rater, max(1, budget // TEN_RATERS))
+    each = min(answers_per_rater * (1 - repeats), max(1, budget // TEN_RATERS))
     to_an_image = 1.0 if mode == "pair" else answers_per_image
     return Plan(
         mode=mode,
@@ -199,8 +207,8 @@ def plan(
         power=power,
         learn=budget - proof_of(budget),
         proof=proof_of(budget),
-        raters=max(math.ceil(budget / each), math.ceil(to_an_image)),
-        answers_per_rater=each,
+        raters=max(math.ceil(round(budget / each, 6)), math.ceil(to_an_image)),
+        answers_per_rater=min(answers_per_rater, math.ceil(each / (1 - repeats))),
         images=images,
         answers_per_image=to_an_image,
         smallest_d=d,

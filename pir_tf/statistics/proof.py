@@ -1,7 +1,9 @@
 """The verdict with people: are images from after tuning liked more than those from before, and by how much?
 
-The unit of the test is the image, as in `effects.py`: its PIR is the mean of its answers, each less its rater's own mean, plus
-the mean of all answers. Centring takes out how freely a rater says yes. It also takes spread out of the images' values: with m
+The unit of the test is the image, as in `effects.py`: its PIR is the mean of its answers, each less its rater's own level, plus
+the mean of all levels. A level is a rater's mean at equally many images of both sides: value = level + gain after tuning, by
+least squares. Who saw one side alone has none, is left out, and the sentence says so. Centring takes out how freely a rater
+says yes. It also takes spread out of the images' values: with m
 answers of R raters, q = R / m and k answers an image, the images' own variance is multiplied by (1 - q) (1 - q + q / k), the
 noise's by 1 - q. With few answers a rater that matters (at k = 1 alpha 0.05 is 0.06 at 10 answers each, 0.17 at 2), so
 deviations are stretched by the root of the first. Sides lie half and half within each rater, in random order.
@@ -29,8 +31,8 @@ from pir_tf.statistics.effects import ALPHA, Verdict, change_interval, cohens_d,
 from pir_tf.statistics.rates import check_answers
 
 TEN_RATERS = 10
-EARLY = "e-value"
-"""Why a proof is closed whose evidence was enough before its size."""
+EARLY, FULL = "e-value", "{} answers"
+"""Why a proof is closed whose evidence was enough before its size, and one with as many answers as were wanted."""
 CELLS = {"like": 1, "rating": 1, "pair": 1, "grid": 9}
 """What a proof counts for one answer: in a grid each of nine images is liked or not."""
 LEAST_RELIABILITY = 0.05
@@ -46,7 +48,8 @@ class Proof:
     Attributes:
         verdict: Of `effects.verdict`, without a look at diversity; "not measured yet" below the size set before.
         sentence: The result in one sentence.
-        answers, raters, images_before, images_after: What it stands on.
+        answers: How many there are, at most as many as were planned.
+        raters, images_before, images_after: What it stands on: raters who saw both sides, and the images that they saw.
         before, after: Mean rater-centred PIR of the images.
         change, change_interval: After less before, with Welch's 95% interval.
         p: Of Welch's test, two-sided.
@@ -112,10 +115,22 @@ def d_of_win_rate(win_rate: float) -> float:
     return float(math.sqrt(2) * special.ndtri(win_rate))
 
 
-def rater_centred(rater: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Each answer less its rater's mean, plus the mean of all answers; [m], may lie outside [0, 1]."""
-    means = np.bincount(rater, value) / np.maximum(np.bincount(rater), 1)
-    return value - means[rater] + value.mean()
+def rater_centred(rater: np.ndarray, value: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """Each answer less its rater's level, plus the mean of all answers' levels; [m], may lie outside [0, 1].
+
+    Levels are found beside the gain within raters, or who saw two images after and one before would pass for lenient.
+    """
+    counts = np.maximum(np.bincount(rater), 1)
+    within = side - (np.bincount(rater, side) / counts)[rater]
+    gain = float(within @ value) / max(float(within @ within), np.finfo(float).tiny)
+    level = (np.bincount(rater, value - gain * (side - 0.5)) / counts)[rater]
+    return value - level + level.mean()
+
+
+def of_both_sides(rater: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """Which answers are of raters who saw images from before and from after, bool [m]."""
+    seen = [np.bincount(rater[side == one], minlength=int(rater.max(initial=-1)) + 1) > 0 for one in (0, 1)]
+    return (seen[0] & seen[1])[rater]
 
 
 def image_values(
@@ -124,14 +139,18 @@ def image_values(
     """Rater-centred PIR of each answered image, before and after, stretched about each side's mean as said above.
 
     Returns:
-        float64 [n0] and [n1], what Welch's test takes. With one answer a rater there is nothing to stretch: both are empty.
+        float64 [n0] and [n1], what Welch's test takes; both empty where no rater saw both sides.
     """
     raters, images, values, sides = _checked(rater, image, value, side)
-    if values.size <= np.unique(raters).size:
+    both = of_both_sides(raters, sides[images])
+    raters, images, values = raters[both], images[both], values[both]
+    if not values.size:
         return np.empty(0), np.empty(0)
     counts = np.bincount(images, minlength=sides.size)
     stretch = math.sqrt(_stretched(raters, counts))
-    means = np.bincount(images, rater_centred(raters, values), minlength=sides.size) / np.maximum(counts, 1)
+    means = np.bincount(images, rater_centred(raters, values, sides[images]), minlength=sides.size) / np.maximum(
+        counts, 1
+    )
     before, after = means[(counts > 0) & (sides == 0)], means[(counts > 0) & (sides == 1)]
     if not (before.size and after.size):
         return before, after
@@ -189,6 +208,8 @@ def prove(
     raters, images, values, sides = _checked(rater, image, value, side)
     size = _size(values.size, planned)
     raters, images, values = raters[:size], images[:size], values[:size]
+    both = of_both_sides(raters, sides[images])
+    alone, raters, images, values = np.unique(raters[~both]).size, raters[both], images[both], values[both]
     before, after = image_values(raters, images, values, sides)
     welch, d = welch_t(before, after), cohens_d(before, after)
     p = None if welch is None else welch[2]
@@ -200,9 +221,10 @@ def prove(
     outcome = "not measured yet" if short else outcome
     number = np.unique(raters).size
     shown = np.bincount(sides[np.unique(images)], minlength=2)
-    on = f"{size} answers of {_people(number)} to {shown[0]} + {shown[1]} images"
+    on = f"{values.size} answers of {_people(number)} to {shown[0]} + {shown[1]} images"
+    left = f" ({_people(alone)} who saw one side alone left out)" if alone else ""
     if change is None or d is None or p is None:
-        sentence = f"No result: {on} don't give two images of each side, two answers a rater and a spread."
+        sentence = f"No result: {on} don't give two images of each side, raters who saw both, and a spread{left}."
     else:
         noise_free = (
             ", not corrected for noise, as too few images have two answers"
@@ -213,7 +235,7 @@ def prove(
             noise_free = f", {corrected:.2f}{_span(corrected_interval)} corrected for noise"
         sentence = (
             f"{_claim(outcome, number, size, planned)}: PIR {before.mean():.3f} before and {after.mean():.3f} after, d {d:.2f}"
-            f"{_span(cohens_d_interval(before, after))}{noise_free}, {_p(p)} against {alpha:g}; {on}."
+            f"{_span(cohens_d_interval(before, after))}{noise_free}, {_p(p)} against {alpha:g}; {on}{left}."
         )
     return Proof(
         verdict=outcome,
@@ -241,9 +263,9 @@ def _corrected(
     raters: np.ndarray, images: np.ndarray, values: np.ndarray, sides: np.ndarray, seed: int
 ) -> tuple[float | None, float | None, Interval]:
     """Reliability of images' values, d corrected by it, and a percentile interval from resampling the images of each side."""
-    if values.size <= np.unique(raters).size:
+    if not values.size:
         return None, None, None
-    centred = rater_centred(raters, values)
+    centred = rater_centred(raters, values, sides[images])
     counts = np.bincount(images, minlength=sides.size)
     means = np.bincount(images, centred, minlength=sides.size) / np.maximum(counts, 1)
     squares = np.bincount(images, (centred - means[images]) ** 2, minlength=sides.size)
@@ -349,16 +371,27 @@ def prove_study(
         side: 0 before, 1 after, of each image, [n].
         pairs: Rater, pair and win of each answer to a pair, [p, 3], as in `prove_pairs`.
         wanted: Answers set before the study; 0 for all that there are.
-        closed: Why no more were asked for: where it is `EARLY`, the test is made at the size that there was then.
+        closed: Why no more were asked for. Where it is `EARLY`, the test is made at the size that there was then; where it is
+            `FULL`, at what is left when a rater has withdrawn since.
         alpha: Significance threshold.
     """
     planned = None if not wanted or closed == EARLY else wanted
+    there = np.shape(pairs)[0] if mode == "pair" else np.shape(judged)[-1] // CELLS[mode]
+    withdrawn = wanted - there if closed == FULL.format(wanted) else 0
+    if withdrawn > 0:
+        planned = there or None
+    found: Proof | PairProof
     if mode == "pair":
         rater, pair, win = np.asarray(pairs, dtype=np.float64).T
-        return prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha)
-    rater, image, value = np.asarray(judged, dtype=np.float64)
-    whole = planned and planned * CELLS[mode]
-    return prove(rater.astype(int), image.astype(int), value, side, planned=whole, alpha=alpha)
+        found = prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha)
+    else:
+        rater, image, value = np.asarray(judged, dtype=np.float64)
+        whole = planned and planned * CELLS[mode]
+        found = prove(rater.astype(int), image.astype(int), value, side, planned=whole, alpha=alpha)
+    if withdrawn > 0:
+        said = f"{found.sentence[:-1]}; {withdrawn} of {wanted} answers were withdrawn since."
+        found = dataclasses.replace(found, sentence=said)
+    return found
 
 
 def _wilson(rate: float, n: int) -> tuple[float, float]:

@@ -11,17 +11,21 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from studies import begin
 
 from pir_tf.cli import main
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, Unavailable
 from pir_tf.experiments import demo, loop
 from pir_tf.experiments.command_line import parse as parse_run
+from pir_tf.experiments.study_answers import Asked
+from pir_tf.experiments.study_options import begin_study
 from pir_tf.images import to_uint8
-from pir_tf.people.server import Server
+from pir_tf.people import pools
+from pir_tf.people.server import Server, free_port
 from pir_tf.people.store import Store
 
 
@@ -92,6 +96,104 @@ def test_what_was_begun_otherwise_or_is_not_ours_is_left_alone(tmp_path):
     with pytest.raises(InputError, match="a loop with people, expected a folder for the demonstration"):
         demo.main([str(tmp_path / "a")])
     assert [path.name for path in (tmp_path / "b").iterdir()] == ["thesis.txt"]
+
+
+def test_a_plan_goes_by_the_limit_of_the_study(tmp_path, capsys):
+    adopted(tmp_path / "a", "--budget", "1800", "--answers-per-rater", "20")
+    assert "95 raters with up to 20 answers each" in capsys.readouterr().out  # of which one is a repeat
+
+
+def test_a_loop_that_has_ended_takes_no_more_rounds(tmp_path):
+    adopted(tmp_path / "a", "--budget", "1800")
+    assert adopted(tmp_path / "a", "--rounds", "3").rounds == 3
+    (tmp_path / "a" / "report.html").write_text("")
+    before = (tmp_path / "a" / "loop.json").read_bytes()
+    with pytest.raises(InputError, match="--rounds 4: the loop in .* has ended"):
+        adopted(tmp_path / "a", "--rounds", "4")
+    assert (tmp_path / "a" / "loop.json").read_bytes() == before and adopted(tmp_path / "a").rounds == 3
+
+
+@pytest.mark.parametrize("how", ["end", "last day"])
+def test_a_round_of_a_study_that_has_ended_waits_for_nobody(tmp_path, how):
+    begin(tmp_path / "study.db", name="a", ends="2020-01-01" if how == "last day" else "")
+    made = adopted(tmp_path / "a", "--budget", "1800", "--people", str(tmp_path / "study.db"))
+    store = Store(made.database)
+    if how == "end":
+        with store.writing() as connection:
+            pools.control(connection, pools.require(connection)["study"], "end")
+    with pytest.raises(InputError, match="has ended, while round 1 waits for answers: close what is asked"):
+        loop.wait_for_answers(made, store, 1)
+    assert main(["people", "close", made.database]) == 0
+    loop.wait_for_answers(made, store, 1)
+    store.close()
+
+
+def test_a_database_that_is_away_is_waited_for(tmp_path, monkeypatch, capsys):
+    begin(tmp_path / "study.db", name="a", wanted=40)
+    made = adopted(tmp_path / "a", "--budget", "1800", "--people", str(tmp_path / "study.db"))
+    store, reading, asked = Store(made.database), Store.reading, []
+
+    def away(self):
+        asked.append(1)
+        if len(asked) in (2, 3):
+            raise Unavailable("database is locked")
+        return reading(self)
+
+    def slept(_):
+        if len(asked) == 5:
+            with store.writing() as connection:
+                pools.close_pools(connection, pools.require(connection)["study"], "closed by the owner")
+
+    monkeypatch.setattr(Store, "reading", away)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(time=time.time, sleep=slept))
+    capsys.readouterr()
+    loop.wait_for_answers(made, store, 1)
+    once, away_once, again = capsys.readouterr().out.splitlines()
+    assert once == again == "0 of 40 answers (random, round 1)"
+    assert away_once == "The study's database can't be reached (database is locked); the loop waits for it."
+    store.close()
+
+
+def test_what_a_command_says_of_a_database_that_is_away(tmp_path, monkeypatch, capsys):
+    def away(*_):
+        raise Unavailable("database is locked")
+
+    monkeypatch.setattr(loop, "run", away)
+    assert main(["loop", str(tmp_path / "a")]) == 2
+    said = "Error: The study's database can't be used now (database is locked): mend that, and give the same command again.\n"
+    assert capsys.readouterr().err == said
+
+
+def test_the_page_keeps_the_port_that_was_asked_for_and_an_unknown_host_is_one_sentence(tmp_path, capsys):
+    made, port = adopted(tmp_path / "a"), free_port("127.0.0.1")
+    given, _ = loop.parse([str(tmp_path / "a"), "--port", str(port)])
+    store = Store(made.database, create=True)
+    with store.writing() as connection:
+        begin_study(connection, given, made.study)
+    with loop.served(made, given, store):
+        assert made.port == port == json.loads((tmp_path / "a" / "loop.json").read_text())["port"]
+    store.close()
+    assert main(["loop", str(tmp_path / "b"), "--host", "nosuch.invalid"]) == 2
+    assert "nosuch.invalid:0 can't be listened on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("place", "parts"),
+    [
+        ("c#/study.db#loop", ("c#/study.db", "loop")),
+        ("c#/study.db", ("c#/study.db", "")),
+        ("plain.db#one#two", ("plain.db", "one#two")),
+        ("none.db#one", ("none.db", "one")),
+        ("postgresql://db.example/rates#one", ("postgresql://db.example/rates", "one")),
+    ],
+)
+def test_a_database_and_its_study_are_told_apart(tmp_path, monkeypatch, place, parts):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c#").mkdir()
+    for name in ("c#/study.db", "plain.db"):
+        (tmp_path / name).write_bytes(b"")
+    asked = Asked(f"people:{place}", "random", 10, "click")
+    assert (asked.database, asked.study) == parts
 
 
 def test_without_a_budget_the_demonstration_is_quick():

@@ -50,6 +50,8 @@ def test_clicks_and_dwelling_become_a_pir_and_close_the_pool(tmp_path):
         send(3, ("visible", None))  # still being looked at
         send(4, ("dwell", 9.0))  # never visible
         send(5, ("visible", None), ("share", None))
+        nothing = {"uuid": str(uuid.uuid4()), "impression": shown[5]["impression"], "kind": "dwell", "value": None}
+        assert "value null, expected a number" in str(page.ask("POST", "/events", nothing, shop)[1])
         send(6, ("visible", None), ("dwell", 0))
         assert page.ask("POST", "/impressions", {"user": "late"}, bearer)[1]["impressions"]
         send(7, ("visible", None), ("dwell", 2.5))

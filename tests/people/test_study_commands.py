@@ -13,11 +13,14 @@ from office import Office
 from studies import Browser, begin, event, served
 
 from pir_tf.cli import main
+from pir_tf.errors import InputError, Unavailable
 from pir_tf.experiments import loop, study_command
-from pir_tf.people import pools
+from pir_tf.people import keeping, pools
 from pir_tf.people.server import Server
-from pir_tf.people.store import Store, Unavailable
-from pir_tf.statistics.proof import EARLY
+from pir_tf.people.store import Store
+from pir_tf.people.summary import summary
+from pir_tf.report.people import write_people_report
+from pir_tf.statistics.proof import EARLY, FULL
 
 
 @pytest.fixture
@@ -68,7 +71,8 @@ def test_a_port_that_is_taken_is_one_sentence_at_once_and_waited_for_by_a_loop(
         began = time.monotonic()
         assert main([*words, "--with-parent"]) == 2 and time.monotonic() - began > 0.5
         monkeypatch.setattr(study_command, "LAST_PAGE_SECONDS", 60)
-        monkeypatch.setattr(time, "sleep", lambda _: other.close())  # the last page has ended
+        ended = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: other.close())  # the last page
+        monkeypatch.setattr(study_command, "time", ended)
         assert main([*words, "--with-parent"]) == 0
     assert len(looked_at) == 1
 
@@ -106,15 +110,15 @@ def test_a_database_that_fails_during_a_command_is_one_sentence(tmp_path, monkey
     )
 
 
-def convinced(office, raters, each):
-    """A proof whose raters like what comes after and nothing that comes before."""
+def convinced(office, raters, each, *, slips=False):
+    """A proof whose raters like what comes after and nothing that comes before, but for every seventh answer if they slip."""
     _, items = office.counted("proof")
     after = dict(zip(items.item.tolist(), (items.side == "after").tolist(), strict=True))
     for rater in range(raters):
         number = office.enroll(f"n:{rater}")
         for _ in range(each):
             for slot in office.hand_out(number):
-                office.answer(number, slot, value=int(after[slot.items[0]]))
+                office.answer(number, slot, value=int(after[slot.items[0]] ^ (slips and slot.place % 7 == 0)))
 
 
 def test_a_proof_that_may_stop_early_is_closed_by_its_evidence_alone(tmp_path, monkeypatch, capsys):
@@ -126,12 +130,61 @@ def test_a_proof_that_may_stop_early_is_closed_by_its_evidence_alone(tmp_path, m
     convinced(office, raters=20, each=20)
     with office.store.reading() as connection:
         assert pools.state(connection, office.key).open  # nobody closes it but the loop
-    monkeypatch.setattr(loop.time, "sleep", lambda _: pytest.fail("it waits for more answers"))
+    clock = SimpleNamespace(time=time.time, sleep=lambda _: pytest.fail("it waits for more answers"))
+    monkeypatch.setattr(loop, "time", clock)
     loop.wait_for_answers(settings, office.store, 1)
     with office.store.reading() as connection:
         state = pools.state(connection, office.key)
     assert not state.open and state.pool(1, "proof").why == EARLY
     office.store.close()
+
+
+def test_a_proof_that_a_rater_leaves_afterwards_keeps_its_verdict(tmp_path):
+    office = Office(tmp_path / "study.db", images=40, pool="proof", wanted=120, repeats=0, shared=0)
+    convinced(office, raters=12, each=20, slips=True)
+
+    def proof():
+        with office.store.reading() as connection:
+            return summary(connection)["proof"]
+
+    assert proof()["closed"] == FULL.format(120) and proof()["verdict"] == "gain" and proof()["answers"] == 120
+    with office.store.reading() as connection:
+        name = connection.exec_driver_sql("select pseudonym from raters order by rater").scalar()
+    answers = keeping.withdraw(office.store, "", name)[0]["impressions"]
+    left = proof()
+    assert left["verdict"] == "gain" and left["answers"] == 120 - answers < 120
+    assert left["sentence"].endswith(f"; {answers} of 120 answers were withdrawn since.")
+    office.store.close()
+
+
+@pytest.mark.parametrize("mode", ["like", "pair", "grid"])
+def test_a_preview_of_a_proof_shows_images_of_both_sides(tmp_path, mode):
+    office = Office(tmp_path / "study.db", images=200, pool="proof", mode=mode)
+    keeping.preview(office.store, "", tmp_path / "preview.db")
+    office.store.close()
+    with served(tmp_path / "preview.db") as server:
+        assert len(Browser(server).join().slots(4)) == 4
+
+
+def test_who_came_by_the_page_and_by_the_teams_own_is_withdrawn_from_both(tmp_path):
+    office = Office(tmp_path / "study.db", images=12, repeats=0, shared=0)
+    for name in ("o:ann", "x:ann", "o:bob"):
+        office.enroll(name)
+    assert keeping.withdraw(office.store, "", "ann")[0]["raters"] == 2
+    with pytest.raises(InputError, match="has 0 raters called 'ann'"):
+        keeping.withdraw(office.store, "", "ann")
+    office.store.close()
+
+
+def test_the_report_says_at_which_size_the_test_was_made(tmp_path):
+    office = Office(tmp_path / "study.db", images=40, pool="proof", wanted=5000, repeats=0, shared=0)
+    convinced(office, raters=10, each=20)
+    with office.store.writing() as connection:
+        pools.close_pools(connection, office.key, EARLY)
+    with office.store.reading() as connection:
+        page = write_people_report(summary(connection), tmp_path / "report.html").read_text()
+    office.store.close()
+    assert "Asking stopped at 200 answers, when the evidence was enough" in page and "set before" not in page
 
 
 def test_status_says_what_the_teams_own_page_sent(tmp_path, capsys):

@@ -22,7 +22,7 @@ def test_the_last_day_is_whole():
     study = Study(ends="2026-12-24")
     at = lambda *time: datetime.datetime(2026, 12, *time, tzinfo=datetime.UTC).timestamp()  # noqa: E731
     assert [study.over(at(*time)) for time in ((24, 0), (24, 23, 59, 59), (25, 0))] == [False, False, True]
-    assert not Study().over(at(31))
+    assert not Study().over(at(31)) and not Study(ends="9999-12-31").over(at(31))
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def test_the_last_day_is_whole():
         ({"shared": 0.6}, "a share from 0 to 0.5"),
         ({"repeats": float("nan")}, "repeats is nan"),
         ({"ends": "24.12.2026"}, "a day as YYYY-MM-DD"),
+        ({"origins": 5}, "a list of origins"),
         ({"origins": ("https://shop.example/page",)}, "without a path"),
     ],
 )

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 def test_the_measured_case():
     it = plan(1800, "like")
-    assert (it.learn, it.proof, it.images, it.raters, it.answers_per_rater) == (800, 1000, 800, 18, 100)
+    assert (it.learn, it.proof, it.images, it.raters, it.answers_per_rater) == (800, 1000, 800, 19, 100)
     assert it.smallest_observed_d == pytest.approx(TTestIndPower().solve_power(None, 400, 0.001, 0.8), rel=0.01)
     assert it.reliability == pytest.approx(0.04 / (0.04 + 0.21 * (0.75 + 0.25 / 2)))
     assert it.smallest_d == pytest.approx(it.smallest_observed_d / math.sqrt(it.reliability))
@@ -52,8 +52,20 @@ def test_more_answers_see_more_and_shared_images_cost_little():
     once = plan(1800, "like", answers_per_image=1)
     assert plan(1800, "like").smallest_d / once.smallest_d == pytest.approx(1.06, abs=0.005)
     assert plan(1800, "like", answers_per_image=2).smallest_d / once.smallest_d == pytest.approx(1.08, abs=0.005)
-    assert plan(3600, "like", answers_per_rater=30).raters == 120
-    assert plan(200, "like").raters == 10  # so that the result isn't for these raters alone
+    assert plan(3600, "like", answers_per_rater=30, repeats=0).raters == 120
+    assert plan(3600, "like", answers_per_rater=30, repeats=0.2).raters == 150  # 6 of 30 are repeats
+    few = plan(200, "like")
+    assert (few.raters, few.answers_per_rater) == (
+        10,
+        22,
+    ) and 10 * 0.95 * 22 >= 200  # so that the result isn't for these raters alone
+
+
+@pytest.mark.parametrize("each", [1, 1.25, 2, 3])
+def test_as_many_raters_as_at_least_can_fill_the_proof(each):
+    for budget in range(900, 1000, 7):
+        it = plan(budget, "like", answers_per_image=each)
+        assert it.images * math.ceil(each) >= it.proof and it.images % 2 == 0
 
 
 def test_sentences():
@@ -80,7 +92,12 @@ def test_a_budget_too_small_says_what_it_could_see_and_what_is_enough(mode):
 
 @pytest.mark.parametrize(
     ("change", "match"),
-    [({"mode": "swipe"}, "mode"), ({"budget": 0}, "budget"), ({"answers_per_image": 0}, "answers_per_image")]
+    [
+        ({"mode": "swipe"}, "mode"),
+        ({"repeats": 1}, "repeats"),
+        ({"budget": 0}, "budget"),
+        ({"answers_per_image": 0}, "answers_per_image"),
+    ]
     + [({name: value}, name) for name in ("alpha", "power", "mean", "proof_share") for value in (0, 1.5)]
     + [({"pir_sd": 0.6}, "pir_sd"), ({"pir_sd": 0}, "pir_sd"), ({"taste_sd": -1}, "taste_sd")],
 )
