@@ -18,7 +18,7 @@ from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
 from pir_tf.experiments.cache import Rows, cached, digest
 from pir_tf.experiments.imported import imported_in
-from pir_tf.experiments.interactions_stage import FEW, Shown, sample
+from pir_tf.experiments.interactions_stage import FOLDS, Shown, few, sample
 from pir_tf.experiments.rounds import FirstRound
 from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.truth import true_pir
@@ -171,13 +171,14 @@ def _of_folds(
     discriminator: keras.Model | None,
 ) -> dict[str, Any]:
     """How well estimators predict people's answers to images that they weren't trained on. Source: D21."""
-    if answers.rated.sum() < FEW:
-        return {"measured_on": f"nothing: fewer than {FEW} images have answers"}
+    if answers.rated.sum() < (fewest := few(config.estimator)):
+        return {"measured_on": f"nothing: fewer than {fewest} images have answers"}
     quality = cross_validated_quality(
         images,
         answers,
         config.estimator,
         seed=seed,
+        folds=FOLDS,
         compute=config.compute,
         features=feature_maker(config.estimator, cache),
         discriminator=discriminator,

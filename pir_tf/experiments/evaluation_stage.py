@@ -162,7 +162,7 @@ def measure(
         "channel_means": {when: channel_means(images[when]) for when in WHEN},
         "kid": kid,
         "kl": (run.facts("tuning") or {}).get("kl"),
-        **round_results(run.round, first, true, facts),
+        **round_results(run.round, first, true, facts, against=settings.against),
         **(people_facts(answered, len(images["before"]), settings, diversity) if answered else {}),
         "class_names": class_names,
     }

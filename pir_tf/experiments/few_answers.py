@@ -68,11 +68,14 @@ def _run(words: list[str]) -> int:
 
 
 def methods(config: ExperimentConfig) -> dict[str, EstimatorConfig]:
-    """The config's own estimator, or where that is linear the paper's, and the linear one on the discriminator's features."""
+    """The config's own estimator, and the paper's where that is linear, else the linear one on the discriminator's features."""
     own = config.estimator
     if own.output == "linear":
-        own = by_papers_method(config.preset).estimator
+        papers = by_papers_method(config.preset).estimator
+        return {papers.output: papers, "linear": own}
+    usual = EstimatorConfig()  # of what is another output's alone
     fields: dict[str, Any] = {"backbone": "discriminator", "weights": "none", "layer": "", "trainable": "all"}
+    fields |= {name: getattr(usual, name) for name in ("bin_range", "bin_loss", "scalar_start")}
     return {own.output: own, "linear": dataclasses.replace(own, output="linear", **fields)}
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from pir_tf.config import EstimatorConfig
 from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
+from pir_tf.estimator.ridge import FEWEST
 from pir_tf.experiments.cache import cached, digest
 from pir_tf.experiments.exploring import CANDIDATES, doubts, draw_unsure
 from pir_tf.experiments.imported import imported_in
@@ -31,8 +34,8 @@ CHANCES = "explored.json"
 """File with the probability of each image that was drawn because the estimator was unsure of it."""
 PREDICTED = "predicted.json"
 """File of what the estimator of the round before says of each image, before anybody has answered."""
-FEW = 10
-"""Rated images below which the estimator's quality isn't measured."""
+FOLDS = 5
+"""Estimators of people's answers by which their quality is measured, each without a part of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,18 +94,23 @@ def run(run: RunDirectory) -> dict[str, Any]:
     interactions.save(run.file("interactions", "interactions.csv"))
     rated = int(interactions.rated.sum())
     if objective is None:
-        print(few_or_many(rated, len(interactions.rated)), flush=True)
+        print(few_or_many(rated, len(interactions.rated), few(run.config.estimator)), flush=True)
     return {"rated_images": rated, **facts}
 
 
-def few_or_many(rated: int, shown: int) -> str:
-    """How many images people rated, and what that means for the estimator."""
+def few(config: EstimatorConfig) -> int:
+    """Rated images below which the estimator's quality isn't measured: so many are there that each fold can be learned."""
+    return math.ceil(FEWEST * FOLDS / (FOLDS - 1)) if config.output == "linear" else 10
+
+
+def few_or_many(rated: int, shown: int, fewest: int) -> str:
+    """How many images people rated, and what that means for the estimator, which needs `fewest`."""
     said = f"People rated {rated} of the {shown} images shown."
     if rated < shown:
         said += " The estimator learns from those alone."
-    if rated < FEW:
+    if rated < fewest:
         said += (
-            f" With fewer than {FEW} its quality can't be measured, so tuning may follow chance: to add answers, fill in more "
+            f" With fewer than {fewest} its quality can't be measured, so tuning may follow chance: to add answers, fill in more "
             "rows and give the command a new --run-dir."
         )
     return said

@@ -35,7 +35,7 @@ _SAME = (
     *("seed", "data.source", "data.classes", "data.count", "data.image_size", "data.split"),
     *("gan.latent_size", "gan.kind", "interactions.scaling"),
     *("estimator.backbone", "estimator.weights", "estimator.layer", "estimator.image_size", "estimator.input_range"),
-    *("estimator.output", "estimator.bins"),
+    *("estimator.output", "estimator.bins", "estimator.grid"),
 )
 """Fields that both rounds must have in common, besides who reacts to the images. The rest may change."""
 
@@ -140,7 +140,12 @@ def require_same(config: ExperimentConfig, files: dict[str, str]) -> None:
 
 
 def round_results(
-    number: int, first: FirstRound | None, true: tuple[np.ndarray, np.ndarray] | None, results: dict[str, Any]
+    number: int,
+    first: FirstRound | None,
+    true: tuple[np.ndarray, np.ndarray] | None,
+    results: dict[str, Any],
+    *,
+    against: str = "round",
 ) -> dict[str, Any]:
     """What `results.json` says of rounds: which one this is, the one before, and the way since the first.
 
@@ -149,10 +154,11 @@ def round_results(
         first: The run that it goes on from.
         true: True PIR [n] and [m] of images before and after this round, or None while nobody has measured it.
         results: What is known of this round alone.
+        against: What its images before are from: the `start` of all rounds, or of this `round`.
 
     Returns:
         `round`; `first_round`, None in a first round; and Cohen's d, with its 95% interval, of the images after this round
-        against those of the original generator.
+        against those of the original generator, None where nobody has measured those.
 
     Source: A.3, figure 6. Deviation: D12.
     """
@@ -161,6 +167,8 @@ def round_results(
     if first and true and start.size:  # a round that wasn't measured has none
         d, bounds = cohens_d(start, true[1]), cohens_d_interval(start, true[1])
         interval = list(bounds) if bounds else None
+    elif first and against != "start":
+        d = interval = None
     return {
         "round": number,
         "first_round": first.summary() if first else None,

@@ -74,11 +74,10 @@ def _run(words: list[str]) -> int:
     rows = Rows(given.folder)
     study = Study(config, bundled_networks, given.folder, NEW)
     for pessimism, ratio in _settings(given.pessimisms, given.ratios):
-        if rows.have(study.facts, pessimism, ratio, given.at):
-            continue
-        for row in study.curve(pessimism, ratio, sorted(given.at)):
-            rows.add(row)
-        rows.draw()
+        if left := rows.lacking(study.facts, pessimism, ratio, given.at):
+            for row in study.curve(pessimism, ratio, left):
+                rows.add(row)
+            rows.draw()
     print(rows.table())
     return 0
 
@@ -266,10 +265,12 @@ class Rows:
         if not self._frame.empty and "settings" not in self._frame:
             raise InputError(f"{self._path} has no column settings, expected this version's rows: give another folder.")
 
-    def have(self, facts: dict[str, Any], pessimism: float, ratio: float, at: Sequence[int]) -> bool:
-        """Whether the rows of these facts and settings are all there."""
+    def lacking(self, facts: dict[str, Any], pessimism: float, ratio: float, at: Sequence[int]) -> list[int]:
+        """Numbers of steps, in rising order, after which these facts and settings have no row."""
+        if self._frame.empty:
+            return sorted({*at})
         found = self._of({**facts, "pessimism": pessimism, "ratio": ratio})
-        return not self._frame.empty and {0, *at} <= set(self._frame.loc[found, "steps"])
+        return sorted({*at} - set(self._frame.loc[found, "steps"]))
 
     def add(self, row: dict[str, Any]) -> None:
         """Writes a row, in the place of one of the same settings and steps, if there is one."""

@@ -41,6 +41,7 @@ COLUMNS: dict[str, type] = {
     **dict.fromkeys(("trainable", "output", "scaling"), str),
     **dict.fromkeys(("images", "impressions"), int),
     **dict.fromkeys(("temperature", "pir_weight", "fools_weight", "fake_class_weight"), float),
+    **{"tuning_kind": str, "pir_gradient_ratio": float, "pir_gradient_limit": float},
     **dict.fromkeys(("round", "tuning_steps", "estimator_steps", "gan_steps"), int),
     **dict.fromkeys(("tuning_learning_rate", "estimator_learning_rate"), float),
     **dict.fromkeys(("gan_loss", "gan_kind", "generator", "data"), str),
@@ -60,6 +61,9 @@ COLUMNS: dict[str, type] = {
     **dict.fromkeys(("first_round_d", "d_from_start", "d_from_start_low", "d_from_start_high"), float),
 }
 """The columns of a row, in their order, with the type of their values."""
+
+LATER: dict[str, Any] = {"tuning_kind": "weights", "pir_gradient_ratio": 0.0, "pir_gradient_limit": 0.0}
+"""Columns that earlier tables and configs lack, with what was done then."""
 
 _DTYPES = {str: str, int: "Int64", float: "float64", bool: "boolean"}
 _EXPECTED = {int: "a whole number", float: "a finite number", bool: "true or false"}
@@ -127,10 +131,11 @@ def read_rows(path: Path, columns: Mapping[str, type] = COLUMNS) -> pd.DataFrame
     names = list(cells.iloc[0])
     if cells.isna().any(axis=None) or len(set(names)) < len(names):
         raise InputError(f"{path} has a line that is too short, or two columns of one name: mend it or make it again.")
-    lacking = [name for name in columns if name not in names]
+    lacking = [name for name in columns if name not in names and name not in LATER]
     if lacking:
         raise InputError(f"{path} has no column {lacking[0]}, expected a table of this version: make it again.")
     found = cells.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
+    found = found.assign(**{name: str(LATER[name]) for name in columns if name in LATER and name not in names})
     for name, kind in columns.items():
         if kind is not str:
             values = [_value(path, name, cell, kind) for cell in found[name]]
@@ -158,6 +163,7 @@ def _asked(config: Mapping[str, Any]) -> Row:
         "estimator_size": get("estimator.image_size"),
         "data": get("data.source"),
         **{name: get(field) for name, field in _FIELDS.items()},
+        **{name: get(f"tuning.{name.removeprefix('tuning_')}", then) for name, then in LATER.items()},
     }
 
 

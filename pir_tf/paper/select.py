@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pir_tf.objective_names import COLOR_KINDS
-from pir_tf.paper.rows import LAYERS, VGG_MULTI, VGG_SINGLE
+from pir_tf.paper.rows import LATER, LAYERS, VGG_MULTI, VGG_SINGLE
 
 ALPHA = 0.001
 """The paper's threshold of significance, in all of its figures."""
@@ -31,6 +31,7 @@ METHOD: dict[str, Any] = {
     "pir_weight": 1000.0,
     "fools_weight": 1.0,
     "fake_class_weight": 1.5,
+    **LATER,
     "output": "bins",
     "temperature": 0.01,
     "scaling": "none",

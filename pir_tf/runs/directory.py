@@ -151,13 +151,15 @@ class RunDirectory:
         A section's stage and all later ones depend on its fields; all stages on those that are no stage's.
         """
         section = name.partition(".")[0]
+        if name == "evaluation.judge" and self.config.estimator.output == "linear":
+            section = "estimator"  # which leaves a third of the answers to the judge
         for stage in STAGES[STAGES.index(section) if section in STAGES else 0 :]:
             if self.is_done(stage):
                 return True
-            # Of the fields of their own section, images that wait for people depend on their number alone.
+            # Of the fields of their own section, images that wait for people depend on these alone.
             waiting = stage == section and stage in ("interactions", "evaluation")
             begun = any(True for pattern in _BEGUN.get(stage, ()) for _ in (self.path / stage).glob(pattern))
-            if begun and not (waiting and not name.endswith(".images")):
+            if begun and not (waiting and not name.endswith((".images", ".against", ".explore"))):
                 return True
         return False
 

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from pir_tf.config import GanConfig, TuningConfig
+from pir_tf.errors import InputError
 from pir_tf.training import checkpoints, replicas
 from pir_tf.training.callbacks import HistoryCSV, StopOnNonFinite
 from pir_tf.training.devices import is_chief
@@ -76,13 +77,19 @@ def fit_resumable(
         ended: Whether the state that was restored is the end of a training that a callback stopped: there is nothing left to do.
 
     Raises:
-        InputError: Something else made the checkpoint, none is whole, or the processes of a job restored different steps.
+        InputError: Something else made the checkpoint, none is whole, it is past the plan's end, or the processes of a job
+            restored different steps.
         FloatingPointError: Training diverged.
     """
     first, made_by = 0, {**made_by, "compute.jit_compile": "on" if getattr(model, "by_xla", False) else "off"}
     if directory:
         first = checkpoints.restore_latest(directory / "checkpoints", model.state(), made_by)
         replicas.require_one_step(model.distribute_strategy, first, directory / "checkpoints")
+        if first > plan.steps:
+            raise InputError(
+                f"{directory / 'checkpoints'} is at step {first} already, expected at most the {plan.steps} that are asked for "
+                "now: ask for as many or more, or begin in another directory."
+            )
     if ended():
         return
     all_callbacks = [StopOnNonFinite(), *callbacks]

@@ -11,7 +11,7 @@ from keras import layers
 from scipy import stats
 from small_networks import images_of, least_discriminator, least_generator, small_discriminator, small_generator
 
-from pir_tf.config import EstimatorConfig
+from pir_tf.config import EstimatorConfig, changed
 from pir_tf.errors import InputError
 from pir_tf.estimator.features import frozen_features, statistics
 from pir_tf.estimator.frozen import fast_frozen, open_network
@@ -19,9 +19,12 @@ from pir_tf.estimator.linear import objective
 from pir_tf.estimator.model import estimate, load_estimator, load_saved, save_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
 from pir_tf.estimator.train import fit_estimator
+from pir_tf.experiments.estimator_stage import _of_folds
+from pir_tf.experiments.interactions_stage import few
 from pir_tf.gan.train import optimizers
 from pir_tf.images import to_float
 from pir_tf.interactions.records import Interactions
+from pir_tf.presets import laptop
 from pir_tf.tuning.anchored import AnchoredTuner, blanks
 from pir_tf.tuning.tuner import Tuner
 
@@ -46,6 +49,21 @@ def shown():
 @pytest.fixture(scope="module")
 def estimator(shown):
     return fit_estimator(*shown, COMPACT, seed=0)
+
+
+@pytest.mark.parametrize("rated", [10, 12, 13])
+def test_quality_is_measured_from_as_many_images_as_its_folds_can_learn_from(shown, rated):
+    assert few(COMPACT) == 13 and few(EstimatorConfig()) == 10
+    images, found = shown[0][:20], answers(blueness(shown[0][:20]), impressions=50)
+    counts = np.where(np.arange(20) < rated, found.impressions, 0)
+    some = dataclasses.replace(found, impressions=counts, positives=np.minimum(found.positives, counts))
+    fit_estimator(images, some, COMPACT, seed=0)  # which ten are enough for
+    config = changed(laptop(), estimator={"backbone": "compact", "image_size": 32})
+    quality = _of_folds(images, some, config, None, seed=0, discriminator=None)
+    if rated < 13:
+        assert quality == {"measured_on": "nothing: fewer than 13 images have answers"}
+    else:
+        assert quality["folds"] == 5 and quality["at_temperature"]["n"] == 13
 
 
 @pytest.mark.slow

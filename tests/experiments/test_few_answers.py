@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from small_networks import small_discriminator, small_generator
 
+from pir_tf.config import changed
 from pir_tf.experiments import few_answers
 from pir_tf.gan.saved import Networks
 from pir_tf.presets import by_papers_method, laptop
@@ -52,4 +53,17 @@ def test_what_it_cannot_do_is_refused_in_a_sentence(words, capsys):
 def test_where_the_configs_own_estimator_is_linear_the_papers_is_compared():
     found = few_answers.methods(laptop())
     assert found["bins"] == by_papers_method("laptop").estimator
-    assert (found["linear"].output, found["linear"].backbone) == ("linear", "discriminator") and len(found) == 2
+    assert found["linear"] == laptop().estimator and len(found) == 2
+    both = changed(laptop(), estimator={"grid": 2})
+    assert few_answers.methods(both)["linear"] == both.estimator
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"bin_range": "data", "temperature": 1.0}, {"bin_loss": "binomial"}, {"output": "scalar", "scalar_start": "data"}],
+)
+def test_settings_of_another_output_are_not_the_linear_ones(fields):
+    config = changed(by_papers_method("laptop"), estimator=fields)
+    own, linear = few_answers.methods(config).values()
+    assert own == config.estimator and (linear.output, linear.backbone) == ("linear", "discriminator")
+    dataclasses.replace(config, estimator=linear)  # a config that can be

@@ -117,9 +117,11 @@ def test_images_of_a_run_that_is_not_there_are_not_asked_about_again(tmp_path, n
 
 
 def test_how_many_images_were_rated_is_said_with_what_it_means():
-    assert few_or_many(20, 20) == "People rated 20 of the 20 images shown."
-    assert few_or_many(15, 20).endswith("15 of the 20 images shown. The estimator learns from those alone.")
-    assert "1 of the 20 images" in few_or_many(1, 20) and "fewer than 10 its quality can't be" in few_or_many(1, 20)
+    assert few_or_many(20, 20, 10) == "People rated 20 of the 20 images shown."
+    assert few_or_many(15, 20, 10).endswith("15 of the 20 images shown. The estimator learns from those alone.")
+    assert "1 of the 20 images" in few_or_many(1, 20, 10) and "fewer than 10 its quality can't be" in few_or_many(
+        1, 20, 10
+    )
 
 
 FEW = "--gan.steps 1 --estimator.steps 1 --tuning.steps 1".split()

@@ -89,6 +89,7 @@ def test_what_is_no_run_or_unfinished_is_refused(one, tmp_path):
 WEIGHTS = "--estimator.backbone inception_v3 --estimator.image-size 96 --estimator.weights file:w.h5"
 VGG = "--interactions.objective vgg:pool1:k=1 --interactions.vgg-weights none"
 FILE = {"estimator.weights": "a" * 64}
+LINEAR = "--estimator.output linear --estimator.backbone discriminator"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,7 @@ FILE = {"estimator.weights": "a" * 64}
         ("", "--gan.generator train --data.classes coast", {}, "data.classes ([] there, ['coast'] now)"),
         ("", "--gan.generator train --gan.kind gan", {}, "gan.kind ('acgan' there, 'gan' now)"),
         ("", "--estimator.bins 50", {}, "estimator.bins (100 there, 50 now)"),
+        (LINEAR, f"{LINEAR} --estimator.grid 4", {}, "estimator.grid (0 there, 4 now)"),
         (
             "",
             "--seed 5 --data.count 96 --interactions.scaling normalized",
@@ -159,6 +161,15 @@ def test_results_hold_the_round_before_and_the_way_since_the_start(tmp_path):
     found = round_results(3, FirstRound(path), (AFTER, BEFORE), {"cohens_d": 1.0, "cohens_d_interval": None})
     assert (found["round"], found["first_round"]["round"]) == (3, 2)
     assert found["cohens_d_from_start"] == cohens_d(start, BEFORE)
+
+
+def test_the_way_since_the_start_is_unknown_where_nobody_has_measured_it(tmp_path):
+    first, own = FirstRound(finished(tmp_path / "one")), {"cohens_d": 0.3, "cohens_d_interval": [0.2, 0.4]}
+    np.savez(first.path / "evaluation" / "samples.npz", true_before=np.zeros(0))
+    found = round_results(2, first, (BEFORE, AFTER), own)
+    assert found["cohens_d_from_start"] is found["cohens_d_from_start_interval"] is None
+    found = round_results(2, first, (BEFORE, AFTER), own, against="start")  # whose images before are the start's
+    assert (found["cohens_d_from_start"], found["cohens_d_from_start_interval"]) == (0.3, [0.2, 0.4])
 
 
 def test_the_dry_run_counts_no_pretraining_and_a_judge_of_both_rounds(tmp_path):

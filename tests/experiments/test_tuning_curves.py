@@ -33,11 +33,17 @@ def folder(tmp_path_factory):
         for settings, at in ((SETTINGS[:1], [3]), (SETTINGS, [3, 6])):
             rows, study = tuning_curves.Rows(folder), small_study(folder)
             for setting in settings:
-                assert not rows.have(study.facts, *setting, at)
-                for row in study.curve(*setting, at):
+                left = rows.lacking(study.facts, *setting, at)
+                assert left == ([6] if at == [3, 6] and setting == SETTINGS[0] else at)
+                for row in study.curve(*setting, left):
                     rows.add({**row, "kid": 200.0 + row["steps"]})
-                assert rows.have(study.facts, *setting, at)
+                assert not rows.lacking(study.facts, *setting, at)
+                if at == [3]:
+                    (folder / "first.csv").write_text((folder / "tuning-curves.csv").read_text())
         rows.draw()
+        with pytest.raises(InputError) as refused:
+            list(study.curve(*SETTINGS[0], [4]))
+        (folder / "refused.txt").write_text(str(refused.value))
     return folder
 
 
@@ -66,6 +72,16 @@ def test_each_setting_has_one_row_for_each_number_of_steps(folder):
     none = rows[rows.steps == 0]
     assert (none.change == 0).all() and (none.distance_kept == 1).all()
     np.testing.assert_allclose(rows.change, rows.pir - none.pir.iloc[0])
+
+
+def test_more_steps_leave_the_rows_that_are_there(folder):
+    first, rows = (pd.read_csv(folder / name) for name in ("first.csv", "tuning-curves.csv"))
+    both = first[first.steps == 3].merge(rows[(rows.pessimism == 0) & (rows.ratio == 1) & (rows.steps == 3)])
+    assert len(both) == 1 and rows.pir.nunique() == len(rows) - len(SETTINGS) + 1  # before, all are one
+
+
+def test_a_number_of_steps_that_tuning_has_passed_is_refused(folder):
+    assert "is at step 6 already, expected at most the 4" in (folder / "refused.txt").read_text()
 
 
 def test_the_term_raises_the_estimate_and_the_control_has_none(folder):
@@ -98,12 +114,12 @@ def test_what_it_cannot_do_is_refused_in_a_sentence(words, tmp_path, capsys):
 
 def test_rows_of_other_settings_are_not_taken_for_ones_own(folder, tmp_path):
     rows, study = tuning_curves.Rows(folder), small_study(folder)
-    assert rows.have(study.facts, *SETTINGS[1], [3, 6])
+    assert not rows.lacking(study.facts, *SETTINGS[1], [3, 6])
     for changed in ({"learning_rate": 0.02}, {"batch_size": 8}):
         other = small_study(folder, **changed)
-        assert other.facts.keys() == study.facts.keys() and not rows.have(other.facts, *SETTINGS[1], [3, 6])
+        assert other.facts.keys() == study.facts.keys() and rows.lacking(other.facts, *SETTINGS[1], [6, 3]) == [3, 6]
     same = small_study(folder, steps=100, tensorboard=False, pir_gradient_ratio=0.3)
-    assert rows.have(same.facts, *SETTINGS[1], [3, 6])
+    assert not rows.lacking(same.facts, *SETTINGS[1], [3, 6])
     pd.read_csv(folder / "tuning-curves.csv").drop(columns="settings").to_csv(
         tmp_path / "tuning-curves.csv", index=False
     )

@@ -179,6 +179,35 @@ def test_a_field_may_change_until_a_stage_has_used_it(tmp_path, capsys, used, re
         assert f"so this run goes on with {section}." in capsys.readouterr().out
 
 
+def people_again(path):
+    """A second round with people and a linear estimator."""
+    first = path / "first"
+    put(first, "evaluation/results.json")
+    write_json(first / "evaluation" / "results.json", {"round": 1})
+    config = replaced(laptop(), "interactions", source="people:study.db")
+    return dataclasses.replace(replaced(config, "evaluation", judge=False), first_round=str(first))
+
+
+@pytest.mark.parametrize(
+    ("used", "section", "fields"),
+    [
+        # The estimator leaves a third of the answers to the judge.
+        ("estimator/done.json", "evaluation", {"judge": True}),
+        # People judge the images that are there, whatever they are called now.
+        ("tuning/done.json evaluation/images.npz", "evaluation", {"against": "start"}),
+        ("gan/done.json interactions/images.npz", "interactions", {"explore": 0.5}),
+    ],
+)
+def test_a_field_that_an_earlier_stage_or_waiting_images_have_used_is_held(tmp_path, used, section, fields):
+    config = people_again(tmp_path)
+    RunDirectory(tmp_path / "run", config).close()
+    RunDirectory(tmp_path / "run", replaced(config, section, **fields)).close()
+    RunDirectory(tmp_path / "run", config).close()
+    put(tmp_path / "run", *used.split())
+    with pytest.raises(InputError, match=f"differs in {section}.* there, .*which its stages have used"):
+        RunDirectory(tmp_path / "run", replaced(config, section, **fields))
+
+
 ALL_OFF = {"gan": "off", "estimator": "off", "tuning": "off"}
 
 

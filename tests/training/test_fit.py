@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from small_networks import KillAfter
 
+from pir_tf.errors import InputError
 from pir_tf.training import fit, replicas
 from pir_tf.training.checkpoints import state_of
 
@@ -60,6 +61,13 @@ def test_more_steps_go_on_from_a_plan_that_ended_within_an_epoch(tmp_path):
     train(tmp_path, steps=5)
     for steps in (6, 9):
         assert train(tmp_path, steps=steps) == train(None, steps=steps)
+
+
+def test_fewer_steps_than_are_done_are_refused(tmp_path):
+    """Or the later network would stand for the earlier one."""
+    train(tmp_path, steps=5)
+    with pytest.raises(InputError, match="is at step 5 already, expected at most the 3"):
+        train(tmp_path, steps=3)
 
 
 def test_only_the_chief_writes_and_shows(tmp_path, monkeypatch):
