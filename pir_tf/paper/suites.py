@@ -63,9 +63,9 @@ SIZES = {
 
 PER_LAYER = {name: size.filters for name, size in SIZES.items()}
 """Objectives of each VGG layer, by the size's name."""
-VGG_RATIO = 4.0
-"""Gradient ratio of the linear estimator's VGG objectives in as many steps as the paper's method has; their longer tunings, which
-would lose too much of the distance, and colours have `GRADIENT_RATIO`. Chosen by curves in experiments/beyond."""
+VGG_RATIO, LONGER_RATIO = 4.0, 2.0
+"""Gradient ratios of the linear estimator's VGG objectives, in as many steps as the paper's method has and in more, which would lose
+too much of the distance at 4; colours have `GRADIENT_RATIO`. Chosen by curves in experiments/beyond."""
 PESSIMISM = 2.0
 """Of the linear estimator, for its longer tunings: experiments/beyond has the curves by which it was chosen."""
 BEST_OF = 16
@@ -323,8 +323,8 @@ def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
         estimator["weights"] = "none"
     if base.name.startswith("color"):
         estimator["grid"] = COLOR_GRID
-    short = base.name.startswith("vgg") and not base.name.endswith("-steps")
-    tuning = {"pir_gradient_ratio": VGG_RATIO if short else GRADIENT_RATIO}
+    vgg, longer = base.name.startswith("vgg"), base.name.endswith("-steps")
+    tuning = {"pir_gradient_ratio": (LONGER_RATIO if longer else VGG_RATIO) if vgg else GRADIENT_RATIO}
     name, evaluation = "linear-offline" if inception and offline else "linear", {"control": True, "judge": False}
     return _variant(base, name, estimator=estimator, tuning=tuning, evaluation=evaluation)
 

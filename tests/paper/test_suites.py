@@ -145,7 +145,7 @@ def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its
     assert len(longer) == 5 * 4 + 2 + 5 * 4
     for name, one in longer.items():
         equal = found[name.replace("-600-steps-linear", "-linear")].config
-        assert differing(one.config, equal) == {"tuning.steps": (600, 150), "tuning.pir_gradient_ratio": (1, 4)}
+        assert differing(one.config, equal) == {"tuning.steps": (600, 150), "tuning.pir_gradient_ratio": (2, 4)}
 
 
 def test_the_other_studies_differ_in_what_they_are_about():
