@@ -64,8 +64,8 @@ SIZES = {
 PER_LAYER = {name: size.filters for name, size in SIZES.items()}
 """Objectives of each VGG layer, by the size's name."""
 VGG_RATIO, LONGER_RATIO = 4.0, 2.0
-"""Gradient ratios of the linear estimator's VGG objectives, in as many steps as the paper's method has and in more, which would lose
-too much of the distance at 4; colours have `GRADIENT_RATIO`. Chosen by curves in experiments/beyond."""
+"""Gradient ratios of the linear estimator's VGG objectives, in as many steps as the paper's method has and in more, which would
+lose too much of the distance at 4; colours have `GRADIENT_RATIO`. Chosen by curves in experiments/beyond."""
 PESSIMISM = 2.0
 """Of the linear estimator, for its longer tunings: experiments/beyond has the curves by which it was chosen."""
 BEST_OF = 16
