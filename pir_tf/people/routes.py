@@ -77,7 +77,7 @@ def _page(words: dict[str, str]) -> Response:
 async def join(token: str, request: Request, rater: str = "") -> Response:
     """The rating page at a rater's link, with a cookie in trade: the page itself takes the token from the address bar.
 
-    No redirect: a strict cookie isn't sent along one that began at another site.
+    Beside the cookie of who rates in this browser now there is one for each study, so that its link brings its rater back.
     """
     desk = request.app.state.desks.with_token("join_token", token)
     if desk is None:
@@ -89,11 +89,14 @@ async def join(token: str, request: Request, rater: str = "") -> Response:
             400, f"The rater's id has {len(rater)} characters, expected at most {sessions.LONGEST_ID} printable ones."
         )
     response = _page(desk.study.page_words)
-    held = request.cookies.get(sessions.RATER_COOKIE, "")
-    known = sessions.rater_key(held, desk.key, desk.row["secret"])
-    if known is None or (rater and known != f"o:{rater}"):
-        value = sessions.rater_cookie(desk.key, desk.row["secret"], rater)
-        request.app.state.cookie(response, sessions.RATER_COOKIE, value)
+    names = (sessions.RATER_COOKIE, f"{sessions.RATER_COOKIE}_{desk.key}")
+    held = [request.cookies.get(name, "") for name in names]
+    known = {value: sessions.rater_key(value, desk.key, desk.row["secret"]) for value in held}
+    fitting = [value for value in held if known[value] and (not rater or known[value] == f"o:{rater}")]
+    value = fitting[0] if fitting else sessions.rater_cookie(desk.key, desk.row["secret"], rater)
+    for name, there in zip(names, held, strict=True):
+        if there != value:
+            request.app.state.cookie(response, name, value)
     return response
 
 

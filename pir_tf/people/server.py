@@ -16,6 +16,7 @@ import socket
 import threading
 import urllib.parse
 from collections.abc import AsyncIterator
+from typing import Literal
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -151,7 +152,9 @@ async def _refresh(store: Store) -> None:
 
 
 def _set_cookie(response: Response, name: str, value: str, *, secure: bool) -> None:
-    response.set_cookie(name, value, max_age=90 * 86400, httponly=True, samesite="strict", secure=secure, path="/")
+    # A strict one isn't sent when somebody follows the link in a mail or a panel's page, and they would be somebody new.
+    site: Literal["lax", "strict"] = "lax" if name.startswith(sessions.RATER_COOKIE) else "strict"
+    response.set_cookie(name, value, max_age=90 * 86400, httponly=True, samesite=site, secure=secure, path="/")
 
 
 class Server:

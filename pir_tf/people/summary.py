@@ -15,7 +15,7 @@ from pir_tf.people.study import Study
 from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others, rank_correlation
 from pir_tf.statistics.betting import e_values
 from pir_tf.statistics.flags import kept
-from pir_tf.statistics.proof import prove_study
+from pir_tf.statistics.proof import CELLS, prove_study
 from pir_tf.statistics.rates import answer_worth, image_rates
 
 SHOWN = 12
@@ -133,6 +133,7 @@ def _proof(
         "wanted": pool.wanted,
         "closed": pool.why,
         **dataclasses.asdict(whole),
+        "given": whole.answers // CELLS[study.mode],
         "doubtful": doubtful,
         "without_doubtful": (
             dataclasses.asdict(prove_study(study.mode, honest, side, others, alpha=alpha))

@@ -13,6 +13,8 @@ from pir_tf.report import style
 SHADES = ("#7fb2da", "#3d86c6", "#1c5d99", "#0b3d66", "#031a2e")
 """Colours of rising pessimism: it has an order."""
 CONTROL = "control"
+SETTINGS = ("seed", "features", "grid", "images", "impressions", "settings")
+"""Columns that tell trainings of one objective, pessimism and ratio apart."""
 WIDTH, HEIGHT = 2.7, 2.3
 """Of a panel, in inches."""
 
@@ -39,16 +41,16 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
         ends: list[tuple[float, str, str]] = []
         for pessimism in pessimisms:
             color = _shade(pessimisms, pessimism)
-            line = own[(own.pessimism == pessimism) & (own.ratio == ratio)].sort_values("steps")
-            if len(line):
+            lines = _series(own[(own.pessimism == pessimism) & (own.ratio == ratio)])
+            for line in lines:
                 upper.plot(line.steps, line.cohens_d.fillna(0), color=color, linewidth=1.6, marker="o", markersize=3)
                 upper.plot(line.steps, line.estimated_d.fillna(0), color=color, linewidth=1.0, linestyle=":")
                 lower.plot(line.steps, line.distance_kept, color=color, linewidth=1.6, marker="o", markersize=3)
-                ends.append((line.cohens_d.iloc[-1], rf"$\lambda$ {pessimism:g}", color))
-        control = own[own.ratio == 0].sort_values("steps")
-        if len(control):
+            ends += [(line.cohens_d.iloc[-1], rf"$\lambda$ {pessimism:g}", color) for line in lines[:1]]
+        controls = _series(own[own.ratio == 0])
+        for control in controls:
             upper.plot(control.steps, control.cohens_d.fillna(0), color=style.MUTED, linewidth=1.2, linestyle="--")
-            ends.append((control.cohens_d.iloc[-1], CONTROL, style.MUTED))
+        ends += [(control.cohens_d.iloc[-1], CONTROL, style.MUTED) for control in controls[:1]]
         style.count_axis(lower, ticks=3)
         style.few_ticks(upper)
         style.few_ticks(lower)
@@ -63,18 +65,21 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
 
 
 def kid_of_ratios(rows: pd.DataFrame) -> Any:
-    """True d against KID, a line for each objective over its ratios; None where it wasn't measured."""
+    """True d against KID, a line for each objective, pessimism and number of steps over its ratios; None without KID."""
     found = rows.dropna(subset=["kid"]) if "kid" in rows else rows.iloc[:0]
     found = found[found.steps > 0]
     several: Callable[[pd.DataFrame], bool] = lambda own: own.ratio[own.ratio > 0].nunique() > 1  # noqa: E731
-    groups = [(key, own) for key, own in found.groupby(["objective", "pessimism", "steps"]) if several(own)]
+    by = ["objective", "pessimism", "steps", *(name for name in SETTINGS if name in found)]
+    groups = [(key, own) for key, own in found.groupby(by) if several(own)]
     if not groups:
         return None
     figure = style.new_figure(3.2, width=5.4)
     axes = figure.subplots()
     style.style_axes(axes, x="KID from real images (lower is nearer)", y="Cohen's d")
     objectives = list(dict.fromkeys(key[0] for key, _ in groups))
-    for (objective, _, _), own in groups:
+    varies = [len({key[place] for key, _ in groups}) > 1 for place in (1, 2)]
+    for (objective, pessimism, steps, *_), own in groups:
+        more = [rf"$\lambda$ {pessimism:g}"] * varies[0] + [f"{steps:,} steps"] * varies[1]
         color = SHADES[1 + objectives.index(objective) % (len(SHADES) - 1)]
         line = own.sort_values("ratio")
         axes.plot(line.kid, line.cohens_d, color=color, linewidth=1.2, marker="o", markersize=4)
@@ -83,9 +88,15 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
             axes.annotate(
                 label, (row["kid"], row["cohens_d"]), (4, 3), textcoords="offset points", fontsize=style.SMALL
             )
-        axes.annotate(objective, (line.kid.iloc[-1], line.cohens_d.iloc[-1]), (4, -9), textcoords="offset points",
-                      fontsize=style.SMALL, color=color)  # fmt: skip
+        end, name = (line.kid.iloc[-1], line.cohens_d.iloc[-1]), ", ".join([objective, *more])
+        axes.annotate(name, end, (4, -9), textcoords="offset points", fontsize=style.SMALL, color=color)
     return figure
+
+
+def _series(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """What one training after another gave, over its steps: seeds and other settings are lines of their own."""
+    by = [name for name in SETTINGS if name in rows]
+    return [own.sort_values("steps") for _, own in rows.groupby(by)] if by else [rows.sort_values("steps")][: len(rows)]
 
 
 def _shade(values: list[float], value: float) -> str:

@@ -13,12 +13,13 @@ from pir_tf.report.page import template
 from pir_tf.runs.directory import atomic
 
 GENERATOR = b'<meta name="generator" content="pir_tf">'
-TONES = {"gain": "gain", "loss": "loss", "not measured yet": "open"}
+TONES = {"gain": "gain", "loss": "loss", "not measured yet": "open", "undefined": "open"}
 HEADLINES = {
     "gain": "People like the tuned images better",
     "loss": "People like the tuned images less",
     "gain with collapse": "People like the tuned images better, which have become alike",
     "not measured yet": "Not measured yet",
+    "undefined": "No result",
 }
 
 

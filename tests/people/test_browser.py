@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import studies
 
+from pir_tf.people import keeping, pools
 from pir_tf.people.server import Server
+from pir_tf.people.store import Store
 
 FOLDER = Path(__file__).parent / "browser"
 CHROMIUM = next(
@@ -71,6 +73,23 @@ class Place:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def withdraw(self):
+        """The first rater withdraws, and the server has noticed."""
+        store = Store(self.where)
+        with store.reading() as connection:
+            name = connection.exec_driver_sql("select pseudonym from raters order by rater").scalar()
+        keeping.withdraw(store, "", name)
+        store.close()
+        time.sleep(1.0)
+
+    def end(self):
+        """The study ends, and the server has noticed."""
+        store = Store(self.where)
+        with store.writing() as connection:
+            pools.control(connection, pools.require(connection)["study"], "end")
+        store.close()
+        time.sleep(1.0)
+
     def play(self, scenario, **given):
         """Runs a scenario; returns what it found after checking that the pages complained about nothing."""
         given |= {"scenario": scenario, "chromium": CHROMIUM, "link": self.link, "ownerLink": self.owner_link}
@@ -80,7 +99,7 @@ class Place:
         for line in driver.stdout:
             told = json.loads(line)
             if "ask" in told:
-                {"kill": self.kill, "start": self.start}[told["ask"]]()
+                getattr(self, told["ask"])()
                 driver.stdin.write("true\n")
                 driver.stdin.flush()
         driver.wait()
@@ -121,7 +140,7 @@ def place(tmp_path):
         one.kill()
 
 
-@pytest.mark.parametrize("scenario", ["keys", "undo", "offline", "restart", "reload", "leave", "tabs", "poor"])
+@pytest.mark.parametrize("scenario", ["keys", "undo", "offline", "restart", "reload", "leave", "tabs", "poor", "mail"])
 def test_each_answer_is_stored_once_whatever_happens(place, scenario):
     study = place()
     found = study.play(scenario)
@@ -141,6 +160,24 @@ def test_a_grid_by_keys_and_by_focus(place):
     study = place(mode="grid")
     found = study.play("gridKeys")
     assert study.answers() == [found["answers"]]
+
+
+def test_left_is_left_in_a_language_from_right_to_left(place):
+    study = place(mode="pair", words={"lang": "ar", "dir": "rtl"})
+    found = study.play("rtl")
+    assert study.answers() == [found["answers"]]
+
+
+def test_who_has_withdrawn_is_told_so_and_may_come_again(place):
+    study = place()
+    found = study.play("withdrawn")
+    assert study.answers() == [found["answers"]]
+
+
+def test_whoever_agrees_when_the_study_has_ended_is_told_so(place):
+    study = place()
+    study.play("late")
+    assert study.answers() == []
 
 
 def test_two_raters_of_one_browser_never_mix(place):
@@ -176,9 +213,12 @@ def test_the_owner_sees_answers_come_pauses_and_closes(place):
     assert study.answers() == [found["answers"]]
 
 
+@pytest.mark.parametrize(
+    "words", [{}, {"undo": "Letzte Antwort zurücknehmen", "skip": "Das kann ich nicht beurteilen"}]
+)
 @pytest.mark.parametrize("mode", ["like", "rating", "pair", "grid"])
-def test_at_200_percent_everything_is_in_reach(place, mode):
-    for size in place(mode=mode).play("zoom")["found"]:
+def test_at_200_percent_everything_is_in_reach(place, mode, words):
+    for size in place(mode=mode, words=words).play("zoom")["found"]:
         assert size["sideways"] <= 0 and size["below"] <= 0, size
         assert size["smallest"] >= (44 if size["size"] in ("phone", "desktop") else 24), size
         assert size["image"] >= {"phone": 100, "desktop": 140, "zoomed": 60, "small": 24}[size["size"]], size

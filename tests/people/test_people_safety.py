@@ -131,11 +131,28 @@ def test_cookies_can_t_be_forged(server):
 
 
 def test_cookies_are_closed_to_scripts_and_other_sites(server):
-    for link in (path_of(server, "one"), path_of(server, "one", 2)):
+    # A strict cookie wouldn't be sent along when a rater follows the link in a mail: they would be somebody new.
+    for link, site, count in ((path_of(server, "one"), "lax", 2), (path_of(server, "one", 2), "strict", 1)):
         _, _, headers = Browser(server).ask("GET", "/" + link)
-        words = headers["set-cookie"].lower()
-        assert "httponly" in words and "samesite=strict" in words and "path=/" in words and "secure" not in words
+        assert len(headers.get_all("set-cookie")) == count
+        for words in map(str.lower, headers.get_all("set-cookie")):
+            assert "httponly" in words and f"samesite={site}" in words and "path=/" in words and "secure" not in words
         check_headers(headers)
+
+
+def test_a_link_brings_its_rater_back_after_another_studys(server):
+    browser = Browser(server)
+
+    def visit(name, **query):
+        rater = "".join(f"?rater={value}" for value in query.values())
+        assert browser.ask("GET", f"/{path_of(server, name)}{rater}")[0] == 200
+        assert browser.ask("POST", "/api/consent", {})[0] == 204
+        return browser.ask("GET", "/api/study")[1]["rater"]
+
+    one, two = visit("one"), visit("two")
+    assert one != two and (visit("one"), visit("two"), visit("one")) == (one, two, one)
+    other = visit("one", rater="ann")
+    assert other != one and visit("two") == two and visit("one", rater="ann") == other == visit("one")
 
 
 def test_cookies_behind_https_go_there_alone(tmp_path):

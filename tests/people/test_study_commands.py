@@ -187,6 +187,33 @@ def test_the_report_says_at_which_size_the_test_was_made(tmp_path):
     assert "Asking stopped at 200 answers, when the evidence was enough" in page and "set before" not in page
 
 
+def test_the_report_of_an_open_proof_by_grids_counts_grids(tmp_path):
+    office = Office(tmp_path / "study.db", images=400, pool="proof", mode="grid", wanted=100, repeats=0, shared=0)
+    for rater in range(3):
+        number = office.enroll(f"n:{rater}")
+        for _ in range(4):
+            [slot] = office.hand_out(number)
+            office.answer(number, slot, "choice", [0, 4])
+    with office.store.reading() as connection:
+        page = write_people_report(summary(connection), tmp_path / "report.html").read_text()
+    office.store.close()
+    assert "The proof is open: 12 of 100 answers are there." in page
+
+
+def test_a_proof_in_which_nothing_could_be_tested_is_no_finding(tmp_path):
+    office = Office(tmp_path / "study.db", images=40, pool="proof", wanted=24, repeats=0, shared=0)
+    for rater in range(3):
+        number = office.enroll(f"n:{rater}")
+        for _ in range(8):
+            for slot in office.hand_out(number):
+                office.answer(number, slot)
+    with office.store.reading() as connection:
+        found = summary(connection)
+        page = write_people_report(found, tmp_path / "report.html").read_text()
+    office.store.close()
+    assert found["proof"]["verdict"] == "undefined" and "<h1>No result</h1>" in page and "No difference" not in page
+
+
 def test_status_says_what_the_teams_own_page_sent(tmp_path, capsys):
     office = Office(tmp_path / "study.db", images=12, repeats=0, shared=0)
     slot, _ = office.do(

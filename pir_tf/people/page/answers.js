@@ -161,7 +161,7 @@ export class Answers {
       this.trouble = "connection";
       return this.pause();
     }
-    if (response.status === 401) {
+    if (response.status === 401 || response.status === 403) { // 403: this rater has withdrawn
       this.lose("link");
       return 0;
     }

@@ -2,7 +2,7 @@
 
 /** Starts to load a slot's images; `ready` once all are decoded, which `loading` waits for. */
 export function prepare({ place, images }, mode, words) {
-  const slot = { place, ready: false };
+  const slot = { place, ready: false, sources: images.map(({ src }) => src).join() };
   slot.nodes = images.map(({ width, height }, k) => {
     // The name says where it is, never what it is.
     const alt = mode === "pair" ? [words.image_left, words.image_right][k] : words.image.replace("{letter}", "ABCDEFGHI"[k]);

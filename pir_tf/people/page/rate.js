@@ -214,10 +214,12 @@ function receive(reply, refused) {
   study.progress = reply.progress;
   study.code = reply.code;
   for (const event of refused) if (event.kind !== "visible") answered.delete(event.place);
-  const offered = new Set(reply.slots.map(({ place }) => place));
-  const last = Math.max(0, ...offered);
-  // A place below the last that isn't offered any more was answered elsewhere, unless something about it is on the way.
-  slots = slots.filter(({ place }) => offered.has(place) || place > last || answers.concerns(place));
+  const offered = new Map(reply.slots.map(({ place, images }) => [place, images.map(({ src }) => src).join()]));
+  const last = Math.max(0, ...offered.keys());
+  // A place below the last that isn't offered any more was answered elsewhere, unless something about it is on the way. One with
+  // other images now is another rater's, who withdrew and came again.
+  slots = slots.filter(({ place, sources }) =>
+    offered.has(place) ? offered.get(place) === sources : place > last || answers.concerns(place));
   if (current && !slots.includes(current)) current = null;
   const held = new Set(slots.map(({ place }) => place));
   for (const slot of reply.slots) if (!answered.has(slot.place) && !held.has(slot.place)) slots.push(prepare(slot, study.mode, words));
@@ -291,6 +293,7 @@ function welcome() {
     try {
       const response = await fetch("/api/consent", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
       if (response.status === 401) return lost("link");
+      if (response.status === 410) return follow("ended");
       if (!response.ok) throw new Error(response.status);
       if (await learn()) begin(); // now this rater has a name
     } catch {

@@ -264,4 +264,66 @@ async function end({ open, link }) {
   return { answers: [1, 0, 1, 0], code: await page.textContent("#code") };
 }
 
-export const answering = { keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, end };
+/** The link in a mail brings the same rater back, with what was kept. */
+async function mail({ open, ask, link }) {
+  const page = await open();
+  await begin(page, link);
+  for (const key of ["y", "n", "y"]) await press(page, key);
+  await stored(page);
+  await ask("kill");
+  await press(page, "n");
+  await page.context().route("http://mail.example/", (route) =>
+    route.fulfill({ contentType: "text/html", body: `<title>Mail</title><a href="${link}">rate</a>` }));
+  await page.goto("http://mail.example/");
+  await ask("start");
+  await page.click("a");
+  await ready(page);
+  await stored(page);
+  return { answers: [1, 0, 1, 0], count: await page.textContent("#count") };
+}
+
+/** In a language that is written from right to left the left arrow still answers for the image on the left. */
+async function rtl({ open, link }) {
+  const page = await open();
+  await begin(page, link);
+  assert.equal(await page.evaluate(() => document.documentElement.dir), "rtl");
+  const lefts = (selector) => page.$$eval(selector, (found) => found.map((one) => one.getBoundingClientRect().left));
+  for (const [first, second] of [await lefts("#cells > *"), await lefts("#choices :is(.left, .right)")]) assert.ok(first < second);
+  await press(page, "ArrowLeft");
+  await ready(page);
+  await page.click("#cells > :last-child img");
+  await stored(page);
+  return { answers: ["left", "right"] };
+}
+
+/** Whoever has withdrawn is told so; the next rater of this browser has answers and images of their own. */
+async function withdrawn({ open, ask, link }) {
+  const page = await open();
+  await begin(page, link);
+  await press(page, "y");
+  await stored(page);
+  await ask("withdraw");
+  await press(page, "n");
+  await page.waitForSelector('[data-view="link"]');
+  const again = await page.context().newPage();
+  await begin(again, link);
+  const shown = await source(again);
+  await again.keyboard.press("y");
+  await stored(again);
+  assert.ok(shown);
+  return { answers: [1] };
+}
+
+/** Agreeing when it is too late. */
+async function late({ open, ask, link }) {
+  const page = await open();
+  await page.goto(link);
+  await page.waitForSelector('[data-view="welcome"]');
+  await page.waitForTimeout(PAUSE);
+  await ask("end");
+  await page.click("#buttons button");
+  await page.waitForSelector('[data-view="ended"]');
+  return {};
+}
+
+export const answering = { mail, rtl, withdrawn, late, keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, end };

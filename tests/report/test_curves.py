@@ -1,0 +1,47 @@
+"""The figures of tuning curves: one line for each training, and each line named by what tells it from the others."""
+
+import pandas as pd
+import pytest
+
+from pir_tf.report import curves
+
+
+@pytest.fixture
+def rows():
+    """Two seeds of one objective at two ratios, after none, 150 and 300 steps."""
+    made = [
+        {
+            **{
+                "objective": "color:blue",
+                "seed": seed,
+                "settings": "a",
+                "pessimism": 0.0,
+                "ratio": ratio,
+                "steps": steps,
+            },
+            **{"cohens_d": d, "estimated_d": 2 * d, "distance_kept": 1 - d / 10, "kid": 200 + d + ratio},
+        }
+        for seed in (0, 1)
+        for ratio in (1.0, 0.3, 0.0)
+        for steps in (300, 0, 150)
+        for d in [(1 + seed) * ratio * steps / 150]
+    ]
+    return pd.DataFrame(made)
+
+
+def test_a_seed_is_a_line_of_its_own(rows):
+    upper, lower = curves.tuning_curves(rows).axes
+    drawn = sorted(line.get_ydata().round(2).tolist() for line in upper.lines if len(line.get_xdata()) == 3)
+    # Both seeds' true and estimated d at the lower ratio of two equally common ones, and both controls.
+    assert drawn == [[0, 0, 0], [0, 0, 0], [0, 0.3, 0.6], [0, 0.6, 1.2], [0, 0.6, 1.2], [0, 1.2, 2.4]]
+    assert len([line for line in lower.lines if len(line.get_xdata()) == 3]) == 2
+    assert [text.get_text() for text in upper.texts].count(r"$\lambda$ 0") == 1  # named once
+
+
+def test_lines_against_kid_say_which_steps_they_are_of(rows):
+    one = rows[rows.seed == 0]
+    said = [text.get_text() for text in curves.kid_of_ratios(one).axes[0].texts]
+    assert {"color:blue, 150 steps", "color:blue, 300 steps"} <= {*said} and "color:blue" not in said
+    said = [text.get_text() for text in curves.kid_of_ratios(one[one.steps != 300]).axes[0].texts]
+    assert "color:blue" in said  # where nothing else tells them apart
+    assert len(curves.kid_of_ratios(rows).axes[0].lines) == 4
