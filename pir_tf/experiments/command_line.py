@@ -97,7 +97,27 @@ def parse(arguments: list[str]) -> Options:
     prog = "python -m pir_tf.experiments.run [smoke|laptop|paper]"
     options = parsed(Options, words, default=Options(config), prog=prog, description=DESCRIPTION)
     config, more = _changed(options.experiment, given, _fitting_images(options.experiment))
-    return dataclasses.replace(options, experiment=config, notes=(*said, *notes, *more))
+    if config.gan.generator != "train":
+        notes = [note for note in notes if not note.startswith("gan.")]  # of a training that there won't be
+    return dataclasses.replace(options, experiment=config, notes=(*said, *notes, *more, *_idle(config, given)))
+
+
+def _idle(config: ExperimentConfig, given: Mapping[str, str | None]) -> list[str]:
+    """A sentence for each option that is given and changes nothing beside the others."""
+    imports, people = config.gan.generator.startswith("import:"), config.interactions.source.startswith("people:")
+    needed = {
+        "gan.steps": ("--gan.generator train", config.gan.generator == "train"),
+        "gan.import_": ("--gan.generator import:FILE", imports),
+        "tuning.anchor_weight": ("--gan.generator import:FILE", imports),
+        "tuning.kl_weight": ("--tuning.kind shift or residual", config.tuning.kind != "weights"),
+        "interactions.explore": ("--interactions.source people:DATABASE", people),
+    }
+    return [
+        f"{name} changes nothing without {option}."
+        for name in given
+        for start, (option, there) in needed.items()
+        if name.startswith(start) and not there
+    ]
 
 
 def _start(name: str, given: Mapping[str, str | None]) -> tuple[ExperimentConfig, tuple[str, ...]]:

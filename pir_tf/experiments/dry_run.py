@@ -91,7 +91,7 @@ def memory_megabytes(config: ExperimentConfig) -> float:
     """Libraries and small models (900 MB), the data set, and the activations of the largest step."""
     data = config.data.count * 3 * config.data.image_size**2 / 1e6
     # About 4 MB of activations an image in both networks; a backbone keeps about 90 MB an image at 299 pixels.
-    backbone = 90 * (config.estimator.image_size / 299) ** 2 if config.estimator.backbone == "inception_v3" else 2
+    backbone = 90 * (config.estimator.image_size / 299) ** 2 if "inception_v3" in config.estimator.backbone else 2
     gan = config.gan.batch_size * 4 if config.gan.generator == "train" else 0
     vgg = 0.0
     if layer := _vgg_layer(

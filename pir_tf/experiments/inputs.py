@@ -71,7 +71,11 @@ def require_weights(config: ExperimentConfig, stages: Sequence[str]) -> None:
 
 def _used(config: ExperimentConfig) -> dict[str, str]:
     """The fields of weights that this experiment reads, and what they say."""
-    used = {"estimator.weights": config.estimator.weights, "evaluation.kid_weights": config.evaluation.kid_weights}
+    reads = "inception_v3" in config.estimator.backbone
+    used = {
+        "estimator.weights": config.estimator.weights if reads else "none",
+        "evaluation.kid_weights": config.evaluation.kid_weights,
+    }
     if config.interactions.source == "simulated" and parse(config.interactions.objective).layer:
         used["interactions.vgg_weights"] = config.interactions.vgg_weights
     return used

@@ -45,6 +45,11 @@ def answers(path: Path, images: np.ndarray, ids: list[str], *, run_directory: Pa
     how = "for each row of it write how often the image was shown (impressions) and liked (positives)"
     todo = " ".join(filter(None, (also, "Then give the same command again.")))
     if not path.exists():
+        if other := _other_run(folder, run_directory):
+            raise InputError(
+                f"{folder} has images of another run ({other}), which people would judge in place of this one's: name "
+                "another CSV file, or move that folder away."
+            )
         folder.mkdir(parents=True, exist_ok=True)
         for image, name in zip(images, ids, strict=True):
             save_png(folder / f"{name}.png", image)
@@ -55,6 +60,15 @@ def answers(path: Path, images: np.ndarray, ids: list[str], *, run_directory: Pa
     if is_unfilled(path):
         raise Waiting(f"{path} is not filled in yet: {how} (images: {folder}). {todo}")
     return read_ratings(path, ids)
+
+
+def _other_run(folder: Path, run_directory: Path) -> str:
+    """The run whose images the folder has, if it isn't this one."""
+    note = folder / "run.json"
+    found = read_json(note) if note.is_file() else None
+    named = found.get("run_directory") if isinstance(found, dict) else None
+    same = not isinstance(named, str) or (folder / named).resolve() == run_directory.resolve()
+    return "" if same else str(named)
 
 
 def answers_digest(path: Path) -> str:

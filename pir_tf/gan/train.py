@@ -93,7 +93,7 @@ def train_acgan(
         directory,
         {**decisive_fields("gan", config), "seed": seed, "images": image_set.digest},
         callbacks=[_DecayLearningRates(config)],
-        chief_callbacks=[Measure(config.sample_every, sampler.measure), *callbacks],
+        chief_callbacks=[Measure(config.sample_every, sampler.measure, last=config.steps), *callbacks],
     )
     if config.keep == "best" and is_chief():
         sampler.restore_best()

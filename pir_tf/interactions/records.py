@@ -164,8 +164,8 @@ def check_image_ids(image_ids: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[
 
 def whole_number(text: str) -> int | None:
     """The number that a cell holds (`12`, ` 12 `, `12.0`), or None if that isn't a whole number from 0 to `LARGEST`."""
-    # int() and float() would also take "1_000", "nan" and digits of other scripts.
-    match = re.fullmatch(r"\+?([0-9]{1,16})(?:\.0*)?", text.strip())
+    # int() and float() would also take "1_000", "nan" and digits of other scripts. "1.000" is a thousand to many people.
+    match = re.fullmatch(r"\+?([0-9]{1,16})(?:\.(?:0{0,2}|0{4,}))?", text.strip())
     return int(match[1]) if match and int(match[1]) <= LARGEST else None
 
 

@@ -78,15 +78,17 @@ class Measure(keras.callbacks.Callback):
     Args:
         every: steps between two measures.
         measure: from the model in training to numbers by their column. It must leave the model as it is.
+        last: a last step that is measured too; none by default.
     """
 
-    def __init__(self, every: int, measure: Callable[[Any], dict[str, float]]) -> None:
+    def __init__(self, every: int, measure: Callable[[Any], dict[str, float]], *, last: int = 0) -> None:
         super().__init__()
-        self._every, self._measure = every, measure
+        self._every, self._measure, self._last = every, measure, last
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         step = steps_done(self.model)
-        if logs is not None and step // self._every != (step - self.params["steps"]) // self._every:
+        crossed = step // self._every != (step - self.params["steps"]) // self._every
+        if logs is not None and (crossed or step == self._last):
             logs.update(self._measure(self.model))
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pir_tf.config import PRESETS, flatten
+from pir_tf.config import flatten
 from pir_tf.experiments import dry_run, run
 from pir_tf.experiments.command_line import parse, public_command, resume_command
 from pir_tf.paper.jobs import command_words
@@ -92,20 +92,38 @@ def test_a_mistake_is_one_sentence_on_a_terminal_too():
         ("laptop --gan.steps=200", {"gan.decay_steps": 76}),
         ("laptop --gan.steps 150", {"gan.decay_steps": 57, "gan.log_every": 50}),
         ("laptop --gan.steps 150 --gan.decay_steps 0", {"gan.log_every": 50}),
-        ("--tuning.steps 12 --gan.steps 20", {"gan.decay_steps": 7, "gan.log_every": 20, "tuning.log_every": 1}),
+        ("laptop --tuning.steps 12 --gan.steps 20", {"gan.decay_steps": 7, "gan.log_every": 20, "tuning.log_every": 1}),
     ],
 )
 def test_what_a_number_of_steps_would_refuse_fits_it_and_is_said(words, changed):
-    words = words.split()
+    words = [*words.split(), "--gan.generator", "train"]
     options = parse(words)
     asked = {word.strip("-").split("=")[0] for word in words}
-    start = flatten(preset(words[0] if words[0] in PRESETS else "laptop"))
+    start = flatten(preset(words[0]))
     differ = {name: value for name, value in flatten(options.experiment).items() if value != start[name]}
     assert {name: value for name, value in differ.items() if name not in asked} == changed
     assert set(options.notes) == {
         f"{name} is {value} in place of {start[name]}, to fit {name[: name.index('.')]}.steps."
         for name, value in changed.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--gan.steps 200", ["gan.steps changes nothing without --gan.generator train."]),
+        ("--gan.import-range 0 1", ["gan.import_range changes nothing without --gan.generator import:FILE."]),
+        ("--tuning.anchor-weight=5", ["tuning.anchor_weight changes nothing without --gan.generator import:FILE."]),
+        ("--tuning.kl-weight 5", ["tuning.kl_weight changes nothing without --tuning.kind shift or residual."]),
+        ("--tuning.kl-weight 5 --tuning.kind shift", []),
+        (
+            "--interactions.explore 0.5",
+            ["interactions.explore changes nothing without --interactions.source people:DATABASE."],
+        ),
+    ],
+)
+def test_an_option_without_an_effect_is_said(words, said):
+    assert list(parse(words.split()).notes) == said
 
 
 def test_batches_fit_a_folder_of_few_images_and_it_is_said(tmp_path):
@@ -185,6 +203,12 @@ def test_dry_run_counts_vgg16():
     assert "images scored by VGG16" not in dry_run.counts(laptop())
     assert "KID by VGG16" in dry_run.stage_flops(parse([*words, "--evaluation.kid-weights", "imagenet"]).experiment)
     assert dry_run.memory_megabytes(config) > dry_run.memory_megabytes(laptop())
+    linear = ["paper", "--estimator.output", "linear", "--estimator.backbone"]
+    one, joined, own = (
+        dry_run.memory_megabytes(parse([*linear, name]).experiment)
+        for name in ("inception_v3", "inception_v3+discriminator", "discriminator")
+    )
+    assert joined >= one > 2 * own
 
 
 def test_dry_run_knows_what_a_linear_estimator_and_moved_latents_need():

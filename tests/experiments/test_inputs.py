@@ -64,6 +64,8 @@ TOP = "--interactions.objective vgg:fc8:k=1"
         (TOP, ("gan", "report"), set()),
         (f"{TOP} --interactions.source csv:a.csv", ("interactions",), set()),
         ("--evaluation.no-judge", ("evaluation",), set()),
+        ("--estimator.output linear --estimator.backbone discriminator", STAGES, set()),
+        ("--estimator.output linear --estimator.backbone inception_v3+discriminator", STAGES, {INCEPTION}),
     ],
 )
 def test_weights_are_fetched_before_the_stages_that_read_them(fetched, words, stages, expected):

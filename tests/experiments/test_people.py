@@ -39,6 +39,20 @@ def test_it_waits_twice_and_then_reads_answers_to_images_that_are_known_by_their
     assert (ask().impressions.tolist(), ask().positives.tolist()) == ([10] * 4, [4, 5, 6, 7])
 
 
+def test_images_of_another_run_are_not_mixed_with_ones_own(tmp_path):
+    """The file was moved away, its images were left."""
+    images, path = pictures(), tmp_path / "answers.csv"
+    with pytest.raises(Waiting):
+        answers(path, images, image_ids(images, "r1"), run_directory=tmp_path / "one")
+    path.rename(tmp_path / "first.csv")
+    there = sorted(p.name for p in (tmp_path / "answers_images").iterdir())
+    with pytest.raises(InputError, match="has images of another run .*one.*: name another CSV file"):
+        answers(path, pictures() ^ 1, image_ids(pictures() ^ 1, "r1"), run_directory=tmp_path / "two")
+    assert sorted(p.name for p in (tmp_path / "answers_images").iterdir()) == there and not path.exists()
+    with pytest.raises(Waiting):  # its own are made again
+        answers(path, images, image_ids(images, "r1"), run_directory=tmp_path / "one")
+
+
 @pytest.fixture
 def finished(tmp_path):
     """A function that opens a run with these sources, whose stage is done with these facts."""

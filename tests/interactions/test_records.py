@@ -40,6 +40,15 @@ def test_any_numbers_that_are_whole_are_taken(kind):
     assert make(image_id=pd.Series(["a", "b", "c"]), impressions=pd.Series([4, 0, 3], dtype=kind)) == make()
 
 
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [("12", 12), (" 12 ", 12), ("12.", 12), ("12.0", 12), ("12.00", 12), ("12.0000", 12), ("+12", 12)]
+    + [(cell, None) for cell in ("1.000", "1.250", "12.5", "-1", "nan", "1_000", "", "1e3")],
+)
+def test_a_cell_is_a_whole_number_or_none(cell, number):
+    assert records.whole_number(cell) == number  # "1.000" is a thousand where a point parts thousands
+
+
 def test_later_changes_of_the_arguments_change_nothing():
     impressions = np.array([4, 0, 3])
     interactions = make(impressions=impressions)

@@ -89,9 +89,14 @@ def test_training_stops_at_a_value_that_is_not_finite(value):
         (2, [5, 10, 15, 20, 25, 30]),  # more often than epochs end: at each
     ],
 )
-def test_measures_are_due_in_the_epochs_that_hold_their_steps(every, measured):
+def test_measures_are_due_in_the_epochs_that_hold_their_steps_and_at_the_last(every, measured):
+    assert measured_at(every) == measured
+    assert measured_at(every, last=25) == sorted({*measured, 25})
+
+
+def measured_at(every, **last):
     model, found = model_at(0), []
-    measure = Measure(every, lambda model: {"at": int(model.step)})
+    measure = Measure(every, lambda model: {"at": int(model.step)}, **last)
     measure.set_model(model)
     measure.set_params({"steps": 5})
     for step in range(5, 31, 5):
@@ -99,7 +104,7 @@ def test_measures_are_due_in_the_epochs_that_hold_their_steps(every, measured):
         logs = {}
         measure.on_epoch_end(0, logs)
         found += logs.values()
-    assert found == measured
+    return found
 
 
 @pytest.mark.parametrize(

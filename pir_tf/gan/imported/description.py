@@ -69,6 +69,12 @@ def describe(core: keras.Model, config: GanConfig, class_names: tuple[str, ...],
             count = 1
         elif config.import_class == "one-hot":
             count = _size(class_input, count, "--gan.import-class-count or --data.classes", config)
+            if count == 1 and class_input is not None:  # whose only class would be shown, tuned and exported
+                raise InputError(
+                    f"{config.generator} takes its class in {class_input.name!r}, one number, expected an entry for each "
+                    "class: say --gan.import-class integer, and name the classes with --data.classes or count them with "
+                    "--gan.import-class-count N; or --gan.import-class none."
+                )
         elif not count:
             raise InputError(
                 f"{config.generator} takes its class as a whole number, expected to know of how many: name them with "

@@ -144,6 +144,18 @@ def test_what_cannot_be_opened_is_one_sentence_with_the_way_out(tmp_path):
         assert words in str(refused.value) and name in str(refused.value) and "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_a_class_that_is_one_number_is_no_one_hot_of_one_class(tmp_path, dtype):
+    """All of its classes but one would never be shown."""
+    noise, label = keras.Input((LATENT,), name="noise"), keras.Input((1,), dtype=dtype, name="label")
+    x = layers.Concatenate()([noise, layers.Flatten()(layers.Embedding(CLASSES, 4)(label))])
+    keras.Model([noise, label], layers.Reshape((3, 3, 3))(layers.Dense(27, "tanh")(x))).save(tmp_path / "mine.keras")
+    with pytest.raises(InputError, match="takes its class in 'label', one number, .*--gan.import-class integer"):
+        import_generator(config("one-hot", tmp_path / "mine.keras"), ())
+    integer = config("integer", tmp_path / "mine.keras", class_count=CLASSES)
+    assert len(import_generator(integer, ())[1].class_names) == CLASSES
+
+
 def test_a_cut_or_missing_file_of_a_run_is_one_sentence(tmp_path):
     core = foreign("none")
     description = describe(core, config("none"), ())
