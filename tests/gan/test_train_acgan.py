@@ -145,7 +145,7 @@ def test_a_finished_run_is_left_as_it_is_and_ends_with_the_best_weights(runs, im
 @pytest.mark.parametrize(
     ("changed", "seed", "turn", "sentence"),
     [
-        ({"generator_learning_rate": 2e-3}, 5, 1, r"gan.generator_learning_rate \(0.001 there, 0.002 now\)"),
+        ({"generator_learning_rate": 2e-3}, 5, 1, r"gan.generator_learning_rate \(0.01 there, 0.002 now\)"),
         ({"steps": 6}, 5, 1, r"gan.steps \(5 there, 6 now\)"),  # the rates' fall begins later
         ({}, 4, 1, r"differs in seed \(5 there, 4 now\)"),
         ({}, 5, -1, "differs in images"),
