@@ -27,7 +27,7 @@ class Line:
             raise ConnectionError from error
         for line in head.split("\r\n"):
             if line.lower().startswith("set-cookie: "):
-                self.cookie = line.partition(": ")[2].partition(";")[0]
+                self.cookie = "; ".join(filter(None, (self.cookie, line.partition(": ")[2].partition(";")[0])))
         return int(head.split(" ", 2)[1]), body
 
     async def insist(self, method, path, value=None):
