@@ -118,8 +118,8 @@ def ratio_of_means(rows: pd.DataFrame, *, seed: int = 0) -> tuple[float, float, 
 
 
 def _shortest(rows: pd.DataFrame) -> pd.Series:
-    """Of several lengths of one tuning, the shortest is drawn."""
-    return rows["tuning_steps"] == rows.groupby(["objective", "seed"])["tuning_steps"].transform("min")
+    """Of several lengths of tuning by one objective, the shortest is drawn."""
+    return rows["tuning_steps"] == rows.groupby("objective")["tuning_steps"].transform("min")
 
 
 def by_layer(rows: pd.DataFrame) -> str:

@@ -82,6 +82,14 @@ def test_more_steps_are_compared_by_themselves(folder):
     assert "in 4 of 4 runs" in in_more and "4 of 4 keep 0.85 of the distance" in in_more
 
 
+def test_a_seed_that_was_only_tuned_for_longer_is_no_point_at_equal_steps(folder):
+    rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
+    again = rows[rows.tuning_steps == 600].assign(seed=1, cohens_d=9.5)
+    axes = both_methods.draw(pd.concat([rows, again])).axes
+    drawn = [line.get_ydata()[0] for ax in axes for line in ax.lines if len(line.get_xdata()) == 1]
+    assert sorted(drawn) == sorted([*OURS.values(), *PAPERS.values(), 9.0])  # each objective's two points, and a dash
+
+
 def test_holm_stops_at_the_first_that_fails():
     found = both_methods.holm(pd.Series([0.0002, np.nan, 0.0006, 1e-9]))
     assert found.tolist() == [True, False, False, True]  # against 0.001 / 4, / 3, / 2
