@@ -215,9 +215,8 @@ def draw(rows: pd.DataFrame) -> Any:
         axes.tick_params(axis="x", length=0)
         round_ticks(axes)
     ours = f"ridge on frozen features; pale: not significant (Holm, α = {ALPHA:g})"
-    more = f"Dash: ours in {rows['tuning_steps'].max():,.0f} steps." if longer else ""
     below = f"Hollow: the paper's method with as many steps. Full: {ours}."
-    below += f"\n{more}" if more else ""
+    below += f"\nDash: ours in {rows['tuning_steps'].max():,.0f} steps." if longer else ""
     figure.supxlabel(below, fontsize=style.SMALL, color=style.MUTED)
     return figure
 

@@ -162,8 +162,7 @@ def _asked(config: Mapping[str, Any]) -> Row:
         "output": _output(config),
         "estimator_size": get("estimator.image_size"),
         "data": get("data.source"),
-        **{name: get(field) for name, field in _FIELDS.items()},
-        **{name: get(f"tuning.{name.removeprefix('tuning_')}", then) for name, then in LATER.items()},
+        **{name: get(field, LATER.get(name)) for name, field in _FIELDS.items()},
     }
 
 
@@ -192,7 +191,8 @@ _FIELDS = {
     **{name: name for name in ("seed", "preset")},
     **{name: f"interactions.{name}" for name in ("scaling", "images", "impressions")},
     **{name: f"estimator.{name}" for name in ("backbone", "trainable", "temperature")},
-    **{name: f"tuning.{name}" for name in ("pir_weight", "fools_weight")},
+    **{name: f"tuning.{name}" for name in ("pir_weight", "fools_weight", "pir_gradient_ratio", "pir_gradient_limit")},
+    "tuning_kind": "tuning.kind",
     "fake_class_weight": "gan.fake_class_weight",
     **{f"{stage}_steps": f"{stage}.steps" for stage in ("tuning", "estimator", "gan")},
     **{f"{stage}_learning_rate": f"{stage}.learning_rate" for stage in ("tuning", "estimator")},

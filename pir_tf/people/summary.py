@@ -15,7 +15,7 @@ from pir_tf.people.study import Study
 from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others, rank_correlation
 from pir_tf.statistics.betting import e_values
 from pir_tf.statistics.flags import kept
-from pir_tf.statistics.proof import CELLS, prove_study
+from pir_tf.statistics.proof import prove_study
 from pir_tf.statistics.rates import answer_worth, image_rates
 
 SHOWN = 12
@@ -123,7 +123,11 @@ def _proof(
     present = {slot.rater for slot in own if slot.judged}
     doubtful = sum(bool(report.flags) and report.rater in present for report in reports)
     judged, pairs = np.array([given.rater, given.image, given.value]), counted.pairs(own, images)
-    whole = prove_study(study.mode, judged, side, pairs, wanted=pool.wanted, closed=pool.why, alpha=alpha)
+    there = sum(slot.judged for slot in own)
+    closed = (
+        pool.why if there < pool.wanted else ""
+    )  # nobody has withdrawn, also where no rule says what to make of answers yet
+    whole = prove_study(study.mode, judged, side, pairs, wanted=pool.wanted, closed=closed, alpha=alpha)
     honest, others = judged[:, kept(given.rater, reports)], pairs[kept(pairs[:, 0], reports)]
     bets = counted.bets(own, images)
     evidence = e_values(bets) if bets.size else np.ones(1)
@@ -133,7 +137,7 @@ def _proof(
         "wanted": pool.wanted,
         "closed": pool.why,
         **dataclasses.asdict(whole),
-        "given": whole.answers // CELLS[study.mode],
+        "given": there,
         "doubtful": doubtful,
         "without_doubtful": (
             dataclasses.asdict(prove_study(study.mode, honest, side, others, alpha=alpha))

@@ -70,7 +70,7 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
     found = found[found.steps > 0]
     several: Callable[[pd.DataFrame], bool] = lambda own: own.ratio[own.ratio > 0].nunique() > 1  # noqa: E731
     by = ["objective", "pessimism", "steps", *(name for name in SETTINGS if name in found)]
-    groups = [(key, own) for key, own in found.groupby(by) if several(own)]
+    groups = [(key, own) for key, own in found.groupby(by, dropna=False) if several(own)]
     if not groups:
         return None
     figure = style.new_figure(3.2, width=5.4)
@@ -96,7 +96,8 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
 def _series(rows: pd.DataFrame) -> list[pd.DataFrame]:
     """What one training after another gave, over its steps: seeds and other settings are lines of their own."""
     by = [name for name in SETTINGS if name in rows]
-    return [own.sort_values("steps") for _, own in rows.groupby(by)] if by else [rows.sort_values("steps")][: len(rows)]
+    found = [own for _, own in rows.groupby(by, dropna=False)] if by else [rows][: len(rows)]
+    return [own.sort_values("steps") for own in found]
 
 
 def _shade(values: list[float], value: float) -> str:

@@ -106,3 +106,20 @@ def test_the_owner_and_the_report_are_told_what_the_page_sent_and_what_the_rule_
     page = write_people_report(found, tmp_path / "report.html").read_text()
     assert "clicked or looked at for 3 s or more" in page and "2 of 3 seen: 0.67" in page
     store.close()
+
+
+def test_a_proof_on_the_own_page_is_not_measured_before_there_is_a_rule_and_nobody_has_withdrawn(tmp_path):
+    key = begin(tmp_path / "study.db", images=12, pool="proof", wanted=6, shared=0, repeats=0)
+    store = Store(tmp_path / "study.db")
+    with store.writing() as connection:
+        desk = Desks(store).by_key[key]
+        user = desk.enroll(connection, "x:u1")
+        for slot in desk.hand_out(connection, user, 8, outside=True):
+            desk.record(connection, user, [event({"place": slot.place}, "visible", None)])
+            desk.record(connection, user, [event({"place": slot.place}, "click", None)])
+        proof = summary(connection)["proof"]
+        assert (proof["open"], proof["verdict"]) == (False, "not measured yet")
+        assert "withdrawn" not in proof["sentence"] and proof["given"] >= 6
+        pools.note(connection, key, "rule", 1, "proof", "click")
+        assert "withdrawn" not in summary(connection)["proof"]["sentence"]
+    store.close()

@@ -9,7 +9,8 @@ from scipy import stats
 from statsmodels.stats.power import TTestIndPower
 
 from pir_tf.errors import InputError
-from pir_tf.statistics.planning import plan
+from pir_tf.people.study import Study
+from pir_tf.statistics.planning import REPEATS, plan
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -54,11 +55,9 @@ def test_more_answers_see_more_and_shared_images_cost_little():
     assert plan(1800, "like", answers_per_image=2).smallest_d / once.smallest_d == pytest.approx(1.08, abs=0.005)
     assert plan(3600, "like", answers_per_rater=30, repeats=0).raters == 120
     assert plan(3600, "like", answers_per_rater=30, repeats=0.2).raters == 150  # 6 of 30 are repeats
-    few = plan(200, "like")
-    assert (few.raters, few.answers_per_rater) == (
-        10,
-        22,
-    ) and 10 * 0.95 * 22 >= 200  # so that the result isn't for these raters alone
+    few = plan(200, "like")  # by ten, so that the result isn't for these raters alone
+    assert (few.raters, few.answers_per_rater) == (10, 22) and 10 * 22 * (1 - REPEATS) >= 200
+    assert REPEATS == Study().repeats
 
 
 @pytest.mark.parametrize("each", [1, 1.25, 2, 3])
