@@ -121,6 +121,8 @@ def decisive_fields(section: str, config: Any) -> dict[str, Any]:
         left_out.discard("steps")
     if named.get("stop", "none") != "none":  # a row of the log is then a look at the images
         left_out.discard("log_every")
+    if named.get("stop") != "distance":
+        left_out.add("least_distance")
     return {f"{section}.{name}": value for name, value in named.items() if name not in left_out}
 
 

@@ -1,7 +1,7 @@
 """The control: the same tuning with w_PIR 0, which shows what the GAN's own training does to PIR (2.4). Not the paper's.
 
 It depends on the networks, real images, seed, batch and steps alone, so all objectives of a sweep share one through the cache.
-Where a judge chose the step, the control has as many steps as lead there.
+Where tuning was stopped, the control has as many steps as lead to the networks that are kept.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pir_tf.runs.directory import RunDirectory
 from pir_tf.training.callbacks import ProgressBar
 from pir_tf.training.fit import Plan, fit_resumable
 
-OF_THE_JUDGE = ("tuning.stop", "tuning.log_every")
-"""Fields on which the state of a judged tuning depends, and the control's steps don't."""
+OF_THE_STOP = ("tuning.stop", "tuning.least_distance", "tuning.log_every")
+"""Fields on which the state of a tuning that may stop depends, and the control's steps don't."""
 
 
 def has_control(run: RunDirectory) -> bool:
@@ -47,10 +47,12 @@ def no_control(run: RunDirectory) -> str:
 def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
     """The generator after as many steps of the GAN's own training as tuning had, from the same networks, images and seed."""
     config, networks = run.config, Networks.load(run.path / "gan")
-    steps = (run.facts("tuning") or {}).get("kept_step") or config.tuning.steps
+    steps = (run.facts("tuning") or {}).get("kept_step", config.tuning.steps)
+    if not steps:
+        return networks.generator
     fields = {**decisive_fields("tuning", config.tuning), **decisive_fields("gan", config.gan)}
     facts: dict[str, Any] = {
-        name: value for name, value in fields.items() if "pir_" not in name and name not in OF_THE_JUDGE
+        name: value for name, value in fields.items() if "pir_" not in name and name not in OF_THE_STOP
     }
     facts |= {"images": image_set.digest, "seed": run.seed_of("tuning steps"), "steps": steps}
     compiled = run.forms["tuning"] == "on"

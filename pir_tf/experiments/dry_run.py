@@ -70,13 +70,13 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
         learning = count["estimator steps"] * config.estimator.batch_size * FORWARD_AND_BACKWARD * estimator
     else:  # features are made once, for the judge too
         learning = (2 if config.first_round else 1) * config.interactions.images * estimator
-    looks = 256 * config.tuning.steps / config.tuning.log_every if config.tuning.stop == "judge" else 0
+    looks = 256 * config.tuning.steps / config.tuning.log_every if config.tuning.stop != "none" else 0
+    look = GENERATOR + (estimator if config.tuning.stop == "judge" else 0)
     flops = {
         "gan": count.get("pretraining steps", 0) * config.gan.batch_size * acgan,
         "interactions": config.interactions.images * GENERATOR,
         "estimator and second judge": learning,
-        "tuning": config.tuning.steps * config.tuning.batch_size * (tuned + 2 * estimator)
-        + looks * (GENERATOR + estimator),
+        "tuning": config.tuning.steps * config.tuning.batch_size * (tuned + 2 * estimator) + looks * look,
         "evaluation": 2 * config.evaluation.images * (GENERATOR + judges * estimator),
     }
     if layer := _vgg_layer(config):

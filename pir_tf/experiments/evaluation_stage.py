@@ -226,12 +226,14 @@ def _best_of(run: RunDirectory, compared: Callable[[np.ndarray, np.ndarray], dic
 
 
 def chosen(run: RunDirectory) -> dict[str, Any]:
-    """Which of tuning's steps was kept, where the second judge chose it: its view of the result is then no outsider's."""
+    """Which of tuning's steps was kept, and by what; where the second judge chose it, its view of the result is no outsider's."""
     tuned = run.facts("tuning") or {}
     if "kept_step" not in tuned:
         return {}
     step, end = tuned["kept_step"], tuned["stopped_at"]
-    return {"kept": {"step": step, "of": run.config.tuning.steps, "stopped_at": end, "chosen_by": "judge"}}
+    return {
+        "kept": {"step": step, "of": run.config.tuning.steps, "stopped_at": end, "chosen_by": run.config.tuning.stop}
+    }
 
 
 def write(run: RunDirectory, images: Arrays, pir: dict[str, Sides], facts: dict[str, Any]) -> None:

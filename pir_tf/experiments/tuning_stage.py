@@ -12,13 +12,13 @@ from pir_tf.config import ExperimentConfig, decisive_fields
 from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
 from pir_tf.estimator.linear import objective
-from pir_tf.estimator.model import backbone_of, estimate, is_stock, load_saved, network_of, saved_estimator
+from pir_tf.estimator.model import backbone_of, is_stock, load_saved, network_of, saved_estimator
 from pir_tf.experiments.cache import digest
-from pir_tf.experiments.estimator_stage import FEWEST_FOR_JUDGE, has_judge, second_judge
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in, save_tuned
 from pir_tf.experiments.stopwatch import Stopwatch, TimeFirstStep
 from pir_tf.experiments.truth import Truth, true_pir
+from pir_tf.experiments.tuning_stops import kept, stop_of
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks, load_generator
 from pir_tf.gan.train import optimizers, stream_of
@@ -29,17 +29,14 @@ from pir_tf.training.devices import is_chief, strategy, use_fast_forms
 from pir_tf.training.fit import Plan, Stream, fit_resumable
 from pir_tf.training.precision import mixed
 from pir_tf.tuning.anchored import AnchoredTuner, WithoutDiscriminator, blanks
-from pir_tf.tuning.judged import JudgedStop
 from pir_tf.tuning.latents import LatentTuner
+from pir_tf.tuning.stops import Stop
 from pir_tf.tuning.tuner import LogGradientNorms, Tuner
 
 DISPLAY_IMAGES = 200
 """Images of each sample of the true PIR along the way."""
 DISPLAY_IMAGES_VGG = 32
 """The same where VGG16 scores them, at a tenth of a second an image: they are for display only."""
-
-JUDGED_IMAGES = 256
-"""Images that the judge which may stop the tuning sees at each row of the log."""
 
 
 def run(run: RunDirectory) -> dict[str, Any]:
@@ -72,9 +69,9 @@ def run(run: RunDirectory) -> dict[str, Any]:
         compile_tuner(config, tuner, jit_compile=run.forms["tuning"] == "on")
         weight = weigh(config, tuner)
     shown = [TimeFirstStep(watch), *_samples(config, tuner, true_pir(run, reuse=False), run.seed_of("display"))]
-    judged = _judged(run, tuner, estimator, watch)
-    _tune(config, tuner, estimator, stream, directory, made_by, shown, judged)
-    chosen = _chosen(judged) if judged else {}
+    stop = stop_of(run, tuner, estimator, watch)
+    _tune(config, tuner, estimator, stream, directory, made_by, shown, stop)
+    chosen = kept(stop) if stop else {}
     if is_chief() and networks is None:
         save_tuned(run, tuner.generator)
     elif is_chief() and networks is not None:
@@ -190,7 +187,7 @@ def _tune(
     directory: Path,
     made_by: dict[str, Any],
     shown: list[keras.callbacks.Callback],
-    judged: JudgedStop | None,
+    stop: Stop | None,
 ) -> None:
     settings = config.tuning
     norms = LogGradientNorms(settings.gradients_every, batch_size=settings.batch_size)
@@ -203,52 +200,13 @@ def _tune(
         fit_resumable(
             tuner,
             stream,
-            Plan.of(settings, tuner.columns(*tuner.gradient_columns, "true_pir", *(judged.columns if judged else ()))),
+            Plan.of(settings, tuner.columns(*tuner.gradient_columns, "true_pir", *(stop.columns if stop else ()))),
             directory,
             made_by,
-            callbacks=[norms, judged] if judged else [norms],
+            callbacks=[norms, stop] if stop else [norms],
             chief_callbacks=[*shown, bar],
-            ended=lambda: judged is not None and judged.stopped > 0,
+            ended=lambda: stop is not None and stop.stopped > 0,
         )
-
-
-def _judged(
-    run: RunDirectory, tuner: AnchoredTuner | Tuner, estimator: keras.Model, watch: Stopwatch
-) -> JudgedStop | None:
-    """What stops the tuning, where that is asked for and there is a judge; that there is none is said."""
-    if run.config.tuning.stop == "none":
-        return None
-    if not has_judge(run):
-        if is_chief():
-            needed = (
-                f"{FEWEST_FOR_JUDGE} images with answers, and of an imported generator another backbone than compact"
-            )
-            print(f"tuning: no judge stops it, as a judge needs {needed}: all steps are done", flush=True)
-        return None
-    view = None
-    if is_chief():
-        with watch.part("second judge"):
-            judge = second_judge(run).pir_model
-        seed, sizes = run.seed_of("latents that a judge sees"), (tuner.latent_size, tuner.class_count)
-        latents = draw_latents(JUDGED_IMAGES, latent_size=sizes[0], class_count=sizes[1], seed=seed)
-
-        def view(model: AnchoredTuner | Tuner) -> tuple[float, float]:
-            images = generate(model.generator, *latents)
-            by_judge, by_estimator = (float(estimate(one, images).mean()) for one in (judge, estimator))
-            return by_judge, by_estimator
-
-    judged = JudgedStop(tuner.networks(), view)
-    tuner.keep_with_state(judged.state)
-    return judged
-
-
-def _chosen(judged: JudgedStop) -> dict[str, Any]:
-    """Goes back to the step that the judge chose, and says which."""
-    judged.restore_best()
-    if is_chief():
-        end = f"stopped at step {judged.stopped:,}" if judged.stopped else "not stopped"
-        print(f"tuning: {end}; kept the networks of step {judged.kept:,}, which the judge chose", flush=True)
-    return {"kept_step": judged.kept, "stopped_at": judged.stopped or None}
 
 
 def _samples(

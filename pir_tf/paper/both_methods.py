@@ -29,7 +29,7 @@ MEASURED = (
 )
 """What results and `published.json` say beside a row of the figures' tables."""
 COLUMNS = columns(
-    *("panel", "column", "experiment", "objective", "kind", "layer", "seed", "tuning_steps"),
+    *("panel", "column", "experiment", "objective", "kind", "layer", "seed", "tuning_steps", "tuning_stop"),
     *("cohens_d", "d_low", "d_high", "change", "estimated_change", "judged_change", "p_value"),
     *("paper_d", "paper_change", "paper_steps", *MEASURED, "holm"),
     **dict.fromkeys(("paper_d", "paper_change", "paper_steps", *MEASURED), float),
@@ -122,17 +122,24 @@ def _shortest(rows: pd.DataFrame) -> pd.Series:
     return rows["tuning_steps"] == rows.groupby("objective")["tuning_steps"].transform("min")
 
 
+def _free(rows: pd.DataFrame) -> pd.Series:
+    """Which did all of their steps, whatever came of them."""
+    return rows["tuning_stop"].fillna("none") == "none"
+
+
 def by_layer(rows: pd.DataFrame) -> str:
     """Means of each layer or number of colours and number of steps, in Markdown, and the sentence on the ratio of means."""
-    head = ("objectives", "steps", "n", "the paper's steps", "d, the paper's", "d, ours", "change, the paper's", "ours",
+    head = ("objectives", "steps (at most)", "n", "the paper's steps", "d, the paper's", "d, ours", "change, the paper's", "ours",
             "estimated", "control d", "best of 16, untouched", "distance kept (least)", "KID before, after",
             "significant by Holm", "seconds")  # fmt: skip
     lines = [head, ("---",) * len(head)]
-    for (panel, column, steps), own in rows.groupby(["panel", "column", "tuning_steps"], sort=False):
+    rows = rows.assign(stop=rows["tuning_stop"].fillna("none"))
+    for (panel, column, steps, stop), own in rows.groupby(["panel", "column", "tuning_steps", "stop"], sort=False):
         least = own["distance_kept"].min()
         kid = [_mean(own, f"kid_{when}", 0) for when in ("before", "after")]
         lines.append((
-            f"{panel}, {column}", f"{steps:g}", str(len(own)), _mean(own, "paper_steps", 0),
+            f"{panel}, {column}", f"{steps:g}" if stop == "none" else f"{steps:g}, stopped by {stop}",
+            str(len(own)), _mean(own, "paper_steps", 0),
             _mean(own, "paper_d"), _mean(own, "cohens_d"),
             *(_mean(own, name, 3, signed=True) for name in ("paper_change", "change", "estimated_change")),
             _mean(own, "control_d"), _mean(own, "best_of_d"),
@@ -148,12 +155,15 @@ def _mean(rows: pd.DataFrame, name: str, digits: int = 2, *, signed: bool = Fals
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """The comparison in sentences: ratio of means, best of 16, estimate against truth; at equal steps, then in more."""
-    known = rows[rows["paper_steps"].notna()]
+    """The comparison in sentences: ratio of means, best of 16, estimate against truth; at equal steps, in more, and stopped."""
+    known = rows[rows["paper_steps"].notna() & _free(rows)]
     equal = known["tuning_steps"] == known["paper_steps"]
     said = [_sentences(known[equal], "at equal steps")] if equal.any() else []
     for steps, own in known[known["tuning_steps"] > known["paper_steps"]].groupby("tuning_steps"):
         said.append(_sentences(own, f"in {steps:,.0f} steps, the paper's in {own['paper_steps'].max():,.0f}"))
+    for stop, own in rows[rows["paper_steps"].notna() & ~_free(rows)].groupby("tuning_stop"):
+        steps = f"in {own['tuning_steps'].max():,.0f} steps at most, {own['kept_step'].median():,.0f} in the median"
+        said.append(_sentences(own, f"{steps}, stopped by {stop}"))
     return "\n\n".join(said)
 
 
@@ -183,6 +193,7 @@ def draw(rows: pd.DataFrame) -> Any:
     shown = TASKS[~TASKS["column"].str.startswith("fc") & TASKS["panel"].isin(rows["panel"])]
     panels = list(shown.groupby("panel", sort=False))
     widths = [len(tasks) + 0.4 for _, tasks in panels]
+    rows = rows[_free(rows)]
     shortest = _shortest(rows)
     longer = rows[~shortest].set_index(["objective", "seed"])["cohens_d"].to_dict()
     figure = style.new_figure(3.6, width=max(6.6, 0.74 * sum(widths)))

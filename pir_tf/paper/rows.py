@@ -41,7 +41,7 @@ COLUMNS: dict[str, type] = {
     **dict.fromkeys(("trainable", "output", "scaling"), str),
     **dict.fromkeys(("images", "impressions"), int),
     **dict.fromkeys(("temperature", "pir_weight", "fools_weight", "fake_class_weight"), float),
-    **{"tuning_kind": str, "pir_gradient_ratio": float, "pir_gradient_limit": float},
+    **{"tuning_kind": str, "tuning_stop": str, "pir_gradient_ratio": float, "pir_gradient_limit": float},
     **dict.fromkeys(("round", "tuning_steps", "estimator_steps", "gan_steps"), int),
     **dict.fromkeys(("tuning_learning_rate", "estimator_learning_rate"), float),
     **dict.fromkeys(("gan_loss", "gan_kind", "generator", "data"), str),
@@ -62,7 +62,10 @@ COLUMNS: dict[str, type] = {
 }
 """The columns of a row, in their order, with the type of their values."""
 
-LATER: dict[str, Any] = {"tuning_kind": "weights", "pir_gradient_ratio": 0.0, "pir_gradient_limit": 0.0}
+LATER: dict[str, Any] = {
+    **{"tuning_kind": "weights", "tuning_stop": "none"},
+    **dict.fromkeys(("pir_gradient_ratio", "pir_gradient_limit"), 0.0),
+}
 """Columns that earlier tables and configs lack, with what was done then."""
 
 _DTYPES = {str: str, int: "Int64", float: "float64", bool: "boolean"}
@@ -192,7 +195,7 @@ _FIELDS = {
     **{name: f"interactions.{name}" for name in ("scaling", "images", "impressions")},
     **{name: f"estimator.{name}" for name in ("backbone", "trainable", "temperature")},
     **{name: f"tuning.{name}" for name in ("pir_weight", "fools_weight", "pir_gradient_ratio", "pir_gradient_limit")},
-    "tuning_kind": "tuning.kind",
+    **{name: name.replace("_", ".") for name in ("tuning_kind", "tuning_stop")},
     "fake_class_weight": "gan.fake_class_weight",
     **{f"{stage}_steps": f"{stage}.steps" for stage in ("tuning", "estimator", "gan")},
     **{f"{stage}_learning_rate": f"{stage}.learning_rate" for stage in ("tuning", "estimator")},

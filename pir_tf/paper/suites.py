@@ -222,6 +222,13 @@ def beyond_longer(size: str, weights: Weights) -> list[Experiment]:
     return _chosen_too(size, weights, [_linear(_longer(size, base)) for base in vgg])
 
 
+def beyond_guarded(size: str, weights: Weights) -> list[Experiment]:
+    """Single filters of `beyond-longer` that stop where a class loses too much of its distance. Not the paper's."""
+    single = [base for base in _served(size, weights) if base.name.startswith("vgg") and "-filter-" in base.name]
+    guard: dict[str, Any] = {"tuning": {"stop": "distance"}, "evaluation": {"control": False}}
+    return [_variant(_linear(_longer(size, base)), "distance", **guard) for base in single]
+
+
 def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
     """Three seeds of six objectives: the paper's method, the linear estimator, and for VGG's more steps. Not the paper's."""
     found = []
@@ -276,7 +283,7 @@ def paper(size: str, weights: Weights) -> list[Experiment]:
 
 
 _PAPERS = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations)
-_BEYOND = (beyond, beyond_longer, beyond_seeds, beyond_offline, factorial, moved_latents)
+_BEYOND = (beyond, beyond_longer, beyond_guarded, beyond_seeds, beyond_offline, factorial, moved_latents)
 SUITES: dict[str, Callable[[str, Weights], list[Experiment]]] = {
     suite.__name__.replace("_", "-"): suite for suite in (*_PAPERS, paper, *_BEYOND)
 }

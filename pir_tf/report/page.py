@@ -80,7 +80,9 @@ def _pir_panels(run: RunFiles) -> list[tuple[str, np.ndarray, np.ndarray]]:
     measured = (
         "true PIR (of the simulated users)" if run.results.get("source") == "simulated" else "PIR from people's answers"
     )
-    judge = "PIR by the judge that chose the step" if run.results.get("kept") else "PIR by a second judge"
+    judge = (
+        "PIR by the judge that chose the step" if sentences.chosen_by_judge(run.results) else "PIR by a second judge"
+    )
     titles = (("true", measured), ("estimated", "PIR by the estimator (no proof)"), ("judged", judge))
     return [(title, run.values(f"{key}_before"), run.values(f"{key}_after")) for key, title in titles]
 

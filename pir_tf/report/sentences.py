@@ -95,15 +95,26 @@ def doubt(results: dict[str, Any]) -> str | None:
 
 
 def kept_sentence(results: dict[str, Any]) -> str | None:
-    """Which step's networks these are, where the second judge chose it; `None` where all steps were done."""
+    """Which step's networks these are, where tuning may stop; `None` where all steps were done without a look."""
     kept = results.get("kept")
     if not kept:
         return None
+    these = f"of step {kept['step']:,} of {kept['of']:,}" if kept["step"] else "from before tuning"
+    these = f"These are the networks {these}."
+    if not chosen_by_judge(results):
+        if not kept.get("stopped_at"):
+            return f"{these} No class lost more distance along the way than it may."
+        these += (
+            f" Tuning was stopped at step {kept['stopped_at']:,}, where a class had lost more distance than it may."
+        )
+        return these if kept["step"] else f"{these} A smaller gradient ratio or learning rate goes further."
     end = f", and stopped tuning at step {kept['stopped_at']:,}" if kept.get("stopped_at") else ""
-    return (
-        f"These are the networks of step {kept['step']:,} of {kept['of']:,}. The judge chose the step{end}, so its own view of "
-        "the result is somewhat too good."
-    )
+    return f"{these} The judge chose the step{end}, so its own view of the result is somewhat too good."
+
+
+def chosen_by_judge(results: dict[str, Any]) -> bool:
+    """Whether the second judge chose which networks were kept."""
+    return (results.get("kept") or {}).get("chosen_by") == "judge"
 
 
 def audience(results: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pir_tf.report.numbers import MISSING, UNDEFINED, duration, finite, interval, number, p_value, percent, plain, whole
-from pir_tf.report.sentences import doubt, kept_sentence, verdict
+from pir_tf.report.sentences import chosen_by_judge, doubt, kept_sentence, verdict
 from pir_tf.runs.directory import read_json
 
 WIDTH = 80
@@ -51,7 +51,7 @@ def estimate_rows(results: dict[str, Any]) -> list[Row]:
 
     Source: A.1.
     """
-    called = dict(VIEWS) | (CHOSE if results.get("kept") else {})
+    called = dict(VIEWS) | (CHOSE if chosen_by_judge(results) else {})
     return [
         (name, *(_compared(results[key]) if results.get(key) else (NOT_JUDGED,) * 4)) for key, name in called.items()
     ]

@@ -124,6 +124,7 @@ def test_the_weight_that_a_ratio_gives_is_said(weight, said, capsys):
             "tuning.stop is 'judge', expected none without --estimator.output",
         ),
         ([*LINEAR, "--tuning.stop", "judge"], "tuning.stop is 'judge', expected none without the second judge"),
+        (["--tuning.least-distance", "1"], "tuning.least_distance is 1.0, expected a share of the distance above 0"),
         ([*LINEAR, "--evaluation.best-of", "1"], "evaluation.best_of is 1, expected 0 for not, or 2 or more"),
         ([*LINEAR, "--gan.generator", "import:x.keras"], "an imported generator comes without a discriminator to copy"),
     ],

@@ -33,6 +33,10 @@ def folder(tmp_path_factory):
     write_run(root / "ours" / "longer", 9.0, objective="vgg:pool2:filters=30", measured=measured(), **longer)
     moved = {**longer, "tuning__kind": "shift", "tuning__steps": 150}
     write_run(root / "ours" / "moved", 7.0, objective="vgg:pool2:filters=30", measured=measured(), **moved)
+    stopped = {**longer, "tuning__stop": "distance"}
+    kept = {"step": 310, "of": 600, "stopped_at": 315, "chosen_by": "distance"}
+    more = {**measured(), "kept": kept}
+    write_run(root / "ours" / "stopped", 6.0, objective="vgg:pool2:filters=30", measured=more, **stopped)
     assert publish.main(["methods", str(root / "ours"), str(root / "papers"), str(root / "to")]) == 0
     return root
 
@@ -69,6 +73,8 @@ def test_the_summary_says_what_was_measured(folder):
     assert "| VGG16, single filters, pool3 | 150 | 1 | 150 | 0.20 | 2.00 |" in said and "0.80 (0.80)" in said
     assert f"The estimated change is {1 / 1.6:.2f} times the true one in the median of 4. 0 of 4 keep 0.85" in said
     assert "In 600 steps, the paper's in 150: Tuned images are above" in said  # of one filter there is no ratio
+    assert "| VGG16, single filters, pool2 | 600, stopped by distance | 1 | 150 | 0.50 | 6.00 |" in said
+    assert "In 600 steps at most, 310 in the median, stopped by distance: Tuned images are above" in said
 
 
 def test_more_steps_are_compared_by_themselves(folder):
@@ -84,7 +90,7 @@ def test_more_steps_are_compared_by_themselves(folder):
 
 def test_a_seed_that_was_only_tuned_for_longer_is_no_point_at_equal_steps(folder):
     rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
-    again = rows[rows.tuning_steps == 600].assign(seed=1, cohens_d=9.5)
+    again = rows[rows.experiment == "longer"].assign(seed=1, cohens_d=9.5)
     axes = both_methods.draw(pd.concat([rows, again])).axes
     drawn = [line.get_ydata()[0] for ax in axes for line in ax.lines if len(line.get_xdata()) == 1]
     assert sorted(drawn) == sorted([*OURS.values(), *PAPERS.values(), 9.0])  # each objective's two points, and a dash

@@ -51,6 +51,7 @@ def test_other_settings_than_the_paper_s_are_left_to_the_comparisons():
         ("output", {"estimator__output": "linear", "estimator__backbone": "discriminator"}),
         ("pir_gradient_ratio", {"tuning__pir_gradient_ratio": 1.0}),
         ("pir_gradient_limit", {"tuning__pir_gradient_limit": 5.0}),
+        ("tuning_stop", {"tuning__stop": "distance"}),
         ("tuning_kind", {"tuning__kind": "shift"}),
         ("", {}),
     ):

@@ -1,4 +1,4 @@
-"""The judge that stops the tuning: its decisions against a plain reading of them, and a kill in the middle of a judged tuning."""
+"""What stops a tuning: decisions against a plain reading of them, and a kill in the middle of a tuning that may stop."""
 
 import functools
 import types
@@ -20,7 +20,7 @@ from small_networks import (
 from pir_tf.gan.train import optimizers
 from pir_tf.training import fit, replicas
 from pir_tf.training.callbacks import read, steps_done
-from pir_tf.tuning.judged import JudgedStop
+from pir_tf.tuning.stops import DistanceStop, JudgedStop
 from pir_tf.tuning.tuner import Tuner
 
 EVERY = 2
@@ -28,14 +28,17 @@ EVERY = 2
 
 
 def tune(directory, judge, estimator, callbacks=(), view=True):
-    """Tunes with these views, a row each; the tuner and what judged it."""
+    """Tunes with these views of a judge, a row each; the tuner and what judged it."""
+    return tune_with(JudgedStop, directory, list(zip(judge, estimator, strict=True)), callbacks, view)
+
+
+def tune_with(stop, directory, views, callbacks=(), view=True):
     tuner = Tuner(least_generator(), least_discriminator(), least_estimator(), pir_weight=10.0, seed=1)
     tuner.compile(*optimizers(1e-2, 1e-2), run_eagerly=True)
     row = lambda model: steps_done(model) // EVERY - 1  # noqa: E731
-    look = lambda model: (judge[row(model)], estimator[row(model)])  # noqa: E731
-    judged = JudgedStop(tuner.networks(), look if view else None)
+    judged = stop(tuner.networks(), (lambda model: views[row(model)]) if view else None)
     tuner.keep_with_state(judged.state)
-    plan = fit.Plan(EVERY * len(judge), 4, EVERY, EVERY, float("inf"), tuner.columns(*judged.columns))
+    plan = fit.Plan(EVERY * len(views), 4, EVERY, EVERY, float("inf"), tuner.columns(*judged.columns))
     fit.fit_resumable(
         tuner,
         lambda *_: tf.data.Dataset.from_tensors(images_of(4)).repeat(),
@@ -152,3 +155,32 @@ def test_a_process_that_follows_stops_where_the_chief_says(monkeypatch):
 def test_the_chief_says_when(unbroken):
     # First the step that all processes begin at.
     assert unbroken.told == [0] + [0] * (unbroken.judged.stopped // EVERY - 1) + [1]
+
+
+HALF = functools.partial(DistanceStop, least=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shares", "kept", "stopped"), [([0.9, 0.5, 0.4, 1.0], 2, 3), ([0.9, 0.8, 0.7], 3, 0), ([0.4], 0, 1)]
+)
+def test_the_last_row_that_keeps_the_distance_is_kept(shares, kept, stopped, tmp_path):
+    see = See()
+    see.seen[0] = arrays(least_generator()) | arrays(least_discriminator())
+    tuner, stop = tune_with(HALF, tmp_path, [(share,) for share in shares], [see])
+    assert (stop.kept, stop.stopped) == (kept * EVERY, stopped * EVERY)
+    stop.restore_best()
+    assert_same(arrays(tuner.generator) | arrays(tuner.discriminator), see.seen[stop.kept])
+    rows = [float(row["distance_kept"]) for row in read(tmp_path / "history.csv")]
+    assert rows == shares[: stopped or None]
+
+
+@pytest.mark.slow
+def test_a_tuning_that_a_distance_stops_goes_on_to_the_same_end_after_a_kill(tmp_path):
+    views = [(share,) for share in (0.9, 0.8, 0.6, 0.4, 0.9)]
+    whole, stop = tune_with(HALF, tmp_path / "whole", views)
+    with pytest.raises(KeyboardInterrupt):
+        tune_with(HALF, tmp_path / "killed", views, [KillAfter(7)])
+    resumed, again = tune_with(HALF, tmp_path / "killed", views)
+    assert (again.kept, again.stopped) == (stop.kept, stop.stopped) == (3 * EVERY, 4 * EVERY)
+    assert_same(arrays(whole.state()), arrays(resumed.state()))

@@ -1,13 +1,14 @@
-"""A run whose tuning a judge may stop: what its files say, and what is said where there is no judge."""
+"""A run whose tuning may stop: what its files say, and what is said where there is no judge."""
 
 import csv
 import json
 
 import numpy as np
 import pytest
-from commands import LONGER, SMALL, small_command
+from commands import LONGER, SMALL, small_command, whole_command
 from synthetic_run import results
 
+from pir_tf.gan.saved import Networks
 from pir_tf.report.tables import result_table
 
 WORDS = [
@@ -66,3 +67,47 @@ def test_a_stopped_result_is_said_in_80_columns():
     table = result_table({**results(), "kept": kept})
     assert max(map(len, table.splitlines())) <= 80 and "a second judge" not in table
     assert "step 1,040 of 1,500. The judge chose the step, and stopped tuning at step 1,200" in " ".join(table.split())
+
+
+GUARDED = (
+    "smoke --interactions.images 32 --evaluation.images 16 --evaluation.diversity-pairs 2 --evaluation.control "
+    "--estimator.output linear --estimator.backbone discriminator --tuning.batch_size 4 --tuning.steps 12 "
+    "--tuning.true_pir_every 12 --tuning.gradients_every 12 --tuning.learning-rate 5e-5 --tuning.pir-weight 10000 "
+    "--tuning.stop distance --tuning.least-distance 0.9"
+).split()
+"""The bundled generator, which has a distance to lose, under a PIR term that costs it."""
+
+
+def test_a_tuning_that_costs_distance_is_stopped_and_its_control_is_as_long(tmp_path):
+    done = whole_command(*GUARDED, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "run" / "tuning" / "history.csv") as file:
+        rows = [(int(row["step"]), float(row["distance_kept"])) for row in csv.DictReader(file)]
+    assert len(rows) > 2 and all(share >= 0.9 for _, share in rows[:-1]) and rows[-1][1] < 0.9
+    found = json.loads((tmp_path / "run" / "evaluation" / "results.json").read_text())
+    last, end = rows[-2][0], rows[-1][0]
+    assert found["kept"] == {"step": last, "of": 12, "stopped_at": end, "chosen_by": "distance"}
+    assert f"kept the networks of step {last}, the last to keep the distance" in done.stdout
+    assert f"stopped at step {end}, where a class had lost more distance than it may." in " ".join(done.stdout.split())
+    control = json.loads(
+        str(np.load(sorted((tmp_path / "run/evaluation/control/steps/checkpoints").iterdir())[-1])["made_by"])
+    )
+    assert control["steps"] == last and not {"tuning.stop", "tuning.least_distance"} & set(control)
+
+
+def test_nothing_is_kept_where_the_first_row_costs_too_much(tmp_path):
+    words = [*GUARDED, "--tuning.least-distance", "0.999"]
+    done = whole_command(*words, "--run-dir", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run" / "evaluation" / "results.json").read_text())
+    assert found["kept"]["step"] == 0 and not (tmp_path / "run" / "evaluation" / "control" / "steps").exists()
+    before, after = (Networks.load(tmp_path / "run" / stage).generator.get_weights() for stage in ("gan", "tuning"))
+    assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+    said = " ".join(done.stdout.split())
+    assert "kept the networks of the start" in said and "These are the networks from before tuning" in said
+
+
+def test_a_distance_that_is_kept_is_said():
+    kept = {"step": 1500, "of": 1500, "stopped_at": None, "chosen_by": "distance"}
+    table = result_table({**results(), "kept": kept})
+    assert "a second judge" in table and "No class lost more distance along the way" in " ".join(table.split())
