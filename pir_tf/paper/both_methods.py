@@ -29,7 +29,7 @@ MEASURED = (
 )
 """What results and `published.json` say beside a row of the figures' tables."""
 COLUMNS = columns(
-    *("panel", "column", "experiment", "objective", "kind", "layer", "seed", "tuning_steps", "tuning_stop"),
+    *("panel", "column", "experiment", "objective", "kind", "layer", "seed", "backbone", "tuning_steps", "tuning_stop"),
     *("cohens_d", "d_low", "d_high", "change", "estimated_change", "judged_change", "p_value"),
     *("paper_d", "paper_change", "paper_steps", *MEASURED, "holm"),
     **dict.fromkeys(("paper_d", "paper_change", "paper_steps", *MEASURED), float),
@@ -38,6 +38,8 @@ COLUMNS = columns(
 RESAMPLES = 10_000
 KEPT = 0.85
 """Share of the distance within a class that a tuning should leave."""
+JOINED, ALONE = "inception_v3+discriminator", "discriminator"
+"""Features of ours: for VGG16's filters both networks', for colours, and for VGG16's offline, the discriminator's alone."""
 HARD = ("pool2", "pool3", "pool4")
 """Layers whose single filters the comparison of means is over."""
 
@@ -54,16 +56,25 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
     """
     found = collect(ours)
     rows = found.rows[found.rows["output"].astype(str).str.startswith("linear")].merge(TASKS, on=["kind", "layer"])
+    rows = rows[rows["backbone"].isin([JOINED, ALONE])]
     rows = rows[[not _moves_latents(found.places[name]) for name in rows["experiment"]]]
     if rows.empty:
-        raise InputError("None of these runs has a linear estimator and an objective of the paper's: name others.")
+        raise InputError(
+            "None of these runs has a linear estimator on the discriminator's features and an objective of the paper's: name "
+            "others."
+        )
     more = pd.DataFrame([_measured(found.places[name]) for name in rows["experiment"]], index=rows.index)
     rows = pd.concat([rows.drop(columns=[name for name in MEASURED if name in rows]), more], axis=1)
     names = {"cohens_d": "paper_d", "change": "paper_change", "tuning_steps": "paper_steps"}
     beside = by_the_paper(collect(papers).rows).groupby("objective")[[*names]].mean().rename(columns=names)
     rows = rows.merge(beside, left_on="objective", right_index=True, how="left")
+    rows["tuning_stop"] = rows["tuning_stop"].fillna("none")
+    rows = rows.loc[
+        rows["experiment"].str.len().sort_values(kind="stable").index
+    ]  # `-plug-and-play` has the same networks
+    rows = rows.drop_duplicates(["objective", "seed", "backbone", "tuning_steps", "tuning_stop"])
     rows["holm"] = holm(rows["p_value"].astype(float))
-    rows = rows.sort_values("tuning_steps", kind="stable")
+    rows = rows.sort_values(["tuning_steps", "experiment"], kind="stable")
     order = TASKS[["panel", "column"]].merge(rows, on=["panel", "column"])
     return order.reindex(columns=list(COLUMNS))
 
@@ -122,9 +133,11 @@ def _shortest(rows: pd.DataFrame) -> pd.Series:
     return rows["tuning_steps"] == rows.groupby("objective")["tuning_steps"].transform("min")
 
 
-def _free(rows: pd.DataFrame) -> pd.Series:
-    """Which did all of their steps, whatever came of them."""
-    return rows["tuning_stop"].fillna("none") == "none"
+def _form(rows: pd.DataFrame) -> pd.Series:
+    """In which way each departs from all features and all steps, in words; empty for most."""
+    offline = (rows["layer"].fillna("") != "") & (rows["backbone"] == ALONE)
+    alone = pd.Series(np.where(offline, "discriminator alone", ""), index=rows.index)
+    return alone.where(rows["tuning_stop"] == "none", "stopped by " + rows["tuning_stop"])
 
 
 def by_layer(rows: pd.DataFrame) -> str:
@@ -133,12 +146,12 @@ def by_layer(rows: pd.DataFrame) -> str:
             "estimated", "control d", "best of 16, untouched", "distance kept (least)", "KID before, after",
             "significant by Holm", "seconds")  # fmt: skip
     lines = [head, ("---",) * len(head)]
-    rows = rows.assign(stop=rows["tuning_stop"].fillna("none"))
-    for (panel, column, steps, stop), own in rows.groupby(["panel", "column", "tuning_steps", "stop"], sort=False):
+    rows = rows.assign(form=_form(rows))
+    for (panel, column, steps, form), own in rows.groupby(["panel", "column", "tuning_steps", "form"], sort=False):
         least = own["distance_kept"].min()
         kid = [_mean(own, f"kid_{when}", 0) for when in ("before", "after")]
         lines.append((
-            f"{panel}, {column}", f"{steps:g}" if stop == "none" else f"{steps:g}, stopped by {stop}",
+            f"{panel}, {column}", f"{steps:g}, {form}" if form else f"{steps:g}",
             str(len(own)), _mean(own, "paper_steps", 0),
             _mean(own, "paper_d"), _mean(own, "cohens_d"),
             *(_mean(own, name, 3, signed=True) for name in ("paper_change", "change", "estimated_change")),
@@ -156,15 +169,32 @@ def _mean(rows: pd.DataFrame, name: str, digits: int = 2, *, signed: bool = Fals
 
 def summary(rows: pd.DataFrame) -> str:
     """The comparison in sentences: ratio of means, best of 16, estimate against truth; at equal steps, in more, and stopped."""
-    known = rows[rows["paper_steps"].notna() & _free(rows)]
+    rows = rows[rows["paper_steps"].notna()]
+    form = _form(rows)
+    known = rows[form == ""]
     equal = known["tuning_steps"] == known["paper_steps"]
     said = [_sentences(known[equal], "at equal steps")] if equal.any() else []
     for steps, own in known[known["tuning_steps"] > known["paper_steps"]].groupby("tuning_steps"):
         said.append(_sentences(own, f"in {steps:,.0f} steps, the paper's in {own['paper_steps'].max():,.0f}"))
-    for stop, own in rows[rows["paper_steps"].notna() & ~_free(rows)].groupby("tuning_stop"):
+    for words, own in rows[form.str.startswith("stopped")].groupby(form):
         steps = f"in {own['tuning_steps'].max():,.0f} steps at most, {own['kept_step'].median():,.0f} in the median"
-        said.append(_sentences(own, f"{steps}, stopped by {stop}"))
+        said.append(_sentences(own, f"{steps}, {words}"))
+    offline = rows[form == "discriminator alone"]
+    if len(offline):
+        said.append(_sentences(offline, "by the discriminator alone") + _beside_joined(offline, known[equal]))
     return "\n\n".join(said)
+
+
+def _beside_joined(offline: pd.DataFrame, joined: pd.DataFrame) -> str:
+    """How much of the others' change the offline form reaches on the same objectives."""
+    both = offline.merge(joined, on=["objective", "seed", "tuning_steps"], suffixes=("", "_joined"))
+    mine, others = both["change"].mean(), both["change_joined"].mean()
+    if not len(both) or not others:
+        return ""
+    return (
+        f" On the {len(both)} objectives that both have it changes PIR by {number(mine, 3, signed=True)}, with InceptionV3 by "
+        f"{number(others, 3, signed=True)}: {mine / others:.2f} of it."
+    )
 
 
 def _sentences(rows: pd.DataFrame, when: str) -> str:
@@ -193,7 +223,7 @@ def draw(rows: pd.DataFrame) -> Any:
     shown = TASKS[~TASKS["column"].str.startswith("fc") & TASKS["panel"].isin(rows["panel"])]
     panels = list(shown.groupby("panel", sort=False))
     widths = [len(tasks) + 0.4 for _, tasks in panels]
-    rows = rows[_free(rows)]
+    rows = rows[_form(rows) == ""]
     shortest = _shortest(rows)
     longer = rows[~shortest].set_index(["objective", "seed"])["cohens_d"].to_dict()
     figure = style.new_figure(3.6, width=max(6.6, 0.74 * sum(widths)))

@@ -24,12 +24,17 @@ def measured(control=0.1, best=1.0):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp("both")
-    for name, objectives, settings in (("ours", OURS, {"estimator__output": "linear"}), ("papers", PAPERS, {})):
+    root, vgg = tmp_path_factory.mktemp("both"), {"interactions__vgg_weights": "file:vgg.h5"}
+    for name, objectives in (("ours", OURS), ("papers", PAPERS)):
         for place, (objective, d) in enumerate(objectives.items()):
-            about = {"interactions__vgg_weights": "file:vgg.h5", **settings}
+            features = "inception_v3+discriminator" if objective.startswith("vgg") else "discriminator"
+            linear = {"estimator__output": "linear", "estimator__backbone": features}
+            about = {**vgg, **(linear if name == "ours" else {})}
             write_run(root / name / f"run-{place}", d, objective=objective, measured=measured(), **about)
-    longer = {"estimator__output": "linear", "tuning__steps": 600, "interactions__vgg_weights": "file:vgg.h5"}
+    offline = {"estimator__output": "linear", "estimator__backbone": "discriminator", **vgg}
+    for place, d in enumerate([2.2, 1.4]):
+        write_run(root / "ours" / f"offline-{place}", d, objective=[*OURS][place], measured=measured(), **offline)
+    longer = {**offline, "estimator__backbone": "inception_v3+discriminator", "tuning__steps": 600}
     write_run(root / "ours" / "longer", 9.0, objective="vgg:pool2:filters=30", measured=measured(), **longer)
     moved = {**longer, "tuning__kind": "shift", "tuning__steps": 150}
     write_run(root / "ours" / "moved", 7.0, objective="vgg:pool2:filters=30", measured=measured(), **moved)
@@ -46,7 +51,9 @@ def test_each_of_ours_stands_beside_the_papers_of_its_objective(folder):
     rows = pd.read_csv(folder / "to" / "both-methods.csv")
     assert 7.0 not in set(rows.cohens_d)  # moved latents are another method
     assert rows.tuning_steps.max() == 600 and set(rows.paper_steps) == {rows.tuning_steps.min()}
-    rows = rows[rows.tuning_steps == rows.paper_steps].set_index("objective")
+    rows = rows[(rows.tuning_steps == rows.paper_steps) & ~rows.experiment.str.startswith("offline")].set_index(
+        "objective"
+    )
     assert rows.cohens_d.to_dict() == OURS and rows.paper_d.to_dict() == PAPERS
     assert (rows.control_d == 0.1).all() and (rows.best_of_d == 1).all() and (rows.distance_kept == 0.8).all()
     expected = multipletests([*rows.p_value, 0.0], alpha=0.001, method="holm")[0][:-1]
@@ -56,7 +63,7 @@ def test_each_of_ours_stands_beside_the_papers_of_its_objective(folder):
 
 def test_the_ratio_of_means_is_over_the_single_filters(folder):
     rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
-    rows = rows[rows.tuning_steps == rows.paper_steps]
+    rows = rows[(rows.tuning_steps == rows.paper_steps) & ~rows.experiment.str.startswith("offline")]
     ratio, low, high = both_methods.ratio_of_means(rows)
     assert ratio == pytest.approx((4 + 2 + 0.6) / (0.5 + 0.2 + 0.3))
     assert 2 <= low < ratio < high <= 10  # the least and the greatest of the filters' own
@@ -74,15 +81,21 @@ def test_the_summary_says_what_was_measured(folder):
     assert f"The estimated change is {1 / 1.6:.2f} times the true one in the median of 4. 0 of 4 keep 0.85" in said
     assert "In 600 steps, the paper's in 150: Tuned images are above" in said  # of one filter there is no ratio
     assert "| VGG16, single filters, pool2 | 600, stopped by distance | 1 | 150 | 0.50 | 6.00 |" in said
+    assert "By the discriminator alone: Tuned images are above the best of 16 untouched ones in 2 of 2 runs." in said
+    assert "On the 2 objectives that both have it changes PIR by +0." in said and ": 0.60 of it." in said
+    assert "| VGG16, single filters, pool2 | 150, discriminator alone | 1 | 150 | 0.50 | 2.20 |" in said
     assert "In 600 steps at most, 310 in the median, stopped by distance: Tuned images are above" in said
 
 
 def test_more_steps_are_compared_by_themselves(folder):
     rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
+    rows = rows[~rows.experiment.str.startswith("offline")]
     longer = rows[rows.tuning_steps == rows.paper_steps].assign(
         tuning_steps=600, distance_kept=0.9, cohens_d=lambda row: 2 * row.cohens_d
     )
-    at_equal, in_more = both_methods.summary(pd.concat([rows[rows.tuning_steps < 600], longer])).split("\n\n")
+    at_equal, in_more = both_methods.summary(
+        pd.concat([rows[rows.tuning_steps < 600], longer], ignore_index=True)
+    ).split("\n\n")
     assert at_equal.startswith("At equal steps") and "is 6.6 times" in at_equal and "0 of 4 keep" in at_equal
     assert in_more.startswith("In 600 steps, the paper's in 150") and "is 13.2 times" in in_more
     assert "in 4 of 4 runs" in in_more and "4 of 4 keep 0.85 of the distance" in in_more
@@ -91,7 +104,7 @@ def test_more_steps_are_compared_by_themselves(folder):
 def test_a_seed_that_was_only_tuned_for_longer_is_no_point_at_equal_steps(folder):
     rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
     again = rows[rows.experiment == "longer"].assign(seed=1, cohens_d=9.5)
-    axes = both_methods.draw(pd.concat([rows, again])).axes
+    axes = both_methods.draw(pd.concat([rows, again], ignore_index=True)).axes
     drawn = [line.get_ydata()[0] for ax in axes for line in ax.lines if len(line.get_xdata()) == 1]
     assert sorted(drawn) == sorted([*OURS.values(), *PAPERS.values(), 9.0])  # each objective's two points, and a dash
 
