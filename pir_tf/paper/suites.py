@@ -76,6 +76,13 @@ KL_WEIGHTS = (3.0, 10.0, 30.0)
 """Weights of KL along the trade-off of moved latents."""
 PLUG_AND_PLAY = 100.0
 """Weight of Plug & Play sampling, in nats per unit of PIR."""
+HEADS: dict[str, dict[str, Any]] = {
+    "bins": {},
+    "bins-on-data": {"bin_range": "data", "temperature": 1.0},
+    "scalar-on-data": {"output": "scalar", "scalar_start": "data"},
+    "ridge": {"output": "linear"},
+}
+"""What reads the estimator's features out."""
 MULTI = 20
 """Filters of an objective of several. Source: 3.2, C.4.2."""
 PIR_WEIGHTS = (0, 30, 100, 300, 1000, 3000, 10_000)
@@ -248,21 +255,23 @@ def beyond_offline(size: str, weights: Weights) -> list[Experiment]:
 
 def factorial(size: str, weights: Weights) -> list[Experiment]:
     """Four heads on the same features at two weights, in equal steps: head, range or weight? Not the paper's."""
-    heads: dict[str, dict[str, Any]] = {
-        "bins": {},
-        "bins-on-data": {"bin_range": "data", "temperature": 1.0},
-        "scalar-on-data": {"output": "scalar", "scalar_start": "data"},
-        "ridge": {"output": "linear"},
-    }
     found = []
     for base in _six(size, weights):
         if base.name.startswith("color") and "estimator" in SIZES[size].vgg:  # a compact one is trained whole
             base = _variant(base, "inception", estimator=_inception(size, weights, SIZES[size].vgg["estimator"]))
-        for head, estimator in heads.items():
+        for head, estimator in HEADS.items():
             for weight, tuning in (("weight-1000", {}), ("ratio-1", {"pir_gradient_ratio": 1.0})):
                 whole = _variant(base, f"{head}-{weight}", estimator=estimator, tuning=tuning)
                 found.append(base if whole.config == base.config else whole)
     return found
+
+
+def heads_on_data(size: str, weights: Weights) -> list[Experiment]:
+    """C.3's three comparisons once more, with bins and a scalar that begin where the data are. Not the paper's."""
+    tones = [_color(size, weights, f"color:{colors}") for colors in ("blue", "red-blue")]
+    bases = (*tones, _single(size, weights, "pool3", 0))
+    heads = ("bins-on-data", "scalar-on-data")
+    return [_variant(base, f"{head}-weight-1000", estimator=HEADS[head]) for base in bases for head in heads]
 
 
 def moved_latents(size: str, weights: Weights) -> list[Experiment]:
@@ -283,7 +292,7 @@ def paper(size: str, weights: Weights) -> list[Experiment]:
 
 
 _PAPERS = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations)
-_BEYOND = (beyond, beyond_longer, beyond_guarded, beyond_seeds, beyond_offline, factorial, moved_latents)
+_BEYOND = (beyond, beyond_longer, beyond_guarded, beyond_seeds, beyond_offline, factorial, heads_on_data, moved_latents)
 SUITES: dict[str, Callable[[str, Weights], list[Experiment]]] = {
     suite.__name__.replace("_", "-"): suite for suite in (*_PAPERS, paper, *_BEYOND)
 }

@@ -14,7 +14,16 @@ from pir_tf.presets import by_papers_method, laptop, paper
 
 FILES = Weights("file:a/inception.h5", "file:b/vgg.h5", (0.0, 1.0))
 
-BEYOND = ("beyond", "beyond-longer", "beyond-guarded", "beyond-seeds", "beyond-offline", "factorial", "moved-latents")
+BEYOND = (
+    "beyond",
+    "beyond-longer",
+    "beyond-guarded",
+    "beyond-seeds",
+    "beyond-offline",
+    "factorial",
+    "heads-on-data",
+    "moved-latents",
+)
 """Suites that aren't the paper's."""
 
 
@@ -161,6 +170,13 @@ def test_the_other_studies_differ_in_what_they_are_about():
         if "-seed-" in name:
             base, _, seed = name.rpartition("-seed-")
             assert differing(one.config, seeds[base].config) == {"seed": (int(seed), 0)}
+    on_data, ablations = by_name("heads-on-data"), by_name("ablations")
+    assert len(on_data) == 3 * 2
+    for name, one in on_data.items():
+        base, head = name.removesuffix("-on-data-weight-1000").rsplit("-", 1)
+        expected = {"bin_range": ("data", "unit"), "temperature": (1, 0.01)}
+        expected = expected if head == "bins" else {"output": ("scalar", "bins"), "scalar_start": ("data", "half")}
+        assert differing(one.config, ablations[base].config) == {f"estimator.{k}": v for k, v in expected.items()}
     factorial = by_name("factorial")
     assert len(factorial) == 6 * 4 * 2
     for objective in {one.config.interactions.objective for one in factorial.values()}:
