@@ -57,22 +57,28 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
     found = collect(ours)
     rows = found.rows[found.rows["output"].astype(str).str.startswith("linear")].merge(TASKS, on=["kind", "layer"])
     rows = rows[rows["backbone"].isin([JOINED, ALONE])]
-    rows = rows[[not _moves_latents(found.places[name]) for name in rows["experiment"]]]
+    rows = rows[rows["tuning_kind"] == "weights"]  # moved latents are another method
     if rows.empty:
         raise InputError(
             "None of these runs has a linear estimator on the discriminator's features and an objective of the paper's: name "
             "others."
         )
-    more = pd.DataFrame([_measured(found.places[name]) for name in rows["experiment"]], index=rows.index)
+    more = pd.DataFrame([_measured(found.places[name]) for name in rows["experiment"]], index=rows.index).astype(float)
     rows = pd.concat([rows.drop(columns=[name for name in MEASURED if name in rows]), more], axis=1)
     names = {"cohens_d": "paper_d", "change": "paper_change", "tuning_steps": "paper_steps"}
-    beside = by_the_paper(collect(papers).rows).groupby("objective")[[*names]].mean().rename(columns=names)
+    beside = (
+        by_the_paper(collect(papers).rows, every_seed=True).groupby("objective")[[*names]].mean().rename(columns=names)
+    )
     rows = rows.merge(beside, left_on="objective", right_index=True, how="left")
     rows["tuning_stop"] = rows["tuning_stop"].fillna("none")
     rows = rows.loc[
         rows["experiment"].str.len().sort_values(kind="stable").index
     ]  # `-plug-and-play` has the same networks
-    rows = rows.drop_duplicates(["objective", "seed", "backbone", "tuning_steps", "tuning_stop"])
+    same = ["objective", "seed", "backbone", "tuning_steps", "tuning_stop"]
+    rows = rows.drop_duplicates([*same, "pir_weight", "pir_gradient_ratio"])
+    if (again := rows[rows.duplicated(same, keep=False)]).size:
+        two = " and ".join(again["experiment"][:2])
+        raise InputError(f"{two} differ in the weight of PIR, expected one of each kind: publish them by themselves.")
     rows["holm"] = holm(rows["p_value"].astype(float))
     rows = rows.sort_values(["tuning_steps", "experiment"], kind="stable")
     order = TASKS[["panel", "column"]].merge(rows, on=["panel", "column"])
@@ -86,14 +92,11 @@ def holm(p_values: pd.Series) -> pd.Series:
     return pd.Series(multipletests(p_values.fillna(1.0), alpha=ALPHA, method="holm")[0], index=p_values.index)
 
 
-def _moves_latents(place: Path) -> bool:
-    """Whether latents were moved in place of weights, which is another method."""
-    config = place / "config.json"
-    return config.is_file() and read_json(config)["config"].get("tuning.kind", "weights") != "weights"
-
-
 def _measured(place: Path) -> dict[str, float | None]:
-    results = read_json(next(place / name for name in RESULTS if (place / name).is_file()))
+    file = next((place / name for name in RESULTS if (place / name).is_file()), None)
+    if file is None:  # a table alone knows it
+        return dict.fromkeys(MEASURED)
+    results = read_json(file)
     best, kid = results.get("best_of") or {}, results.get("kid") or {}
     kept = [ratio for ratio in results["diversity"]["after_over_before"] or () if ratio is not None]
     made = place / "published.json"
@@ -147,17 +150,17 @@ def by_layer(rows: pd.DataFrame) -> str:
             "significant by Holm", "seconds")  # fmt: skip
     lines = [head, ("---",) * len(head)]
     rows = rows.assign(form=_form(rows))
-    for (panel, column, steps, form), own in rows.groupby(["panel", "column", "tuning_steps", "form"], sort=False):
-        least = own["distance_kept"].min()
+    for (panel, column, steps, form), runs in rows.groupby(["panel", "column", "tuning_steps", "form"], sort=False):
+        own = runs.groupby("objective").mean(numeric_only=True)  # seeds of one are no more objectives
         kid = [_mean(own, f"kid_{when}", 0) for when in ("before", "after")]
+        least = number(finite(runs["distance_kept"].min()), 2, missing="")
         lines.append((
             f"{panel}, {column}", f"{steps:g}, {form}" if form else f"{steps:g}",
-            str(len(own)), _mean(own, "paper_steps", 0),
+            f"{len(own)}" if len(own) == len(runs) else f"{len(own)} ({len(runs)} runs)", _mean(own, "paper_steps", 0),
             _mean(own, "paper_d"), _mean(own, "cohens_d"),
             *(_mean(own, name, 3, signed=True) for name in ("paper_change", "change", "estimated_change")),
-            _mean(own, "control_d"), _mean(own, "best_of_d"),
-            f"{_mean(own, 'distance_kept')} ({number(finite(least), 2, missing='')})",
-            ", ".join(kid) if all(kid) else "", f"{int(own['holm'].sum())} of {len(own)}", _mean(own, "seconds", 0),
+            _mean(own, "control_d"), _mean(own, "best_of_d"), f"{_mean(own, 'distance_kept')} ({least})",
+            ", ".join(kid) if all(kid) else "", f"{int(runs['holm'].sum())} of {len(runs)}", _mean(own, "seconds", 0),
         ))  # fmt: skip
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{summary(rows)}\n"

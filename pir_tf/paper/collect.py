@@ -87,6 +87,7 @@ def _search(found: _Found, path: Path, prefix: str = "") -> None:
     """Adds the runs and sweeps below a directory, and the rows of its own table whose runs are not there."""
     lines = records(read_rows(path / TABLE, LISTED)[list(LISTED)]) if (path / TABLE).is_file() else []
     unfinished = {line["experiment"]: line for line in lines if line["status"] != "done"}
+    refused = set()
     for directory in _below(path):
         inner = directory.relative_to(path).as_posix()
         try:
@@ -96,6 +97,7 @@ def _search(found: _Found, path: Path, prefix: str = "") -> None:
             elif inner not in unfinished and (not lines or _first(directory, RESULTS)):
                 _add(found, directory, prefix + inner)
         except InputError as error:
+            refused.add(inner)
             # Notes are published, directories are not.
             found.notes.append(f"{prefix}{inner} was left out: {str(error).replace(str(directory), inner)}")
     reasons: dict[tuple[str, str], list[str]] = {}
@@ -105,7 +107,7 @@ def _search(found: _Found, path: Path, prefix: str = "") -> None:
         if inner in unfinished:
             found.missing.append({**line, "experiment": name})
             reasons.setdefault((line["status"], line["reason"].rstrip(".")), []).append(name)
-        elif name not in found.places and line["change"] is not None:
+        elif name not in found.places and inner not in refused and line["change"] is not None:
             found.add({column: line[column] for column in COLUMNS}, name, path / inner)
     for (status, reason), names in reasons.items():
         shown = ", ".join(names if len(names) <= 4 else [*names[:2], f"{len(names) - 2} more"])

@@ -75,18 +75,13 @@ def publish(run: Path, folder: Path, *, weights_from: str = "") -> None:
 
 
 def _publish(run: Path, folder: Path, weights_from: str, pictures: Mapping[str, str], title: str = "") -> None:
-    about = run / "gan" / "generator.json"
-    imported = about.exists() and read_json(about).get("imported")
-    copied = [name for name in COPIED if not (imported and name == "data.json")]  # which has no real images
-    missing = [name for name in (*copied, "report/done.json") if not (run / name).is_file()]
-    if missing:
-        raise InputError(f"{run} has no {', '.join(missing)}, expected a finished run with its report: finish it.")
+    copied = _finished(run)
     _make_own(folder, "published.json")
+    write_json(folder / "published.json", made_by(run))  # first, so that what is broken off can be repeated
     for name in [name for name in (*copied, *(f"report/{name}" for name in pictures)) if (run / name).is_file()]:
         shutil.copyfile(run / name, folder / Path(name).name)
     if "pairs.png" in pictures:
         save_png(folder / "pairs.png", _pairs(run))
-    write_json(folder / "published.json", made_by(run))
     config, results = read_json(run / "config.json")["config"], read_json(run / "evaluation" / "results.json")
     title = title or f"{results['objective'] or 'real people'}, preset {config['preset']}"
     used = weights_from and any(str(value).startswith("file:") for value in config.values())
@@ -94,6 +89,17 @@ def _publish(run: Path, folder: Path, weights_from: str, pictures: Mapping[str, 
     parts += [f"Weights: {weights_from}"] if used else []
     parts += [f"{text}:\n\n![{text}]({name})" for name, text in pictures.items() if (folder / name).is_file()]
     _write(folder / "README.md", "\n\n".join(parts) + "\n")
+
+
+def _finished(run: Path) -> list[str]:
+    """Which of `COPIED` the run has; refuses one that isn't finished."""
+    about = run / "gan" / "generator.json"
+    imported = about.exists() and read_json(about).get("imported")
+    copied = [name for name in COPIED if not (imported and name == "data.json")]  # which has no real images
+    missing = [name for name in (*copied, "report/done.json") if not (run / name).is_file()]
+    if missing:
+        raise InputError(f"{run} has no {', '.join(missing)}, expected a finished run with its report: finish it.")
+    return copied
 
 
 def _pairs(run: Path, count: int = 8) -> np.ndarray:
@@ -149,11 +155,11 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
     """
     if not (sweep / TABLES[0]).is_file():
         raise InputError(f"{sweep} has no {TABLES[0]}, expected the directory of a sweep: name its --dir.")
-    _make_own(folder, TABLES[0])
     before, now = (_read(place / TABLES[0]) for place in (folder, sweep))
     finished = now.index[now["status"] == "done"]
     for name in finished:
-        _publish(sweep / name, folder / name, weights_from, {"pir-true.png": PICTURES["pir-true.png"]}, title=name)
+        _finished(sweep / name)
+    _make_own(folder, TABLES[0])
     stay = [name for name in before.index if before.loc[name, "status"] == "done" and name not in finished]
     for table in TABLES:
         before, now = (_read(place / table) for place in (folder, sweep))
@@ -161,6 +167,8 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         rows = rows[~rows.index.duplicated()].loc[[*dict.fromkeys([*before.index, *now.index])]]
         with atomic(folder / table) as beside:
             rows.to_csv(beside, index=False, lineterminator="\n")
+    for name in finished:
+        _publish(sweep / name, folder / name, weights_from, {"pir-true.png": PICTURES["pir-true.png"]}, title=name)
     # A published folder has no images: the samples of figure 3 that were drawn from them stay.
     place = folder if stay else sweep
     papers = not by_the_paper(collect([place]).rows).empty  # whose figures show the paper's method alone
@@ -168,7 +176,8 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         make([place], folder / "figures", keep_samples=bool(stay))
     rows = _read(folder / TABLES[0])
     counts = ", ".join(f"{count} {status}" for status, count in Counter(rows["status"]).items())
-    parts = [f"# Experiments of size {sweep.name}", f"{counts}."]
+    sizes = ", ".join(sorted({*rows["preset"]} - {""}))
+    parts = [f"# Experiments of size {sizes}", f"{counts}."]
     parts += [f"Weights: {weights_from}"] if weights_from else []
     header = ("experiment", "mean PIR before", "after", "Cohen's d (95% interval)", "p below 0.001", "")
     parts += [FIGURES] if papers else []

@@ -88,7 +88,9 @@ def row_of(config: Mapping[str, Any], results: Mapping[str, Any], *, experiment:
     Source: 4, A.1, A.2, 5.1. Deviation: D14 (initial values are those of the estimator's training images).
     """
     # What `results.json` has under a column's own name comes as it is.
-    found = {**results, "experiment": experiment, **_asked(config), **_came_out(results)}
+    told = results.get("source") in ("csv", "people")  # of new images, perhaps after simulated users of the first
+    asked = _asked({**config, "interactions.source": results["source"]} if told else config)
+    found = {**results, "experiment": experiment, **asked, **_came_out(results)}
     # A third round names a second one as its first: only its results know that.
     found["round"] = results.get("round") or (2 if config.get("first_round") else 1)
     row = {name: found.get(name) for name in COLUMNS}
@@ -109,9 +111,9 @@ def records(rows: pd.DataFrame) -> list[Row]:
 
 def write_rows(path: Path, rows: pd.DataFrame | Sequence[Row], columns: Iterable[str] = COLUMNS) -> None:
     """Writes these columns as CSV, atomically; equal rows give equal bytes."""
-    shown = _frame(rows, columns)
+    shown, types = _frame(rows, columns), columns if isinstance(columns, Mapping) else COLUMNS
     for name in shown:
-        if COLUMNS.get(name) is bool:
+        if types.get(name) is bool:
             shown[name] = shown[name].map({True: "true", False: "false"})
     with atomic(path) as beside:
         shown.to_csv(beside, index=False, lineterminator="\n")

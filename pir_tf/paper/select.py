@@ -46,19 +46,21 @@ _SIZE = (
     *("preset", "data", "generator", "gan_steps", "tuning_learning_rate"),
     *("backbone", "estimator_layer", "trainable", *_TRAINING),
 )
-_SETTINGS = ("objective", "vgg_weights", "seed", *METHOD, *_SIZE, "tuning_steps")
+_ASKED = ("objective", "vgg_weights", "images", "impressions")
+_SETTINGS = (*_ASKED, "seed", *METHOD, *_SIZE, "tuning_steps")
 
 
 class Comparison(NamedTuple):
-    """One setting that is compared with the paper's: in words, the column that differs, others that may differ with it."""
+    """One setting that is compared with the paper's."""
 
-    name: str
-    field: str
-    free: tuple[str, ...] = ()
+    name: str  # in words
+    field: str  # the column that differs
+    free: tuple[str, ...] = ()  # columns that may differ with it
+    other: str = ""  # the one value that is compared with the paper's; empty for any
 
 
 COMPARISONS = (
-    Comparison("One scalar output instead of 100 bins (C.3)", "output"),
+    Comparison("One scalar output instead of 100 bins (C.3)", "output", other="scalar"),
     Comparison("Softmax temperature when used (C.3)", "temperature"),
     Comparison("PIR normalised to mean 0.5, SD 0.25 (C.5)", "scaling"),
     Comparison("Estimator fine-tuned whole or its head alone (2.3)", "trainable", _TRAINING),
@@ -68,23 +70,32 @@ COMPARISONS = (
 )
 
 
-def by_the_paper(rows: pd.DataFrame) -> pd.DataFrame:
-    """Experiments with the paper's method and one of its objectives, each objective and seed once.
+def by_the_paper(rows: pd.DataFrame, *, every_seed: bool = False) -> pd.DataFrame:
+    """Experiments with the paper's method and one of its objectives, each objective once, with the lowest of its seeds.
 
     Where one was run at several sizes (another estimator, generator or length) the setting that most experiments of its
-    kind have is taken; three colours count after their longest tuning, as in the paper.
+    kind have is taken; three colours count after their longest tuning, as in the paper. What has no true PIR proves nothing.
+
+    Args:
+        rows: Experiments.
+        every_seed: Each objective once a seed.
 
     Returns:
         The rows, with the `panel` and the `column` of Fig. 2 that they belong to.
 
     Source: 4, 4.2 (three colours).
     """
-    method = rows[departures(rows) == ""].merge(TASKS, on=["kind", "layer"])
+    measured = rows[(departures(rows) == "") & rows["change"].notna()]
+    method = measured.merge(TASKS, on=["kind", "layer"])
     longest = method["tuning_steps"].where(method["kind"] == COLOR_KINDS[2], _count(method, ["kind", "tuning_steps"]))
     one = method.groupby(["objective", "seed"], dropna=False, sort=False).ngroup()
     rank = pd.DataFrame({"one": one, "size": -_count(_settings(method), ["kind", *_SIZE]), "length": -longest})
     best = rank.sort_values(["one", "size", "length"], kind="stable").drop_duplicates("one")
-    return method.loc[best.index].reset_index(drop=True)
+    found = method.loc[best.index]
+    if not every_seed:
+        lowest = found.sort_values("seed", kind="stable").drop_duplicates("objective").index
+        found = found[found.index.isin(lowest)]
+    return found.reset_index(drop=True)
 
 
 def departures(rows: pd.DataFrame) -> pd.Series:
@@ -94,12 +105,14 @@ def departures(rows: pd.DataFrame) -> pd.Series:
     away["temperature"] &= ~rows["output"].astype(str).str.startswith("scalar")
     # Random filters are only to try out; the paper's are ImageNet's.
     away["vgg_weights"] = rows["vgg_weights"] == "none"
+    # An imported generator has L_anchor in place of L_fake_image_fools.
+    away["generator"] = rows["generator"].astype(str).str.startswith("import:")
     words = [" and ".join(away.columns[flags]) for flags in away.to_numpy(bool)]
     return pd.Series(words, index=rows.index, dtype=str)
 
 
 def comparisons(rows: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of experiments that differ in one compared setting alone.
+    """Pairs of experiments that differ in one compared setting alone, the first of which is all the paper's.
 
     Returns:
         Two rows for each pair, the paper's and then the other, with its number as `pair`, the setting as `field` and its
@@ -108,12 +121,16 @@ def comparisons(rows: pd.DataFrame) -> pd.DataFrame:
     Source: 2.1, 4.2, C.3, C.5.
     """
     found: list[pd.DataFrame] = []
+    away = departures(rows)
     for comparison in COMPARISONS:
         field = comparison.field
         for group in _alike(rows, {field, *comparison.free}):
             base = _base(group, field)
-            others = [] if base is None else group.index[group[field] != group.loc[base, field]]
-            for other in others:
+            if base is None or away[base]:
+                continue
+            for other in group.index[group[field] != group.loc[base, field]]:
+                if comparison.other not in ("", group.loc[other, field]):
+                    continue
                 about = {"comparison": comparison.name, "field": field, "pair": len(found) + 1}
                 found.append(group.loc[[base, other]].assign(**about))
     nothing = rows.iloc[:0].assign(comparison="", field="", pair=0)
@@ -121,7 +138,7 @@ def comparisons(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def trade_offs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Experiments that differ in the weights of the generator's loss alone, each setting of them once.
+    """Experiments that differ from the paper's in the weights of the generator's loss alone, each setting of them once.
 
     Returns:
         The rows by rising weight of PIR, with the number of their set as `curve`.
@@ -129,7 +146,8 @@ def trade_offs(rows: pd.DataFrame) -> pd.DataFrame:
     Source: 5.1.
     """
     found: list[pd.DataFrame] = []
-    for group in _alike(rows, set(_WEIGHTS)):
+    weighed = departures(rows).str.split(" and ").map(lambda names: {*names} <= {"", *_WEIGHTS}).astype(bool)
+    for group in _alike(rows[weighed], set(_WEIGHTS)):
         # Of equal ones that which measured more.
         curve = group.sort_values("kid_after", key=pd.isna, kind="stable").drop_duplicates(list(_WEIGHTS)).sort_index()
         if len(curve) > 1:
@@ -140,11 +158,12 @@ def trade_offs(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def second_rounds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Second rounds whose effect sizes of both rounds are known.
+    """Second rounds of the paper's method whose effect sizes of both rounds are known.
 
     Source: A.3.
     """
-    return rows[rows["round"] == 2].dropna(subset=["first_round_d", "d_from_start"])
+    second = (rows["round"] == 2) & (departures(rows) == "round")
+    return rows[second].dropna(subset=["first_round_d", "d_from_start"])
 
 
 def _settings(rows: pd.DataFrame) -> pd.DataFrame:
@@ -153,7 +172,8 @@ def _settings(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _alike(rows: pd.DataFrame, without: set[str]) -> list[pd.DataFrame]:
-    """Groups of two experiments or more with the same settings, but for some of these."""
+    """Groups of two experiments or more by one objective with the same settings, but for some of these."""
+    rows = rows[rows["objective"].astype(str) != ""]  # people's questions aren't known
     same = [name for name in _SETTINGS if name not in without]
     number = _settings(rows).groupby(same, dropna=False, sort=False).ngroup()
     return [group for _, group in rows[number.duplicated(keep=False)].groupby(number)]

@@ -25,7 +25,7 @@ from pir_tf.paper.schedule import Progress, run_jobs
 from pir_tf.paper.suites import SIZES, SUITES, Weights, experiments
 from pir_tf.paper.workers import RayTasks, Workers
 from pir_tf.report.numbers import about_as_long, number
-from pir_tf.runs.directory import STAGES, read_json, write_json
+from pir_tf.runs.directory import LEFTOVER, STAGES, read_json, write_json
 
 DESCRIPTION = """Runs the paper's evaluation, or parts of it: many experiments, a process each.
 
@@ -229,7 +229,8 @@ def _require_same_files(root: Path, all_jobs: dict[str, Job]) -> None:
 def _hold(root: Path) -> TextIO:
     """Makes a sweep's directory, and keeps other sweeps out of it; a folder of somebody else's is refused untouched."""
     root.mkdir(parents=True, exist_ok=True)
-    if not (root / "sweep.json").exists() and any(path.name != ".lock" for path in root.iterdir()):
+    foreign = any(path.name != ".lock" and not LEFTOVER.fullmatch(path.name) for path in root.iterdir())
+    if foreign and not (root / "sweep.json").exists():
         raise InputError(f"{root} holds other things than a sweep: name a new or empty folder with --dir.")
     handle = open(root / ".lock", "a")  # noqa: SIM115 (held until the sweep ends)
     try:

@@ -35,7 +35,7 @@ _BEGUN = {
 _NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "compute.jit_compile", "evaluation.source")
 _TRAINED = ("gan", "estimator", "tuning")
 _NO_IDENTITY_NAMES = ("tensorboard", "checkpoint_minutes")
-_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.(partial(\.\w+)?|tmp)")
+LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.(partial(\.\w+)?|tmp)")
 """Name of what a kill leaves of a file, or a folder, that was being written."""
 _BEFORE_A_RUN = (".lock", "log.txt", "failed.json", "data.json")
 """What a sweep, or a run that was killed at once, leaves in a directory without a `config.json`."""
@@ -167,7 +167,7 @@ class RunDirectory:
         """Removes what kills left of files that were being written, and of real images that no stage has used."""
         below = [found for stage in STAGES for found in (self.path / stage).rglob(".*")]
         for found in [*self.path.glob(".*"), *below]:
-            if _LEFTOVER.fullmatch(found.name):
+            if LEFTOVER.fullmatch(found.name):
                 if found.is_dir() and not found.is_symlink():
                     shutil.rmtree(found)
                 else:
@@ -322,7 +322,7 @@ def _require_ours(path: Path) -> None:
         foreign = ["config.json"]
     else:
         ours = [*_BEFORE_A_RUN, *(["gan"] if (path / "gan" / "done.json").exists() else [])]  # a sweep puts it there
-        foreign = [name for name in sorted(os.listdir(path)) if name not in ours and not _LEFTOVER.fullmatch(name)]
+        foreign = [name for name in sorted(os.listdir(path)) if name not in ours and not LEFTOVER.fullmatch(name)]
     if foreign:
         more = ", ..." if len(foreign) > 3 else ""
         raise InputError(

@@ -1,13 +1,16 @@
 """Both methods side by side: each of our runs finds the paper's of its objective, and the means are those of plain NumPy."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
-from many_rows import write_run
+from many_rows import experiment, write_run
 from PIL import Image
 from statsmodels.stats.multitest import multipletests
 
 from pir_tf.paper import both_methods, publish
+from pir_tf.paper.rows import COLUMNS, write_rows
 
 OURS = {"vgg:pool2:filters=30": 4.0, "vgg:pool3:filters=28": 2.0, "vgg:pool4:filters=243": 0.6, "color:blue": 3.5}
 PAPERS = {"vgg:pool2:filters=30": 0.5, "vgg:pool3:filters=28": 0.2, "vgg:pool4:filters=243": 0.3, "color:blue": 3.8}
@@ -99,6 +102,32 @@ def test_more_steps_are_compared_by_themselves(folder):
     assert at_equal.startswith("At equal steps") and "is 6.6 times" in at_equal and "0 of 4 keep" in at_equal
     assert in_more.startswith("In 600 steps, the paper's in 150") and "is 13.2 times" in in_more
     assert "in 4 of 4 runs" in in_more and "4 of 4 keep 0.85 of the distance" in in_more
+
+
+def test_seeds_are_no_more_objectives_and_two_weights_are_not_mixed(folder, tmp_path, capsys):
+    shutil.copytree(folder / "ours", tmp_path / "ours")
+    vgg = {"interactions__vgg_weights": "file:vgg.h5", "estimator__output": "linear"}
+    vgg |= {"estimator__backbone": "inception_v3+discriminator", "objective": "vgg:pool3:filters=28"}
+    write_run(tmp_path / "ours" / "again", 4.0, measured=measured(), seed=1, **vgg)
+    write_run(tmp_path / "ours" / "another", 5.0, measured=measured(), **(vgg | {"objective": "vgg:pool3:filters=43"}))
+    words = ["methods", str(tmp_path / "ours"), str(folder / "papers"), str(tmp_path / "to")]
+    assert publish.main(words) == 0, capsys.readouterr().err
+    said = (tmp_path / "to" / "both-methods.md").read_text()
+    assert "| VGG16, single filters, pool3 | 150 | 2 (3 runs) | 150 | 0.20 | 4.00 |" in said  # of 3 and of 5
+    heavy = {**vgg, "tuning__pir_gradient_ratio": 4.0}
+    write_run(tmp_path / "ours" / "heavier", 6.0, measured=measured(), **heavy)
+    assert publish.main(words) == 2 and "differ in the weight of PIR" in capsys.readouterr().err
+
+
+def test_a_run_that_only_a_table_knows_has_no_more_than_its_row(tmp_path, folder, capsys):
+    row = {"estimator__output": "linear", "estimator__backbone": "discriminator"}
+    (tmp_path / "sweep").mkdir()
+    lines = [{"status": "done", "reason": "", **experiment("color:blue", d=2.0, name="gone", **row)}]
+    write_rows(tmp_path / "sweep" / "results.csv", lines, ("status", "reason", *COLUMNS))
+    words = ["methods", str(tmp_path / "sweep"), str(folder / "papers"), str(tmp_path / "to")]
+    assert publish.main(words) == 0, capsys.readouterr().err
+    rows = pd.read_csv(tmp_path / "to" / "both-methods.csv")
+    assert rows.cohens_d.tolist() == [2.0] and rows.control_d.isna().all()
 
 
 def test_a_seed_that_was_only_tuned_for_longer_is_no_point_at_equal_steps(folder):

@@ -66,6 +66,8 @@ def test_a_published_folder_and_a_shared_gan_that_counts_where_it_was_trained(fa
     assert found == NOTHING | {"seconds": 3.5, "gan": "gan/abc", "gan_seconds": 100.0}
     # A sweep's table has the seconds of runs that are not there.
     table = {"timings.csv": "name,seconds,gan_trained_in\ngan/abc,100.0,\nblue,3.5,gan/abc\nred,,\n"}
+    foreign = {"x/timings.csv": "run,hours\nblue,3\n"}
+    assert facts(foreign, "x/blue") == NOTHING
     assert facts(table, "blue") == found and facts({}, "red") == NOTHING == facts({}, "absent")
 
 

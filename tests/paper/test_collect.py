@@ -73,6 +73,8 @@ def test_a_sweep_s_table_speaks_for_runs_that_are_not_there(tmp_path):
     lines = [{"status": "done", "reason": "", **row} for row in (here, away)]
     lines += [{"status": "not run", "reason": "no weights of the top.", **row} for row in empty]
     lines += [{"status": "failed", "reason": "Disk full", **row_of(config(), {}, experiment="bad")}]
+    lines += [{"status": "done", "reason": "", **experiment("color:green", name="torn", d=4.0)}]
+    (write_run(tmp_path / "s" / "torn") / "evaluation" / "results.json").write_text("{")
     write_rows(tmp_path / "s" / "results.csv", lines, ("status", "reason", *COLUMNS))
     notes = ["fc6-0, fc6-1, 4 more: not run (no weights of the top).", "bad: failed (Disk full)."]
     below = ["s/fc6-0, s/fc6-1, 4 more: not run (no weights of the top).", "s/bad: failed (Disk full)."]
@@ -81,7 +83,8 @@ def test_a_sweep_s_table_speaks_for_runs_that_are_not_there(tmp_path):
         own, of_the_table = records(found.rows)
         assert (own["experiment"], own["cohens_d"]) == (f"{prefix}blue", 2.0)  # not what the table says of it
         assert of_the_table == {**away, "experiment": f"{prefix}red"}
-        assert found.notes == said
+        torn, *others = found.notes
+        assert torn.startswith(f"{prefix}torn was left out") and others == said  # by the table too
         assert found.places == {f"{prefix}{name}": tmp_path / "s" / name for name in ("blue", "red")}
         first, *_, last = records(found.missing)
         assert (first["experiment"], first["layer"], first["status"]) == (f"{prefix}fc6-0", "fc6", "not run")

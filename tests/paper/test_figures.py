@@ -148,7 +148,7 @@ def test_the_page_says_which_experiments_are_not_in_the_figures(tmp_path, coarse
     assert "of several presets, so not all alike: laptop 5, smoke 1." in text
     assert [line.partition(":")[0] for line in text.splitlines() if line.startswith("- ") and "experiment" in line] == [
         "- 1 experiment with another pir_weight than the paper's",
-        "- 1 experiment with an objective and seed that another run stands for",
+        "- 1 experiment with an objective that another run stands for",
         "- 2 experiments with another temperature than the paper's",
         "- 1 experiment with objectives that the paper has not",
     ]

@@ -124,5 +124,5 @@ def test_models_are_of_experiments_with_the_paper_s_method_alone_and_say_what_is
     assert "change in mean PIR on estimated change: 1 rows, but 2 coefficients need 3 or more." in text
     empty = as_json(fit_models(table([])))["layer_trend"]
     assert empty["beta"] is None and empty["coefficients"] == {}
-    rows = [*whole(), experiment("color:blue", name="hole", seed=9, measured={"estimated_change": None})]
+    rows = [*whole(), experiment("vgg:pool1:filters=63", name="hole", measured={"estimated_change": None})]
     assert "1 runs have one of the numbers undefined" in as_markdown(fit_models(table(rows)))

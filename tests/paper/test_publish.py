@@ -161,6 +161,28 @@ def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(t
     assert (folder / "figures" / "figure-3.csv").read_text() == drawn and drawn.count("\n") > 1
 
 
+def test_a_publication_that_was_broken_off_can_be_repeated(tmp_path, monkeypatch, capsys):
+    drawing.coarsely(monkeypatch.setattr)
+    sweep, folder = swept(tmp_path / "sweep", "color-blue", "color-red", "Not asked for."), tmp_path / "published"
+    report = sweep / "color-blue" / "report" / "done.json"
+    facts = report.read_bytes()
+    report.unlink()
+    assert publish.main(["sweep", str(sweep), str(folder)]) == 2 and not folder.exists()
+    assert "color-blue has no report/done.json" in capsys.readouterr().err
+    report.write_bytes(facts)
+    copy, left = shutil.copyfile, iter([True, True])  # files that are copied before the kill
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "copyfile", lambda *pair: copy(*pair) if next(left, False) else kill())
+        publish.publish_sweep(sweep, folder)
+    assert publish.main(["sweep", str(sweep), str(folder)]) == 0, capsys.readouterr().err
+    assert {"README.md", "published.json"} <= {path.name for path in (folder / "color-blue").iterdir()}
+    assert (folder / "README.md").read_text().startswith("# Experiments of size smoke\n")
+
+
+def kill():
+    raise KeyboardInterrupt
+
+
 def test_every_field_in_which_laptop_departs_from_paper_is_listed(capsys):
     assert publish.main(["presets"]) == 0
     table = capsys.readouterr().out

@@ -68,6 +68,18 @@ def test_a_later_round_knows_the_one_before_and_what_is_undefined_is_none():
     assert people["kind"] == "people" and people["objective"] == ""
 
 
+@pytest.mark.parametrize(("source", "kind"), [("simulated", "single color"), ("csv", "people"), ("people", "people")])
+def test_people_who_judge_what_simulated_users_taught_are_people(source, kind):
+    row = row_of(config("color:blue"), results(1.0, source=source))
+    assert (row["kind"], row["objective"]) == (kind, "color:blue" if source == "simulated" else "")
+
+
+def test_other_tables_come_back_too(tmp_path):
+    types = {"name": str, "holm": bool}
+    write_rows(tmp_path / "t.csv", [{"name": "a", "holm": True}, {"name": "b", "holm": None}], types)
+    assert records(read_rows(tmp_path / "t.csv", types)) == [{"name": "a", "holm": True}, {"name": "b", "holm": None}]
+
+
 def test_rows_come_back_as_they_were(tmp_path):
     rows = [*whole(), experiment(name='odd, "name"\nwith µ', seed=2**60 + 1), row_of({}, {}, experiment="NA")]
     assert records(table(rows)) == rows

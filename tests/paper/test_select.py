@@ -4,7 +4,7 @@ import pytest
 from many_rows import experiment, whole
 
 from pir_tf.paper.rows import records, table
-from pir_tf.paper.select import TASKS, by_the_paper, comparisons, departures, trade_offs
+from pir_tf.paper.select import TASKS, by_the_paper, comparisons, departures, second_rounds, trade_offs
 
 
 def names(rows):
@@ -27,9 +27,12 @@ def test_every_experiment_of_the_paper_s_method_is_taken_once():
     assert records(found[rows.columns]) == records(rows)
     tasks = found[list(TASKS)].drop_duplicates().merge(TASKS)
     assert len(tasks) == len(TASKS) - 6 and not set(tasks["column"]) & {"fc6", "fc7", "fc8"}
-    # The same objective from another seed is another experiment; objectives that the paper hasn't are none.
-    again = [*whole(), experiment("color:blue", name="again", seed=1), experiment("vgg:pool1:k=5")]
-    assert shown(*again) == [*names(rows), "again"]
+    # Another seed is no other objective, and objectives that the paper hasn't, or without a true PIR, are none.
+    blue = next(row for row in whole() if row["objective"] == "color:blue")
+    again = [{**blue, "experiment": "again", "seed": 1}, *whole(), experiment("vgg:pool1:k=5")]
+    unknown = experiment("color:green-red", name="unknown", seed=-1, measured={"change": None})
+    assert shown(*again, unknown) == names(rows)
+    assert names(by_the_paper(table(again), every_seed=True)) == ["again", *names(rows)]
     assert by_the_paper(rows.iloc[:0]).empty and list(by_the_paper(rows.iloc[:0])) == list(found)
 
 
@@ -83,7 +86,24 @@ def test_pairs_differ_in_one_setting_alone_but_for_what_goes_with_it():
         experiment(name="base"),
         experiment(name="seed", seed=5, estimator__output="scalar"),
     ]
-    assert pairs(*rows) == [("output", "base", "scalar"), ("temperature", "base", "hot"), ("gan_loss", "hot", "both")]
+    assert pairs(*rows) == [
+        ("output", "base", "scalar"),
+        ("temperature", "base", "hot"),
+    ]  # of "both" no base is the paper's
+    ours = {"estimator__output": "linear"}
+    linear = [experiment(name="linear", **ours), experiment(name="linear hot", estimator__temperature=1.0, **ours)]
+    on_data = experiment(name="on data", estimator__output="scalar", estimator__scalar_start="data")
+    fewer = experiment(name="fewer", estimator__temperature=1.0, interactions__images=200)
+    imported = [
+        experiment("color:red", name=f"import {i}", gan__generator="import:x.keras", gan__loss=loss)
+        for i, loss in enumerate(("non_saturating", "saturating"))
+    ]
+    people = [
+        experiment("", name=f"people {t}", interactions__source="csv:x.csv", estimator__temperature=t)
+        for t in (1.0, 0.01)
+    ]
+    base = experiment(name="base")
+    assert pairs(base, *linear, on_data, fewer, *imported, *people) == []
     # The bundled generator's training is no setting.
     for generator, found in (("bundled", [("output", "a", "b")]), ("train", [])):
         a = experiment(name="a", gan__generator=generator, gan__steps=1)
@@ -98,6 +118,13 @@ def test_pairs_differ_in_one_setting_alone_but_for_what_goes_with_it():
     assert pairs(long, experiment("color:red-green-blue", name="short")) == [("tuning_steps", "short", "long")]
 
 
+def test_second_rounds_are_of_the_paper_s_method():
+    known = {"first_round": {"cohens_d_from_start": 1.0}, "cohens_d_from_start": 1.5}
+    second = {"first_round": "one", "measured": known}
+    rows = [experiment(name="ours", estimator__output="linear", **second), experiment(name="first")]
+    assert names(second_rounds(table([*rows, experiment(name="second", **second)]))) == ["second"]
+
+
 def test_a_trade_off_rises_with_the_weight_and_ends_without_the_generator_s_loss():
     curve = [experiment(name=str(weight), tuning__pir_weight=float(weight)) for weight in (1000, 0, 30)]
     extreme = experiment(name="extreme", tuning__fools_weight=0.0, gan__fake_class_weight=0.0)
@@ -107,3 +134,5 @@ def test_a_trade_off_rises_with_the_weight_and_ends_without_the_generator_s_loss
     found = trade_offs(table([extreme, *curve, alone, again]))
     assert names(found) == ["0", "30", "1000 with KID", "extreme"] and set(found["curve"]) == {1}
     assert trade_offs(table(whole())).empty
+    linear = [experiment(name=str(w), estimator__output="linear", tuning__pir_weight=float(w)) for w in (0, 30, 1000)]
+    assert trade_offs(table(linear)).empty

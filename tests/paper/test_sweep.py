@@ -89,6 +89,13 @@ def test_a_folder_of_somebody_else_s_is_refused_untouched(swept, name):
     assert "can't be used" in Sweep(swept.root / name).run("colors", code=2)
 
 
+def test_what_a_kill_left_of_the_first_file_is_not_somebody_else_s(swept):
+    swept.root.mkdir(parents=True, exist_ok=True)
+    (swept.root / f".sweep.{'0' * 32}.partial.json").write_text("{")
+    swept.run("colors", "--limit", "1")
+    assert (swept.root / "sweep.json").exists()
+
+
 def test_every_experiment_runs_once_in_its_own_directory_and_gets_a_row(swept):
     out = swept.run("colors", *PAIRS, "--jobs", 2)
     assert list(swept.rows()) == [one.name for one in SUITES["colors"]("smoke", Weights())]

@@ -210,7 +210,9 @@ def _times(directory: Path) -> dict[str, Any]:
     if own:
         gan, gan_seconds = stages["gan"].get("trained_in"), finite(stages["gan"].get("seconds"))
         return {"seconds": sum(own), **({"gan": gan, "gan_seconds": gan_seconds} if gan else {})}
-    lines = {line["name"]: line for line in _table(directory.parent / "timings.csv").to_dict("records")}
+    table = _table(directory.parent / "timings.csv")
+    ours = {"name", "seconds"} <= {*table}  # else it is somebody's own file
+    lines = {line["name"]: line for line in table.to_dict("records")} if ours else {}
     if line := lines.get(directory.name):
         gan = lines.get(line.get("gan_trained_in"))
         shared = {"gan": gan["name"], "gan_seconds": _number(gan["seconds"])} if gan else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,7 +31,7 @@ from pir_tf.paper.claims.rules import (
     shared,
 )
 from pir_tf.paper.rows import CHANNELS, LAYERS, VGG_MULTI, VGG_SINGLE
-from pir_tf.paper.select import METHOD, TASKS
+from pir_tf.paper.select import METHOD, TASKS, departures
 from pir_tf.report.numbers import number, p_value
 
 SINGLE, TWO, THREE = COLOR_KINDS
@@ -103,6 +104,11 @@ def each(words: str, before: str, between: str = "; ") -> Words:
 
 
 # Tables
+
+
+def second_rounds(evidence: Evidence) -> Frame:
+    """Second rounds of the paper's method, those without an effect size among them."""
+    return evidence.rows[departures(evidence.rows) == "round"]
 
 
 def compared(setting: str) -> Callable[[Evidence], Frame]:
@@ -345,7 +351,10 @@ def comparable(evidence: Evidence) -> Finding:
     pull, bounds = float(pulls.median()) if len(pulls) else None, median_interval(pulls)
     pulled = "not measured" if pull is None else f"{pull:.3g}{said(bounds)}"
     words = f"weighted PIR term over L_fools: gradients {pulled}, values {loss:.3g}"
-    numbers = {name: ratio and max(ratio, 1 / ratio) for name, ratio in (("gradients", pull), ("values", loss))}
+    ratios = {"gradients": pull, "values": loss}
+    numbers = {
+        name: None if one is None else max(one, 1 / one) if one > 0 else math.inf for name, one in ratios.items()
+    }
     return Finding(names(rows), words, len(rows), pull, bounds, "medians over runs", numbers)
 
 

@@ -62,7 +62,7 @@ def _zeros(layer: str) -> tuple[Said, Claim]:
 
 def _again(layer: str, case: str, did: str, more: str, remark: Words = "") -> Measure:
     what, of = f"of second rounds of {layer}", f"{only(VGG_SINGLE, layer)} and round == 2"
-    return count(case, did, Table(what, of, rows=lambda evidence: evidence.rows), more, remark)
+    return count(case, did, Table(what, of, rows=measures.second_rounds), more, remark)
 
 
 CLAIMS: dict[Said, Claim] = {

@@ -200,9 +200,9 @@ def _not_shown(rows: pd.DataFrame, shown: pd.DataFrame) -> list[str]:
     """Why experiments are not among those of figures 2, 4, 5, 7, 8 and the models."""
     left = rows[~rows["experiment"].isin(shown["experiment"])]
     away = departures(left)
-    ours = pd.Series("an objective and seed that another run stands for", left.index)
+    ours = pd.Series("an objective that another run stands for", left.index)
     known = left.set_index(["kind", "layer"]).index.isin(TASKS.set_index(["kind", "layer"]).index)
-    ours = ours.where(known, "objectives that the paper has not")
+    ours = ours.where(known, "objectives that the paper has not").where(left["change"].notna(), "no true PIR")
     reasons = ours.where(away == "", "another " + away + " than the paper's").value_counts(sort=False)
     return [
         f"{_counted(count, 'experiment')} with {reason}: not in figures 2, 3, 4, 5, 7, 8 and the models."
