@@ -26,6 +26,7 @@
 set -uo pipefail
 out=${1:?"gpu.sh OUT PART ..."}
 shift
+[ $# -gt 0 ] || { echo "gpu.sh: received no part, expected forms, fixed, peer, paper, wait, pack or table" >&2 && exit 2; }
 for part in "$@"; do
   case $part in forms | fixed | peer | paper | wait | pack | table) ;;
   *) echo "gpu.sh: $part is no part, expected forms, fixed, peer, paper, wait, pack or table" >&2 && exit 2 ;;
@@ -78,6 +79,7 @@ running() { [ -e "$run.pid" ] && kill -0 "$(cat "$run.pid")" 2>/dev/null; }
 paper() {
   echo "+ pir-tf ${blue[*]} --run-dir $run"
   [ -z "${DRY:-}" ] || return
+  running && echo "gpu.sh: paper goes on already" && return
   mkdir -p "$runs"
   setsid "${program[@]}" -m pir_tf.cli "${blue[@]}" --run-dir "$run" >>"$run.log" 2>&1 </dev/null &
   echo $! >"$run.pid"

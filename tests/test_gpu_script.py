@@ -50,6 +50,16 @@ def test_an_unknown_part_is_refused(tmp_path):
     assert code == 2 and "all is no part, expected forms, fixed" in error
 
 
+def test_no_part_is_refused_and_a_run_that_goes_on_is_not_begun_again(tmp_path):
+    code, _, error = said(tmp_path / "out")
+    assert code == 2 and "received no part, expected forms" in error and not (tmp_path / "out").exists()
+    (tmp_path / "runs").mkdir()
+    pid = tmp_path / "runs" / "paper-blue.pid"
+    pid.write_text(str(os.getpid()))
+    code, text, _ = said(tmp_path / "out", "paper", RUNS=str(tmp_path / "runs"), TINY="1")
+    assert "paper goes on already" in text and pid.read_text() == str(os.getpid())
+
+
 def test_without_a_gpu_nothing_is_timed(tmp_path):
     code, text, _ = said(tmp_path, "forms", PYTHON="false")
     assert code == 3 and "TensorFlow sees no GPU here" in text and not list(tmp_path.glob("*.json"))

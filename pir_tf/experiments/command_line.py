@@ -90,7 +90,7 @@ def parse(arguments: list[str]) -> Options:
             given[found[1].replace("-", "_")] = found[2][1:] if found[2] else following
     if "preset" in given:
         raise InputError("--preset was given as an option, expected as the first word: for example `run smoke`.")
-    if given.get("run_dir") == "":
+    if "" in (given.get("run_dir"), given.get("first_round")):
         user_path("")  # refuses it
     start, said = _start(name, given)
     config, notes = _changed(start, given, _fitting_steps(start, given))

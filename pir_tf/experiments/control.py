@@ -24,6 +24,7 @@ from pir_tf.gan.train import optimizers, stream_of
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.training.callbacks import ProgressBar
 from pir_tf.training.fit import Plan, fit_resumable
+from pir_tf.training.precision import mixed
 
 OF_THE_STOP = ("tuning.stop", "tuning.least_distance", "tuning.log_every")
 """Fields on which the state of a tuning that may stop depends, and the control's steps don't."""
@@ -58,6 +59,8 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
     compiled = run.forms["tuning"] == "on"
     if compiled:  # other dropout masks
         facts["compiled"] = True
+    if config.compute.precision != "float32":
+        facts["precision"] = config.compute.precision
     facts["networks"] = digest(*networks.generator.get_weights(), *networks.discriminator.get_weights())
 
     def make() -> dict[str, np.ndarray]:
@@ -69,14 +72,15 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
         )
         rate = config.tuning.learning_rate
         acgan.compile(*optimizers(rate, rate, config.gan.adam_beta_1), jit_compile=compiled)
-        fit_resumable(
-            acgan,
-            stream_of(image_set, run.seed_of("real images in tuning")),
-            dataclasses.replace(Plan.of(config.tuning, ()), steps=steps),
-            run.file("evaluation", "control") / "steps",
-            facts,
-            chief_callbacks=[ProgressBar("Control without the PIR term", steps)],
-        )
+        with mixed(config.compute.precision, networks.generator, networks.discriminator):
+            fit_resumable(
+                acgan,
+                stream_of(image_set, run.seed_of("real images in tuning")),
+                dataclasses.replace(Plan.of(config.tuning, ()), steps=steps),
+                run.file("evaluation", "control") / "steps",
+                facts,
+                chief_callbacks=[ProgressBar("Control without the PIR term", steps)],
+            )
         return {f"{place:03d}": weight for place, weight in enumerate(networks.generator.get_weights())}
 
     made = cached(run.cache, "control", facts, make)

@@ -6,10 +6,15 @@ from __future__ import annotations
 import os
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
+from pir_tf.evaluation.plug_and_play import STEPS
 from pir_tf.experiments.bench import rate
+from pir_tf.experiments.evaluation_stage import PICKS
 from pir_tf.experiments.gpu_times import SOURCE, training_seconds
+from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.tuning_stage import DISPLAY_IMAGES_VGG
 from pir_tf.objective_names import TOP_LAYERS, parse
 from pir_tf.report.numbers import about_as_long
+from pir_tf.runs.directory import round_of
 from pir_tf.training import devices
 
 # Operations of one image through a network; a multiplication and an addition are two.
@@ -25,6 +30,7 @@ SHARE_OF_RATE = 0.5
 def describe(config: ExperimentConfig) -> str:
     """The text of `--dry-run`: every field, counts, and an estimate of time and memory."""
     devices.import_quietly()
+    FirstRound.of(config)  # refuses one that can't be gone on from
     values = {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in flatten(config).items()}
     lines = ["Config", *(f"  {name} = {value}" for name, value in values.items())]
     lines += ["", "Counts", *(f"  {name:<46}{value:>12,}" for name, value in counts(config).items())]
@@ -34,50 +40,75 @@ def describe(config: ExperimentConfig) -> str:
         lines += ["", f"About how long here ({here / 1e9:.0f} GFLOP/s in a convolution, {os.cpu_count()} cores)"]
         lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in times.items()]
         lines += [f"  {'in all, and about a minute of imports and files':<46}{about_as_long(sum(times.values())):>12}"]
+    trainings = training_seconds(config, _beside(config)[0])
     lines += ["", f"About how long its trainings take on one GPU (by bare steps measured on {SOURCE};"]
     lines += ["other batches and sizes, and their steps by XLA with deterministic operations, are reckoned from those)"]
-    lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in training_seconds(config).items()]
+    lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in trainings.items()]
     lines += ["", f"About how much memory: {memory_megabytes(config) / 1000:.1f} GB. Nothing was run."]
     return "\n".join(lines)
 
 
 def counts(config: ExperimentConfig) -> dict[str, int]:
-    """Images and steps of the run. A second round has the first's GAN, and its judge learns both rounds' images at once."""
-    people, rounds = config.interactions, 2 if config.first_round else 1
+    """Images and steps of the run. A later round has the first's GAN, and its judge learns all rounds' images at once."""
+    people, rounds = config.interactions, round_of(config)
     linear = config.estimator.output == "linear"  # in closed form
-    scored = people.images + config.estimator.quality_images + 2 * config.evaluation.images
+    control, chosen, walked = _beside(config)
+    new = (2 + (control > 0)) * config.evaluation.images
+    along = (config.tuning.steps // config.tuning.true_pir_every) * DISPLAY_IMAGES_VGG
+    scored = people.images + config.estimator.quality_images + new + 2 * chosen + walked + along
+    rendered = config.data.source == "landscapes" and not _imports(config)
     facts = {
-        "real images (rendered)": config.data.count if config.data.source == "landscapes" else 0,
+        "real images (rendered)": config.data.count if rendered else 0,
         "pretraining steps": config.gan.steps if config.gan.generator == "train" and not config.first_round else 0,
         "images shown to people": people.images,
         "impressions in all": people.images * people.impressions,
         "estimator steps": 0 if linear else config.estimator.steps * (1 + (rounds if config.evaluation.judge else 0)),
         "tuning steps": config.tuning.steps,
+        "steps of the control": control,
         "images before and after tuning": 2 * config.evaluation.images,
         "images scored by VGG16": scored if _vgg_layer(config) else 0,
     }
     return {name: value for name, value in facts.items() if value}
 
 
+def _imports(config: ExperimentConfig) -> bool:
+    """Whether the generator is somebody's own, which has no discriminator and needs no real images."""
+    return config.gan.generator.startswith("import:")
+
+
+def _beside(config: ExperimentConfig) -> tuple[int, int, int]:
+    """What stands beside the tuned images: steps of the control, images that best of n picks, and that Plug & Play walks to."""
+    settings = config.evaluation
+    who = config.interactions.source if settings.source == "same" else settings.source
+    control = settings.control and who == "simulated" and config.tuning.kind == "weights" and not _imports(config)
+    picks, walked = PICKS * bool(settings.best_of), PICKS * bool(settings.plug_and_play)
+    return config.tuning.steps if control else 0, picks, walked
+
+
 def stage_flops(config: ExperimentConfig) -> dict[str, float]:
     """Operations of each stage that computes; what a cache has already is computed once more here."""
     count, judges = counts(config), 2 if config.evaluation.judge else 1
     acgan = FORWARD_AND_BACKWARD * GENERATOR + (2 * FORWARD_AND_BACKWARD + 2) * DISCRIMINATOR
-    # Where latents move, the discriminator rests.
-    tuned = acgan if config.tuning.kind == "weights" else FORWARD_AND_BACKWARD * GENERATOR
+    # Where latents move, the discriminator rests; an imported generator's images are held beside those of the start.
+    moved = FORWARD_AND_BACKWARD * GENERATOR
+    tuned = moved + GENERATOR if _imports(config) else acgan if config.tuning.kind == "weights" else moved
     estimator = _estimator_flops(config.estimator)
     if config.estimator.trainable == "all" and config.estimator.output != "linear":
         learning = count["estimator steps"] * config.estimator.batch_size * FORWARD_AND_BACKWARD * estimator
     else:  # features are made once, for the judge too
-        learning = (2 if config.first_round else 1) * config.interactions.images * estimator
+        learning = round_of(config) * config.interactions.images * estimator
     looks = 256 * config.tuning.steps / config.tuning.log_every if config.tuning.stop != "none" else 0
     look = GENERATOR + (estimator if config.tuning.stop == "judge" else 0)
+    control, chosen, walked = _beside(config)
+    both = GENERATOR + estimator
+    beside = control * config.tuning.batch_size * acgan + 2 * chosen * config.evaluation.best_of * both
+    beside += walked * STEPS * FORWARD_AND_BACKWARD * both
     flops = {
         "gan": count.get("pretraining steps", 0) * config.gan.batch_size * acgan,
         "interactions": config.interactions.images * GENERATOR,
         "estimator and second judge": learning,
         "tuning": config.tuning.steps * config.tuning.batch_size * (tuned + 2 * estimator) + looks * look,
-        "evaluation": 2 * config.evaluation.images * (GENERATOR + judges * estimator),
+        "evaluation": 2 * config.evaluation.images * (GENERATOR + judges * estimator) + beside,
     }
     if layer := _vgg_layer(config):
         each = VGG16_224.get(layer, VGG16_TOP) * (config.interactions.vgg_image_size / 224) ** 2
@@ -89,7 +120,7 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
 
 def memory_megabytes(config: ExperimentConfig) -> float:
     """Libraries and small models (900 MB), the data set, and the activations of the largest step."""
-    data = config.data.count * 3 * config.data.image_size**2 / 1e6
+    data = 0 if _imports(config) else config.data.count * 3 * config.data.image_size**2 / 1e6
     # About 4 MB of activations an image in both networks; a backbone keeps about 90 MB an image at 299 pixels.
     backbone = 90 * (config.estimator.image_size / 299) ** 2 if "inception_v3" in config.estimator.backbone else 2
     gan = config.gan.batch_size * 4 if config.gan.generator == "train" else 0

@@ -10,6 +10,7 @@ ACGAN's did. A GPU that is no H200, and what lies between the steps, take longer
 from __future__ import annotations
 
 from pir_tf.config import ExperimentConfig
+from pir_tf.runs.directory import round_of
 from pir_tf.training import xla
 
 SOURCE = "an H200, TensorFlow 2.21"
@@ -39,10 +40,10 @@ def _in_a_training(form: str, bare_ms: float, deterministic: bool) -> float:
     return (bare_ms if form == "off" else bare_ms * (DETERMINISTIC if deterministic else 1.0) + IN_A_TRAINING_MS) / 1e3
 
 
-def training_seconds(config: ExperimentConfig) -> dict[str, float]:
+def training_seconds(config: ExperimentConfig, control_steps: int = 0) -> dict[str, float]:
     """Seconds of each training on one GPU, with its compile time where XLA compiles it; none of what takes no time to speak of.
 
-    The second judge's training is the estimator's once more.
+    The second judge's training is the estimator's once more for each round, and the control's an ACGAN's.
     """
     forms, deterministic = xla.forms(config, gpus=1), config.compute.deterministic
     found = {}
@@ -51,9 +52,12 @@ def training_seconds(config: ExperimentConfig) -> dict[str, float]:
     estimator, tuning = config.estimator, config.tuning
     size = estimator.image_size if "inception_v3" in estimator.backbone else 0
     if estimator.trainable == "all" and estimator.output != "linear":
-        steps = estimator.steps * (2 if config.evaluation.judge else 1)
+        steps = estimator.steps * (1 + (round_of(config) if config.evaluation.judge else 0))
         each = tuning_seconds(forms["estimator"], estimator.batch_size, size, deterministic=deterministic)
         found["estimator"] = steps * each
     each = tuning_seconds(forms["tuning"], tuning.batch_size, size, deterministic=deterministic)
     found["tuning"] = tuning.steps * each
+    if control_steps:
+        found["control"] = control_steps * acgan_seconds(forms["tuning"], deterministic=deterministic)
+    forms["control"] = forms["tuning"]
     return {stage: seconds + (xla.COMPILE_S if forms[stage] == "on" else 0.0) for stage, seconds in found.items()}

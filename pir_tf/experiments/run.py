@@ -139,9 +139,11 @@ def _new_directory(config: ExperimentConfig) -> Path:
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{objective}-{config.preset}"
     for number in itertools.count(1):
         path = Path("runs", name if number == 1 else f"{name}-{number}")
-        with explain_os_errors(path), contextlib.suppress(FileExistsError):
-            path.mkdir(parents=True)
-            break
+        with explain_os_errors(path):
+            path.parent.mkdir(exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                break
     return path
 
 

@@ -193,10 +193,12 @@ def recorded(about: dict[str, Any]) -> dict[str, Any]:
 
 def held_forms(path: str | Path) -> dict[str, Form]:
     """Whether XLA compiles the steps of each training of a run, by its stage; nothing where no run has begun."""
-    path = Path(path, "config.json")
-    with explain_os_errors(path):
-        about = read_json(path) if os.path.exists(path) else None
-    return _forms(about) if isinstance(about, dict) else {}
+    path = Path(path)
+    with explain_os_errors(path / "config.json"):
+        if not os.path.exists(path / "config.json"):
+            return {}
+        _require_ours(path)
+        return _forms(read_json(path / "config.json"))
 
 
 def _forms(about: dict[str, Any]) -> dict[str, Form]:
@@ -317,7 +319,10 @@ def _require_ours(path: Path) -> None:
     """Refuses a directory with other things than a run in it, before anything is written there."""
     if (path / "config.json").exists():
         about = read_json(path / "config.json")
-        if isinstance(about, dict) and isinstance(about.get("config"), dict) and isinstance(about.get("files"), dict):
+        parts = (
+            [about.get(name, {}) for name in ("config", "files", "jit_compile")] if isinstance(about, dict) else [None]
+        )
+        if all(isinstance(part, dict) for part in parts) and {"config", "files"} <= {*about}:
             return
         foreign = ["config.json"]
     else:

@@ -256,7 +256,7 @@ def _addresses(cluster: dict[str, Any], name: str) -> list[str]:
         raise _wrong(f"cluster.{name} = {json.dumps(addresses)}, which is no list")
     for address in addresses:
         host, port = _host_and_port(address) if isinstance(address, str) else ("", "")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise _wrong(f"the address {json.dumps(address)} in cluster.{name}")
     return addresses
 

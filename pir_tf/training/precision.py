@@ -61,7 +61,7 @@ def _inner(network: keras.Model, ends: bool = True) -> Iterator[keras.Layer]:
     kept = _ends(network) if ends else set()
     for layer in network.layers:
         if isinstance(layer, keras.Model):
-            yield from _inner(layer, ends=False)
+            yield from _inner(layer, ends=id(layer) in kept)
         elif isinstance(layer, INNER) and id(layer) not in kept:
             yield layer
 

@@ -60,6 +60,7 @@ assert not {"numpy", "tensorflow", "keras", "scipy", "pandas", "matplotlib"} & s
         (["--stages"], ["nothing"]),
         (["--run-dir", ""], ["path is empty"]),
         (["--run_dir="], ["path is empty"]),
+        (["--first-round", ""], ["path is empty"]),
         (["--interactions.source", "csv:~nobody-here/a.csv"], ["home folder that isn't known"]),
         (["--preset", "smoke"], ["first word"]),
         (["laptop", "smoke"], ["smoke"]),
@@ -197,7 +198,7 @@ def test_dry_run_counts_vgg16():
     words = ["laptop", "--interactions.objective", "vgg:pool3:k=20", "--interactions.vgg-image-size", "112"]
     config = parse(words).experiment
     flops, known = dry_run.stage_flops(config), dry_run.counts(config)["images scored by VGG16"]
-    assert known == 1000 + 1000 + 2000
+    assert known == 1000 + 1000 + 2000 + (150 // 25) * 32  # those along the way are for display
     # 9.3 thousand million multiplications and additions up to pool3 at 224 pixels
     assert flops["PIR by VGG16 up to pool3"] == pytest.approx(known * 2 * 9.33e9 / 4, rel=0.01)
     assert "PIR by VGG16 up to pool3" not in dry_run.stage_flops(laptop())
@@ -222,6 +223,26 @@ def test_dry_run_knows_what_a_linear_estimator_and_moved_latents_need():
     moved = parse([*linear, "discriminator", "--tuning.kind", "shift"]).experiment
     tuning = [dry_run.stage_flops(config)["tuning"] for config in (moved, plain, joined)]
     assert tuning == sorted(tuning) and tuning[0] < 0.8 * tuning[1]
+
+
+def test_dry_run_counts_what_stands_beside_the_tuned_images():
+    plain = parse(["laptop", "--interactions.objective", "vgg:pool2:k=1"]).experiment
+    for words, images, more in (
+        (["--evaluation.control"], 1000, 150 * 16 * (3 * 0.54e9 + 8 * 0.25e9)),
+        (["--evaluation.best-of", "16"], 2 * 250, 2 * 250 * 16 * (0.54e9 + 0.25e9)),
+        (["--evaluation.plug-and-play", "100"], 250, 250 * 30 * 3 * (0.54e9 + 0.25e9)),
+        (["--evaluation.control", "--tuning.kind", "shift"], 0, 0),  # nothing would move
+    ):
+        asked = parse(["laptop", "--interactions.objective", "vgg:pool2:k=1", *words]).experiment
+        counted = [dry_run.counts(config)["images scored by VGG16"] for config in (asked, plain)]
+        flops = [dry_run.stage_flops(config)["evaluation"] for config in (asked, plain)]
+        assert counted[0] - counted[1] == images and flops[0] - flops[1] == pytest.approx(more)
+    assert dry_run.counts(parse(["--evaluation.control"]).experiment)["steps of the control"] == 150
+    imported = parse(["laptop", "--gan.generator", "import:x.keras"]).experiment
+    assert "real images (rendered)" not in dry_run.counts(imported)
+    smaller = [dry_run.memory_megabytes(config) for config in (imported, by_papers_method("laptop"))]
+    assert smaller[0] < smaller[1]
+    assert dry_run.stage_flops(imported)["tuning"] < dry_run.stage_flops(by_papers_method("laptop"))["tuning"]
 
 
 @pytest.mark.parametrize(

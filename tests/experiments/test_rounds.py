@@ -8,7 +8,8 @@ import pytest
 from pir_tf.config import derived_seed
 from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parse
-from pir_tf.experiments.dry_run import counts, stage_flops
+from pir_tf.experiments.dry_run import counts, describe, stage_flops
+from pir_tf.experiments.gpu_times import training_seconds
 from pir_tf.experiments.rounds import FirstRound, require_same, round_files, round_results
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory, read_json, write_json
@@ -174,10 +175,21 @@ def test_the_way_since_the_start_is_unknown_where_nobody_has_measured_it(tmp_pat
 
 def test_the_dry_run_counts_no_pretraining_and_a_judge_of_both_rounds(tmp_path):
     words = "--gan.generator train --evaluation.judge"
+    (tmp_path / "one" / "evaluation").mkdir(parents=True)
+    (tmp_path / "one" / "evaluation" / "results.json").write_text("{}")
     config, again = config_of(words), config_of(words, tmp_path / "one")
     assert counts(config)["pretraining steps"] == 4 and "pretraining steps" not in counts(again)
     assert (counts(config)["estimator steps"], counts(again)["estimator steps"]) == (40, 60)
     assert stage_flops(config)["gan"] > 0 == stage_flops(again)["gan"]
+    two = tmp_path / "two"
+    (two / "evaluation").mkdir(parents=True)
+    (two / "evaluation" / "results.json").write_text('{"round": 2}')
+    third = config_of(words, two)
+    assert counts(third)["estimator steps"] == 80
+    one, two_seconds, three = (training_seconds(each).get("estimator", 0) for each in (config, again, third))
+    assert three - two_seconds == pytest.approx(two_seconds - one)
+    with pytest.raises(InputError, match="first_round names .*none, which has no config.json"):
+        describe(config_of(words, tmp_path / "none"))
 
 
 def test_a_later_round_keeps_the_generator_that_the_first_of_all_began_with(one, tmp_path):

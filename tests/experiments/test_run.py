@@ -12,6 +12,7 @@ import pytest
 from commands import GOLDEN, SMALL, command, copy_stages, small_command, whole_command
 from PIL import Image
 
+from pir_tf.errors import InputError
 from pir_tf.estimator.model import load_estimator
 from pir_tf.experiments import run
 from pir_tf.experiments.command_line import parse
@@ -130,6 +131,13 @@ def test_what_no_stage_has_used_may_be_corrected_and_what_one_has_used_may_not(t
     other = small_command(*asked, 2, cwd=tmp_path)
     assert other.returncode == 2 and "data.source holds 4 images" in other.stderr
     assert "Traceback" not in refused.stderr + other.stderr
+
+
+def test_a_runs_folder_that_leads_nowhere_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").symlink_to("/nonexistent/runs")
+    with pytest.raises(InputError, match="runs can't be used .File exists.: mend that"):
+        run._new_directory(parse(["smoke"]).experiment)
 
 
 def test_runs_that_begin_in_one_second_and_long_objectives_get_directories(tmp_path, monkeypatch):

@@ -71,6 +71,17 @@ def test_a_directory_of_other_things_is_refused_and_left_as_it_is(tmp_path, name
     assert files_in(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    "about", [{"config": ["a"]}, {"config": "x"}, {"config": {}, "files": {}, "jit_compile": True}, [1]]
+)
+def test_another_program_s_config_is_no_run_s(tmp_path, about):
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    for begin in (held_forms, lambda path: RunDirectory(path, laptop())):
+        with pytest.raises(InputError, match=REFUSED):
+            begin(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text()) == about and held_forms(tmp_path / "none") == {}
+
+
 HARDLY_BEGUN = {
     "empty": (),
     "killed at once": (".lock",),

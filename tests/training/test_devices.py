@@ -47,6 +47,7 @@ def test_a_worker_has_its_place_and_the_chief_comes_before_the_workers(monkeypat
         (text({"worker": ["localhost"]}), '"localhost"'),
         (text({"worker": ["localhost:99999"]}), "99999"),
         (text({"worker": [12345]}), "12345"),
+        (text({"worker": ["localhost:²"]}), "localhost:"),
         (text({**TWO, "ps": ["localhost:1"]}), "ps"),
         (text({}), "without workers"),
         (text({**TWO, "chief": ["localhost:12346"]}), "the address localhost:12346 twice"),

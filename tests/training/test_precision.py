@@ -55,6 +55,17 @@ def test_insides_compute_in_bfloat16_ends_softmaxes_and_weights_in_float32(tmp_p
     assert {layer.compute_dtype for layer in after} == {layer.dtype_policy.name for layer in after} == {"float32"}
 
 
+def test_the_image_of_a_generator_inside_another_is_float32():
+    inner = small_generator()
+    z, c = (keras.Input(tensor.shape[1:]) for tensor in inner.inputs)
+    outer = keras.Model([z, c], inner([z * 1.0, c]))
+    with mixed("mixed_bfloat16", outer):
+        kinds = {layer.name: layer.compute_dtype for layer in inner.layers}
+        assert "bfloat16" in kinds.values() and kinds[inner.layers[-1].name] == "float32"
+        images = outer([tf.random.stateless_normal((2, z.shape[-1]), (1, 2)), tf.one_hot([0, 1], c.shape[-1])])
+    assert images.dtype == tf.float32
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "how", [{"run_eagerly": True, "jit_compile": False}, pytest.param({"jit_compile": True}, marks=pytest.mark.nightly)]
