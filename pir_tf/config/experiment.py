@@ -119,9 +119,11 @@ def decisive_fields(section: str, config: Any) -> dict[str, Any]:
     left_out = set(_NOT_OF_A_STEP)
     if named.get("decay_steps"):  # then the rates' fall counts back from the last step
         left_out.discard("steps")
-    if named.get("stop", "none") != "none":  # a row of the log is then a look at the images
+    if named.get("stop", "none") != "none" or named.get(
+        "least_distance"
+    ):  # a row of the log is then a look at the images
         left_out.discard("log_every")
-    if named.get("stop") != "distance":
+    if not named.get("least_distance"):
         left_out.add("least_distance")
     return {f"{section}.{name}": value for name, value in named.items() if name not in left_out}
 

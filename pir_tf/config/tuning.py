@@ -25,12 +25,13 @@ class TuningConfig:
     pir_gradient_limit: float = 0.0
     """The PIR term's gradient at a step's images is scaled down where its norm is above so many times its running median, 1 or
     more; 0 for no limit."""
-    stop: Literal["none", "judge", "distance"] = "none"
-    """What may end tuning before its steps are done, by a look at 256 fixed latents' images at each row of the log: `none`; with
-    `estimator.output linear` the second `judge`, and the networks of the row that it likes best are kept; or `distance`, where a
-    class keeps less than `least_distance` of it, and the networks of the row before are kept."""
-    least_distance: float = 0.85
-    """Share, in (0, 1), of its within-class pairwise distance before tuning that each class is to keep with `stop distance`."""
+    stop: Literal["none", "judge"] = "none"
+    """What may end tuning before its steps are done: `none`, or with `estimator.output linear` the second `judge`, which looks at
+    256 fixed latents' images at each row of the log: the networks of the row that it likes best are kept."""
+    least_distance: float = 0.0
+    """Share of its within-class pairwise distance before tuning that each class is to keep, as 0.85; 0 for none. At each row of
+    the log 256 fixed latents' images are looked at: w_PIR is lowered while a class keeps less, and the networks of the last row
+    where every class keeps it are taken."""
     fools_weight: float = 1.0
     """Weight of L_fake_image_fools; 0 leaves out the generator's own loss, the extreme of 5.1. Source: 2.4, 5.1."""
     anchor_weight: float = 100.0
@@ -75,11 +76,11 @@ class TuningConfig:
         require(
             limit == 0 or 1 <= limit < math.inf, "tuning.pir_gradient_limit", limit, "0 for no limit, or 1 or above"
         )
+        share = self.least_distance
+        require(0 <= share < 1, "tuning.least_distance", share, "a share of the distance below 1, or 0 for none")
+        chosen = self.stop != "none" and share
         require(
-            0 < self.least_distance < 1,
-            "tuning.least_distance",
-            self.least_distance,
-            "a share of the distance above 0 and below 1",
+            not chosen, "tuning.least_distance", share, f"0 beside tuning.stop {self.stop}, which keeps other networks"
         )
         positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
         require_positive("tuning", self, *positive, "checkpoint_every", "checkpoint_minutes", "latents_learning_rate")

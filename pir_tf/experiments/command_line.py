@@ -109,7 +109,6 @@ def _idle(config: ExperimentConfig, given: Mapping[str, str | None]) -> list[str
         "gan.steps": ("--gan.generator train", config.gan.generator == "train"),
         "gan.import_": ("--gan.generator import:FILE", imports),
         "tuning.anchor_weight": ("--gan.generator import:FILE", imports),
-        "tuning.least_distance": ("--tuning.stop distance", config.tuning.stop == "distance"),
         "tuning.kl_weight": ("--tuning.kind shift or residual", config.tuning.kind != "weights"),
         "interactions.explore": ("--interactions.source people:DATABASE", people),
     }

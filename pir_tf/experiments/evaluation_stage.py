@@ -232,7 +232,12 @@ def chosen(run: RunDirectory) -> dict[str, Any]:
         return {}
     step, end = tuned["kept_step"], tuned["stopped_at"]
     return {
-        "kept": {"step": step, "of": run.config.tuning.steps, "stopped_at": end, "chosen_by": run.config.tuning.stop}
+        "kept": {
+            "step": step,
+            "of": run.config.tuning.steps,
+            "stopped_at": end,
+            "chosen_by": "distance" if run.config.tuning.least_distance else "judge",
+        }
     }
 
 

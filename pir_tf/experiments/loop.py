@@ -116,8 +116,7 @@ class Loop:
         for option, value in {"--evaluation.against": "start", **better}.items():
             if not any(word.partition("=")[0] == option for word in self.options):
                 words += [option, value]
-        asked = any(word.startswith("--evaluation.judge") for word in self.options)
-        if not own and not asked and "--tuning.stop judge" not in " ".join(self.options).replace("=", " "):
+        if not own and not any(word.startswith(("--evaluation.judge", "--tuning.stop")) for word in self.options):
             words.append(NO_JUDGE)
         if number > 1 and not own:
             words += ["--interactions.explore", EXPLORE]

@@ -29,7 +29,18 @@ MEASURED = (
 )
 """What results and `published.json` say beside a row of the figures' tables."""
 COLUMNS = columns(
-    *("panel", "column", "experiment", "objective", "kind", "layer", "seed", "backbone", "tuning_steps", "tuning_stop"),
+    *(
+        "panel",
+        "column",
+        "experiment",
+        "objective",
+        "kind",
+        "layer",
+        "seed",
+        "backbone",
+        "tuning_steps",
+        "least_distance",
+    ),
     *("cohens_d", "d_low", "d_high", "change", "estimated_change", "judged_change", "p_value"),
     *("paper_d", "paper_change", "paper_steps", *MEASURED, "holm"),
     **dict.fromkeys(("paper_d", "paper_change", "paper_steps", *MEASURED), float),
@@ -57,7 +68,7 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
     found = collect(ours)
     rows = found.rows[found.rows["output"].astype(str).str.startswith("linear")].merge(TASKS, on=["kind", "layer"])
     rows = rows[rows["backbone"].isin([JOINED, ALONE])]
-    rows = rows[rows["tuning_kind"] == "weights"]  # moved latents are another method
+    rows = rows[(rows["tuning_kind"] == "weights") & (rows["tuning_stop"] == "none")]  # others are other methods
     if rows.empty:
         raise InputError(
             "None of these runs has a linear estimator on the discriminator's features and an objective of the paper's: name "
@@ -70,11 +81,10 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
         by_the_paper(collect(papers).rows, every_seed=True).groupby("objective")[[*names]].mean().rename(columns=names)
     )
     rows = rows.merge(beside, left_on="objective", right_index=True, how="left")
-    rows["tuning_stop"] = rows["tuning_stop"].fillna("none")
     rows = rows.loc[
         rows["experiment"].str.len().sort_values(kind="stable").index
     ]  # `-plug-and-play` has the same networks
-    same = ["objective", "seed", "backbone", "tuning_steps", "tuning_stop"]
+    same = ["objective", "seed", "backbone", "tuning_steps", "least_distance"]
     rows = rows.drop_duplicates([*same, "pir_weight", "pir_gradient_ratio"])
     if (again := rows[rows.duplicated(same, keep=False)]).size:
         two = " and ".join(again["experiment"][:2])
@@ -140,7 +150,7 @@ def _form(rows: pd.DataFrame) -> pd.Series:
     """In which way each departs from all features and all steps, in words; empty for most."""
     offline = (rows["layer"].fillna("") != "") & (rows["backbone"] == ALONE)
     alone = pd.Series(np.where(offline, "discriminator alone", ""), index=rows.index)
-    return alone.where(rows["tuning_stop"] == "none", "stopped by " + rows["tuning_stop"])
+    return alone.where(rows["least_distance"] == 0, "keeping distance")
 
 
 def by_layer(rows: pd.DataFrame) -> str:
@@ -179,9 +189,12 @@ def summary(rows: pd.DataFrame) -> str:
     said = [_sentences(known[equal], "at equal steps")] if equal.any() else []
     for steps, own in known[known["tuning_steps"] > known["paper_steps"]].groupby("tuning_steps"):
         said.append(_sentences(own, f"in {steps:,.0f} steps, the paper's in {own['paper_steps'].max():,.0f}"))
-    for words, own in rows[form.str.startswith("stopped")].groupby(form):
-        steps = f"in {own['tuning_steps'].max():,.0f} steps at most, {own['kept_step'].median():,.0f} in the median"
-        said.append(_sentences(own, f"{steps}, {words}"))
+    for steps, own in rows[form == "keeping distance"].groupby("tuning_steps"):
+        said.append(
+            _sentences(
+                own, f"in {steps:,.0f} steps that keep the distance, of which {own['kept_step'].median():,.0f} counted"
+            )
+        )
     offline = rows[form == "discriminator alone"]
     if len(offline):
         said.append(_sentences(offline, "by the discriminator alone") + _beside_joined(offline, known[equal]))

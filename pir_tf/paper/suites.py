@@ -68,6 +68,8 @@ VGG_RATIO, LONGER_RATIO = 4.0, 2.0
 lose too much of the distance at 4; colours have `GRADIENT_RATIO`. Chosen by curves in experiments/beyond."""
 PESSIMISM = 2.0
 """Of the linear estimator, for its longer tunings: experiments/beyond has the curves by which it was chosen."""
+LEAST_DISTANCE = 0.85
+"""Share of the distance within a class that a guarded tuning keeps."""
 BEST_OF = 16
 """Images of which the best is taken, for the six objectives that are looked at more closely."""
 COLOR_GRID = 4
@@ -230,10 +232,10 @@ def beyond_longer(size: str, weights: Weights) -> list[Experiment]:
 
 
 def beyond_guarded(size: str, weights: Weights) -> list[Experiment]:
-    """Single filters of `beyond-longer` that stop where a class loses too much of its distance. Not the paper's."""
+    """Single filters of `beyond-longer` whose classes keep their distance. Not the paper's."""
     single = [base for base in _served(size, weights) if base.name.startswith("vgg") and "-filter-" in base.name]
-    guard: dict[str, Any] = {"tuning": {"stop": "distance"}, "evaluation": {"control": False}}
-    return [_variant(_linear(_longer(size, base)), "distance", **guard) for base in single]
+    guard: dict[str, Any] = {"tuning": {"least_distance": LEAST_DISTANCE}, "evaluation": {"control": False}}
+    return [_variant(_linear(_longer(size, base)), "guarded", **guard) for base in single]
 
 
 def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:

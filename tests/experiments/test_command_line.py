@@ -115,7 +115,6 @@ def test_what_a_number_of_steps_would_refuse_fits_it_and_is_said(words, changed)
         ("--gan.steps 200", ["gan.steps changes nothing without --gan.generator train."]),
         ("--gan.import-range 0 1", ["gan.import_range changes nothing without --gan.generator import:FILE."]),
         ("--tuning.anchor-weight=5", ["tuning.anchor_weight changes nothing without --gan.generator import:FILE."]),
-        ("--tuning.least-distance 0.7", ["tuning.least_distance changes nothing without --tuning.stop distance."]),
         ("--tuning.kl-weight 5", ["tuning.kl_weight changes nothing without --tuning.kind shift or residual."]),
         ("--tuning.kl-weight 5 --tuning.kind shift", []),
         (

@@ -67,8 +67,10 @@ def test_the_rounds_are_runs_that_go_on_from_each_other_and_the_last_one_is_prov
     assert likes.estimator.pessimism == 1
     judged = adopted(tmp_path / "c", "--tuning.stop", "judge", "--budget", "1800")
     assert config.evaluation.judge and parse_run(judged.command(1)).experiment.evaluation.judge
-    guarded = parse_run(adopted(tmp_path / "e", "--tuning.stop=distance", "--budget", "1800").command(1)).experiment
-    assert guarded.tuning.stop == "distance" and not guarded.evaluation.judge
+    guarded = parse_run(
+        adopted(tmp_path / "e", "--tuning.least-distance=0.85", "--budget", "1800").command(1)
+    ).experiment
+    assert guarded.tuning.least_distance == 0.85 and not guarded.evaluation.judge
 
 
 @pytest.mark.parametrize(

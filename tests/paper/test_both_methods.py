@@ -41,10 +41,10 @@ def folder(tmp_path_factory):
     write_run(root / "ours" / "longer", 9.0, objective="vgg:pool2:filters=30", measured=measured(), **longer)
     moved = {**longer, "tuning__kind": "shift", "tuning__steps": 150}
     write_run(root / "ours" / "moved", 7.0, objective="vgg:pool2:filters=30", measured=measured(), **moved)
-    stopped = {**longer, "tuning__stop": "distance"}
-    kept = {"step": 310, "of": 600, "stopped_at": 315, "chosen_by": "distance"}
+    guarded = {**longer, "tuning__least_distance": 0.85}
+    kept = {"step": 590, "of": 600, "stopped_at": None, "chosen_by": "distance"}
     more = {**measured(), "kept": kept}
-    write_run(root / "ours" / "stopped", 6.0, objective="vgg:pool2:filters=30", measured=more, **stopped)
+    write_run(root / "ours" / "guarded", 6.0, objective="vgg:pool2:filters=30", measured=more, **guarded)
     assert publish.main(["methods", str(root / "ours"), str(root / "papers"), str(root / "to")]) == 0
     return root
 
@@ -83,11 +83,11 @@ def test_the_summary_says_what_was_measured(folder):
     assert "| VGG16, single filters, pool3 | 150 | 1 | 150 | 0.20 | 2.00 |" in said and "0.80 (0.80)" in said
     assert f"The estimated change is {1 / 1.6:.2f} times the true one in the median of 4. 0 of 4 keep 0.85" in said
     assert "In 600 steps, the paper's in 150: Tuned images are above" in said  # of one filter there is no ratio
-    assert "| VGG16, single filters, pool2 | 600, stopped by distance | 1 | 150 | 0.50 | 6.00 |" in said
+    assert "| VGG16, single filters, pool2 | 600, keeping distance | 1 | 150 | 0.50 | 6.00 |" in said
     assert "By the discriminator alone: Tuned images are above the best of 16 untouched ones in 2 of 2 runs." in said
     assert "On the 2 objectives that both have it changes PIR by +0." in said and ": 0.60 of it." in said
     assert "| VGG16, single filters, pool2 | 150, discriminator alone | 1 | 150 | 0.50 | 2.20 |" in said
-    assert "In 600 steps at most, 310 in the median, stopped by distance: Tuned images are above" in said
+    assert "In 600 steps that keep the distance, of which 590 counted: Tuned images are above" in said
 
 
 def test_more_steps_are_compared_by_themselves(folder):

@@ -156,11 +156,11 @@ def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its
         equal = found[name.replace("-600-steps-linear", "-linear")].config
         assert differing(one.config, equal) == {"tuning.steps": (600, 150), "tuning.pir_gradient_ratio": (2, 4)}
     guarded = by_name("beyond-guarded")
-    assert {name.removesuffix("-distance") for name in guarded} == {name for name in longer if "-filter-" in name}
+    assert {name.removesuffix("-guarded") for name in guarded} == {name for name in longer if "-filter-" in name}
     for name, one in guarded.items():
-        changes = differing(one.config, longer[name.removesuffix("-distance")].config)
+        changes = differing(one.config, longer[name.removesuffix("-guarded")].config)
         assert changes.pop("evaluation.best_of", 0) in (0, (0, 16))  # not what is asked of these
-        assert changes == {"tuning.stop": ("distance", "none"), "evaluation.control": (False, True)}
+        assert changes == {"tuning.least_distance": (0.85, 0), "evaluation.control": (False, True)}
 
 
 def test_the_other_studies_differ_in_what_they_are_about():
