@@ -120,11 +120,11 @@ def decisive_fields(section: str, config: Any) -> dict[str, Any]:
     if named.get("decay_steps"):  # then the rates' fall counts back from the last step
         left_out.discard("steps")
     if named.get("stop", "none") != "none" or named.get(
-        "least_distance"
+        "keep_distance"
     ):  # a row of the log is then a look at the images
         left_out.discard("log_every")
-    if not named.get("least_distance"):
-        left_out.add("least_distance")
+    if not named.get("keep_distance"):
+        left_out.add("keep_distance")
     return {f"{section}.{name}": value for name, value in named.items() if name not in left_out}
 
 

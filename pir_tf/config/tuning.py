@@ -28,7 +28,7 @@ class TuningConfig:
     stop: Literal["none", "judge"] = "none"
     """What may end tuning before its steps are done: `none`, or with `estimator.output linear` the second `judge`, which looks at
     256 fixed latents' images at each row of the log: the networks of the row that it likes best are kept."""
-    least_distance: float = 0.0
+    keep_distance: float = 0.0
     """Share of its within-class pairwise distance before tuning that each class is to keep, as 0.85; 0 for none. At each row of
     the log 256 fixed latents' images are looked at: w_PIR is lowered while a class keeps less, and the networks of the last row
     where every class keeps it are taken."""
@@ -76,11 +76,11 @@ class TuningConfig:
         require(
             limit == 0 or 1 <= limit < math.inf, "tuning.pir_gradient_limit", limit, "0 for no limit, or 1 or above"
         )
-        share = self.least_distance
-        require(0 <= share < 1, "tuning.least_distance", share, "a share of the distance below 1, or 0 for none")
+        share = self.keep_distance
+        require(0 <= share < 1, "tuning.keep_distance", share, "a share of the distance below 1, or 0 for none")
         chosen = self.stop != "none" and share
         require(
-            not chosen, "tuning.least_distance", share, f"0 beside tuning.stop {self.stop}, which keeps other networks"
+            not chosen, "tuning.keep_distance", share, f"0 beside tuning.stop {self.stop}, which keeps other networks"
         )
         positive = ("learning_rate", "steps", "batch_size", "log_every", "gradients_every", "true_pir_every")
         require_positive("tuning", self, *positive, "checkpoint_every", "checkpoint_minutes", "latents_learning_rate")

@@ -26,7 +26,7 @@ from pir_tf.training.callbacks import ProgressBar
 from pir_tf.training.fit import Plan, fit_resumable
 from pir_tf.training.precision import mixed
 
-OF_THE_STOP = ("tuning.stop", "tuning.least_distance", "tuning.log_every")
+OF_THE_STOP = ("tuning.stop", "tuning.keep_distance", "tuning.log_every")
 """Fields on which the state of a tuning that may stop depends, and the control's steps don't."""
 
 

@@ -97,7 +97,7 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
         learning = count["estimator steps"] * config.estimator.batch_size * FORWARD_AND_BACKWARD * estimator
     else:  # features are made once, for the judge too
         learning = round_of(config) * config.interactions.images * estimator
-    looked = config.tuning.stop != "none" or config.tuning.least_distance
+    looked = config.tuning.stop != "none" or config.tuning.keep_distance
     looks = 256 * config.tuning.steps / config.tuning.log_every if looked else 0
     look = GENERATOR + (estimator if config.tuning.stop == "judge" else 0)
     control, chosen, walked = _beside(config)

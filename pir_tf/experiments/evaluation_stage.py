@@ -236,7 +236,7 @@ def chosen(run: RunDirectory) -> dict[str, Any]:
             "step": step,
             "of": run.config.tuning.steps,
             "stopped_at": end,
-            "chosen_by": "distance" if run.config.tuning.least_distance else "judge",
+            "chosen_by": "distance" if run.config.tuning.keep_distance else "judge",
         }
     }
 

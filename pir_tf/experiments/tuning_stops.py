@@ -1,4 +1,4 @@
-"""What keeps other networks of a run's tuning than the last: a judge (`tuning.stop`), or a distance (`tuning.least_distance`)."""
+"""What keeps other networks of a run's tuning than the last: a judge (`tuning.stop`), or a distance (`tuning.keep_distance`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PAIRS = 300
 def stop_of(run: RunDirectory, tuner: AnchoredTuner | Tuner, estimator: keras.Model, watch: Stopwatch) -> Stop | None:
     """What chooses the networks, where that is asked for and can be had; that there is no judge is said."""
     stop: Stop
-    if least := run.config.tuning.least_distance:
+    if least := run.config.tuning.keep_distance:
         stop = DistanceKeeper(tuner, tuner.networks(), _distance_view(run, tuner) if is_chief() else None, least=least)
     elif run.config.tuning.stop == "judge" and has_judge(run):
         stop = JudgedStop(tuner.networks(), _judge_view(run, tuner, estimator, watch) if is_chief() else None)

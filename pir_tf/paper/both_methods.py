@@ -39,7 +39,7 @@ COLUMNS = columns(
         "seed",
         "backbone",
         "tuning_steps",
-        "least_distance",
+        "keep_distance",
     ),
     *("cohens_d", "d_low", "d_high", "change", "estimated_change", "judged_change", "p_value"),
     *("paper_d", "paper_change", "paper_steps", *MEASURED, "holm"),
@@ -84,7 +84,7 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
     rows = rows.loc[
         rows["experiment"].str.len().sort_values(kind="stable").index
     ]  # `-plug-and-play` has the same networks
-    same = ["objective", "seed", "backbone", "tuning_steps", "least_distance"]
+    same = ["objective", "seed", "backbone", "tuning_steps", "keep_distance"]
     rows = rows.drop_duplicates([*same, "pir_weight", "pir_gradient_ratio"])
     if (again := rows[rows.duplicated(same, keep=False)]).size:
         two = " and ".join(again["experiment"][:2])
@@ -150,7 +150,7 @@ def _form(rows: pd.DataFrame) -> pd.Series:
     """In which way each departs from all features and all steps, in words; empty for most."""
     offline = (rows["layer"].fillna("") != "") & (rows["backbone"] == ALONE)
     alone = pd.Series(np.where(offline, "discriminator alone", ""), index=rows.index)
-    return alone.where(rows["least_distance"] == 0, "keeping distance")
+    return alone.where(rows["keep_distance"] == 0, "keeping distance")
 
 
 def by_layer(rows: pd.DataFrame) -> str:

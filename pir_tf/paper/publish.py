@@ -141,13 +141,14 @@ def facts_table(run: Path, more: Mapping[str, str] | None = None) -> str:
     return _markdown(("", ""), {**rows, **(more or {})}.items())
 
 
-def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
+def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "", figures: bool = True) -> None:
     """Publishes every finished experiment of a sweep, its tables, and the figures over all that the folder then holds.
 
     Args:
         sweep: Its directory.
         folder: Where to; finished experiments replace those of their names that another publication left there.
         weights_from: A sentence on the files of pretrained weights, for the pages of runs that used one.
+        figures: Draw the paper's figures where experiments have its method; without where they are a few beside others.
 
     Raises:
         InputError: The directory holds no sweep, none of it is finished, or the folder holds something else.
@@ -171,7 +172,7 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "") -> None:
         _publish(sweep / name, folder / name, weights_from, {"pir-true.png": PICTURES["pir-true.png"]}, title=name)
     # A published folder has no images: the samples of figure 3 that were drawn from them stay.
     place = folder if stay else sweep
-    papers = not by_the_paper(collect([place]).rows).empty  # whose figures show the paper's method alone
+    papers = figures and not by_the_paper(collect([place]).rows).empty  # whose figures show the paper's method alone
     if papers:
         make([place], folder / "figures", keep_samples=bool(stay))
     rows = _read(folder / TABLES[0])

@@ -42,7 +42,7 @@ COLUMNS: dict[str, type] = {
     **dict.fromkeys(("images", "impressions"), int),
     **dict.fromkeys(("temperature", "pir_weight", "fools_weight", "fake_class_weight"), float),
     **{"tuning_kind": str, "tuning_stop": str},
-    **dict.fromkeys(("pir_gradient_ratio", "pir_gradient_limit", "least_distance"), float),
+    **dict.fromkeys(("pir_gradient_ratio", "pir_gradient_limit", "keep_distance"), float),
     **dict.fromkeys(("round", "tuning_steps", "estimator_steps", "gan_steps"), int),
     **dict.fromkeys(("tuning_learning_rate", "estimator_learning_rate"), float),
     **dict.fromkeys(("gan_loss", "gan_kind", "generator", "data"), str),
@@ -65,7 +65,7 @@ COLUMNS: dict[str, type] = {
 
 LATER: dict[str, Any] = {
     **{"tuning_kind": "weights", "tuning_stop": "none"},
-    **dict.fromkeys(("pir_gradient_ratio", "pir_gradient_limit", "least_distance"), 0.0),
+    **dict.fromkeys(("pir_gradient_ratio", "pir_gradient_limit", "keep_distance"), 0.0),
 }
 """Columns that earlier tables and configs lack, with what was done then."""
 
@@ -198,7 +198,7 @@ _FIELDS = {
     **{name: f"interactions.{name}" for name in ("scaling", "images", "impressions")},
     **{name: f"estimator.{name}" for name in ("backbone", "trainable", "temperature")},
     **{name: f"tuning.{name}" for name in ("pir_weight", "fools_weight", "pir_gradient_ratio", "pir_gradient_limit")},
-    "least_distance": "tuning.least_distance",
+    "keep_distance": "tuning.keep_distance",
     **{name: name.replace("_", ".") for name in ("tuning_kind", "tuning_stop")},
     "fake_class_weight": "gan.fake_class_weight",
     **{f"{stage}_steps": f"{stage}.steps" for stage in ("tuning", "estimator", "gan")},

@@ -234,7 +234,7 @@ def beyond_longer(size: str, weights: Weights) -> list[Experiment]:
 def beyond_guarded(size: str, weights: Weights) -> list[Experiment]:
     """Single filters of `beyond-longer` whose classes keep their distance. Not the paper's."""
     single = [base for base in _served(size, weights) if base.name.startswith("vgg") and "-filter-" in base.name]
-    guard: dict[str, Any] = {"tuning": {"least_distance": LEAST_DISTANCE}, "evaluation": {"control": False}}
+    guard: dict[str, Any] = {"tuning": {"keep_distance": LEAST_DISTANCE}, "evaluation": {"control": False}}
     return [_variant(_linear(_longer(size, base)), "guarded", **guard) for base in single]
 
 

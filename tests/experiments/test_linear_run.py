@@ -124,10 +124,10 @@ def test_the_weight_that_a_ratio_gives_is_said(weight, said, capsys):
             "tuning.stop is 'judge', expected none without --estimator.output",
         ),
         ([*LINEAR, "--tuning.stop", "judge"], "tuning.stop is 'judge', expected none without the second judge"),
-        (["--tuning.least-distance", "1"], "tuning.least_distance is 1.0, expected a share of the distance below 1"),
+        (["--tuning.keep-distance", "1"], "tuning.keep_distance is 1.0, expected a share of the distance below 1"),
         (
-            [*LINEAR, "--evaluation.judge", "--tuning.stop", "judge", "--tuning.least-distance", "0.8"],
-            "tuning.least_distance is 0.8, expected 0 beside tuning.stop judge",
+            [*LINEAR, "--evaluation.judge", "--tuning.stop", "judge", "--tuning.keep-distance", "0.8"],
+            "tuning.keep_distance is 0.8, expected 0 beside tuning.stop judge",
         ),
         ([*LINEAR, "--evaluation.best-of", "1"], "evaluation.best_of is 1, expected 0 for not, or 2 or more"),
         ([*LINEAR, "--gan.generator", "import:x.keras"], "an imported generator comes without a discriminator to copy"),

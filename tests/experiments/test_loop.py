@@ -68,9 +68,9 @@ def test_the_rounds_are_runs_that_go_on_from_each_other_and_the_last_one_is_prov
     judged = adopted(tmp_path / "c", "--tuning.stop", "judge", "--budget", "1800")
     assert config.evaluation.judge and parse_run(judged.command(1)).experiment.evaluation.judge
     guarded = parse_run(
-        adopted(tmp_path / "e", "--tuning.least-distance=0.85", "--budget", "1800").command(1)
+        adopted(tmp_path / "e", "--tuning.keep-distance=0.85", "--budget", "1800").command(1)
     ).experiment
-    assert guarded.tuning.least_distance == 0.85 and not guarded.evaluation.judge
+    assert guarded.tuning.keep_distance == 0.85 and not guarded.evaluation.judge
 
 
 @pytest.mark.parametrize(

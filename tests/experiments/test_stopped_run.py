@@ -73,7 +73,7 @@ GUARDED = (
     "smoke --interactions.images 32 --evaluation.images 16 --evaluation.diversity-pairs 2 --evaluation.control "
     "--estimator.output linear --estimator.backbone discriminator --tuning.batch_size 4 --tuning.steps 12 "
     "--tuning.true_pir_every 12 --tuning.gradients_every 12 --tuning.learning-rate 5e-5 --tuning.pir-weight 10000 "
-    "--tuning.least-distance 0.9"
+    "--tuning.keep-distance 0.9"
 ).split()
 """The bundled generator, which has a distance to lose, under a PIR term that costs it."""
 
@@ -98,11 +98,11 @@ def test_a_tuning_keeps_its_distance_and_its_control_is_as_long(tmp_path):
     control = json.loads(
         str(np.load(sorted((tmp_path / "run/evaluation/control/steps/checkpoints").iterdir())[-1])["made_by"])
     )
-    assert control["steps"] == last and not {"tuning.stop", "tuning.least_distance"} & set(control)
+    assert control["steps"] == last and not {"tuning.stop", "tuning.keep_distance"} & set(control)
 
 
 def test_nothing_is_kept_where_no_row_keeps_the_distance(tmp_path):
-    words = [*GUARDED, "--tuning.least-distance", "0.999", "--tuning.learning-rate", "1e-3"]
+    words = [*GUARDED, "--tuning.keep-distance", "0.999", "--tuning.learning-rate", "1e-3"]
     done = whole_command(*words, "--run-dir", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "run" / "evaluation" / "results.json").read_text())

@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
     write_run(root / "ours" / "longer", 9.0, objective="vgg:pool2:filters=30", measured=measured(), **longer)
     moved = {**longer, "tuning__kind": "shift", "tuning__steps": 150}
     write_run(root / "ours" / "moved", 7.0, objective="vgg:pool2:filters=30", measured=measured(), **moved)
-    guarded = {**longer, "tuning__least_distance": 0.85}
+    guarded = {**longer, "tuning__keep_distance": 0.85}
     kept = {"step": 590, "of": 600, "stopped_at": None, "chosen_by": "distance"}
     more = {**measured(), "kept": kept}
     write_run(root / "ours" / "guarded", 6.0, objective="vgg:pool2:filters=30", measured=more, **guarded)

@@ -55,7 +55,7 @@ def test_other_settings_than_the_paper_s_are_left_to_the_comparisons():
         ("pir_gradient_ratio", {"tuning__pir_gradient_ratio": 1.0}),
         ("pir_gradient_limit", {"tuning__pir_gradient_limit": 5.0}),
         ("tuning_stop", {"tuning__stop": "judge"}),
-        ("least_distance", {"tuning__least_distance": 0.85}),
+        ("keep_distance", {"tuning__keep_distance": 0.85}),
         ("tuning_kind", {"tuning__kind": "shift"}),
         ("", {}),
     ):

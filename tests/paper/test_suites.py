@@ -160,7 +160,7 @@ def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its
     for name, one in guarded.items():
         changes = differing(one.config, longer[name.removesuffix("-guarded")].config)
         assert changes.pop("evaluation.best_of", 0) in (0, (0, 16))  # not what is asked of these
-        assert changes == {"tuning.least_distance": (0.85, 0), "evaluation.control": (False, True)}
+        assert changes == {"tuning.keep_distance": (0.85, 0), "evaluation.control": (False, True)}
 
 
 def test_the_other_studies_differ_in_what_they_are_about():
