@@ -27,7 +27,8 @@ from pir_tf.paper import costs as change_costs
 from pir_tf.paper.collect import collect
 from pir_tf.paper.figures.page import make
 from pir_tf.paper.jobs import timing_of
-from pir_tf.paper.select import by_the_paper
+from pir_tf.paper.rows import row_of, table
+from pir_tf.paper.select import by_the_paper, departures
 from pir_tf.presets import laptop, paper
 from pir_tf.report.numbers import gpus, interval, number
 from pir_tf.report.tables import result_table
@@ -162,11 +163,11 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "", figures:
         _finished(sweep / name)
     _make_own(folder, TABLES[0])
     stay = [name for name in before.index if before.loc[name, "status"] == "done" and name not in finished]
-    for table in TABLES:
-        before, now = (_read(place / table) for place in (folder, sweep))
+    for file in TABLES:
+        before, now = (_read(place / file) for place in (folder, sweep))
         rows = pd.concat([now.drop(index=stay, errors="ignore"), before])
         rows = rows[~rows.index.duplicated()].loc[[*dict.fromkeys([*before.index, *now.index])]]
-        with atomic(folder / table) as beside:
+        with atomic(folder / file) as beside:
             rows.to_csv(beside, index=False, lineterminator="\n")
     for name in finished:
         _publish(sweep / name, folder / name, weights_from, {"pir-true.png": PICTURES["pir-true.png"]}, title=name)
@@ -298,11 +299,11 @@ def _compared(folder: Path) -> list[str]:
     best = results.get("best_of") or {}
     ds = [(best.get(when) or {}).get("cohens_d") for when in ("before", "after")]
     kept = [ratio for ratio in results["diversity"]["after_over_before"] or () if ratio is not None]
-    linear = config["estimator.output"] == "linear"
+    papers = not departures(table([row_of(config, results)])).any()
     ratio, doubt = config.get("tuning.pir_gradient_ratio") or 0, config.get("estimator.pessimism") or 0
     weight = f"ratio {ratio:g}" if ratio else f"{config['tuning.pir_weight']:,.0f}"
     return [
-        f"[{folder.name}]({folder.name}/README.md)" if linear else f"{results['objective']}, the paper's",
+        f"{results['objective']}, the paper's" if papers else f"[{folder.name}]({folder.name}/README.md)",
         f"{config['estimator.backbone']}" + (f", mean - {doubt:g} SD" if doubt else ""),
         f"{weight}, {config['tuning.steps']:,}",
         f"{number(results['cohens_d'], 2)} ({interval(results['cohens_d_interval'])})",

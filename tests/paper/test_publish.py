@@ -200,9 +200,19 @@ def test_published_runs_beside_each_other(tmp_path, capsys):
     for name, value in (("config.json", about), ("results.json", found)):
         (folder / name).write_text(json.dumps(value))
     assert publish.main(["compare", str(folder)]) == 0
-    row = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]]
+    last = lambda: [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]]  # noqa: E731
+    row = last()
     assert row[:3] == ["[published](published/README.md)", "compact, mean - 2 SD", "ratio 1, 6"]
     assert row[5:8] == ["-0.12", "1.23", "2.35"]
+    for output, range_, expected in (
+        ("bins", "unit", "color:blue, the paper's"),
+        ("bins", "data", "[published](published/README.md)"),
+    ):
+        papers = {"estimator.output": output, "estimator.bin_range": range_, "estimator.pessimism": 0.0}
+        about["config"] |= papers | {"tuning.pir_gradient_ratio": 0.0}
+        (folder / "config.json").write_text(json.dumps(about))
+        assert publish.main(["compare", str(folder)]) == 0
+        assert last()[0] == expected
 
 
 def test_the_table_of_what_is_beyond_the_paper_is_of_its_published_runs():
