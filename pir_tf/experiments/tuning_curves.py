@@ -85,11 +85,12 @@ def _run(words: list[str]) -> int:
 def _require(config: ExperimentConfig, at: Sequence[int]) -> None:
     users, tuning = config.interactions, config.tuning
     plain = config.gan.generator == "bundled" and users.source == "simulated" and users.scaling == "none"
-    if not plain or config.estimator.output != "linear" or tuning.kind != "weights" or min(at) < 1:
+    whole = tuning.kind == "weights" and tuning.stop == "none" and not tuning.keep_distance
+    if not plain or config.estimator.output != "linear" or not whole or min(at) < 1:
         raise InputError(
-            f"{NAME} received steps below 1, another generator, real people, a scaled PIR, moved latents or another estimator "
-            "than the linear one, expected the bundled networks, simulated users and --estimator.output linear: change the "
-            "options."
+            f"{NAME} received steps below 1, another generator, real people, a scaled PIR, moved latents, a stop, a distance to "
+            "keep or another estimator than the linear one, expected the bundled networks, simulated users and "
+            "--estimator.output linear: change the options."
         )
 
 

@@ -104,6 +104,8 @@ def test_the_figures_and_the_table_show_all_rows(folder):
         ["laptop", "--estimator.output", "bins"],
         ["laptop", "--estimator.output", "linear", "--estimator.backbone", "discriminator", "--at", "0"],
         ["--pessimisms", "low"],
+        ["laptop", "--tuning.keep-distance", "0.85"],
+        ["laptop", "--evaluation.judge", "--tuning.stop", "judge"],
     ],
 )
 def test_what_it_cannot_do_is_refused_in_a_sentence(words, tmp_path, capsys):
