@@ -30,8 +30,8 @@ class TuningConfig:
     256 fixed latents' images at each row of the log: the networks of the row that it likes best are kept."""
     keep_distance: float = 0.0
     """Share of its within-class pairwise distance before tuning that each class is to keep, as 0.85; 0 for none. At each row of
-    the log 256 fixed latents' images are looked at: w_PIR is lowered while a class keeps less, and the networks of the last row
-    where every class keeps it are taken."""
+    the log 256 fixed latents' images, of 32 classes at most, are looked at: when a class keeps less three times in a row, tuning
+    stops, and the networks of the last row before are kept."""
     fools_weight: float = 1.0
     """Weight of L_fake_image_fools; 0 leaves out the generator's own loss, the extreme of 5.1. Source: 2.4, 5.1."""
     anchor_weight: float = 100.0

@@ -6,12 +6,9 @@ from __future__ import annotations
 import os
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
-from pir_tf.evaluation.plug_and_play import STEPS
 from pir_tf.experiments.bench import rate
-from pir_tf.experiments.evaluation_stage import PICKS
 from pir_tf.experiments.gpu_times import SOURCE, training_seconds
 from pir_tf.experiments.rounds import FirstRound
-from pir_tf.experiments.tuning_stage import DISPLAY_IMAGES_VGG
 from pir_tf.objective_names import TOP_LAYERS, parse
 from pir_tf.report.numbers import about_as_long
 from pir_tf.runs.directory import round_of
@@ -23,6 +20,8 @@ VGG16_224 = dict(zip("pool1 pool2 pool3 pool4 pool5".split(), (3.9e9, 9.4e9, 18.
 VGG16_TOP = 30.9e9
 FORWARD_AND_BACKWARD = 3
 """Passes whose operations a pass and its gradients have."""
+PICKS, WALK, DISPLAYED = 250, 30, 32
+"""Images that best of n or Plug & Play sampling give, steps to each of the latter, and images that VGG16 scores along the way."""
 SHARE_OF_RATE = 0.5
 """Share of the measured convolution rate that a whole training step reaches, as a rule."""
 
@@ -54,7 +53,7 @@ def counts(config: ExperimentConfig) -> dict[str, int]:
     linear = config.estimator.output == "linear"  # in closed form
     control, chosen, walked = _beside(config)
     new = (2 + (control > 0)) * config.evaluation.images
-    along = (config.tuning.steps // config.tuning.true_pir_every) * DISPLAY_IMAGES_VGG
+    along = (config.tuning.steps // config.tuning.true_pir_every) * DISPLAYED
     scored = people.images + config.estimator.quality_images + new + 2 * chosen + walked + along
     rendered = config.data.source == "landscapes" and not _imports(config)
     facts = {
@@ -81,7 +80,9 @@ def _beside(config: ExperimentConfig) -> tuple[int, int, int]:
     settings = config.evaluation
     who = config.interactions.source if settings.source == "same" else settings.source
     control = settings.control and who == "simulated" and config.tuning.kind == "weights" and not _imports(config)
-    picks, walked = PICKS * bool(settings.best_of), PICKS * bool(settings.plug_and_play)
+    picks, walked = (
+        PICKS if asked and who == "simulated" else 0 for asked in (settings.best_of, settings.plug_and_play)
+    )
     return config.tuning.steps if control else 0, picks, walked
 
 
@@ -103,7 +104,7 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
     control, chosen, walked = _beside(config)
     both = GENERATOR + estimator
     beside = control * config.tuning.batch_size * acgan + 2 * chosen * config.evaluation.best_of * both
-    beside += walked * STEPS * FORWARD_AND_BACKWARD * both
+    beside += walked * WALK * FORWARD_AND_BACKWARD * both
     flops = {
         "gan": count.get("pretraining steps", 0) * config.gan.batch_size * acgan,
         "interactions": config.interactions.images * GENERATOR,

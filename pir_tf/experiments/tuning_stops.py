@@ -1,4 +1,4 @@
-"""What keeps other networks of a run's tuning than the last: a judge (`tuning.stop`), or a distance (`tuning.keep_distance`)."""
+"""What may stop a run's tuning: a judge (`tuning.stop`) with what it sees, or a distance (`tuning.keep_distance`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.training.devices import is_chief
 from pir_tf.tuning.anchored import AnchoredTuner
-from pir_tf.tuning.stops import DistanceKeeper, JudgedStop, Stop, View
+from pir_tf.tuning.stops import DistanceStop, JudgedStop, Stop, View
 from pir_tf.tuning.tuner import Tuner
 
 LOOKED_AT = 256
@@ -27,10 +27,10 @@ PAIRS = 300
 
 
 def stop_of(run: RunDirectory, tuner: AnchoredTuner | Tuner, estimator: keras.Model, watch: Stopwatch) -> Stop | None:
-    """What chooses the networks, where that is asked for and can be had; that there is no judge is said."""
+    """What may stop the tuning, where that is asked for and can be had; that there is no judge is said."""
     stop: Stop
     if least := run.config.tuning.keep_distance:
-        stop = DistanceKeeper(tuner, tuner.networks(), _distance_view(run, tuner) if is_chief() else None, least=least)
+        stop = DistanceStop(tuner.networks(), _distance_view(run, tuner) if is_chief() else None, least=least)
     elif run.config.tuning.stop == "judge" and has_judge(run):
         stop = JudgedStop(tuner.networks(), _judge_view(run, tuner, estimator, watch) if is_chief() else None)
     else:
@@ -48,12 +48,10 @@ def kept(stop: Stop) -> dict[str, Any]:
     """Goes back to the networks that are kept, and says which."""
     stop.restore_best()
     if is_chief():
-        which = f"kept the networks of step {stop.kept:,}" if stop.kept else "kept the networks of the start"
-        if isinstance(stop, JudgedStop):
-            end = f"stopped at step {stop.stopped:,}" if stop.stopped else "not stopped"
-            print(f"tuning: {end}; {which}, which the judge chose", flush=True)
-        else:
-            print(f"tuning: {which}, the last of which every class keeps its distance", flush=True)
+        end = f"stopped at step {stop.stopped:,}" if stop.stopped else "not stopped"
+        which = f"step {stop.kept:,}" if stop.kept else "the start"
+        why = "which the judge chose" if isinstance(stop, JudgedStop) else "the last to keep the distance"
+        print(f"tuning: {end}; kept the networks of {which}, {why}", flush=True)
     return {"kept_step": stop.kept, "stopped_at": stop.stopped or None}
 
 

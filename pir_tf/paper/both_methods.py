@@ -63,7 +63,8 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
         papers: The same of the paper's; what `by_the_paper` takes of them counts, by objective, whatever its seed.
 
     Raises:
-        InputError: None of ours has an objective of the paper's.
+        InputError: None of ours reads the discriminator out for an objective of the paper's and tunes all weights in all steps,
+            or two are of one kind.
     """
     found = collect(ours)
     rows = found.rows[found.rows["output"].astype(str).str.startswith("linear")].merge(TASKS, on=["kind", "layer"])
@@ -81,14 +82,15 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
         by_the_paper(collect(papers).rows, every_seed=True).groupby("objective")[[*names]].mean().rename(columns=names)
     )
     rows = rows.merge(beside, left_on="objective", right_index=True, how="left")
-    rows = rows.loc[
-        rows["experiment"].str.len().sort_values(kind="stable").index
-    ]  # `-plug-and-play` has the same networks
+    rows = rows.loc[rows["experiment"].str.len().sort_values(kind="stable").index]
     same = ["objective", "seed", "backbone", "tuning_steps", "keep_distance"]
-    rows = rows.drop_duplicates([*same, "pir_weight", "pir_gradient_ratio"])
+    # One with Plug & Play sampling has the networks, and so the numbers, of the one without.
+    rows = rows.drop_duplicates([*same, "cohens_d", "change", "estimated_change"])
     if (again := rows[rows.duplicated(same, keep=False)]).size:
         two = " and ".join(again["experiment"][:2])
-        raise InputError(f"{two} differ in the weight of PIR, expected one of each kind: publish them by themselves.")
+        raise InputError(
+            f"{two} differ in other settings alone, expected one of each kind: publish them by themselves."
+        )
     rows["holm"] = holm(rows["p_value"].astype(float))
     rows = rows.sort_values(["tuning_steps", "experiment"], kind="stable")
     order = TASKS[["panel", "column"]].merge(rows, on=["panel", "column"])
@@ -181,7 +183,10 @@ def _mean(rows: pd.DataFrame, name: str, digits: int = 2, *, signed: bool = Fals
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """The comparison in sentences: ratio of means, best of 16, estimate against truth; at equal steps, in more, and stopped."""
+    """The comparison in sentences: ratio of means, best of 16, estimate against truth.
+
+    At equal steps, in more, with a distance to keep, and by the discriminator alone. What has fewer than the paper's is left out.
+    """
     rows = rows[rows["paper_steps"].notna()]
     form = _form(rows)
     known = rows[form == ""]
@@ -190,14 +195,13 @@ def summary(rows: pd.DataFrame) -> str:
     for steps, own in known[known["tuning_steps"] > known["paper_steps"]].groupby("tuning_steps"):
         said.append(_sentences(own, f"in {steps:,.0f} steps, the paper's in {own['paper_steps'].max():,.0f}"))
     for steps, own in rows[form == "keeping distance"].groupby("tuning_steps"):
-        said.append(
-            _sentences(
-                own, f"in {steps:,.0f} steps that keep the distance, of which {own['kept_step'].median():,.0f} counted"
-            )
-        )
+        steps = f"in {steps:,.0f} steps at most, {own['kept_step'].median():,.0f} in the median, that keep the distance"
+        said.append(_sentences(own, steps))
     offline = rows[form == "discriminator alone"]
     if len(offline):
         said.append(_sentences(offline, "by the discriminator alone") + _beside_joined(offline, known[equal]))
+    if fewer := int((known["tuning_steps"] < known["paper_steps"]).sum()):
+        said.append(f"{fewer} that had fewer steps than the paper's count in the table alone.")
     return "\n\n".join(said)
 
 

@@ -33,7 +33,7 @@ from pir_tf.presets import laptop, paper
 from pir_tf.report.numbers import gpus, interval, number
 from pir_tf.report.tables import result_table
 from pir_tf.runs import provenance
-from pir_tf.runs.directory import STAGES, atomic, read_json, write_json
+from pir_tf.runs.directory import LEFTOVER, STAGES, atomic, read_json, write_json
 from pir_tf.training import devices
 
 TABLES = ("results.csv", "timings.csv")
@@ -207,7 +207,8 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _make_own(folder: Path, mark: str) -> None:
     """Makes a folder, and refuses one with files in it that no publication has made."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / mark).is_file():
+    others = folder.is_dir() and any(not LEFTOVER.fullmatch(path.name) for path in folder.iterdir())
+    if others and not (folder / mark).is_file():
         raise InputError(f"{folder} holds other things, expected a new folder, or one with {mark}: name another.")
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -299,7 +300,7 @@ def _compared(folder: Path) -> list[str]:
     best = results.get("best_of") or {}
     ds = [(best.get(when) or {}).get("cohens_d") for when in ("before", "after")]
     kept = [ratio for ratio in results["diversity"]["after_over_before"] or () if ratio is not None]
-    papers = not departures(table([row_of(config, results)])).any()
+    papers = results["objective"] and not departures(table([row_of(config, results)])).any()
     ratio, doubt = config.get("tuning.pir_gradient_ratio") or 0, config.get("estimator.pessimism") or 0
     weight = f"ratio {ratio:g}" if ratio else f"{config['tuning.pir_weight']:,.0f}"
     return [

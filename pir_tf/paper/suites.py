@@ -69,7 +69,7 @@ lose too much of the distance at 4; colours have `GRADIENT_RATIO`. Chosen by cur
 PESSIMISM = 2.0
 """Of the linear estimator, for its longer tunings: experiments/beyond has the curves by which it was chosen."""
 LEAST_DISTANCE = 0.85
-"""Share of the distance within a class that a guarded tuning keeps."""
+"""Share of the distance within a class below which a guarded tuning stops."""
 BEST_OF = 16
 """Images of which the best is taken, for the six objectives that are looked at more closely."""
 COLOR_GRID = 4

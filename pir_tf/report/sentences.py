@@ -102,10 +102,13 @@ def kept_sentence(results: dict[str, Any]) -> str | None:
     these = f"of step {kept['step']:,} of {kept['of']:,}" if kept["step"] else "from before tuning"
     these = f"These are the networks {these}."
     if not chosen_by_judge(results):
-        if kept["step"] == kept["of"]:
-            return f"{these} Every class kept as much of its distance as was asked."
-        these += " They are the last ones along the way of which every class kept as much of its distance as was asked."
-        return these if kept["step"] else f"{these} A smaller gradient ratio or learning rate goes further."
+        if kept.get("stopped_at"):
+            these += (
+                f" Tuning was stopped at step {kept['stopped_at']:,}, where a class had lost more distance than it may."
+            )
+        else:
+            these += " No class lost more distance than it may for long."
+        return these if kept["step"] else f"{these} A smaller weight of PIR, or learning rate, goes further."
     end = f", and stopped tuning at step {kept['stopped_at']:,}" if kept.get("stopped_at") else ""
     return f"{these} The judge chose the step{end}, so its own view of the result is somewhat too good."
 

@@ -1,4 +1,4 @@
-"""What may keep other networks of a tuning than the last, or end it early. Not the paper's.
+"""What may stop a tuning before its steps are done, and which networks are then kept. Not the paper's.
 
 At every row of the log each looks at the images of the same fixed latents. Two kinds:
 
@@ -6,9 +6,9 @@ At every row of the log each looks at the images of the same fixed latents. Two 
   readout is wrong; a judge that learned from other answers and features is wrong elsewhere. Of its view and the estimator's the
   mean of the last three rows counts, or of those that there are. When the judge's falls three times in a row, each time while the
   estimator's rises, tuning stops. Stopped or not, the networks of the row where the judge's was highest are kept.
-* The distance between images of a class (5.1), of which every class is to keep a share. While one doesn't, w_PIR falls by a fifth
-  at each row, so that the generator's own loss wins the distance back; while all do, it rises again as much, up to what it was.
-  The networks of the last row that keeps the share are kept: those before the first step where none does.
+* The distance between images of a class (5.1), of which every class is to keep a share. When one lacks it in three rows in a row,
+  tuning stops, and the networks of the last row before are kept: those before the first step where there is none. (To lower w_PIR
+  instead and go on was tried: what PIR had gained was gone before the distance came back.)
 
 What is not here: where the judge comes from (`experiments.tuning_stops`), and the true PIR, which chooses nothing.
 """
@@ -23,14 +23,11 @@ import numpy as np
 
 from pir_tf.training import replicas
 from pir_tf.training.callbacks import steps_done
-from pir_tf.tuning.tuner import PIRTerm
 
 ROWS = 3
 """Rows of the log that a judge's view is the mean of."""
 FALLS = 3
-"""Falls in a row of a judge's view that stop the tuning."""
-LOWERED = 0.8
-"""What w_PIR is multiplied by at a row where a class lacks distance."""
+"""Falls in a row of a judge's view, or rows in a row that lack distance, that stop the tuning."""
 
 View = Callable[[keras.Model], tuple[float, ...]]
 """From the model in training to what is seen of the images, a number for each column of the log. It leaves the model as it is."""
@@ -89,7 +86,7 @@ class Stop(keras.callbacks.Callback):
                 for name, weight in self._weights.items():
                     self._best[name].assign(weight)
             if logs is not None:
-                logs.update(zip(self.columns, view, strict=False))  # a kind may log more than it sees
+                logs.update(zip(self.columns, view, strict=True))
         if replicas.agree(self.model.distribute_strategy, stop):
             self._stopped.assign(steps_done(self.model))
             self.model.stop_training = True
@@ -131,11 +128,10 @@ class JudgedStop(Stop):
         return bool(highest), falls >= FALLS
 
 
-class DistanceKeeper(Stop):
-    """Lowers w_PIR while the images of a class lack distance, and stops nothing.
+class DistanceStop(Stop):
+    """Stops where the images of a class lose too much of their distance.
 
     Args:
-        tuner: What tunes `networks`; its weight may vary from here on.
         networks, view: As for `Stop`; seen is the least share of its distance that a class keeps, 1 before the first step.
         least: The share that every class is to keep.
 
@@ -143,30 +139,19 @@ class DistanceKeeper(Stop):
     """
 
     name = "distance"
-    columns = ("distance_kept", "pir_weight_share")
+    columns = ("distance_kept",)
 
-    def __init__(self, tuner: PIRTerm, networks: Mapping[str, keras.Model], view: View | None, *, least: float) -> None:
+    def __init__(self, networks: Mapping[str, keras.Model], view: View | None, *, least: float) -> None:
         super().__init__(networks, view)
-        self._least, self._weight = least, tuner.vary_weight()
-        self._whole, self._lowered = _variable(self._weight.numpy(), "float32"), _variable(0, "int64")
+        self._least, self._lacking = least, _variable(0, "int64")
 
     def own_state(self) -> dict[str, keras.Variable]:
-        return {"whole": self._whole, "lowered": self._lowered}
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        # The chief's, in all processes.
-        lowered = replicas.agree(self.model.distribute_strategy, int(self._lowered.numpy()))
-        share = LOWERED**lowered
-        self._lowered.assign(lowered)
-        self._weight.assign(float(self._whole.numpy()) * share)
-        if logs is not None and self._view is not None:
-            logs["pir_weight_share"] = share
+        return {"lacking": self._lacking}
 
     def decide(self, view: tuple[float, ...]) -> tuple[bool, bool]:
         keeps = view[0] >= self._least
-        self._lowered.assign(max(0, int(self._lowered.numpy()) + (-1 if keeps else 1)))
-        return keeps, False
+        self._lacking.assign(0 if keeps else int(self._lacking.numpy()) + 1)
+        return keeps, int(self._lacking.numpy()) >= FALLS
 
 
 def _smooth(rows: np.ndarray) -> np.ndarray:

@@ -135,18 +135,12 @@ class PIRTerm(GeneratorTrainer):
         if not min(ratios) > 0:
             return None
         weight = float(self.pir_weight) * ratio * statistics.median(ratios)
-        self.vary_weight().assign(weight)
+        self._weighed.assign(weight)
+        self.pir_weight = self._weighed
         return weight
 
-    def vary_weight(self) -> keras.Variable:
-        """w_PIR as a variable, which then belongs to the state: for a callback that changes it between steps."""
-        if self.pir_weight is not self._weighed:
-            self._weighed.assign(float(self.pir_weight))
-            self.pir_weight = self._weighed
-        return self._weighed
-
     def state(self) -> dict[str, keras.Variable]:
-        """As without the term, its weight where it is a variable, its gradient's median, and what `keep_with_state` added."""
+        """As without the term, its weight where `weigh` has set it, its gradient's median, and what `keep_with_state` added."""
         weighed = {"pir_weight": self._weighed} if self.pir_weight is self._weighed else {}
         return {**super().state(), **weighed, **(self._limit.state() if self._limit else {}), **self._more_state()}
 

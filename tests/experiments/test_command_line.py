@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from pir_tf.config import flatten
-from pir_tf.experiments import dry_run, run
+from pir_tf.evaluation import plug_and_play
+from pir_tf.experiments import dry_run, evaluation_stage, run, tuning_stage
 from pir_tf.experiments.command_line import parse, public_command, resume_command
 from pir_tf.paper.jobs import command_words
 from pir_tf.presets import by_papers_method, laptop, paper, preset, smoke
@@ -193,6 +194,14 @@ def test_dry_run_prints_the_config_and_runs_nothing(tmp_path, monkeypatch, capsy
     assert "About how long here (" in text and "on one GPU (by bare steps measured on an H200, TensorFlow 2.21;" in text
 
 
+@pytest.mark.slow
+def test_dry_run_says_nothing_of_tensorflow_s(tmp_path):
+    words = [sys.executable, "-m", "pir_tf.cli", "run", "smoke", "--dry-run"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_CPP")}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+
+
 def test_dry_run_counts_vgg16():
     words = ["laptop", "--interactions.objective", "vgg:pool3:k=20", "--interactions.vgg-image-size", "112"]
     config = parse(words).experiment
@@ -237,6 +246,10 @@ def test_dry_run_counts_what_stands_beside_the_tuned_images():
         flops = [dry_run.stage_flops(config)["evaluation"] for config in (asked, plain)]
         assert counted[0] - counted[1] == images and flops[0] - flops[1] == pytest.approx(more)
     assert dry_run.counts(parse(["--evaluation.control"]).experiment)["steps of the control"] == 150
+    unjudged = parse(["--evaluation.control", "--evaluation.best-of", "16", "--evaluation.source", "none"]).experiment
+    assert dry_run.stage_flops(unjudged) == dry_run.stage_flops(parse([]).experiment)
+    assert dry_run.PICKS == evaluation_stage.PICKS and dry_run.WALK == plug_and_play.STEPS
+    assert dry_run.DISPLAYED == tuning_stage.DISPLAY_IMAGES_VGG
     imported = parse(["laptop", "--gan.generator", "import:x.keras"]).experiment
     assert "real images (rendered)" not in dry_run.counts(imported)
     smaller = [dry_run.memory_megabytes(config) for config in (imported, by_papers_method("laptop"))]

@@ -20,7 +20,7 @@ from small_networks import (
 from pir_tf.gan.train import optimizers
 from pir_tf.training import fit, replicas
 from pir_tf.training.callbacks import read, steps_done
-from pir_tf.tuning.stops import LOWERED, DistanceKeeper, JudgedStop
+from pir_tf.tuning.stops import DistanceStop, JudgedStop
 from pir_tf.tuning.tuner import Tuner
 
 EVERY = 2
@@ -159,51 +159,35 @@ def test_the_chief_says_when(unbroken):
 
 
 def half(tuner, view):
-    return DistanceKeeper(tuner, tuner.networks(), view, least=0.5)
+    return DistanceStop(tuner.networks(), view, least=0.5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("shares", "kept", "lowered"),
-    [([0.9, 0.5, 0.4, 1.0], 4, [0, 0, 1, 0]), ([0.9, 0.4, 0.3, 0.6, 0.4], 4, [0, 1, 2, 1, 2]), ([0.4, 0.3], 0, [1, 2])],
+    ("shares", "kept", "stopped"),
+    [
+        ([0.9, 0.5, 0.4, 0.6], 4, 0),  # lacking once
+        ([0.9, 0.4, 0.4, 0.5, 0.4, 0.3, 0.2, 0.9], 4, 7),
+        ([0.9, 0.8, 0.4], 2, 0),
+        ([0.4, 0.3, 0.2, 0.1], 0, 3),
+    ],
 )
-def test_the_weight_is_lowered_while_distance_lacks_and_the_last_row_that_keeps_it_is_kept(
-    shares, kept, lowered, tmp_path
-):
+def test_the_last_row_that_keeps_the_distance_is_kept_and_three_that_lack_it_stop(shares, kept, stopped, tmp_path):
     see = See()
     see.seen[0] = arrays(least_generator()) | arrays(least_discriminator())
-    tuner, keeper = tune_with(half, tmp_path, [(share,) for share in shares], [see])
-    assert (keeper.kept, keeper.stopped) == (kept * EVERY, 0) and steps_done(tuner) == EVERY * len(shares)
-    assert float(tuner.pir_weight.numpy()) == pytest.approx(10 * LOWERED ** lowered[-1])
-    keeper.restore_best()
-    assert_same(arrays(tuner.generator) | arrays(tuner.discriminator), see.seen[keeper.kept])
-    rows = read(tmp_path / "history.csv")
-    assert [float(row["distance_kept"]) for row in rows] == shares
-    assert [float(row["pir_weight_share"]) for row in rows] == pytest.approx([LOWERED**times for times in lowered])
-
-
-def test_a_lowered_weight_is_what_the_next_steps_climb_by(tmp_path):
-    states = []
-    for share in (0.9, 0.4):
-        tuner, _ = tune_with(half, tmp_path / str(share), [(share,), (0.9,)])
-        states.append(arrays(tuner.generator))
-    assert not all(np.array_equal(array, states[1][name]) for name, array in states[0].items())
+    tuner, stop = tune_with(half, tmp_path, [(share,) for share in shares], [see])
+    assert (stop.kept, stop.stopped) == (kept * EVERY, stopped * EVERY)
+    stop.restore_best()
+    assert_same(arrays(tuner.generator) | arrays(tuner.discriminator), see.seen[stop.kept])
+    assert [float(row["distance_kept"]) for row in read(tmp_path / "history.csv")] == shares[: stopped or None]
 
 
 @pytest.mark.slow
-def test_a_tuning_that_keeps_distance_goes_on_to_the_same_end_after_a_kill(tmp_path):
-    views = [(share,) for share in (0.9, 0.4, 0.3, 0.6, 0.4)]
-    whole, keeper = tune_with(half, tmp_path / "whole", views)
+def test_a_tuning_that_a_distance_stops_goes_on_to_the_same_end_after_a_kill(tmp_path):
+    views = [(share,) for share in (0.9, 0.4, 0.3, 0.2, 0.9)]
+    whole, stop = tune_with(half, tmp_path / "whole", views)
     with pytest.raises(KeyboardInterrupt):
         tune_with(half, tmp_path / "killed", views, [KillAfter(7)])
     resumed, again = tune_with(half, tmp_path / "killed", views)
-    assert again.kept == keeper.kept == 4 * EVERY
+    assert (again.kept, again.stopped) == (stop.kept, stop.stopped) == (EVERY, 4 * EVERY)
     assert_same(arrays(whole.state()), arrays(resumed.state()))
-
-
-@pytest.mark.slow
-def test_a_process_that_follows_has_the_chiefs_weight(monkeypatch):
-    said = iter([0, 1, 0, 2])  # of each row whether it stops, and how often the weight was lowered
-    monkeypatch.setattr(replicas, "agree", lambda strategy, mine: next(said))
-    tuner, _ = tune_with(half, None, [(0.9,), (0.9,)], view=False)
-    assert float(tuner.pir_weight.numpy()) == pytest.approx(10 * LOWERED**2)
