@@ -184,9 +184,9 @@ def test_an_abandoned_hand_out_comes_back_to_others(office, clock):
 )
 def test_shares_of_places_and_repeats(tmp_path, mode, pool):
     places = 300 if mode != "grid" else 60
-    office = Office(
-        tmp_path / "a.db", mode=mode, images=2 * places if mode != "grid" else 900, pool=pool, answers_per_rater=10**6
-    )
+    # Of 60 places none is shared in one rater of 400 at a share of 0.1, in one of 300,000 at 0.2.
+    more = {"images": 900, "shared": 0.2} if mode == "grid" else {"images": 2 * places}
+    office = Office(tmp_path / "a.db", mode=mode, pool=pool, answers_per_rater=10**6, **more)
     numbers = [office.enroll(f"n:{i}") for i in range(3)]
     shared, repeats, slots = 0, 0, []
     for number in numbers:
