@@ -119,11 +119,10 @@ def decisive_fields(section: str, config: Any) -> dict[str, Any]:
     left_out = set(_NOT_OF_A_STEP)
     if named.get("decay_steps"):  # then the rates' fall counts back from the last step
         left_out.discard("steps")
-    if named.get("stop", "none") != "none" or named.get(
-        "keep_distance"
-    ):  # a row of the log is then a look at the images
+    keeps = bool(named.get("keep_distance"))
+    if named.get("stop", "none") != "none" or keeps:  # a row of the log is then a look at the images
         left_out.discard("log_every")
-    if not named.get("keep_distance"):
+    if not keeps:  # checkpoints from before there was such a field go on
         left_out.add("keep_distance")
     return {f"{section}.{name}": value for name, value in named.items() if name not in left_out}
 

@@ -20,8 +20,6 @@ VGG16_224 = dict(zip("pool1 pool2 pool3 pool4 pool5".split(), (3.9e9, 9.4e9, 18.
 VGG16_TOP = 30.9e9
 FORWARD_AND_BACKWARD = 3
 """Passes whose operations a pass and its gradients have."""
-PICKS, WALK, DISPLAYED = 250, 30, 32
-"""Images that best of n or Plug & Play sampling give, steps to each of the latter, and images that VGG16 scores along the way."""
 SHARE_OF_RATE = 0.5
 """Share of the measured convolution rate that a whole training step reaches, as a rule."""
 
@@ -49,11 +47,13 @@ def describe(config: ExperimentConfig) -> str:
 
 def counts(config: ExperimentConfig) -> dict[str, int]:
     """Images and steps of the run. A later round has the first's GAN, and its judge learns all rounds' images at once."""
+    from pir_tf.experiments.tuning_stage import DISPLAY_IMAGES_VGG  # TensorFlow waits for `import_quietly`
+
     people, rounds = config.interactions, round_of(config)
     linear = config.estimator.output == "linear"  # in closed form
     control, chosen, walked = _beside(config)
     new = (2 + (control > 0)) * config.evaluation.images
-    along = (config.tuning.steps // config.tuning.true_pir_every) * DISPLAYED
+    along = (config.tuning.steps // config.tuning.true_pir_every) * DISPLAY_IMAGES_VGG
     scored = people.images + config.estimator.quality_images + new + 2 * chosen + walked + along
     rendered = config.data.source == "landscapes" and not _imports(config)
     facts = {
@@ -77,6 +77,8 @@ def _imports(config: ExperimentConfig) -> bool:
 
 def _beside(config: ExperimentConfig) -> tuple[int, int, int]:
     """What stands beside the tuned images: steps of the control, images that best of n picks, and that Plug & Play walks to."""
+    from pir_tf.experiments.evaluation_stage import PICKS
+
     settings = config.evaluation
     who = config.interactions.source if settings.source == "same" else settings.source
     control = settings.control and who == "simulated" and config.tuning.kind == "weights" and not _imports(config)
@@ -88,6 +90,8 @@ def _beside(config: ExperimentConfig) -> tuple[int, int, int]:
 
 def stage_flops(config: ExperimentConfig) -> dict[str, float]:
     """Operations of each stage that computes; what a cache has already is computed once more here."""
+    from pir_tf.evaluation.plug_and_play import STEPS
+
     count, judges = counts(config), 2 if config.evaluation.judge else 1
     acgan = FORWARD_AND_BACKWARD * GENERATOR + (2 * FORWARD_AND_BACKWARD + 2) * DISCRIMINATOR
     # Where latents move, the discriminator rests; an imported generator's images are held beside those of the start.
@@ -104,7 +108,7 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
     control, chosen, walked = _beside(config)
     both = GENERATOR + estimator
     beside = control * config.tuning.batch_size * acgan + 2 * chosen * config.evaluation.best_of * both
-    beside += walked * WALK * FORWARD_AND_BACKWARD * both
+    beside += walked * STEPS * FORWARD_AND_BACKWARD * both
     flops = {
         "gan": count.get("pretraining steps", 0) * config.gan.batch_size * acgan,
         "interactions": config.interactions.images * GENERATOR,

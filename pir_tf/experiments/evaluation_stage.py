@@ -231,14 +231,8 @@ def chosen(run: RunDirectory) -> dict[str, Any]:
     if "kept_step" not in tuned:
         return {}
     step, end = tuned["kept_step"], tuned["stopped_at"]
-    return {
-        "kept": {
-            "step": step,
-            "of": run.config.tuning.steps,
-            "stopped_at": end,
-            "chosen_by": "distance" if run.config.tuning.keep_distance else "judge",
-        }
-    }
+    chosen_by = "distance" if run.config.tuning.keep_distance else "judge"
+    return {"kept": {"step": step, "of": run.config.tuning.steps, "stopped_at": end, "chosen_by": chosen_by}}
 
 
 def write(run: RunDirectory, images: Arrays, pir: dict[str, Sides], facts: dict[str, Any]) -> None:

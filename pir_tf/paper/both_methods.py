@@ -29,18 +29,8 @@ MEASURED = (
 )
 """What results and `published.json` say beside a row of the figures' tables."""
 COLUMNS = columns(
-    *(
-        "panel",
-        "column",
-        "experiment",
-        "objective",
-        "kind",
-        "layer",
-        "seed",
-        "backbone",
-        "tuning_steps",
-        "keep_distance",
-    ),
+    *("panel", "column", "experiment", "objective", "kind", "layer", "seed"),
+    *("backbone", "tuning_steps", "keep_distance"),
     *("cohens_d", "d_low", "d_high", "change", "estimated_change", "judged_change", "p_value"),
     *("paper_d", "paper_change", "paper_steps", *MEASURED, "holm"),
     **dict.fromkeys(("paper_d", "paper_change", "paper_steps", *MEASURED), float),

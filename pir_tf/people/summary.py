@@ -124,9 +124,8 @@ def _proof(
     doubtful = sum(bool(report.flags) and report.rater in present for report in reports)
     judged, pairs = np.array([given.rater, given.image, given.value]), counted.pairs(own, images)
     there = sum(slot.judged for slot in own)
-    closed = (
-        pool.why if there < pool.wanted else ""
-    )  # nobody has withdrawn, also where no rule says what to make of answers yet
+    # With all that were wanted nobody has withdrawn, also where no rule says what to make of answers yet.
+    closed = pool.why if there < pool.wanted else ""
     whole = prove_study(study.mode, judged, side, pairs, wanted=pool.wanted, closed=closed, alpha=alpha)
     honest, others = judged[:, kept(given.rater, reports)], pairs[kept(pairs[:, 0], reports)]
     bets = counted.bets(own, images)
