@@ -39,21 +39,23 @@ def compare(
     before: npt.NDArray[np.float32],
     after: npt.NDArray[np.float32],
     real: npt.NDArray[np.float32],
+    control: npt.NDArray[np.float32] | None = None,
     *,
     weights: str,
     seed: int,
 ) -> dict[str, Any]:
-    """What `results.json` says of the distance from the real images, before and after tuning.
+    """What `results.json` says of the distance from the real images, before and after tuning, and of the control's.
 
     Args:
         before, after: Features [n, 512] of generated images before tuning and of as many after it.
         real: Features [m, 512] of real images.
+        control: Features [n, 512] of images by the control, where there is one.
         weights: What the network's weights are called.
         seed: Seed of the blocks.
 
     Returns:
-        Network, counts, blocks, both distances and their standard errors; all numbers None with a reason where there are
-        too few images.
+        Network, counts, blocks, the distances and their standard errors, the control's None without one; all numbers None
+        with a reason where there are too few images.
 
     Source: 5.1.
     """
@@ -62,6 +64,7 @@ def compare(
         reason = f"KID needs {LEAST_IMAGES} images of each kind or more, and there are {count}."
         return {**not_measured(reason), "network": f"{NETWORK}, weights {weights}"}
     first, second = (kid(features, real, seed=seed) for features in (before, after))
+    third = None if control is None else kid(control, real, seed=seed)
     return {
         "network": f"{NETWORK}, weights {weights}",
         "images": len(before),
@@ -72,14 +75,17 @@ def compare(
         "after": second.value,
         "before_se": first.standard_error,
         "after_se": second.standard_error,
+        "control": None if third is None else third.value,
+        "control_se": None if third is None else third.standard_error,
         "reason": None,
     }
 
 
 def not_measured(reason: str) -> dict[str, Any]:
     """The same without numbers, and why there are none, as a sentence."""
-    names = ("network", "images", "real_images", "block_size", "blocks", "before", "after", "before_se", "after_se")
-    return {**dict.fromkeys(names), "reason": reason}
+    names = ("network", "images", "real_images", "block_size", "blocks")
+    measured = (f"{when}{error}" for error in ("", "_se") for when in ("before", "after", "control"))
+    return {**dict.fromkeys((*names, *measured)), "reason": reason}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -120,7 +120,8 @@ def stage_flops(config: ExperimentConfig) -> dict[str, float]:
         each = VGG16_224.get(layer, VGG16_TOP) * (config.interactions.vgg_image_size / 224) ** 2
         flops[f"PIR by VGG16 up to {layer}"] = count["images scored by VGG16"] * each
     if config.evaluation.kid_weights != "none":
-        flops["KID by VGG16"] = 3 * config.evaluation.images * VGG16_224["pool5"]
+        each = min(config.evaluation.images, config.evaluation.kid_images)
+        flops["KID by VGG16"] = (4 if control else 3) * each * VGG16_224["pool5"]
     return flops
 
 

@@ -31,10 +31,10 @@ def measured_kid(
     seed: int,
     cache: Path | None,
 ) -> dict[str, Any]:
-    """KID of both sets of generated images against the same real ones.
+    """KID of both sets of generated images, and of the control's where there are some, against the same real ones.
 
     Args:
-        images: uint8 `before` and `after` `[n, h, w, 3]`, equally many.
+        images: uint8 `before`, `after` and perhaps `control` `[n, h, w, 3]`, equally many.
         image_set: The real images, None where there are none.
         settings: Which network measures (`kid_weights`), and how many images.
         seed: The experiment's, not a round's own: all rounds are measured against the same real images.
@@ -54,7 +54,9 @@ def measured_kid(
     real = image_set.images[balanced_rows(image_set, len(before), seed=derived_seed(seed, "real images for KID"))]
     features = _Features(weights, cache)
     # No other run has the images of this run's tuned generator.
-    measured = features(before, "before"), features(after, "after", reuse=False), features(real, "of real images")
+    measured = [features(before, "before"), features(after, "after", reuse=False), features(real, "of real images")]
+    if "control" in images:
+        measured.append(features(images["control"][: settings.kid_images], "of the control"))
     scheme, _, path = weights.partition(":")
     called = f"file:{Path(path).name}" if scheme == "file" else weights
     return kid.compare(*measured, weights=called, seed=derived_seed(seed, "KID blocks"))

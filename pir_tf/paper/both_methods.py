@@ -25,7 +25,8 @@ from pir_tf.runs.directory import read_json
 
 NAME = "both-methods"
 MEASURED = (
-    *("control_d", "best_of_d", "best_of_tuned_d", "distance_kept", "kid_before", "kid_after", "kept_step", "seconds"),
+    *("control_d", "best_of_d", "best_of_tuned_d", "distance_kept"),
+    *("kid_before", "kid_after", "kid_control", "kept_step", "seconds"),
 )
 """What results and `published.json` say beside a row of the figures' tables."""
 COLUMNS = columns(
@@ -106,7 +107,7 @@ def _measured(place: Path) -> dict[str, float | None]:
         (results.get("control") or {}).get("cohens_d"),
         *((best.get(when) or {}).get("cohens_d") for when in ("before", "after")),
         min(kept, default=None),
-        *(kid.get(when) for when in ("before", "after")),
+        *(kid.get(when) for when in ("before", "after", "control")),
         (results.get("kept") or {}).get("step"),
         read_json(made)["seconds"] if made.is_file() else None,
     )
@@ -148,13 +149,13 @@ def _form(rows: pd.DataFrame) -> pd.Series:
 def by_layer(rows: pd.DataFrame) -> str:
     """Means of each layer or number of colours and number of steps, in Markdown, and the sentence on the ratio of means."""
     head = ("objectives", "steps (at most)", "n", "the paper's steps", "d, the paper's", "d, ours", "change, the paper's", "ours",
-            "estimated", "control d", "best of 16, untouched", "distance kept (least)", "KID before, after",
+            "estimated", "control d", "best of 16, untouched", "distance kept (least)", "KID before, after, control",
             "significant by Holm", "seconds")  # fmt: skip
     lines = [head, ("---",) * len(head)]
     rows = rows.assign(form=_form(rows))
     for (panel, column, steps, form), runs in rows.groupby(["panel", "column", "tuning_steps", "form"], sort=False):
         own = runs.groupby("objective").mean(numeric_only=True)  # seeds of one are no more objectives
-        kid = [_mean(own, f"kid_{when}", 0) for when in ("before", "after")]
+        kid = [_mean(own, f"kid_{when}", 0) for when in ("before", "after", "control")]
         least = number(finite(runs["distance_kept"].min()), 2, missing="")
         lines.append((
             f"{panel}, {column}", f"{steps:g}, {form}" if form else f"{steps:g}",
@@ -162,7 +163,7 @@ def by_layer(rows: pd.DataFrame) -> str:
             _mean(own, "paper_d"), _mean(own, "cohens_d"),
             *(_mean(own, name, 3, signed=True) for name in ("paper_change", "change", "estimated_change")),
             _mean(own, "control_d"), _mean(own, "best_of_d"), f"{_mean(own, 'distance_kept')} ({least})",
-            ", ".join(kid) if all(kid) else "", f"{int(runs['holm'].sum())} of {len(runs)}", _mean(own, "seconds", 0),
+            ", ".join(filter(None, kid)), f"{int(runs['holm'].sum())} of {len(runs)}", _mean(own, "seconds", 0),
         ))  # fmt: skip
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{summary(rows)}\n"

@@ -222,20 +222,20 @@ def ablations(size: str, weights: Weights) -> list[Experiment]:
 
 def beyond(size: str, weights: Weights) -> list[Experiment]:
     """The linear estimator on the objectives of figure 2 and two more filters, in as many steps. Not the paper's."""
-    return _chosen_too(size, weights, [_linear(base) for base in _served(size, weights)])
+    return _chosen_too(size, weights, [_linear(size, weights, base) for base in _served(size, weights)])
 
 
 def beyond_longer(size: str, weights: Weights) -> list[Experiment]:
     """Those of `beyond` that are VGG's, in more steps. Not the paper's."""
     vgg = [base for base in _served(size, weights) if base.name.startswith("vgg")]
-    return _chosen_too(size, weights, [_linear(_longer(size, base)) for base in vgg])
+    return _chosen_too(size, weights, [_linear(size, weights, _longer(size, base)) for base in vgg])
 
 
 def beyond_guarded(size: str, weights: Weights) -> list[Experiment]:
     """Single filters of `beyond-longer` whose classes keep their distance. Not the paper's."""
     single = [base for base in _served(size, weights) if base.name.startswith("vgg") and "-filter-" in base.name]
     guard: dict[str, Any] = {"tuning": {"keep_distance": LEAST_DISTANCE}, "evaluation": {"control": False}}
-    return [_variant(_linear(_longer(size, base)), "guarded", **guard) for base in single]
+    return [_variant(_linear(size, weights, _longer(size, base)), "guarded", **guard) for base in single]
 
 
 def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
@@ -243,7 +243,11 @@ def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
     found = []
     for base in _six(size, weights):
         vgg = base.name.startswith("vgg")
-        for one in (base, _linear(base), *([_linear(_longer(size, base))] if vgg else [])):
+        for one in (
+            base,
+            _linear(size, weights, base),
+            *([_linear(size, weights, _longer(size, base))] if vgg else []),
+        ):
             found += [one, *(_seeded(one, seed) for seed in (1, 2))]
     return _chosen_too(size, weights, found)
 
@@ -252,7 +256,7 @@ def beyond_offline(size: str, weights: Weights) -> list[Experiment]:
     """The linear estimator on the discriminator alone, which needs no download, for pool1 to pool3 and blue. Not the paper's."""
     layers = [one for one in vgg_single(size, weights) if one.name.split("-")[1] in ("pool1", "pool2", "pool3")]
     bases = (_color(size, weights, "color:blue"), *layers)
-    return _chosen_too(size, weights, [_linear(base, offline=True) for base in bases])
+    return _chosen_too(size, weights, [_linear(size, weights, base, offline=True) for base in bases])
 
 
 def factorial(size: str, weights: Weights) -> list[Experiment]:
@@ -279,7 +283,7 @@ def heads_on_data(size: str, weights: Weights) -> list[Experiment]:
 def moved_latents(size: str, weights: Weights) -> list[Experiment]:
     """A shift and a residual network in place of tuned weights, and Plug & Play sampling: five objectives. Not the paper's."""
     found = []
-    for base in _chosen_too(size, weights, [_linear(base) for base in _six(size, weights)[:5]]):
+    for base in _chosen_too(size, weights, [_linear(size, weights, base) for base in _six(size, weights)[:5]]):
         found.append(_variant(base, "plug-and-play", evaluation={"plug_and_play": PLUG_AND_PLAY}))
         for kind in ("shift", "residual"):
             for kl in KL_WEIGHTS:
@@ -331,8 +335,8 @@ def _longer(size: str, base: Experiment) -> Experiment:
     return _variant(base, f"{longer}-steps", tuning={"steps": longer})
 
 
-def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
-    """The experiment with the linear estimator and its control; `offline` with the discriminator's features alone."""
+def _linear(size: str, weights: Weights, base: Experiment, *, offline: bool = False) -> Experiment:
+    """The experiment with the linear estimator, its control and KID; `offline` with the discriminator's features alone."""
     inception = base.config.estimator.backbone == "inception_v3"
     joined = inception and not offline
     estimator: dict[str, Any] = {"output": "linear", "layer": "", "pessimism": PESSIMISM}
@@ -344,6 +348,7 @@ def _linear(base: Experiment, *, offline: bool = False) -> Experiment:
     vgg, longer = base.name.startswith("vgg"), base.name.endswith("-steps")
     tuning = {"pir_gradient_ratio": (LONGER_RATIO if longer else VGG_RATIO) if vgg else GRADIENT_RATIO}
     name, evaluation = "linear-offline" if inception and offline else "linear", {"control": True, "judge": False}
+    evaluation |= _distance(size, weights)
     return _variant(base, name, estimator=estimator, tuning=tuning, evaluation=evaluation)
 
 

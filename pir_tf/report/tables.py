@@ -160,13 +160,17 @@ def diversity_rows(results: dict[str, Any], class_names: Sequence[str]) -> list[
 def kid_row(results: dict[str, Any]) -> Row | None:
     """The distance from the real images, before and after tuning, each with its standard error; `None` without both.
 
+    The control's comes third, where there is one.
+
     Source: 5.1.
     """
     kid = results.get("kid") or {}
     values = [(finite(kid.get(when)), finite(kid.get(f"{when}_se"))) for when in ("before", "after")]
     if any(value is None for value, _ in values):
         return None
-    return tuple(f"{value:.3g}" + ("" if error is None else f" ± {error:.2g}") for value, error in values)
+    control = (finite(kid.get("control")), finite(kid.get("control_se")))
+    known = [*values, control] if control[0] is not None else values
+    return tuple(f"{value:.3g}" + ("" if error is None else f" ± {error:.2g}") for value, error in known)
 
 
 def stage_rows(stages: dict[str, dict[str, Any] | None]) -> list[Row]:

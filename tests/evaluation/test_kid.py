@@ -89,7 +89,13 @@ def test_the_report_holds_both_distances_and_how_they_were_measured():
     first, second = estimate(before, real, seed=4), estimate(after, real, seed=4)
     assert (found["before"], found["before_se"]) == (first.value, first.standard_error)
     assert (found["after"], found["after_se"]) == (second.value, second.standard_error)
-    assert found["after"] > found["before"]
+    assert found["after"] > found["before"] and found["control"] is found["control_se"] is None
+    control = normal(5, 240, 6)
+    third, beside = (
+        kid.compare(before, after, real, control, weights="file:some.h5", seed=4),
+        estimate(control, real, seed=4),
+    )
+    assert third == {**found, "control": beside.value, "control_se": beside.standard_error}
     assert (found["images"], found["real_images"], found["block_size"], found["blocks"]) == (240, 240, 100, 2)
     assert "VGG16 pool5" in found["network"] and found["network"].endswith("file:some.h5")
     assert found["reason"] is None and set(found) == set(kid.not_measured("why"))

@@ -210,7 +210,11 @@ def test_dry_run_counts_vgg16():
     assert flops["PIR by VGG16 up to pool3"] == pytest.approx(known * 2 * 9.33e9 / 4, rel=0.01)
     assert "PIR by VGG16 up to pool3" not in dry_run.stage_flops(laptop())
     assert "images scored by VGG16" not in dry_run.counts(laptop())
-    assert "KID by VGG16" in dry_run.stage_flops(parse([*words, "--evaluation.kid-weights", "imagenet"]).experiment)
+    kid = [*words, "--evaluation.kid-weights", "imagenet", "--evaluation.kid-images", "300"]
+    three, four = (
+        dry_run.stage_flops(parse([*kid, *more]).experiment)["KID by VGG16"] for more in ([], ["--evaluation.control"])
+    )
+    assert three == pytest.approx(900 * 2 * 15.35e9, rel=0.01) and four == pytest.approx(three * 4 / 3)
     assert dry_run.memory_megabytes(config) > dry_run.memory_megabytes(laptop())
     linear = ["paper", "--estimator.output", "linear", "--estimator.backbone"]
     one, joined, own = (

@@ -20,8 +20,8 @@ def generated(seed, low, high, count=40):
     return np.random.default_rng(seed).integers(low, high, (count, 8, 8, 3), np.uint8)
 
 
-def measure(weights="imagenet", *, real=None, cache=None, after=(100, 255)):
-    images = {"before": generated(0, 0, 100), "after": generated(1, *after)}
+def measure(weights="imagenet", *, real=None, cache=None, after=(100, 255), **more):
+    images = {"before": generated(0, 0, 100), "after": generated(1, *after), **more}
     settings = EvaluationConfig(kid_weights=weights)
     return measured_kid.measured_kid(images, real or image_set(60, 60), settings, seed=0, cache=cache)
 
@@ -61,3 +61,6 @@ def test_both_sides_are_measured_against_as_many_real_images_whose_features_the_
     assert found["network"].endswith("weights file:vgg16.weights.h5")  # the records name the file alone
     assert measure("file:/some/where/vgg16.weights.h5", cache=tmp_path) == found
     assert counted == [40, 40, 40, 40]  # the tuned generator's images are each run's own
+    beside = [measure("file:vgg16.weights.h5", cache=tmp_path, control=generated(1, 100, 255)) for _ in range(2)]
+    assert beside[0] == beside[1] == {**found, "control": found["after"], "control_se": found["after_se"]}
+    assert counted[4:] == [40, 40, 40]  # all runs' control is one

@@ -21,7 +21,7 @@ def measured(control=0.1, best=1.0):
         "control": {"cohens_d": control},
         "best_of": {"before": {"cohens_d": best}, "after": {"cohens_d": 5.0}},
         "diversity": {"after_over_before": [0.9, 0.8, None], "collapsed": [False] * 3},
-        "kid": {"before": 200.0, "after": 250.0},
+        "kid": {"before": 200.0, "after": 250.0, "control": 230.0},
     }
 
 
@@ -58,6 +58,7 @@ def test_each_of_ours_stands_beside_the_papers_of_its_objective(folder):
         "objective"
     )
     assert rows.cohens_d.to_dict() == OURS and rows.paper_d.to_dict() == PAPERS
+    assert (rows[["kid_before", "kid_after", "kid_control"]] == [200, 250, 230]).all(axis=None)
     assert (rows.control_d == 0.1).all() and (rows.best_of_d == 1).all() and (rows.distance_kept == 0.8).all()
     expected = multipletests([*rows.p_value, 0.0], alpha=0.001, method="holm")[0][:-1]
     assert (rows.holm == expected).all() and rows.holm.all()
@@ -80,7 +81,8 @@ def test_the_summary_says_what_was_measured(folder):
     )
     assert "| VGG16, single filters, pool2 | 600 | 1 | 150 | 0.50 | 9.00 |" in said
     assert "above the best of 16 untouched ones in 3 of 4 runs" in said
-    assert "| VGG16, single filters, pool3 | 150 | 1 | 150 | 0.20 | 2.00 |" in said and "0.80 (0.80)" in said
+    assert "| VGG16, single filters, pool3 | 150 | 1 | 150 | 0.20 | 2.00 |" in said
+    assert "0.80 (0.80) | 200, 250, 230 |" in said
     assert f"The estimated change is {1 / 1.6:.2f} times the true one in the median of 4. 0 of 4 keep 0.85" in said
     assert "In 600 steps, the paper's in 150: Tuned images are above" in said  # of one filter there is no ratio
     assert "| VGG16, single filters, pool2 | 600, keeping distance | 1 | 150 | 0.50 | 6.00 |" in said

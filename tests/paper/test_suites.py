@@ -142,6 +142,7 @@ def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its
         assert (estimator.output, estimator.backbone) == ("linear", backbone) and name.endswith("-linear")
         ratio = 1 if name.startswith("color") else 4
         assert (one.config.tuning.pir_gradient_ratio, evaluation.control) == (ratio, True)
+        assert (evaluation.kid_weights, evaluation.kid_images) == ("file:b/vgg.h5", 300)
         assert estimator.pessimism == 2
         paper_s = papers[one.config.interactions.objective]
         assert (one.config.interactions, one.config.tuning.steps) == (paper_s.interactions, paper_s.tuning.steps)

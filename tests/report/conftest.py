@@ -14,7 +14,15 @@ from pir_tf.report.page import write_report
 def gain(tmp_path_factory):
     """The page of a second round with everything: judged, KID, the saturating loss, odd class names, other versions."""
     kid = {"network": "VGG16 pool5, weights imagenet", "real_images": 300, "block_size": 100, "blocks": 3}
-    kid |= {"before": -0.0123, "after": 4.5678, "before_se": 0.00456, "after_se": 0.11, "reason": None}
+    kid |= {
+        "before": -0.0123,
+        "after": 4.5678,
+        "before_se": 0.00456,
+        "after_se": 0.11,
+        "reason": None,
+        "control": 0.25,
+        "control_se": 0.02,
+    }
     first = {"run": "blue", "pir_before_mean": 0.561, "pir_after_mean": 0.702, "cohens_d": 2.31}
     changes = {"first_round": first, "cohens_d_from_start": 3.14, "cohens_d_from_start_interval": None, "round": 2}
     changes |= {"kid": kid, "class_names": ["山脈", "coast"], "estimate_rose": False}

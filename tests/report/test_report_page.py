@@ -93,7 +93,14 @@ def test_page_of_a_gain(gain):
     for said in (
         *("not chosen", "simulated users who like blue", "1 min 13 s", "learning_rate", "cores 2 gpus none"),
         *("commit unknown then 0a1b2c3", "keras 3.10.0 then 3.11.0", "python 3.11.9 ", "tensorflow-hub not installed"),
-        *("−0.0123 ± 0.0046", "4.57 ± 0.11", "VGG16 pool5, weights imagenet", "3 blocks of 100 images"),
+        *(
+            "−0.0123 ± 0.0046",
+            "4.57 ± 0.11",
+            "0.25 ± 0.02",
+            "as many steps without the PIR term",
+            "VGG16 pool5, weights imagenet",
+            "3 blocks of 100 images",
+        ),
         *("higher is less diverse", "class 0 is 山脈. ", "1000 new images and their noise-free PIR"),
         "This is round 2: it goes on from the run blue",
         "This generator maximised L saturating instead",

@@ -146,6 +146,7 @@ def test_result_table_of_runs_that_are_measured_open_or_undefined():
 def test_rows_of_diversity_stages_and_config():
     kid = {"before": -0.0123, "after": 4.5678, "before_se": None, "after_se": 0.11}
     assert kid_row({"kid": kid}) == ("-0.0123", "4.57 ± 0.11")
+    assert kid_row({"kid": {**kid, "control": 3.2, "control_se": 0.1}})[2:] == ("3.2 ± 0.1",)
     assert kid_row({}) is kid_row({"kid": None}) is kid_row({"kid": {**kid, "after": None}}) is None
     diversity = results()["diversity"]
     diversity["collapsed"], diversity["after_over_before"] = [True, False], [0.4, 0.9]
