@@ -39,7 +39,7 @@ def no_control(run: RunDirectory) -> str:
     """Why the control that was asked for can't be had, in words; empty where it can, and where none was asked for."""
     if not run.config.evaluation.control:
         return ""
-    if who_judges(run) != "simulated":
+    if who_judges(run.config) != "simulated":
         return "people don't judge it"
     stands_still = imported_in(run) or run.config.tuning.kind != "weights"
     return "without the PIR term nothing would move" if stands_still else ""

@@ -71,20 +71,22 @@ def counts(config: ExperimentConfig) -> dict[str, int]:
 
 
 def _imports(config: ExperimentConfig) -> bool:
-    """Whether the generator is somebody's own, which has no discriminator and needs no real images."""
+    """Whether the generator, or that of the first round, is somebody's own: without discriminator and real images."""
+    if first := FirstRound.of(config):
+        from pir_tf.gan.imported.generator import imported_facts  # TensorFlow waits for `import_quietly`
+
+        return imported_facts(first.path / "tuning") is not None
     return config.gan.generator.startswith("import:")
 
 
 def _beside(config: ExperimentConfig) -> tuple[int, int, int]:
     """What stands beside the tuned images: steps of the control, images that best of n picks, and that Plug & Play walks to."""
     from pir_tf.experiments.evaluation_stage import PICKS
+    from pir_tf.experiments.people import who_judges
 
-    settings = config.evaluation
-    who = config.interactions.source if settings.source == "same" else settings.source
-    control = settings.control and who == "simulated" and config.tuning.kind == "weights" and not _imports(config)
-    picks, walked = (
-        PICKS if asked and who == "simulated" else 0 for asked in (settings.best_of, settings.plug_and_play)
-    )
+    settings, simulated = config.evaluation, who_judges(config) == "simulated"
+    control = settings.control and simulated and config.tuning.kind == "weights" and not _imports(config)
+    picks, walked = (PICKS if asked and simulated else 0 for asked in (settings.best_of, settings.plug_and_play))
     return config.tuning.steps if control else 0, picks, walked
 
 
@@ -130,7 +132,7 @@ def memory_megabytes(config: ExperimentConfig) -> float:
     data = 0 if _imports(config) else config.data.count * 3 * config.data.image_size**2 / 1e6
     # About 4 MB of activations an image in both networks; a backbone keeps about 90 MB an image at 299 pixels.
     backbone = 90 * (config.estimator.image_size / 299) ** 2 if "inception_v3" in config.estimator.backbone else 2
-    gan = config.gan.batch_size * 4 if config.gan.generator == "train" else 0
+    gan = config.gan.batch_size * 4 if "pretraining steps" in counts(config) else 0
     vgg = 0.0
     if layer := _vgg_layer(
         config

@@ -115,7 +115,7 @@ def judge(
             pir["judged"] = _estimates(second_judge(run).pir_model, images)
     asked, study = answers_path(run, "evaluation"), source_of(run, "evaluation")
     with watch.part("truth"):
-        if who_judges(run) == "none":
+        if who_judges(run.config) == "none":
             return pir, None, None
         try:
             if study:
@@ -153,7 +153,7 @@ def measure(
     )
     return {
         **facts,
-        "source": who_judges(run),
+        "source": who_judges(run.config),
         "objective": users.objective if users.source == "simulated" else None,
         "target_filters": target_filters(users),
         "images_before": len(images["before"]),
@@ -256,7 +256,7 @@ def _compared(run: RunDirectory, generators: tuple[keras.Model, ...]) -> Arrays:
 
     Made anew by another processor or TensorFlow, an image may differ in a grey level, and no answer would be about it.
     """
-    if who_judges(run) not in ("csv", "people"):
+    if who_judges(run.config) not in ("csv", "people"):
         return _new_images(run, generators)
     path = run.file("evaluation", "images.npz")
     if not path.exists():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError
 from pir_tf.images import save_png
 from pir_tf.interactions.ratings import Ratings, is_unfilled, read_ratings, write_template
@@ -81,16 +82,16 @@ def answers_path(run: RunDirectory, stage: str) -> Path | None:
     asked = {"interactions": run.config.interactions.source, "evaluation": run.config.evaluation.source}.get(stage, "")
     if asked.startswith("csv:"):
         return _csv(asked)
-    if stage != "evaluation" or who_judges(run) != "csv":
+    if stage != "evaluation" or who_judges(run.config) != "csv":
         return None
     return run.path / "evaluation" / "answers.csv"
 
 
-def who_judges(run: RunDirectory) -> str:
+def who_judges(config: ExperimentConfig) -> str:
     """Who says the new images' PIR: `simulated` users, people by a `csv` file or in a `people` database, or `none`."""
-    source = run.config.evaluation.source
+    source = config.evaluation.source
     if source == "same":
-        source = run.config.interactions.source
+        source = config.interactions.source
     return source.partition(":")[0]
 
 

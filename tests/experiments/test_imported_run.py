@@ -16,7 +16,7 @@ from foreign import HEIGHT, LATENT, WIDTH, foreign
 
 from pir_tf.config import DataConfig, EvaluationConfig, ExperimentConfig, GanConfig
 from pir_tf.errors import InputError
-from pir_tf.experiments import tuning_stage
+from pir_tf.experiments import dry_run, tuning_stage
 from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.inputs import named_files
 from pir_tf.experiments.stages import run_stages
@@ -134,6 +134,9 @@ def test_a_second_round_goes_on_from_the_tuned_generator(finished, tmp_path):
     begun, tuned = (path / "generator.keras" for path in (tmp_path / "two" / "gan", run / "tuning"))
     assert begun.read_bytes() == tuned.read_bytes()
     assert len(np.load(tmp_path / "two" / "interactions" / "images.npz")["images"]) == 96
+    unnamed = dataclasses.replace(second, gan=GanConfig())
+    for needed in (dry_run.counts, dry_run.stage_flops, dry_run.memory_megabytes):
+        assert needed(unnamed) == needed(second) != needed(dataclasses.replace(unnamed, first_round=""))
 
 
 @pytest.mark.slow

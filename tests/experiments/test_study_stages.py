@@ -141,7 +141,7 @@ def test_the_same_command_finds_its_run_again_wherever_the_project_lies(tmp_path
 
 def test_who_judges(tmp_path, opened):
     sources = {"same": "people", "none": "none", "csv:a.csv": "csv", "people:b.db": "people"}
-    found = {judged: who_judges(opened(f"r{i}", judged=judged)) for i, judged in enumerate(sources)}
+    found = {judged: who_judges(opened(f"r{i}", judged=judged).config) for i, judged in enumerate(sources)}
     assert found == sources
     run = opened("asks", judged="same", answers=30, engagement="click")
     assert study_answers.source_of(run, "evaluation") == study_answers.Asked(

@@ -50,6 +50,14 @@ def test_the_rule(key):
     assert verdict == "not run" and found.remark.startswith(("no runs of ", "no runs with ")) and found.n == 0
 
 
+@pytest.mark.parametrize("none", ["loss_ratio", "gradient_ratio"])
+def test_a_term_that_is_nothing_is_not_comparable(none):
+    assert (
+        judged("comparable terms", rows(EVERYTHING, **{"loss_ratio": 1.0, "gradient_ratio": 1.0, none: 0.0}))[0]
+        != VERDICTS[0]
+    )
+
+
 @pytest.mark.parametrize("key", [key for key, claim in BY_KEY.items() if claim.enough])
 def test_too_few_are_never_fully_reproduced(key):
     claim, case = BY_KEY[key], decided(key)[0]
