@@ -78,6 +78,7 @@ def round_ticks(axes: Any, *, which: str = "y") -> None:
 def say(axes: Any, text: str, *, column: float | None = None) -> None:
     """Says in the middle of the axes, or upright in one column, why nothing is there."""
     look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": style.SMALL, "color": style.MUTED}
+    look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 2.0}  # no line goes through the words
     if column is None:
         axes.text(0.5, 0.5, text, transform=axes.transAxes, **look)
     else:
