@@ -67,7 +67,7 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
 def kid_of_ratios(rows: pd.DataFrame) -> Any:
     """True d against KID, a line for each objective, pessimism and number of steps over its ratios; None without KID."""
     found = rows.dropna(subset=["kid"]) if "kid" in rows else rows.iloc[:0]
-    found = found[found.steps > 0]
+    start, found = found[found.steps == 0].kid.round(6).unique(), found[found.steps > 0]
     several: Callable[[pd.DataFrame], bool] = lambda own: own.ratio[own.ratio > 0].nunique() > 1  # noqa: E731
     by = ["objective", "pessimism", "steps", *(name for name in SETTINGS if name in found)]
     groups = [(key, own) for key, own in found.groupby(by, dropna=False) if several(own)]
@@ -90,6 +90,11 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
             )
         end, name = (line.kid.iloc[-1], line.cohens_d.iloc[-1]), ", ".join([objective, *more])
         axes.annotate(name, end, (4, -9), textcoords="offset points", fontsize=style.SMALL, color=color)
+    note = "Numbers along a line: gradient ratio."
+    if len(start) == 1:
+        axes.axvline(start[0], color=style.RULE, linewidth=0.9, zorder=0)
+        note += " Vertical line: before tuning."
+    figure.supxlabel(note, fontsize=style.SMALL, color=style.MUTED, x=0.01, ha="left")
     return figure
 
 

@@ -45,3 +45,7 @@ def test_lines_against_kid_say_which_steps_they_are_of(rows):
     said = [text.get_text() for text in curves.kid_of_ratios(one[one.steps != 300]).axes[0].texts]
     assert "color:blue" in said  # where nothing else tells them apart
     assert len(curves.kid_of_ratios(rows).axes[0].lines) == 4
+    begun = pd.concat([one[one.steps > 0], one[one.steps == 150].assign(steps=0, kid=26.7)])
+    figure = curves.kid_of_ratios(begun)
+    assert [26.7, 26.7] in [list(line.get_xdata()) for line in figure.axes[0].lines]
+    assert figure.get_supxlabel() == "Numbers along a line: gradient ratio. Vertical line: before tuning."
