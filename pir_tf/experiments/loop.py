@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from pir_tf.commands import Parser, user_path
 from pir_tf.config.checks import require_no_password
 from pir_tf.errors import InputError, Unavailable
 from pir_tf.experiments.study_command import OPEN_TO_OTHERS, UP, add_server_options
-from pir_tf.experiments.study_options import add_study_options, begin_study, mode_of
+from pir_tf.experiments.study_options import add_study_options, begin_study, settings_of
 from pir_tf.people.extra import require_extra
 from pir_tf.runs.directory import read_json, write_json
 
@@ -40,6 +40,8 @@ LOOP/report.html is the report. Killed, the same command goes on. Options of a r
 
 SETTINGS, REPORT = "loop.json", "report.html"
 POLL_SECONDS = 1.0
+REST = 5
+"""Times as long as a look at a large study takes, the loop looks away."""
 UP_SECONDS = 120.0
 """How long a page may take to come up, on a machine that has much else to do."""
 BETTER = {"--estimator.output": "linear", "--estimator.pessimism": "1", "--tuning.pir-gradient-ratio": "1"}
@@ -50,8 +52,6 @@ OF_PAIRS = {"--estimator.pessimism": "0.25"}
 standard deviation would take most of it away (measured in experiments/people/README.md)."""
 NO_JUDGE = "--evaluation.no-judge"
 """Beside those: a second judge would keep a third of the answers from the estimator, and a loop's judges are its people."""
-OF_A_PROOF = {"like": 3, "rating": 3, "pair": 1, "grid": 2}
-"""Answers to an image of the proof: several tell how noisy one is, so that d can be corrected. A grid has nine times as many."""
 EXPLORE = "0.5"
 """Share of a later round's images that the estimator is unsure of; the others, random, tell what the round before did."""
 DECISIVE = ("database", "study", "mode", "budget", "preset")
@@ -165,7 +165,7 @@ def adopt(given: argparse.Namespace, options: list[str]) -> Loop:
 
 def _begin(given: argparse.Namespace, options: list[str]) -> Loop:
     """A new loop, in a directory of its own; its plan is printed."""
-    from pir_tf.statistics.planning import plan
+    from pir_tf.statistics.planning import ANSWERS_PER_IMAGE, plan
 
     path: Path = given.loop
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -174,11 +174,13 @@ def _begin(given: argparse.Namespace, options: list[str]) -> Loop:
     rounds = 2 if given.rounds is None else given.rounds
     database = _whole(given.people or str(path / "study.db"))
     study = given.study or path.name
-    mode = mode_of(given, database, study)
+    settings = settings_of(given, database, study)
+    mode = settings.get("mode", "like")
     _require_rounds(rounds)
+    _require_alpha(given.stop or "budget", options)
     # A bet is on an image's first answer alone.
-    each = 1.25 if given.stop == "e-value" else OF_A_PROOF[mode]
-    limit = {} if given.answers_per_rater is None else {"answers_per_rater": given.answers_per_rater}
+    each = 1.25 if given.stop == "e-value" else ANSWERS_PER_IMAGE[mode]
+    limit = {name: settings[name] for name in ("answers_per_rater", "repeats") if name in settings}
     planned = plan(budget, mode, answers_per_image=each, **limit)
     if planned.learn < rounds * 10:
         raise InputError(
@@ -214,6 +216,8 @@ def _go_on(given: argparse.Namespace, options: list[str]) -> Loop:
                 f"--rounds {given.rounds}: the loop in {path} has ended with its proof after {loop.rounds}, and its study "
                 "takes no more answers: leave the option out, or begin another loop."
             )
+        _require_open(loop, given.rounds)
+    _require_alpha(given.stop or loop.stop, options or loop.options)
     loop.rounds, loop.stop, loop.options = given.rounds or loop.rounds, given.stop or loop.stop, options or loop.options
     return loop
 
@@ -232,17 +236,17 @@ def run(loop: Loop, given: argparse.Namespace) -> int:
         with store.writing() as connection:
             given.mode = loop.mode
             begin_study(connection, given, loop.study)
-        with served(loop, given, store):
+        with served(loop, given, store) as look:
             for number in range(1, loop.rounds + 1):
-                _round(loop, store, number)
+                _round(loop, store, number, look)
         return _finish(loop, store)
     finally:
         store.close()
 
 
 @contextlib.contextmanager
-def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
-    """The rating page in a process of its own, with the links printed."""
+def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[Callable[[], None]]:
+    """The rating page in a process of its own, with the links printed; what it gives opens the page again where it has ended."""
     from pir_tf.people import pools
     from pir_tf.people.server import free_port
 
@@ -264,21 +268,33 @@ def served(loop: Loop, given: argparse.Namespace, store: Any) -> Iterator[None]:
     words += ["--with-parent", *(["--public-url", given.public_url] if given.public_url else [])]
     host = socket.gethostname() if given.host in ("0.0.0.0", "::") else given.host
     url = given.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{given.port}"
-    with (loop.path / "page.log").open("a") as log:
-        begin = log.tell()
-        server = subprocess.Popen(words, stdout=log, stderr=log, preexec_fn=_end_with_parent, start_new_session=True)
+    pages: list[subprocess.Popen[bytes]] = []
+
+    def open_page() -> None:
+        with (loop.path / "page.log").open("a") as log:
+            begin = log.tell()
+            own: dict[str, Any] = {"preexec_fn": _end_with_parent, "start_new_session": True}
+            pages.append(subprocess.Popen(words, stdout=log, stderr=log, **own))
+        _wait_until_up(pages[-1], loop, begin)
+
+    def look() -> None:
+        if pages[-1].poll() is not None:
+            print(f"The rating page has ended, as {loop.path / 'page.log'} may say; it is opened again.", flush=True)
+            open_page()
+
     try:
-        _wait_until_up(server, loop, begin)
+        open_page()
         with store.reading() as connection:
             row = pools.require(connection, loop.study)
         print(f"For raters: {url}/join/{row['join_token']}\nFor you:    {url}/owner/{row['owner_token']}", flush=True)
         if given.host not in ("127.0.0.1", "localhost", "::1"):
             print(OPEN_TO_OTHERS, flush=True)
-        yield
+        yield look
     finally:
-        server.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(10)
+        for server in pages[-1:]:
+            server.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(10)
 
 
 def _wait_until_up(server: subprocess.Popen[bytes], loop: Loop, begin: int) -> None:
@@ -296,7 +312,7 @@ def _wait_until_up(server: subprocess.Popen[bytes], loop: Loop, begin: int) -> N
     raise InputError(f"The rating page is not up after {UP_SECONDS:g} seconds: see {loop.path / 'page.log'}.")
 
 
-def _round(loop: Loop, store: Any, number: int) -> None:
+def _round(loop: Loop, store: Any, number: int, look: Callable[[], None]) -> None:
     """One round: its run, again and again, with people's answers in between."""
     path = loop.run_path(number)
     while not (path / "report" / "done.json").exists():
@@ -306,17 +322,23 @@ def _round(loop: Loop, store: Any, number: int) -> None:
         if code:
             raise InputError(f"Round {number} stopped, as said above: mend that, and give the same command again.")
         if not (path / "report" / "done.json").exists():
-            wait_for_answers(loop, store, number)
+            wait_for_answers(loop, store, number, look)
 
 
-def wait_for_answers(loop: Loop, store: Any, number: int) -> None:
+def wait_for_answers(loop: Loop, store: Any, number: int, look: Callable[[], None] = lambda: None) -> None:
     """Waits until people have answered what this round asks, or the owner has closed it; a database that is away, too.
+
+    Args:
+        loop, store, number: The loop, its database and the round.
+        look: Opens the rating page again where it has ended.
 
     Raises:
         InputError: The study takes no more answers, by its end or its last day.
     """
     said: int | str = -1
     while True:
+        look()
+        begun = time.monotonic()
         try:
             given, wanted, pool = _asked(loop, store, number)
         except Unavailable as error:
@@ -329,7 +351,7 @@ def wait_for_answers(loop: Loop, store: Any, number: int) -> None:
             if isinstance(said, str) or given // 50 != said // 50 or said < 0:
                 print(f"{given:,} of {wanted:,} answers ({pool}, round {number})", flush=True)
                 said = given
-        time.sleep(POLL_SECONDS)
+        time.sleep(max(POLL_SECONDS, REST * (time.monotonic() - begun)))
 
 
 def _asked(loop: Loop, store: Any, number: int) -> tuple[int, int, str]:
@@ -338,7 +360,7 @@ def _asked(loop: Loop, store: Any, number: int) -> tuple[int, int, str]:
     from pir_tf.people.study import Study
     from pir_tf.statistics.proof import EARLY
 
-    with store.reading() as connection:
+    with store.snapshot() as connection:
         row = pools.require(connection, loop.study)
         key, state = row["study"], pools.state(connection, row["study"])
         own = [pool for pool in state.open if pool.round == number]
@@ -361,7 +383,7 @@ def _asked(loop: Loop, store: Any, number: int) -> tuple[int, int, str]:
 def _finish(loop: Loop, store: Any) -> int:
     """The end of the study and its report, with the estimator beside the people where a run has measured it."""
     from pir_tf.people import pools
-    from pir_tf.people.summary import summary
+    from pir_tf.people.summary import read_summary
     from pir_tf.report.people import write_people_report
 
     with store.writing() as connection:
@@ -369,8 +391,7 @@ def _finish(loop: Loop, store: Any) -> int:
         if not pools.state(connection, key).ended:
             pools.control(connection, key, "end", why="the loop's last round is done")
     results = read_json(loop.run_path(loop.rounds) / "evaluation" / "results.json")
-    with store.reading() as connection:
-        found = summary(connection, loop.study, alpha=results["alpha"])
+    found = read_summary(store, loop.study, alpha=results["alpha"])
     if found["proof"]:  # the run has looked at what tuning cost in diversity, too
         found["proof"]["verdict"] = results["verdict"]
     for one in found["rounds"]:
@@ -400,6 +421,32 @@ def _end_with_parent() -> None:
     """On Linux a child gets a signal when its parent is gone, however it went."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _require_open(loop: Loop, rounds: int) -> None:
+    """Refuses fewer rounds than were begun, and an end with one that was done without a proof."""
+    begun = max((number for number in range(1, loop.rounds + 1) if loop.run_path(number).exists()), default=0)
+    results = loop.run_path(rounds) / "evaluation" / "results.json"
+    unproven = results.exists() and read_json(results).get("source") == "none"
+    if rounds < begun or unproven:
+        why = f"round {rounds} was done without the proof" if unproven else f"round {begun} was begun"
+        least = max(begun, rounds + unproven)
+        raise InputError(
+            f"--rounds is {rounds}, expected {least} or more, as {why}: leave the option out, or give more."
+        )
+
+
+def _require_alpha(stop: str, options: list[str]) -> None:
+    """Refuses a proof that may end at an evidence which isn't its own threshold's."""
+    from pir_tf.people.owner import EVIDENCE
+
+    given = " ".join(options).replace("=", " ").split()
+    named = [given[i + 1] for i, word in enumerate(given[:-1]) if word == "--evaluation.alpha"]
+    if stop == "e-value" and named and named[-1] != f"{1 / EVIDENCE:g}":
+        raise InputError(
+            f"--evaluation.alpha is {named[-1]} beside --stop e-value, which ends at the evidence that {1 / EVIDENCE:g} needs, "
+            "expected that: leave it out, or use --stop budget."
+        )
 
 
 def _require_rounds(rounds: int) -> None:

@@ -64,6 +64,8 @@ def parser() -> Parser:
     plan.add_argument("--budget", type=int, required=True, metavar="N", help="answers in all")
     add_mode(plan)
     plan.add_argument("--answers-per-rater", type=int, default=100, metavar="N", help="at most (default: 100)")
+    text = "of the proof, on average (default: as pir-tf loop asks, 3, in mode grid 2)"
+    plan.add_argument("--answers-per-image", type=float, metavar="N", help=text)
     text = "correlation of two answers of one grid, which makes nine count for less (default: 0.075)"
     plan.add_argument("--grid-correlation", type=float, metavar="RHO", help=text)
     plan.add_argument("--alpha", type=float, default=0.001, help="significance threshold (default: 0.001)")
@@ -139,12 +141,13 @@ def _opened(given: argparse.Namespace, *, create: bool = False) -> Iterator[Stor
 
 
 def _plan(given: argparse.Namespace) -> None:
-    from pir_tf.statistics.planning import GRID_RHO, plan
+    from pir_tf.statistics.planning import ANSWERS_PER_IMAGE, GRID_RHO, plan
 
     given.grid_correlation = GRID_RHO if given.grid_correlation is None else given.grid_correlation
     mode: Any = given.mode or "like"
+    each = ANSWERS_PER_IMAGE[mode] if given.answers_per_image is None else given.answers_per_image
     settings = {name: getattr(given, name) for name in ("answers_per_rater", "alpha", "power", "grid_correlation")}
-    print("\n".join(plan(given.budget, mode, **settings).sentences()))
+    print("\n".join(plan(given.budget, mode, answers_per_image=each, **settings).sentences()))
 
 
 def _words(given: argparse.Namespace) -> None:
@@ -217,7 +220,7 @@ def _follow_parent(follow: bool) -> None:
 def _status(given: argparse.Namespace) -> None:
     from pir_tf.people import owner, pools
 
-    with _opened(given) as store, store.reading() as connection:
+    with _opened(given) as store, store.snapshot() as connection:
         row = pools.require(connection, given.study)
         found = owner.status(connection, row)
     print(f"{found['study']}: {found['state']}, round {found['round']}, mode {found['mode']}")
@@ -228,9 +231,9 @@ def _status(given: argparse.Namespace) -> None:
             f"{pool['unanswered']} seen and not answered; {pool['images']:,} images; {pool['state']}"
         )
     if found["pace_per_hour"]:
-        print(
-            f"  {found['pace_per_hour']:,.0f} answers an hour, {found['minutes_left']:,.0f} minutes left at this pace"
-        )
+        left = found["minutes_left"]
+        until = "" if left is None else f", {left:,.0f} minutes left at this pace"
+        print(f"  {found['pace_per_hour']:,.0f} answers an hour{until}")
     if own := found["own_page"]:
         sent = ", ".join(f"{count:,} {kind}" for kind, count in own["events"].items())
         print(f"  your own page: {own['handed']:,} images taken; events: {sent}")
@@ -271,11 +274,11 @@ def _export(given: argparse.Namespace) -> None:
 
 
 def _report(given: argparse.Namespace) -> None:
-    from pir_tf.people.summary import summary
+    from pir_tf.people.summary import read_summary
     from pir_tf.report.people import write_people_report
 
-    with _opened(given) as store, store.reading() as connection:
-        found = summary(connection, given.study)
+    with _opened(given) as store:
+        found = read_summary(store, given.study)
     print(f"Report: {write_people_report(found, given.to)}")
 
 

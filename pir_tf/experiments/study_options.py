@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -66,34 +67,35 @@ def begin_study(connection: Any, given: argparse.Namespace, name: str = "") -> A
     return pools.begin(connection, Study(**settings), stated=settings)
 
 
-def mode_of(given: argparse.Namespace, database: str, name: str) -> Any:
-    """The mode that the options state, or else that of the study of this name in a database, or the usual one.
+def settings_of(given: argparse.Namespace, database: str, name: str) -> dict[str, Any]:
+    """What the options state, over what a study of this name in a database has that isn't usual; by the settings' names.
 
     Raises:
         InputError: The options state what no study can have.
     """
     from pir_tf.people.study import Study
 
-    settings = stated(given)
-    usual = Study(**settings).mode
-    return usual if "mode" in settings else _held_mode(database, name) or usual
+    settings, usual = stated(given), dataclasses.asdict(Study())
+    Study(**{**settings, "name": name})
+    held = _held(database, name)
+    return {key: value for key, value in held.items() if value != usual[key]} | settings
 
 
-def _held_mode(database: str, name: str) -> str | None:
-    """The mode of a study that is there."""
+def _held(database: str, name: str) -> dict[str, Any]:
+    """The settings of a study that is there, nothing of one that isn't."""
     from pir_tf.people import pools
     from pir_tf.people.store import Store
     from pir_tf.people.study import Study
 
     if "://" not in database and not Path(database).exists():
-        return None
+        return {}
     try:
         store = Store(database)
     except InputError:  # said where it is to be begun
-        return None
+        return {}
     try:
         with store.reading() as connection:
             row = pools.find(connection, name)
-        return Study.from_json(row["settings"]).mode if row else None
+        return dataclasses.asdict(Study.from_json(row["settings"])) if row else {}
     finally:
         store.close()

@@ -58,6 +58,9 @@ class Desk:
             self._know(Rater(person.rater, person.pseudonym, person.key.startswith(OUTSIDE)), person.key)
         for slot in read_slots(connection, self.key):
             self._remember(self._number[slot.rater], slot)
+        for known in self._number.values():  # by their places: a clock that was set back orders hand-outs otherwise
+            if slots := [slot for slot in known.slots.values() if not slot.repeat_of]:
+                known.second = self._second(max(slots, key=lambda slot: slot.place))
         table = schema.events
         for row in connection.execute(select(table).where(table.c.study == self.key).order_by(table.c.seq)).all():
             self._uuid[row.uuid] = row.body
@@ -243,8 +246,11 @@ class Desk:
         self._handed.append(slot)
         self._hold(slot)
         if not slot.repeat_of:  # which may come between the two of a block
-            opens = slot.block == slot.place and self.study.mode in ("like", "rating")
-            rater.second = slot if opens else None
+            rater.second = self._second(slot)
+
+    def _second(self, slot: Slot) -> Slot | None:
+        """The slot, where a second one of its block is to follow."""
+        return slot if slot.block == slot.place and self.study.mode in ("like", "rating") else None
 
     def _hold(self, slot: Slot) -> None:
         """Counts a slot's images as handed out while it is answered or may still be; repeats never count."""

@@ -57,7 +57,7 @@ def export(store: Store, name: str, folder: Path) -> dict[str, int]:
     folder.mkdir(parents=True, exist_ok=True)
     items, raters, predictions = schema.items.c, schema.raters.c, schema.predictions
     impressions, events, controls = schema.impressions.c, schema.events.c, schema.controls.c
-    with store.reading() as connection:
+    with store.snapshot() as connection:
         row = pools.require(connection, name)
         person = raters.pseudonym.label("rater")
         images: Any = schema.items.outerjoin(predictions, predictions.c.item == items.item)
@@ -121,7 +121,7 @@ def withdraw(store: Store, name: str, rater: str) -> tuple[dict[str, int], list[
     Raises:
         InputError: The study has no such rater.
     """
-    columns = schema.raters.c
+    columns, rater = schema.raters.c, rater.encode(errors="replace").decode()  # which nobody's name has
     with store.writing() as connection:
         row = pools.require(connection, name)
         ours = select(columns.rater).where(columns.study == row["study"])

@@ -142,7 +142,7 @@ def _pace(connection: Connection, study: str, table: list[dict[str, Any]]) -> tu
         return None, None
     pace = len(times) / max(now - min(times), 1.0) * 3600
     missing = sum(max(pool["wanted"] - pool["answers"], 0) for pool in table if pool["state"] == "open")
-    return pace, missing / pace * 60
+    return pace, missing / pace * 60 if missing else None
 
 
 def _agreement(given: counted.Answers) -> tuple[float | None, float | None]:

@@ -39,12 +39,11 @@ LATER = "It can't be stored now, nothing is lost: it is tried again."
 
 
 class Desks:
-    """The studies of a database, by their keys, and the ways in."""
+    """The studies of a database, by their keys, and the ways in; none before `reload`, which `Store.serve` calls."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.by_key: dict[str, Desk] = {}
-        self.reload()
 
     def reload(self) -> None:
         """Remembers everything anew from the rows."""
@@ -84,13 +83,14 @@ class Desks:
         return self.by_key.get(cookie.partition(".")[0])
 
 
-def application(store: Store, *, hosts: set[str], secure: bool = False) -> FastAPI:
+def application(store: Store, *, hosts: set[str], origin: str = "", secure: bool = False) -> FastAPI:
     """The server's application.
 
     Args:
         store: The database, whose writer isn't running yet.
         hosts: Names under which it may be asked, in lower case, without ports.
-        secure: Whether its public address is https, so that cookies are sent there alone.
+        origin: Its public address, which its pages post from whatever name a proxy asks it by; empty without one.
+        secure: Whether that is https, so that cookies are sent there alone.
     """
     desks = Desks(store)
 
@@ -107,7 +107,7 @@ def application(store: Store, *, hosts: set[str], secure: bool = False) -> FastA
     app.state.joins = sessions.Limit(50, 200)
     app.state.looks = sessions.Limit(500, 2000)
     app.state.pictures = Pictures(store)
-    app.add_middleware(Guard, hosts=hosts, listed=desks.listed)
+    app.add_middleware(Guard, hosts=hosts, listed=desks.listed, own=origin)
 
     @app.exception_handler(Refused)
     async def say(request: Request, refused: Refused) -> Response:
@@ -178,7 +178,7 @@ class Server:
             public = urllib.parse.urlsplit(public_url)
         except ValueError:
             public = urllib.parse.urlsplit("?")
-        if public_url and (public.scheme not in ("http", "https") or not public.hostname or public.path.strip("/")):
+        if public_url and not _is_origin(public):
             raise InputError(
                 f"--public-url is {public_url!r}, expected an address like https://rate.example: correct it."
             )
@@ -206,7 +206,8 @@ class Server:
             self._socket.close()
             raise
         try:
-            app = application(self.store, hosts=hosts - {""}, secure=public.scheme == "https")
+            origin = f"{public.scheme}://{public.netloc}".lower() if public_url else ""
+            app = application(self.store, hosts=hosts - {""}, origin=origin, secure=public.scheme == "https")
             self.store.serve(app.state.desks.reload, app.state.desks.refresh)
         except BaseException:
             self._socket.close()
@@ -254,13 +255,22 @@ class Server:
         ]
 
 
+def _is_origin(address: urllib.parse.SplitResult) -> bool:
+    """Whether an address is one of a site: scheme, name and perhaps port, nothing else."""
+    try:
+        named = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:  # no port
+        return False
+    return named and not (address.path.strip("/") or address.query or address.fragment or address.username is not None)
+
+
 def _listening(host: str, port: int) -> socket.socket:
     found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
         found.listen(512)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError, ValueError) as error:  # a port, or a name, that none can be
         found.close()
         mistake = Taken if getattr(error, "errno", None) == errno.EADDRINUSE else InputError
         raise mistake(

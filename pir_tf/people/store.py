@@ -40,6 +40,8 @@ Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 
 TOGETHER = 256
 """Jobs in one commit, at most."""
+FORBIDDEN = "42501"
+"""PostgreSQL's code of what a role has no privilege for."""
 
 
 class Store:
@@ -60,7 +62,8 @@ class Store:
             require_file(Path(str(self.url.database)), create=create)
         arguments = SQLITE if self.sqlite else POSTGRES
         try:
-            self._engine = create_engine(self.url, pool_pre_ping=not self.sqlite, connect_args=arguments)
+            more: dict[str, Any] = {"pool_pre_ping": not self.sqlite, "connect_args": arguments}
+            self._engine = create_engine(self.url, hide_parameters=True, **more)  # a study's secrets are among them
         except (NoSuchModuleError, ImportError, ArgumentError) as error:
             raise InputError(
                 f"The database {self.name} can't be used ({one_line(error)}), expected a file or a PostgreSQL URL with "
@@ -144,7 +147,8 @@ class Store:
         """Starts the writer of a server, of which a database has one at a time.
 
         Args:
-            reload: Called in the writer after a transaction was rolled back, for what is remembered of the rows.
+            reload: Called once the database is this server's alone, and in the writer after a transaction was rolled back, for
+                what is remembered of the rows.
             before: Called at the start of each transaction, to take in what other processes did.
 
         Raises:
@@ -159,6 +163,7 @@ class Store:
             # SQLite says "read-only" at the first change alone.
             with _explained(), self._connected().begin() as transaction:
                 transaction.connection.execute(schema.about.update().values(schema_version=schema.VERSION))
+            self._reload()  # not before: the last server's answers come until it has let go
         except Unavailable as error:
             self._let_go()
             raise InputError(
@@ -326,11 +331,13 @@ class Store:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """What the database refuses as `Unavailable`; our own mistakes in a statement keep their traceback."""
+    """What the database refuses, to a role too, as `Unavailable`; our own mistakes in a statement keep their traceback."""
     try:
         yield
     except DBAPIError as error:
-        if isinstance(error, IntegrityError | ProgrammingError | DataError):
+        code = getattr(error.orig, "sqlstate", "")  # None where psycopg says it without a server
+        theirs = isinstance(error, ProgrammingError) and code in (FORBIDDEN, None)
+        if isinstance(error, IntegrityError | ProgrammingError | DataError) and not theirs:
             raise
         raise Unavailable(one_line(error.orig or error)) from error
     except PoolTimeout as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pir_tf.errors import InputError
-from pir_tf.people.words import LABELS, WORDS, require_words
+from pir_tf.people.words import LABELS, WORDS, is_utf8, require_words
 
 Mode = Literal["like", "rating", "pair", "grid"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -71,6 +71,12 @@ class Study:
 
     def __post_init__(self) -> None:
         _require(self.mode in MODES, "mode", self.mode, ", ".join(MODES[:-1]) + f" or {MODES[-1]}")
+        for name, text in (
+            *dataclasses.asdict(self).items(),
+            *(self.labels.items() if isinstance(self.labels, dict) else ()),
+        ):
+            if isinstance(text, str):
+                _require(is_utf8(text), name, text, "text that UTF-8 can write")
         named = self.name == self.name.strip() and self.name.isprintable() and 0 < len(self.name) <= 80
         _require(named, "name", self.name, "1 to 80 printable characters without space around them")
         for name in ("question", "instructions", "consent", "completion_code"):

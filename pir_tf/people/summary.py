@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from pir_tf.interactions.engagement import Rule
 from pir_tf.people import counted, own_page, owner, pools, schema
 from pir_tf.people.slots import Slot
+from pir_tf.people.store import Store
 from pir_tf.people.study import Study
 from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others, rank_correlation
 from pir_tf.statistics.betting import e_values
@@ -21,6 +22,14 @@ from pir_tf.statistics.rates import answer_worth, image_rates
 SHOWN = 12
 """Images of a kind in the report."""
 ALPHA = 0.001
+
+
+def read_summary(store: Store, name: str = "", *, alpha: float = ALPHA) -> dict[str, Any]:
+    """As `summary`, of a database that may be served: no rater waits while it is made."""
+    with store.snapshot() as connection:
+        found, pictures = _numbers(connection, name, alpha)
+    with store.reading() as connection:
+        return {**found, "pictures": _pictures(connection, pictures)}
 
 
 def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> dict[str, Any]:
@@ -36,6 +45,12 @@ def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> 
         before ranked its images), `raters` (reports), `own_page` (see `own_page.own_page`), `proof` of the last
         proof pool, or None, with `without_doubtful` and `e_values`, and `pictures` (PNG bytes by item).
     """
+    found, pictures = _numbers(connection, name, alpha)
+    return {**found, "pictures": _pictures(connection, pictures)}
+
+
+def _numbers(connection: Connection, name: str, alpha: float) -> tuple[dict[str, Any], list[int]]:
+    """All but the pictures, and of which items there are to be some."""
     row = pools.require(connection, name)
     key, study = row["study"], Study.from_json(row["settings"])
     state, slots = pools.state(connection, key), counted.slots(connection, key)
@@ -51,7 +66,7 @@ def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> 
     proof = _proof(connection, key, study, proofs[-1], slots, alpha, rule) if proofs else None
     for shown in (proof or {}).get("examples", {}).values():
         pictures += [example["item"] for example in shown]
-    return {
+    found = {
         "study": dataclasses.asdict(study),
         "rounds": rounds,
         "raters": owner.raters(connection, key, study.mode, slots),
@@ -59,8 +74,8 @@ def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> 
         "people": len({slot.rater for slot in slots if slot.judged}),
         "proof": proof,
         "own_page": own_page.own_page(connection, key, slots),
-        "pictures": _pictures(connection, pictures),
     }
+    return found, pictures
 
 
 def _round(
@@ -125,7 +140,7 @@ def _proof(
     judged, pairs = np.array([given.rater, given.image, given.value]), counted.pairs(own, images)
     there = sum(slot.judged for slot in own)
     # With all that were wanted nobody has withdrawn, also where no rule says what to make of answers yet.
-    closed = pool.why if there < pool.wanted else ""
+    closed = pool.why if there < pool.wanted or len(given.value) else ""
     whole = prove_study(study.mode, judged, side, pairs, wanted=pool.wanted, closed=closed, alpha=alpha)
     honest, others = judged[:, kept(given.rater, reports)], pairs[kept(pairs[:, 0], reports)]
     bets = counted.bets(own, images)

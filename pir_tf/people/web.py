@@ -88,10 +88,11 @@ class Guard:
         app: What answers.
         hosts: Names under which it may be asked, in lower case, without ports; `*` is any address.
         listed: Whether an origin is of a team's own page.
+        own: The server's public address, as an origin in lower case; empty without one.
     """
 
-    def __init__(self, app: ASGIApp, hosts: set[str], listed: Callable[[str], bool]) -> None:
-        self._app, self._hosts, self._listed = app, hosts, listed
+    def __init__(self, app: ASGIApp, hosts: set[str], listed: Callable[[str], bool], own: str = "") -> None:
+        self._app, self._hosts, self._listed, self._own = app, hosts, listed, own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -117,7 +118,7 @@ class Guard:
         if len(hosts) != 1 or not _is_ours(_name(host), self._hosts):
             refused = Refused(421, f"This server isn't {host[:80]}: its owner names it with --public-url.")
         elif origin and scope["method"] not in ("GET", "HEAD") and scope["path"] not in ("/events", "/impressions"):
-            if origin.lower().partition("://")[2] != host.lower():
+            if origin.lower() != self._own and origin.lower().partition("://")[2] != host.lower():
                 refused = Refused(403, "Posts from another page aren't taken.")
         answer = self._app if refused is None else refuse(scope, refused.why, refused.status)
         with contextlib.suppress(ClientDisconnect):  # a request that ended in the middle has nobody to reply to

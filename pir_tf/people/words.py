@@ -75,6 +75,15 @@ LANG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _BRACES = re.compile(r"\{(\w*)\}")
 
 
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8, and so every database and page, can write it: it has no halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def require_words(words: Any, where: str) -> None:
     """Refuses words that the page couldn't say.
 
@@ -97,6 +106,7 @@ def require_words(words: Any, where: str) -> None:
     for name, text in words.items():
         said, most = f"{name} = {str(text)[:80]!r}", 60 if name in LABELS else LONGEST
         require(isinstance(text, str) and 0 < len(text) <= most, said, f"a text of 1 to {most} characters")
+        require(is_utf8(text), said, "text that UTF-8 can write")
         odd = set(_BRACES.findall(text)) - set(_BRACES.findall(WORDS[name]))
         require(not odd, said, f"no {{...}} but those of {WORDS[name]!r}")
     require(

@@ -36,6 +36,10 @@ PROOF_SHARE = 5 / 9
 """1000 of 1800: 800 answers to learn from were enough for d above 1, and from there learning pays little. The smallest d that is
 seen falls with the root of the proof's answers, so a third of the proof given to learning would cost a fifth of its sight."""
 
+ANSWERS_PER_IMAGE: dict[Mode, int] = {"like": 3, "rating": 3, "pair": 1, "grid": 2}
+"""What `pir-tf loop` asks of an image of its proof: several tell how noisy one is, so that d can be corrected. A grid has nine
+times as many. Where a proof may end early, by bets on first answers, it is 1.25."""
+
 REPEATS = 0.05
 """Share of a study's places that are repeats, unless its settings say otherwise."""
 
@@ -161,6 +165,10 @@ def plan(
     for name, share in shares.items():
         if not (0 < share < 1 or name == "proof_share" and share == 1):
             raise InputError(f"{name}: received {share}, expected a number between 0 and 1, both excluded: give one.")
+    if power <= alpha:
+        raise InputError(
+            f"power: received {power}, expected more than alpha, {alpha}: a proof without effect has as much."
+        )
     if not (0 < pir_sd and pir_sd**2 < mean * (1 - mean) and 0 <= taste_sd <= 0.5):
         raise InputError(
             f"pir_sd, taste_sd: received {pir_sd} and {taste_sd}, expected pir_sd between 0 and sqrt(mean (1 - mean)) = "

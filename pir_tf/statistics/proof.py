@@ -372,13 +372,14 @@ def prove_study(
         pairs: Rater, pair and win of each answer to a pair, [p, 3], as in `prove_pairs`.
         wanted: Answers set before the study; 0 for all that there are.
         closed: Why no more were asked for. Where it is `EARLY`, the test is made at the size that there was then; where it is
-            `FULL`, at what is left when a rater has withdrawn since.
+            `FULL`, of all that there were then, less those of a rater who has withdrawn since.
         alpha: Significance threshold.
     """
     planned = None if not wanted or closed == EARLY else wanted
     there = np.shape(pairs)[0] if mode == "pair" else np.shape(judged)[-1] // CELLS[mode]
-    withdrawn = wanted - there if closed == FULL.format(wanted) else 0
-    if withdrawn > 0:
+    full = closed == FULL.format(wanted)
+    withdrawn = wanted - there if full else 0
+    if full:  # all until then count, also where a team's own page saw more than it had events of
         planned = there or None
     found: Proof | PairProof
     if mode == "pair":

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -105,6 +106,16 @@ def test_what_was_begun_otherwise_or_is_not_ours_is_left_alone(tmp_path):
 def test_a_plan_goes_by_the_limit_of_the_study(tmp_path, capsys):
     adopted(tmp_path / "a", "--budget", "1800", "--answers-per-rater", "20")
     assert "95 raters with up to 20 answers each" in capsys.readouterr().out  # of which one is a repeat
+    (tmp_path / "s.toml").write_text("answers_per_rater = 20\nrepeats = 0.5\n")
+    adopted(tmp_path / "b", "--budget", "1800", "--settings", str(tmp_path / "s.toml"))
+    assert "180 raters with up to 20 answers each" in capsys.readouterr().out
+    begin(tmp_path / "study.db", name="c", answers_per_rater=20, repeats=0.5)
+    adopted(tmp_path / "c", "--budget", "1800", "--people", str(tmp_path / "study.db"))
+    assert "180 raters with up to 20 answers each" in (planned := capsys.readouterr().out)
+    assert main("people plan --budget 1800 --answers-per-rater 20".split()) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == planned.splitlines()[:2]  # the command plans what a loop does
+    assert main("people plan --budget 1800 --answers-per-image 1.25".split()) == 0
+    assert "on 800 new images" in capsys.readouterr().out
 
 
 def test_a_loop_that_has_ended_takes_no_more_rounds(tmp_path):
@@ -135,7 +146,7 @@ def test_a_round_of_a_study_that_has_ended_waits_for_nobody(tmp_path, how):
 def test_a_database_that_is_away_is_waited_for(tmp_path, monkeypatch, capsys):
     begin(tmp_path / "study.db", name="a", wanted=40)
     made = adopted(tmp_path / "a", "--budget", "1800", "--people", str(tmp_path / "study.db"))
-    store, reading, asked = Store(made.database), Store.reading, []
+    store, reading, asked = Store(made.database), Store.snapshot, []
 
     def away(self):
         asked.append(1)
@@ -148,8 +159,8 @@ def test_a_database_that_is_away_is_waited_for(tmp_path, monkeypatch, capsys):
             with store.writing() as connection:
                 pools.close_pools(connection, pools.require(connection)["study"], "closed by the owner")
 
-    monkeypatch.setattr(Store, "reading", away)
-    monkeypatch.setattr(loop, "time", SimpleNamespace(time=time.time, sleep=slept))
+    monkeypatch.setattr(Store, "snapshot", away)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(time=time.time, monotonic=time.monotonic, sleep=slept))
     capsys.readouterr()
     loop.wait_for_answers(made, store, 1)
     once, away_once, again = capsys.readouterr().out.splitlines()
@@ -218,7 +229,7 @@ def test_the_rounds_share_what_each_stop_for_people_would_compute_again(tmp_path
     for own in ("", None):
         monkeypatch.setenv("PIR_TF_CACHE", own) if own is not None else monkeypatch.delenv("PIR_TF_CACHE")
         with pytest.raises(InputError, match="Round 1 stopped"):
-            loop._round(made, None, 1)
+            loop._round(made, None, 1, lambda: None)
     assert seen == ["", str(tmp_path / "a" / "cache")]  # none, where the user wants none
 
 
@@ -313,3 +324,65 @@ def traced(database):
     assert random == explored and len({first[1], random[1], after[1]}) == 3 and first[1:] == ("", False)
     assert before[0] == first[0] and before[1:] == after[1:] and after[2] and random[2]
     assert len({before[0], random[0], after[0]}) == 3
+
+
+def test_a_page_that_dies_is_opened_again(tmp_path, capsys):
+    made = adopted(tmp_path / "a", "--budget", "1800")
+    begin(made.database, name="a", wanted=2)
+    given, _ = loop.parse([str(tmp_path / "a")])
+    store = Store(made.database)
+    with loop.served(made, given, store) as look:
+        address = f"http://127.0.0.1:{made.port}/"
+        look()
+        assert "opened again" not in capsys.readouterr().out
+        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+        for child in map(int, children):
+            if "study_command" in Path(f"/proc/{child}/cmdline").read_text():
+                os.kill(child, signal.SIGKILL)
+        waiting = threading.Thread(target=loop.wait_for_answers, args=(made, store, 1, look), daemon=True)
+        waiting.start()
+        until = time.monotonic() + 60
+        while "opened again" not in (said := capsys.readouterr().out) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert "opened again" in said
+        while not answers_at(address) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert answers_at(address)
+        with store.writing() as connection:
+            pools.close_pools(connection, pools.require(connection)["study"], "closed by the owner")
+        waiting.join(30)
+        assert not waiting.is_alive()
+    assert not answers_at(address)
+    store.close()
+
+
+def answers_at(address):
+    try:
+        return urllib.request.urlopen(address, timeout=5).status == 200
+    except OSError:
+        return False
+
+
+def test_no_fewer_rounds_than_were_begun_and_no_end_without_a_proof(tmp_path):
+    made = adopted(tmp_path / "a", "--budget", "1800", "--rounds", "3")
+    done = made.run_path(1) / "evaluation"
+    done.mkdir(parents=True)
+    (done / "results.json").write_text('{"source": "none"}')
+    with pytest.raises(InputError, match="--rounds is 1, expected 2 or more, as round 1 was done without the proof"):
+        adopted(tmp_path / "a", "--rounds", "1")
+    made.run_path(2).mkdir()
+    assert adopted(tmp_path / "a", "--rounds", "2").rounds == 2  # it ends with the proof then
+    made.run_path(3).mkdir()
+    assert adopted(tmp_path / "a", "--rounds", "3").rounds == 3
+    with pytest.raises(InputError, match="--rounds is 2, expected 3 or more, as round 3 was begun"):
+        adopted(tmp_path / "a", "--rounds", "2")
+
+
+def test_evidence_ends_a_proof_at_its_own_threshold_alone(tmp_path):
+    words = [str(tmp_path / "a"), "--stop", "e-value"]
+    with pytest.raises(InputError, match="--evaluation.alpha is 0.0001 beside --stop e-value"):
+        adopted(*words, "--evaluation.alpha", "0.0001")
+    assert not (tmp_path / "a").exists()
+    adopted(*words, "--evaluation.alpha=0.001")
+    with pytest.raises(InputError, match="--evaluation.alpha is 0.01 beside"):
+        adopted(tmp_path / "a", "--evaluation.alpha=0.01")

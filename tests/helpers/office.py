@@ -30,6 +30,7 @@ class Office:
             )
             self.store._engine.dispose()
         self.desks = Desks(self.store)
+        self.desks.reload()
 
     @property
     def desk(self):

@@ -140,7 +140,9 @@ def place(tmp_path):
         one.kill()
 
 
-@pytest.mark.parametrize("scenario", ["keys", "undo", "offline", "restart", "reload", "leave", "tabs", "poor", "mail"])
+@pytest.mark.parametrize(
+    "scenario", ["keys", "undo", "offline", "restart", "reload", "leave", "tabs", "poor", "mail", "between"]
+)
 def test_each_answer_is_stored_once_whatever_happens(place, scenario):
     study = place()
     found = study.play(scenario)

@@ -72,6 +72,7 @@ def test_a_person_who_withdraws_is_gone_from_every_table_and_from_a_running_serv
         assert "12 rows of events" in said and "6 rows of impressions" in said and "../runs/first" in said
         other.answer(other.slots(1)[0], "like", 1)
     assert main(["people", "withdraw", str(where), "=1+1"]) == 2
+    assert main(["people", "withdraw", str(where), "\udcff"]) == 2  # no name that UTF-8 can write
     assert "0 raters called '=1+1'" in capsys.readouterr().err
     with store.reading() as connection:
         assert sum(slot.counted is not None for slot in counted.slots(connection, key)) == 13

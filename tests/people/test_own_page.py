@@ -7,7 +7,7 @@ from studies import Browser, begin, event, served
 
 from pir_tf.interactions.engagement import Rule
 from pir_tf.people import counted, owner, pools
-from pir_tf.people.server import Desks
+from pir_tf.people.desk import Desk
 from pir_tf.people.store import Store
 from pir_tf.people.summary import summary
 from pir_tf.report.people import write_people_report
@@ -77,7 +77,8 @@ def test_the_owner_and_the_report_are_told_what_the_page_sent_and_what_the_rule_
     key = begin(where, images=12, shared=0, repeats=0)
     store = Store(where)
     with store.writing() as connection:
-        desk = Desks(store).by_key[key]
+        desk = Desk(pools.require(connection))
+        desk.load(connection)
         rater = desk.enroll(connection, "n:on our page")
         [slot] = desk.hand_out(connection, rater, 1)
         desk.record(connection, rater, [event({"place": slot.place}, kind, 0) for kind in ("visible", "like")])
@@ -112,7 +113,8 @@ def test_a_proof_on_the_own_page_is_not_measured_before_there_is_a_rule_and_nobo
     key = begin(tmp_path / "study.db", images=12, pool="proof", wanted=6, shared=0, repeats=0)
     store = Store(tmp_path / "study.db")
     with store.writing() as connection:
-        desk = Desks(store).by_key[key]
+        desk = Desk(pools.require(connection))
+        desk.load(connection)
         user = desk.enroll(connection, "x:u1")
         for slot in desk.hand_out(connection, user, 8, outside=True):
             desk.record(connection, user, [event({"place": slot.place}, "visible", None)])
@@ -122,4 +124,24 @@ def test_a_proof_on_the_own_page_is_not_measured_before_there_is_a_rule_and_nobo
         assert "withdrawn" not in proof["sentence"] and proof["given"] >= 6
         pools.note(connection, key, "rule", 1, "proof", "click")
         assert "withdrawn" not in summary(connection)["proof"]["sentence"]
+    store.close()
+
+
+def test_a_proof_on_the_own_page_takes_all_that_its_rule_makes_of_what_was_seen(tmp_path):
+    """Its pool waits for images with an event; those without one are judged too, and none is cut off."""
+    begin(tmp_path / "study.db", images=40, pool="proof", wanted=6, shared=0, repeats=0)
+    store = Store(tmp_path / "study.db")
+    with store.writing() as connection:
+        row = pools.require(connection)
+        pools.note(connection, row["study"], "rule", 1, "proof", "click")
+        desk = Desk(row)
+        desk.load(connection)
+        user = desk.enroll(connection, "x:u1")
+        for turn, slot in enumerate(desk.hand_out(connection, user, 30, outside=True)):
+            kinds = ("visible", "click") if turn % 4 == 0 else ("visible",)
+            desk.record(connection, user, [event({"place": slot.place}, kind) for kind in kinds])
+        proof = summary(connection)["proof"]
+    assert (proof["given"], proof["closed"]) == (6, "6 answers")
+    assert proof["answers"] == 21  # the sixth click is at the 21st that was seen
+    assert "withdrawn" not in proof["sentence"] and "No verdict yet" not in proof["sentence"]
     store.close()

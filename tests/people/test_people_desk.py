@@ -87,6 +87,7 @@ def test_the_order_is_the_same_with_and_without_reloads(tmp_path, mode):
     second = Office.__new__(Office)
     second.key, second.store = first.key, Store(tmp_path / "b.db")
     second.desks = Desks(second.store)
+    second.desks.reload()
     shown = {}
     for office in (first, second):
         numbers = [office.enroll("n:one"), office.enroll("n:two")]
@@ -289,3 +290,15 @@ def test_pseudonyms_stay_apart(office, monkeypatch):
         office.do(lambda connection, desk, k=k: desk.enroll(connection, k)).pseudonym for k in ("n:a", "n:b", "n:a")
     ]
     assert names == ["r-12345678", "r-" + "b" * 24, "r-12345678"]
+
+
+def test_a_clock_that_is_set_back_leaves_a_proofs_blocks_whole(office, clock):
+    office = office(images=40, pool="proof", shared=0, repeats=0)
+    rater = office.enroll("n:a")
+    for turn in range(4):
+        [slot] = office.hand_out(rater)
+        office.answer(rater, slot)
+        assert slot.block == turn // 2 * 2 + 1
+        clock[0] -= 1.0
+        assert fresh(office) == memory(office.desk)
+        office.desks.reload()

@@ -162,6 +162,14 @@ def test_cookies_behind_https_go_there_alone(tmp_path):
         browser = Browser(server)
         status, _, headers = browser.ask("GET", "/" + browser.link, None, {"Host": "rate.example"})
         assert status == 200 and "secure" in headers["set-cookie"].lower()
+        for host in (
+            "rate.example",
+            "rate.example:443",
+            f"127.0.0.1:{server.port}",
+        ):  # as a proxy passes it on, or doesn't
+            for origin, status in (("https://rate.example", 204), ("https://other.example", 403)):
+                more = {"Host": host, "Origin": origin}
+                assert browser.ask("POST", "/api/consent", {}, more)[0] == status, (host, origin)
 
 
 @pytest.mark.parametrize(
@@ -378,6 +386,11 @@ def test_events_of_a_team_s_own_page(server):
         ({"host": "no.such.name.invalid"}, "can't be listened on"),
         ({"public_url": "rate.example"}, "expected an address like"),
         ({"public_url": "https://rate.example/path"}, "expected an address like"),
+        ({"public_url": "https://rate.example/?x=1"}, "expected an address like"),
+        ({"public_url": "https://rate.example/#y"}, "expected an address like"),
+        ({"public_url": "https://rate.example:abc"}, "expected an address like"),
+        ({"public_url": "https://me@rate.example"}, "expected an address like"),
+        ({"host": "\udcff"}, "can't be listened on"),
         ({"public_url": "https://[::"}, "expected an address like"),
     ],
 )

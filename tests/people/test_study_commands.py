@@ -130,7 +130,9 @@ def test_a_proof_that_may_stop_early_is_closed_by_its_evidence_alone(tmp_path, m
     convinced(office, raters=20, each=20)
     with office.store.reading() as connection:
         assert pools.state(connection, office.key).open  # nobody closes it but the loop
-    clock = SimpleNamespace(time=time.time, sleep=lambda _: pytest.fail("it waits for more answers"))
+    clock = SimpleNamespace(
+        time=time.time, monotonic=time.monotonic, sleep=lambda _: pytest.fail("it waits for more answers")
+    )
     monkeypatch.setattr(loop, "time", clock)
     loop.wait_for_answers(settings, office.store, 1)
     with office.store.reading() as connection:

@@ -40,6 +40,9 @@ def test_the_last_day_is_whole():
         ({"repeats": float("nan")}, "repeats is nan"),
         ({"ends": "24.12.2026"}, "a day as YYYY-MM-DD"),
         ({"origins": 5}, "a list of origins"),
+        ({"question": "\udcff"}, "text that UTF-8 can write"),
+        ({"labels": {"like": "\ud800"}}, "text that UTF-8 can write"),
+        ({"words": {"like": "\ud800"}}, "text that UTF-8 can write"),
         ({"origins": ("https://shop.example/page",)}, "without a path"),
     ],
 )

@@ -17,6 +17,16 @@ export function newId() {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
+/** Whether a refusal is the server's own: what stands between, a proxy or a hotel's network, says things of its own. */
+async function isOurs(response) {
+  try {
+    const said = await response.json();
+    return Object.keys(said).length === 1 && typeof said.error === "string";
+  } catch {
+    return false;
+  }
+}
+
 /**
  * The events of one rater that the server doesn't have yet.
  *
@@ -161,15 +171,16 @@ export class Answers {
       this.trouble = "connection";
       return this.pause();
     }
-    if (response.status === 401 || response.status === 403) { // 403: this rater has withdrawn
+    const refused = await isOurs(response);
+    if (refused && [401, 403].includes(response.status)) { // 403: this rater has withdrawn
       this.lose("link");
       return 0;
     }
     if ([400, 413, 422].includes(response.status) && batch.length) {
       // Something in it can't be taken: smaller parts find out what, and the rest gets through.
-      if (batch.length === 1) this.forget(batch[0].uuid);
+      if (refused && batch.length === 1) this.forget(batch[0].uuid);
       this.most = Math.max(1, Math.floor(batch.length / 2));
-      return 250;
+      if (refused) return 250;
     }
     this.trouble = "server";
     return Math.max(this.pause(), 1000 * Math.min(300, Number(response.headers.get("Retry-After")) || 0));

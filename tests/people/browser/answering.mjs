@@ -245,6 +245,24 @@ async function poor({ open, link }) {
   return { answers: [1, 0] };
 }
 
+/** What stands between refuses as it likes, and nothing is forgotten for it. */
+async function between({ open, link }) {
+  const page = await open();
+  await begin(page, link);
+  await press(page, "y");
+  await stored(page);
+  for (const [status, json] of [[400], [403], [413, { message: "Request Entity Too Large" }]]) {
+    const said = json ? { json } : { contentType: "text/html", body: "<h1>Not here</h1>" };
+    await page.route("**/api/events*", (route) => route.fulfill({ status, ...said }));
+    await press(page, "n");
+    await page.waitForTimeout(1500);
+  }
+  assert.ok((await waiting(page)) >= 3);
+  await page.unrouteAll();
+  await stored(page);
+  return { answers: [1, 0, 0, 0], count: await page.textContent("#count") };
+}
+
 /** Four answers with a natural end after two: go on, the end, the code. */
 async function end({ open, link }) {
   const page = await open("phone");
@@ -326,4 +344,4 @@ async function late({ open, ask, link }) {
   return {};
 }
 
-export const answering = { mail, rtl, withdrawn, late, keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, end };
+export const answering = { mail, rtl, withdrawn, late, keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, between, end };
