@@ -53,6 +53,9 @@ def settle() -> None:
     for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):  # they would cut trainings short
         os.environ.pop(name, None)
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
+    for name in ("stdout", "stderr"):  # closed by `>&-`: what is said there goes nowhere
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
 
 
 def fail(message: str) -> None:

@@ -159,12 +159,29 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
         raise BadImage(label, f"it is cut off or damaged ({one_line(error)})") from error
 
 
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
 def _decoded(data: bytes) -> np.ndarray:
     from PIL import Image
 
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         image.load()
+        if data.startswith(PNG):
+            _scale_key(image, depth=data[24], colours=data[25])
         return _rgb(_upright(image))
+
+
+def _scale_key(png: Image.Image, *, depth: int, colours: int) -> None:
+    """The colour key in the values that the pixels have: Pillow scales those of 2, 4 and 16 bits, and not the key.
+
+    Of 16-bit RGB the upper half of each value is kept, of pixels and key.
+    """
+    key = png.info.get("transparency")
+    if colours == 0 and depth in (2, 4) and isinstance(key, int):
+        png.info["transparency"] = key * 255 // (2**depth - 1)
+    elif colours == 2 and depth == 16 and isinstance(key, tuple):
+        png.info["transparency"] = tuple(value >> 8 for value in key)
 
 
 def _without_text(png: bytes) -> bytes:

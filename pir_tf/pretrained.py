@@ -11,6 +11,7 @@ import dataclasses
 import fcntl
 import hashlib
 import os
+import re
 import socket
 import tempfile
 import warnings
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
+from pir_tf.commands import user_path
 from pir_tf.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ VGG16_NO_TOP = ImageNetFile("VGG16", "vgg16", "_notop", "6d6bbae143d832006294945
 
 def find_weights(name: str | os.PathLike[str]) -> Path:
     """The file at that path, or of its base name in a folder of `PIR_TF_WEIGHTS`, after its checksum."""
-    given = Path(name).expanduser()
+    given = user_path(os.fspath(name))
     places = [given, *(folder / given.name for folder in _folders())]
     for place in places:
         if place.is_file():
@@ -178,7 +180,12 @@ def _check_sha256(path: Path) -> None:
     beside = path.with_name(path.name + ".sha256")
     if not beside.is_file():
         return
-    expected = (beside.read_text(encoding="utf-8", errors="replace").split() or [""])[0].lower()
+    expected = (beside.read_text(encoding="utf-8-sig", errors="replace").split() or [""])[0].lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", expected):
+        raise InputError(
+            f"{beside} begins with {expected[:80]!r}, expected a SHA-256 of 64 hexadecimal digits in UTF-8: write it anew, or "
+            "remove it."
+        )
     if (found := sha256(path)) != expected:
         raise InputError(
             f"{_sized(path)} has the SHA-256 {found}; expected {expected!r}, which {beside.name} names: copy or download the "
@@ -187,7 +194,7 @@ def _check_sha256(path: Path) -> None:
 
 
 def _folders() -> list[Path]:
-    return [Path(folder).expanduser() for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+    return [user_path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
 
 
 @contextlib.contextmanager

@@ -176,3 +176,15 @@ def test_settings_of_libraries_that_are_no_choice_here_are_fixed(tmp_path):
 def test_every_option_that_is_a_path_is_read_as_the_user_means_it():
     sources = {path: path.read_text(encoding="utf-8") for path in Path(pir_tf.__file__).parent.rglob("*.py")}
     assert [path for path, text in sources.items() if "type=Path" in text] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_mistake(closed, tmp_path):
+    """As a job that is begun without a place for what it says."""
+    line = f"{sys.executable} -m pir_tf.cli run smoke --dry-run {closed}"
+    assert subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True).returncode == 0
+    line = f"{sys.executable} -m pir_tf.cli export nowhere --to x >&-"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: nowhere has no config.json")

@@ -113,6 +113,23 @@ def test_a_16_bit_gradient_stays_a_gradient_and_its_colour_key_is_transparent():
     np.testing.assert_array_equal(images.decode(data)[0], [WHITE, (2, 2, 2)])
 
 
+def test_a_colour_key_is_meant_as_the_file_means_it():
+    """By hand, of 2 and 4 bits a pixel and of 16 a channel, whose pixels Pillow scales, and not the key."""
+    for bits, row, key, expected in (
+        (2, [0b00011011], 1, [0, 255, 170, 255]),
+        (2, [0b00011011], 0, [255, 85, 170, 255]),
+        (4, [0x05, 0xAF], 5, [0, 255, 170, 255]),
+        (8, [0, 5, 10, 85], 5, [0, 255, 10, 85]),
+    ):
+        pixels = (b"IDAT", zlib.compress(bytes([0, *row])))
+        got = images.decode(png((4, 1, bits, 0), (b"tRNS", struct.pack(">H", key)), pixels))
+        assert got[0, :, 0].tolist() == expected, (bits, key)
+    row = struct.pack(">6H", 0x1234, 0x5678, 0x9ABC, 0x4000, 0x4100, 0x4200)
+    key = (b"tRNS", struct.pack(">3H", 0x1234, 0x5678, 0x9ABC))
+    got = images.decode(png((2, 1, 16, 2), key, (b"IDAT", zlib.compress(b"\x00" + row))))
+    np.testing.assert_array_equal(got[0], [WHITE, (0x40, 0x41, 0x42)])
+
+
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
 def test_of_an_animation_the_first_frame_is_taken(kind):
     frames = [Image.new("RGB", (8, 6), colour) for colour in (RED, GREEN, BLUE)]

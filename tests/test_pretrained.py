@@ -41,6 +41,12 @@ def test_found_as_given_and_in_the_folders(file, monkeypatch, tmp_path):
     assert pretrained.find_weights("elsewhere/" + file.name) == file
 
 
+def test_an_unknown_home_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("PIR_TF_WEIGHTS", "~nobody-here/w")
+    with pytest.raises(InputError, match="~nobody-here/w begins with a home folder that isn't known here"):
+        pretrained.find_weights("net.weights.h5")
+
+
 def test_checksum_beside_the_file(file):
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     assert pretrained.sha256(file) == digest
@@ -50,8 +56,14 @@ def test_checksum_beside_the_file(file):
     beside.write_text("0" * 64)
     with pytest.raises(InputError, match=f"SHA-256 {digest}; expected '000"):
         pretrained.find_weights(file)
+    for encoding in ("utf-8-sig", "ascii"):
+        beside.write_text(digest, encoding=encoding)
+        assert pretrained.find_weights(file) == file
+    beside.write_text(digest, encoding="utf-16")
+    with pytest.raises(InputError, match="expected a SHA-256 of 64 hexadecimal digits in UTF-8: write it anew"):
+        pretrained.find_weights(file)
     beside.write_text("")
-    with pytest.raises(InputError, match="expected ''"):
+    with pytest.raises(InputError, match="begins with '', expected a SHA-256 of 64 hexadecimal digits"):
         pretrained.find_weights(file)
 
 

@@ -31,13 +31,26 @@ def require_choices(section: str, config: Any, **more: str) -> None:
             require(getattr(config, name) in get_args(kind), f"{section}.{name}", getattr(config, name), expected)
 
 
+MOST = 2**31 - 1
+"""The largest number of anything: what comes later counts in 32 bits here and there."""
+
+
 def require_positive(section: str, config: Any, *names: str) -> None:
-    """Refuses anything but finite numbers above 0, and in fields that count, but whole ones."""
+    """Refuses anything but finite numbers above 0, and in fields that count, but whole ones up to `MOST`."""
     for name in names:
         value = getattr(config, name)
-        require(math.isfinite(value) and value > 0, f"{section}.{name}", value, "a finite number above 0")
-        counts = type(config).__dataclass_fields__[name].type == "int"
-        require(not counts or value == int(value), f"{section}.{name}", value, "a whole number")
+        if type(config).__dataclass_fields__[name].type == "int":
+            require_count(f"{section}.{name}", value, least=1)
+        else:
+            require(math.isfinite(value) and value > 0, f"{section}.{name}", value, "a finite number above 0")
+
+
+def require_count(name: str, value: Any, *, least: int = 0) -> None:
+    """Refuses anything but a whole number from `least` to `MOST`."""
+    above = "above 0" if least else "0 or above"
+    require(value >= least, name, value, f"a finite number {above}" if least else f"a whole number, {above}")
+    require(value <= MOST, name, value if value < 10**20 else "a number of more than 20 digits", f"at most {MOST}")
+    require(value == int(value), name, value, "a whole number")
 
 
 def require_multiples(section: str, config: Any) -> None:
@@ -65,6 +78,21 @@ def require_pretrained(name: str, weights: str) -> None:
     """Refuses anything but `imagenet`, `file:PATH` or `none`."""
     known = weights in ("imagenet", "none") or (weights.startswith("file:") and len(weights) > 5)
     require(known, name, weights, "imagenet, file:PATH or none")
+
+
+def engagement(text: str) -> tuple[bool, bool, float] | None:
+    """Whether a click, whether sharing and after how many seconds looking is liking, by a rule's words; None where it is none.
+
+    The words are `click`, `share` and `dwell:SECONDS`, each at most once, with commas between; without `dwell` it is infinite.
+    """
+    kinds, dwell = [word.partition(":")[0] for word in text.split(",")], math.inf
+    for word in text.split(","):
+        match = re.fullmatch(r"click|share|dwell:([0-9]{1,9}(?:\.[0-9]{1,9})?)", word)
+        if match is None:
+            return None
+        dwell = float(match[1]) if match[1] else dwell
+    fits = len(set(kinds)) == len(kinds) and dwell > 0
+    return ("click" in kinds, "share" in kinds, dwell) if fits else None
 
 
 PEOPLE = ("csv:", "people:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_choices
+from pir_tf.config.checks import require, require_choices, require_count
 
 Form = Literal["on", "off"]
 """Whether XLA compiles a training's steps: what `jit_compile` comes to."""
@@ -39,6 +39,6 @@ class ComputeConfig:
             "; float16 has too small a range, and each of a GAN's two optimizers would need a loss scale of its own"
         )
         require_choices("compute", self, precision=reason if "float16" in self.precision else "")
-        require(self.logical_cpus >= 0, "compute.logical_cpus", self.logical_cpus, "0 or more")
+        require_count("compute.logical_cpus", self.logical_cpus)
         several = self.distribute in ("mirrored", "multiworker")
         require(not (several and self.jit_compile == "on"), "compute.jit_compile", "on", ONE_DEVICE + self.distribute)

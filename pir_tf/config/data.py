@@ -34,6 +34,9 @@ class DataConfig:
         scheme, _, rest = self.source.partition(":")
         known = self.source == "landscapes" or (scheme in ("folder", "tfds") and bool(rest))
         require(known, "data.source", self.source, "landscapes, folder:PATH or tfds:NAME")
+        require(
+            self.split == "train" or scheme == "tfds", "data.split", self.split, "train, as only TFDS sets have others"
+        )
         require_choices("data", self)
         require_positive("data", self, "count")
         require(len(set(self.classes)) == len(self.classes), "data.classes", self.classes, "each class once")

@@ -9,6 +9,7 @@ from pir_tf.config.checks import (
     is_people,
     require,
     require_choices,
+    require_count,
     require_no_password,
     require_positive,
     require_pretrained,
@@ -57,7 +58,7 @@ class EvaluationConfig:
         require(known, "evaluation.source", self.source, "same, none, people:DATABASE or csv:PATH")
         require_no_password("evaluation.source", self.source)
         require_choices("evaluation", self)
-        require(self.answers >= 0, "evaluation.answers", self.answers, "a whole number, 0 or above")
+        require_count("evaluation.answers", self.answers)
         require(self.images >= 2, "evaluation.images", self.images, "2 or more")
         require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
         require(self.best_of == 0 or self.best_of >= 2, "evaluation.best_of", self.best_of, "0 for not, or 2 or more")

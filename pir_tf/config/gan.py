@@ -8,6 +8,7 @@ from typing import Literal
 from pir_tf.config.checks import (
     require,
     require_choices,
+    require_count,
     require_multiples,
     require_positive,
     require_range,
@@ -82,7 +83,7 @@ class GanConfig:
         require(known, "gan.generator", self.generator, "bundled, train or import:PATH")
         require_range("gan.import_range", self.import_range)
         for name in ("import_latent_size", "import_class_count"):
-            require(getattr(self, name) >= 0, f"gan.{name}", getattr(self, name), "0 or above")
+            require_count(f"gan.{name}", getattr(self, name))
         positive = ("latent_size", "steps", "batch_size", "generator_learning_rate", "discriminator_learning_rate")
         require_positive("gan", self, *positive, "log_every", "sample_every", "checkpoint_every", "checkpoint_minutes")
         require_multiples("gan", self)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from pir_tf.config.checks import (
+    engagement,
     is_people,
     require,
     require_choices,
+    require_count,
     require_no_password,
     require_positive,
     require_pretrained,
@@ -57,11 +58,10 @@ class InteractionsConfig:
         expected = "simulated, people:DATABASE or csv:PATH"
         require(simulated or is_people(self.source), "interactions.source", self.source, expected)
         require_no_password("interactions.source", self.source)
-        require(self.answers >= 0, "interactions.answers", self.answers, "a whole number, 0 or above")
+        require_count("interactions.answers", self.answers)
         require(0 <= self.explore < 1, "interactions.explore", self.explore, "a share from 0 to below 1")
-        rule = re.fullmatch(r"(?:(?:click|share|dwell:\d+(?:\.\d+)?)(?:,|$))+(?<!,)", self.engagement)
-        expected = "click, share and dwell:SECONDS with commas between them"
-        require(rule is not None, "interactions.engagement", self.engagement, expected)
+        expected = "click, share and dwell:SECONDS, above 0, each once, with commas between them"
+        require(engagement(self.engagement) is not None, "interactions.engagement", self.engagement, expected)
         require_positive("interactions", self, "images", "impressions")
         require_choices("interactions", self)
         require_pretrained("interactions.vgg_weights", self.vgg_weights)

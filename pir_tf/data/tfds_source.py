@@ -109,5 +109,13 @@ def _pictures(dataset: Any, wanted: list[int], source: str) -> Iterator[Picture]
     # TFDS marks an example without a label (places365's test split) by -1: that is no class, so it is never kept.
     kept = dataset.filter(lambda example: tf.reduce_any(example["label"] == tf.constant(wanted, tf.int64)))
     place = {label: i for i, label in enumerate(wanted)}
-    for example in kept.as_numpy_iterator():
-        yield Picture(f"{source} {example['tfds_id'].decode()}", bytes(example["image"]), place[int(example["label"])])
+    try:
+        for example in kept.as_numpy_iterator():
+            name = f"{source} {example['tfds_id'].decode()}"
+            yield Picture(name, bytes(example["image"]), place[int(example["label"])])
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"{source} is damaged ({one_line(error)}), expected whole record files: prepare it or copy it again."
+        ) from error

@@ -13,6 +13,7 @@ import math
 import os
 import re
 import shlex
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -165,7 +166,7 @@ def _fitting_steps(config: ExperimentConfig, given: Mapping[str, str | None]) ->
     fitting = {}
     for section, fields in (("gan", config.gan), ("tuning", config.tuning)):
         steps = given.get(f"{section}.steps") or ""
-        if steps.isdecimal() and int(steps):
+        if steps.isdecimal() and len(steps) < 20 and int(steps):
             why = f"{section}.steps"
             fitting[f"{section}.log_every"] = math.gcd(int(steps), fields.log_every), why
             if section == "gan" and config.gan.decay_steps > int(steps):
@@ -179,7 +180,8 @@ def _fitting_images(config: ExperimentConfig) -> dict[str, tuple[int, str]]:
     if scheme != "folder":
         return {}
     files = [file for file in Path(path).glob("[!.]*/[!.]*") if file.is_file()]
-    count = sum(not config.data.classes or file.parent.name in config.data.classes for file in files)
+    names = {unicodedata.normalize("NFC", name) for name in config.data.classes}
+    count = sum(not names or unicodedata.normalize("NFC", file.parent.name) in names for file in files)
     sizes = {"gan.batch_size": config.gan.batch_size, "tuning.batch_size": config.tuning.batch_size}
     return {name: (count, f"the {count} images") for name, size in sizes.items() if 0 < count < size}
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pir_tf.config.checks import engagement
 from pir_tf.errors import InputError
 
 
@@ -34,18 +35,13 @@ class Rule:
         Raises:
             InputError: Another word, or none.
         """
-        found = dict(word.partition(":")[::2] for word in text.split(","))
-        try:
-            dwell = float(found.get("dwell", "inf"))
-        except ValueError:
-            dwell = -1.0
-        plain = all(not found.get(name) for name in ("click", "share"))
-        if not (found.keys() <= {"click", "share", "dwell"} and plain and dwell > 0):
+        found = engagement(text)
+        if found is None:
             raise InputError(
-                f"The rule of engagement is {text!r}, expected click, share and dwell:SECONDS with commas between them: correct "
-                "it."
+                f"The rule of engagement is {text!r}, expected click, share and dwell:SECONDS, above 0, each once, with commas "
+                "between them: correct it."
             )
-        return cls("click" in found, "share" in found, dwell)
+        return cls(*found)
 
     def positive(self, exposure: Mapping[str, float]) -> bool:
         """Whether an impression with these events counts as positive.

@@ -171,7 +171,7 @@ def whole_number(text: str) -> int | None:
 
 def _number(text: str) -> int | float | None:
     """The whole number that a cell holds, or a fraction with a decimal point, or None."""
-    if re.fullmatch(r"[0-9]{1,16}\.[0-9]{1,20}", text.strip()):
+    if re.fullmatch(r"[0-9]{1,16}\.[0-9]{1,20}(?:e-[0-9]{1,3})?|[0-9]e-[0-9]{1,3}", text.strip()):
         return float(text)
     return whole_number(text)
 

@@ -15,8 +15,9 @@ KINDS = (SEEN, *EXPOSURE)
 
 
 def rules(connection: Connection, study: str) -> dict[tuple[int, str], Rule]:
-    """What makes an impression of a team's own page a positive one, for each pool whose stage has said so."""
-    return {(round, pool): Rule.parse(text) for round, pool, text in pools.noted(connection, study, "rule")}
+    """What makes an impression of a team's own page a positive one, for each pool whose stage has said so, last of all."""
+    said = {(round, pool): text for round, pool, text in pools.noted(connection, study, "rule")}
+    return {key: Rule.parse(text) for key, text in said.items()}
 
 
 def own_page(connection: Connection, study: str, slots: list[Slot]) -> dict[str, Any] | None:

@@ -145,8 +145,9 @@ class Client:
         def attempt(timeout: float) -> dict[str, Any]:
             outputs = self._transport.predict(endpoint, inputs, label=label, timeout=timeout)
             for name, values in outputs.items():
-                if len(values) != count:
-                    raise AttemptFailed("UNKNOWN", f"the answer has {len(values)} of {name}, expected {count}")
+                there = len(values) if np.ndim(values) else "no list"
+                if there != count:
+                    raise AttemptFailed("UNKNOWN", f"the answer has {there} of {name}, expected {count}")
             return outputs
 
         def error(failed: AttemptFailed, attempts: int) -> ServingError:
@@ -168,7 +169,7 @@ def _integers(argument: str, values: Any, dtype: type) -> np.ndarray:
     """Whole numbers [n] of the signature's type. Floats are refused: a seed of 1.5 is nobody's intention."""
     try:
         array = np.asarray(values)
-        whole = array.ndim == 1 and array.dtype.kind in "iu"
+        whole = array.ndim == 1 and (array.dtype.kind in "iu" or _are_whole(values))
     except (ValueError, OverflowError):
         whole = False
     if not whole or not len(array):
@@ -176,10 +177,17 @@ def _integers(argument: str, values: Any, dtype: type) -> np.ndarray:
             f"{argument} received {_shown(values)}, expected a list of at least one whole number: change it."
         )
     limits = np.iinfo(dtype)
-    if array.min() < limits.min or array.max() > limits.max:
-        worst = array.max() if array.max() > limits.max else array.min()
+    numbers = (
+        array.tolist() if array.dtype.kind in "iu" else [int(value) for value in values]
+    )  # NumPy makes others of large ones
+    if min(numbers) < limits.min or max(numbers) > limits.max:
+        worst = max(numbers) if max(numbers) > limits.max else min(numbers)
         raise InputError(f"{argument} has {worst}, expected numbers from {limits.min} to {limits.max}: change it.")
-    return array.astype(dtype)
+    return np.array(numbers, dtype)
+
+
+def _are_whole(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
 
 
 def _classes(values: Any, other: str, count: int) -> np.ndarray:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from pir_tf.errors import InputError
-from pir_tf.serving.protocol import AttemptFailed, Endpoint, Values
+from pir_tf.serving.protocol import AttemptFailed, Endpoint, Values, no_server, parts_of
 
 _OPTIONS = [
     # The model server's own limit in bytes. gRPC's default of 4 MiB is passed by 342 images of 64 pixels.
@@ -32,15 +31,9 @@ class GrpcTransport:
     """
 
     def __init__(self, address: str, model: str) -> None:
-        parts = urlsplit(address)
-        try:
-            usable = parts.scheme in ("grpc", "grpcs") and parts.hostname and parts.port and parts.path in ("", "/")
-        except ValueError:
-            usable = False
-        if not usable:
-            raise InputError(
-                f"Address {address!r} is no server, expected for example grpc://localhost:8500: correct it."
-            )
+        parts = parts_of(address, ("grpc", "grpcs"), "grpc://localhost:8500")
+        if not parts.port or parts.path not in ("", "/") or parts.username is not None:
+            raise no_server(address, "grpc://localhost:8500")
         try:
             import grpc
             import tensorflow as tf

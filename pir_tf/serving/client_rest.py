@@ -11,15 +11,15 @@ import binascii
 import contextlib
 import http.client
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote
 
 import numpy as np
 
-from pir_tf.errors import InputError
-from pir_tf.serving.protocol import AttemptFailed, Endpoint, Values
+from pir_tf.serving.protocol import AttemptFailed, Endpoint, Values, no_server, parts_of
 
 _STATUS = {
     **{400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ABORTED"},
@@ -35,23 +35,22 @@ _SHOWN = 200  # characters of an answer that is no JSON, for example a balancer'
 class RestTransport:
     """Sends requests to `http://HOST:8501` or `https://HOST`, with a path before `/v1` where a balancer wants one.
 
+    A name and a password before the host (`https://NAME:PASSWORD@HOST`) are sent as HTTP's basic authentication.
+
     Raises:
         InputError: an address that can't be one.
     """
 
     def __init__(self, address: str, model: str) -> None:
-        parts = urlsplit(address)
-        try:
-            port = parts.port
-            usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
-        except ValueError:
-            usable = False
-        if not usable:
-            raise InputError(
-                f"Address {address!r} is no server, expected for example http://localhost:8501: correct it."
-            )
+        parts = parts_of(address, ("http", "https"), "http://localhost:8501")
+        if parts.query or parts.fragment or not re.fullmatch("[!-~]*", parts.path):
+            raise no_server(address, "http://localhost:8501")
         connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connect = lambda timeout: connection(parts.hostname or "", port, timeout=timeout)
+        self._connect = lambda timeout: connection(parts.hostname or "", parts.port, timeout=timeout)
+        self._headers = {"Content-Type": "application/json", "Connection": "close"}
+        if parts.username is not None:  # a proxy before the server asks for it
+            known = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            self._headers["Authorization"] = f"Basic {base64.b64encode(known).decode()}"
         self._base = f"{parts.path.rstrip('/')}/v1/models/{quote(model, safe='')}"
 
     def predict(
@@ -83,7 +82,7 @@ class RestTransport:
         connection = self._connect(timeout)
         try:
             with contextlib.closing(connection):
-                connection.request("POST", path, body, {"Content-Type": "application/json", "Connection": "close"})
+                connection.request("POST", path, body, self._headers)
                 socket = connection.sock
                 response = connection.getresponse()
                 chunks = []

@@ -48,7 +48,12 @@ class Material:
             )
         if not (folder / "generator.json").is_file():
             raise unusable(folder / "generator.json", "no such file")
-        names = tuple(read_json(folder / "generator.json")["class_names"])
+        facts, made = read_json(folder / "generator.json"), read_json(run / "config.json")
+        if not (isinstance(made, dict) and isinstance(made.get("config"), dict)):
+            raise InputError(f"{run}/config.json is no run's, expected the directory of a run: name one.")
+        if not (isinstance(facts, dict) and isinstance(facts.get("class_names"), list) and facts["class_names"]):
+            raise unusable(folder / "generator.json", "it names no classes")
+        names = tuple(map(str, facts["class_names"]))
         require_one_line(names)
         scored = score and (run / "estimator" / "done.json").exists()
         estimator = saved_estimator(run / "estimator") if scored else None

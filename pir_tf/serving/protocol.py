@@ -13,8 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
+
+from pir_tf.errors import InputError
 
 MAX_BATCH = 256
 """Images that one request may ask for."""
@@ -38,6 +41,29 @@ class Endpoint:
 GENERATE = Endpoint("generate", ("seed", "class_id"), {"image_bytes": bytes, "class_name": str})
 GENERATE_FROM_LATENT = Endpoint("generate_from_latent", ("latent", "class_id"), {"image": np.uint8})
 SCORE = Endpoint("score", ("image_bytes",), {"pir": np.float32})
+
+
+def parts_of(address: str, schemes: tuple[str, ...], example: str) -> SplitResult:
+    """The parts of a server's address.
+
+    Raises:
+        InputError: One of another scheme, or with a host or port that can't be.
+    """
+    try:
+        parts = urlsplit(address)
+        host, _ = (parts.hostname or "").encode("idna"), parts.port
+        usable = parts.scheme in schemes and host and not re.search(rb"[\x00-\x20]", host)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise no_server(address, example)
+    return parts
+
+
+def no_server(address: str, example: str) -> InputError:
+    """The refusal of an address, without the password that may stand in it."""
+    shown = re.sub(r"(?<=//)[^/@]*@", "...@", address)
+    return InputError(f"Address {shown!r} is no server, expected for example {example}: correct it.")
 
 
 class AttemptFailed(Exception):

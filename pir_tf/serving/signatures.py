@@ -207,6 +207,11 @@ def round_weights(models: Iterable[keras.Model]) -> None:
             variable.assign(_stored(variable, half=True).astype(np.float32))
 
 
+def has_foreign(model: keras.Model) -> bool:
+    """Whether a SavedModel is part of it, whose weights are kept as they came."""
+    return bool(_foreign(model))
+
+
 def _foreign(model: keras.Model) -> list[Any]:
     """The layers around a SavedModel, in nested models too."""
     found = []

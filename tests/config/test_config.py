@@ -100,10 +100,15 @@ WRONG = [  # a list has several values, each wrong
     (GanConfig, "import_range", (1.0, 1.0), "two numbers, the lower first"),
     (InteractionsConfig, "source", ["people", "people:", "csv:"], "simulated, people:DATABASE or csv:PATH"),
     (InteractionsConfig, "answers", [-1], "a whole number"),
+    (InteractionsConfig, "answers", 2**31, "at most 2147483647"),
+    (InteractionsConfig, "impressions", [2**31, 10**19], "at most 2147483647"),
+    (DataConfig, "count", 10**12, "at most 2147483647"),
+    (ComputeConfig, "logical_cpus", 2**31, "at most 2147483647"),
+    (DataConfig, "split", "validation", "train, as only TFDS sets have others"),
     (
         InteractionsConfig,
         "engagement",
-        ["", "likes", "dwell", "dwell:-1", "click,", "click;share"],
+        ["", "likes", "dwell", "dwell:-1", "dwell:0", "click,", "click;share"],
         "click, share and dwell:SECONDS",
     ),
     (InteractionsConfig, "objective", ["blue", "color:", "color:pink", "color:blue-blue", "Color:Blue"], OBJECTIVES),
@@ -121,7 +126,7 @@ WRONG = [  # a list has several values, each wrong
     (EvaluationConfig, "images", 1, "2 or more"),
     (EvaluationConfig, "alpha", [0.0, 1.0, NAN], "a probability between 0 and 1"),
     (ComputeConfig, "precision", "mixed_float16", "float32 or mixed_bfloat16; float16 has too small a range"),
-    (ComputeConfig, "logical_cpus", -1, "0 or more"),
+    (ComputeConfig, "logical_cpus", -1, "0 or above"),
     (ExperimentConfig, "seed", [-1, 2**31], "from 0 to 2147483647"),
     (ExperimentConfig, "preset", "huge", "one of smoke, laptop, paper"),
 ]
@@ -193,6 +198,11 @@ ALLOWED = [
     (EvaluationConfig, {"source": "none"}),
     (ExperimentConfig, {"seed": 2**31 - 1}),
 ]
+
+
+def test_a_number_that_is_far_too_large_is_not_printed_whole():
+    with pytest.raises(InputError, match="gan.steps is 'a number of more than 20 digits', expected at most 2147483647"):
+        GanConfig(steps=10**400)
 
 
 def test_what_is_allowed():

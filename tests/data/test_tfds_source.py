@@ -174,3 +174,19 @@ def test_absent_or_broken_tfds_is_one_sentence_with_its_cause(monkeypatch, tmp_p
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "a.png").write_bytes(grey(1))
     assert sources.load(f"folder:{tmp_path}", image_size=4, count=0, seed=0).class_names == ("x",)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "gone"])
+def test_a_damaged_record_file_is_one_sentence(tmp_path, damage):
+    write_set(tmp_path, "torn_scenes", [(i % 3, grey(10 * i)) for i in range(4)])
+    record = next(tmp_path.rglob("*.tfrecord*"))
+    whole = record.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 255
+    if damage == "gone":
+        record.unlink()
+    else:
+        record.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "flipped": bytes(flipped)}[damage])
+    with pytest.raises(InputError, match="tfds:torn_scenes is damaged") as caught:
+        load(tmp_path, "torn_scenes")
+    assert "\n" not in str(caught.value)

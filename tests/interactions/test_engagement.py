@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from pir_tf.config import InteractionsConfig
 from pir_tf.errors import InputError
 from pir_tf.interactions.engagement import Rule
 
@@ -29,8 +30,11 @@ def test_a_rule_says_itself():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "clicks", "click:2", "dwell", "dwell:soon", "dwell:0", "dwell:-1", "click,,share", "dwell:nan"]
+    "text",
+    ["", "clicks", "click:2", "dwell", "dwell:soon", "dwell:0", "dwell:-1", "click,,share", "dwell:nan"]
+    + ["dwell:inf", "dwell:" + "9" * 400, "dwell:5,dwell:3", "click,click", "click,"],
 )
 def test_another_rule_is_refused(text):
-    with pytest.raises(InputError, match="expected click, share and dwell:SECONDS"):
-        Rule.parse(text)
+    for refuse in (Rule.parse, lambda text: InteractionsConfig(engagement=text)):
+        with pytest.raises(InputError, match="expected click, share and dwell:SECONDS"):
+            refuse(text)

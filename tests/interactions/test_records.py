@@ -166,6 +166,9 @@ def test_positives_may_be_fractions_as_of_ratings_and_ties(tmp_path):
     np.testing.assert_array_equal(made.pir, [0.3125, np.nan, 1.0])
     made.save(tmp_path / "a.csv")
     assert Interactions.load(tmp_path / "a.csv") == made
+    small = make(positives=[1e-5, 0, 1.25e-7])  # which pandas writes with exponents
+    small.save(tmp_path / "small.csv")
+    assert Interactions.load(tmp_path / "small.csv") == small
     with pytest.raises(InputError, match="impressions 4.5"):
         make(impressions=[4.5, 0, 3])
     with pytest.raises(InputError, match="has 3.5 positives in 3 impressions"):

@@ -95,9 +95,9 @@ def test_the_owner_and_the_report_are_told_what_the_page_sent_and_what_the_rule_
         events = {"visible": 3, "click": 1, "dwell": 2, "share": 0}
         assert owner.status(connection, desk.row)["own_page"] == {"handed": 5, "events": events, "rules": []}
         assert summary(connection)["rounds"][0]["mean"] == 0  # without a rule nothing is made of them
-        for rule in ("click", "click", "click,dwell:3"):  # the last one counts
+        for rule in ("dwell:0", "click", "click,dwell:3"):  # the last one counts, whatever was said before
             pools.note(connection, key, "rule", 1, "random", rule)
-        assert len(pools.noted(connection, key, "rule")) == 2
+        assert len(pools.noted(connection, key, "rule")) == 3
         told, found = owner.status(connection, desk.row), summary(connection)
     assert told["own_page"] == found["own_page"] and told["own_page"]["events"] == events
     [rule] = found["own_page"]["rules"]

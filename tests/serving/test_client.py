@@ -1,8 +1,11 @@
 """The client against a REST and a gRPC server: what is sent, what comes back, what is refused, and how often was asked."""
 
+import base64
 import contextlib
+import http.server
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,7 +68,8 @@ def refusal(call, error=ServingError):
         (lambda c: c.generate(7, 0), "seeds received 7"),
         (lambda c: c.generate([True], 0), "seeds received"),
         (lambda c: c.generate([2**63], 0), "seeds has 9223372036854775808"),
-        (lambda c: c.generate([2**64], 0), "seeds received"),
+        (lambda c: c.generate([2**64], 0), "seeds has 18446744073709551616"),
+        (lambda c: c.generate([2**63, -1], 0), "seeds has 9223372036854775808, expected numbers from"),
         (lambda c: c.generate([1, 2, 3], [0, 1]), "class_ids has 2 numbers and seed 3"),
         (lambda c: c.generate([1], -1), "class_ids has -1"),
         (lambda c: c.generate([1], 2**31), "class_ids has 2147483648"),
@@ -91,6 +95,17 @@ def test_what_cannot_be_connected_is_refused(monkeypatch):
     for address in "localhost:8501 ftp://host http:// http://host:port grpc://host grpc://host:8500/v1".split() + [""]:
         error = refusal(lambda: connect(address, model="m"), InputError)  # noqa: B023
         assert "is no server, expected for example" in str(error)
+    more = (
+        "http://ho st:8501",
+        "http://a..b:8501",
+        "http://[::1",
+        "grpc://[::1",
+        "http://localhost:1/ä",
+        "http://localhost:1/a b",
+    )
+    for address in (*more, "http://team:geheim@ho st:1", "grpc://team:geheim@host:1"):
+        error = refusal(lambda: connect(address, model="m"), InputError)  # noqa: B023
+        assert "is no server, expected for example" in str(error) and "geheim" not in str(error)
     monkeypatch.setitem(sys.modules, "grpc", None)
     error = refusal(lambda: connect("grpc://localhost:8500", model="m"), InputError)
     assert "needs the packages tensorflow-serving-api and grpcio" in str(error)
@@ -292,3 +307,27 @@ def test_what_the_client_gets_is_the_versions_own_its_refusals_too(exported, end
     }.items():
         error = refusal(ask)
         assert (error.status, error.field) == ("INVALID_ARGUMENT", field)
+
+
+@pytest.mark.parametrize("outputs", ['{"outputs": 0.5}', '{"outputs": {"pir": 0.5}}'])
+def test_an_address_with_a_name_and_a_password_and_an_answer_that_is_one_number(outputs):
+    seen = []
+
+    class Answering(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            seen.append(self.headers.get("Authorization"))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(outputs)))
+            self.end_headers()
+            self.wfile.write(outputs.encode())
+
+        def log_message(self, *words):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for known, sent in (("team:p%40ss@", "Basic " + base64.b64encode(b"team:p@ss").decode()), ("", None)):
+            with connect(f"http://{known}127.0.0.1:{server.server_port}", model="m", deadline=5) as client:
+                assert "the answer has no list of pir, expected 1" in str(refusal(lambda: client.score([b"png"])))  # noqa: B023
+            assert seen[-1] == sent
+        server.shutdown()

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import zipfile
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ from pir_tf.runs.directory import atomic, atomic_folder, read_json, write_json
 from pir_tf.runs.models import load_model, unusable
 
 # Of the layers around a generator, which can't have the same name.
-OUR_NAMES = ("z", "class_one_hot", "z_and_class", "z_reshaped", "float32", "rescale", "grey_as_rgb")
+OUR_NAMES = ("z", "class_one_hot", "z_and_class", "z_reshaped", "class_reshaped", "float32", "rescale", "grey_as_rgb")
 AS_FOLDER = "export it where it was made with model.export(FOLDER), in Keras 2 model.save(FOLDER), and name FOLDER"
 OWN_NAME = "imported.keras"  # a tuned Keras generator in its own form, with the inputs and the range that it came with
 
@@ -152,7 +153,15 @@ def architecture_digest(directory: Path) -> str:
 def _class_as(way: str, class_one_hot: Any, tensor: Any) -> Any:
     """The class as the generator's own input takes it."""
     if way == "one-hot":
-        return class_one_hot
+        if len(tensor.shape) == 2:
+            return class_one_hot
+        shape, count = tensor.shape[1:], class_one_hot.shape[-1]
+        if None in shape or math.prod(shape) != count:
+            raise InputError(
+                f"The class input {tensor.name} has the shape {shape}, expected {count} entries, one for each class: name "
+                "another with --gan.import-class-input, or other --data.classes."
+            )
+        return layers.Reshape(tensor.shape[1:], name="class_reshaped")(class_one_hot)
     index = keras.ops.cast(keras.ops.argmax(class_one_hot, axis=-1), tensor.dtype)
     return index if len(tensor.shape) == 1 else keras.ops.expand_dims(index, -1)
 
@@ -166,6 +175,11 @@ def _load_keras(path: Path) -> keras.Model:
         raise InputError(
             f"gan.generator names {path}, expected {expected}: save it with model.save('generator.keras') of Keras 3, or "
             f"{AS_FOLDER}."
+        )
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"The generator {path} has {path.stat().st_size:,} bytes and is no whole .keras file, expected {expected}: copy it "
+            "again."
         )
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)

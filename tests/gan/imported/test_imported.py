@@ -134,7 +134,7 @@ def test_what_cannot_be_opened_is_one_sentence_with_the_way_out(tmp_path):
         "missing.keras": "is not there, expected a Keras model saved as .keras, or a SavedModel folder",
         "k2.h5": f"save it with model.save('generator.keras') of Keras 3, {folder}",
         "k2.keras": f"was saved by Keras 2 (2.15.0), expected Keras 3: build and save it there, {folder}",
-        "damaged.keras": f"expected a Keras model of stock layers alone: mend the file, {folder}",
+        "damaged.keras": "has 15 bytes and is no whole .keras file, expected a Keras model saved as .keras",
         "lambda.keras": f"no stock layers of Keras (twice of class Lambda): replace them, {folder}",
         "own.keras": "(style_0 of class Own, style_1 of class Own, style_2 of class Own and 1 more): replace them",
         "empty": "has no saved_model.pb",
@@ -167,3 +167,16 @@ def test_a_cut_or_missing_file_of_a_run_is_one_sentence(tmp_path):
         spoil()
         with pytest.raises(InputError, match=said):
             load_imported(tmp_path)
+
+
+def test_a_one_hot_class_may_have_the_shape_of_an_image():
+    label, z = keras.Input((1, 1, CLASSES), name="y"), keras.Input((LATENT,), name="x")
+    x = layers.Concatenate()([z, layers.Flatten()(label)])
+    core = keras.Model(
+        [z, label], layers.Reshape((4, 4, 3))(layers.Dense(48, activation="tanh", kernel_initializer=wide(2))(x))
+    )
+    fields = {"class_count": CLASSES, "class_input": "y", "range": (-1.0, 1.0)}
+    generator = wrap(core, describe(core, config("one-hot", **fields), ()))
+    z_values, one_hot = latents()
+    expected = np.asarray(core([z_values, one_hot[:, None, None]]))
+    np.testing.assert_allclose(np.asarray(generator([z_values, one_hot])), expected, atol=1e-6)
