@@ -3,7 +3,7 @@
 #
 #   forms   the training steps in their forms and in `fit` (`gpu_forms.py`), as far as FORMS_S seconds go: 40 to 90 s a form
 #   fixed   three of them with deterministic operations, as trainings have them by default
-#   peer    PEER's step at 299 pixels and batch 64, eager and compiled, in float32 and bfloat16
+#   peer    a step in PyTorch, PEER, at 299 pixels and batch 64, eager and compiled, in float32 and bfloat16
 #   paper   color:blue at the paper's settings, begun or gone on with in the background, where it stays when this script ends
 #   wait    until `paper` has ended, for LIMIT_S seconds at the most, with what it said last
 #   pack    ends `paper` and puts what is worth keeping into OUT/run.tar.xz.NN, pieces of 15 MB; of a tuning that isn't done its
@@ -11,13 +11,12 @@
 #   table   the table alone
 #
 # One thing at a time: what else uses the GPU spoils the times, XLA's own too, by which it chooses convolutions, and then a step takes
-# minutes to compile. So fifteen minutes of a machine, of which starting it and TensorFlow take two, are enough for `forms peer` or for
-# `paper`, then `wait` and `pack`. From the environment:
-#   PARTS     folder with shared `gpu/pack.sh`'s part.* and `gpu/assemble.sh`: TensorFlow is put together at TARGET first
+# minutes to compile. A quarter of an hour is enough for `forms peer`, or for `paper`, then `wait` and `pack`. From the environment:
+#   PARTS     folder with TensorFlow in pieces, part.*, and assemble.sh, which is called with PARTS and TARGET and leaves TARGET/env.sh
 #   TARGET    where to ($PARTS-tensorflow); where its env.sh is already, it is taken as it is
 #   PYTHON    the interpreter (python3)
 #   WEIGHTS   an InceptionV3 file without its top, NAME.weights.h5, for `paper` (none: random ones)
-#   PEER      shared `peers/torch_gpu.py`
+#   PEER      a program in PyTorch, called with batch size, pixels, f32 or bf16, and perhaps `compile`, whose last line says the time
 #   RUNS      where the run goes, which is large (OUT-runs)
 #   FORMS_S, PEER_S, LIMIT_S   seconds of `forms` (300), of each of `peer` (150), and of `wait` (300)
 #   ONLY      patterns of `case: form` for `forms`, with commas between
@@ -65,8 +64,9 @@ does() { # does WORD ...: says a command and runs it
 
 peer() {
   local words
+  [ -n "${PEER:-}${DRY:-}" ] || { echo "gpu.sh: PEER names no program, expected one for the part peer: name it, or leave it out" >&2 && return 2; }
   for words in "f32" "bf16" "f32 compile" "bf16 compile"; do
-    echo "+ python3 $PEER 64 299 $words"
+    echo "+ python3 ${PEER:-PEER} 64 299 $words"
     [ -z "${DRY:-}" ] || continue
     # shellcheck disable=SC2086
     env LD_LIBRARY_PATH= PYTHONPATH= timeout "${PEER_S:-150}" python3 "$PEER" 64 299 $words >"$out/peer-${words/ /-}.txt" 2>&1

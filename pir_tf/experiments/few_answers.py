@@ -2,6 +2,7 @@
 
 For each number of images and of impressions the experiment's own estimator (the paper's, where that is linear) and the linear one
 learn from the same simulated answers, and predict the noise-free PIR of new images. It is what a study with people is planned by.
+The preset and its options are those of `pir-tf run`, which `pir-tf run --help` lists.
 Not the paper's.
 """
 

@@ -63,7 +63,7 @@ def parser() -> Parser:
     plan = add("plan", _plan, "what so many answers can see, how many raters, and how to split them", database=False)
     plan.add_argument("--budget", type=int, required=True, metavar="N", help="answers in all")
     add_mode(plan)
-    plan.add_argument("--answers-per-rater", type=int, default=100, metavar="N", help="at most (default: 100)")
+    plan.add_argument("--answers-per-rater", type=int, default=200, metavar="N", help="at most (default: 200)")
     text = "of the proof, on average (default: as pir-tf loop asks, 3, in mode grid 2)"
     plan.add_argument("--answers-per-image", type=float, metavar="N", help=text)
     text = "correlation of two answers of one grid, which makes nine count for less (default: 0.075)"

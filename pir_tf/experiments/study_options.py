@@ -26,7 +26,7 @@ def add_study_options(sub: argparse.ArgumentParser) -> None:
     """Options of a study's settings."""
     add_mode(sub)
     sub.add_argument(
-        "--settings", type=user_path, metavar="FILE", help="all of a study's settings in TOML; options come before it"
+        "--settings", type=user_path, metavar="FILE", help="all of a study's settings in TOML; options win over it"
     )
     sub.add_argument(
         "--words", type=user_path, metavar="FILE", help="the page's own words, as `pir-tf people words` prints them"

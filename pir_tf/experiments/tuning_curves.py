@@ -64,9 +64,13 @@ def _run(words: list[str]) -> int:
     parser = Parser(prog=f"pir-tf {NAME}", usage=__doc__, allow_abbrev=False, add_help=False)
     parser.add_argument("folder", type=user_path)
     parser.add_argument("-h", "--help", action="help")
-    parser.add_argument("--pessimisms", type=float, nargs="+", default=PESSIMISMS)
-    parser.add_argument("--ratios", type=float, nargs="+", default=RATIOS)
-    parser.add_argument("--at", type=int, nargs="+", default=STEPS)
+    for name, kind, values, text in (
+        ("--pessimisms", float, PESSIMISMS, "SDs that are taken off the estimate, one tuning each"),
+        ("--ratios", float, RATIOS, "gradient ratios, the first for each pessimism"),
+        ("--at", int, STEPS, "numbers of steps after which images are measured"),
+    ):
+        usual = " ".join(f"{value:g}" for value in values)
+        parser.add_argument(name, type=kind, nargs="+", default=values, metavar="N", help=f"{text} (default: {usual})")
     given, others = parser.parse_known_args(words)
     config = parse(others).experiment
     _require(config, given.at)

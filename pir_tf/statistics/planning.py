@@ -123,7 +123,7 @@ def plan(
     budget: int,
     mode: Mode,
     *,
-    answers_per_rater: int = 100,
+    answers_per_rater: int = 200,
     repeats: float = REPEATS,
     answers_per_image: float = 1.25,
     alpha: float = ALPHA,

@@ -151,7 +151,7 @@ CASES = {
         (80.0, 70.0, 60.0), (80.0, 3.0, 3.0), (8.0, 3.0, 3.0))],
     "layer trend": [over_layers(-0.3, 0.02), over_layers(-0.05, 0.5), over_layers(0.1, 0.02)],
     "estimate to truth": [line(slope, noise, "estimated_change", SPREADS) for slope, noise in (
-        (1.1, 0.001), (1.1, 0.2), (0.9, 0.001))],
+        (1.6, 0.001), (1.4, 0.001), (0.9, 0.001))],
     "initial spread": [line(slope, noise, "initial_sd", SPREADS, **OTHERS) for slope, noise in (
         (1.0, 0.002), (1.0, 0.2), (-1.0, 0.002))],
     "initial spread alone": [line(slope, noise, "initial_sd", SPREADS) for slope, noise in (

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 def test_the_measured_case():
-    it = plan(1800, "like")
+    it = plan(1800, "like", answers_per_rater=100)
     assert (it.learn, it.proof, it.images, it.raters, it.answers_per_rater) == (800, 1000, 800, 19, 100)
     assert it.smallest_observed_d == pytest.approx(TTestIndPower().solve_power(None, 400, 0.001, 0.8), rel=0.01)
     assert it.reliability == pytest.approx(0.04 / (0.04 + 0.21 * (0.75 + 0.25 / 2)))

@@ -191,7 +191,7 @@ CLAIMS: dict[Said, Claim] = {
     Said("estimate to truth", "A.1, Fig. 4", "beta 1.67 of change on estimated change"): Claim(
         "The change is more than estimated, by a factor of more than 1.5",
         slope("change_on_estimated"),
-        "the 95% interval of beta is {low: more than 1}",
+        "the 95% interval of beta is {low: more than 1.5}",
         "beta is {value: more than 1}"),
     Said("underestimates", "A.1, 4.3", "fairly consistently"): Claim(
         "The system underestimates its change fairly consistently, against the fear of overfitting",
