@@ -78,9 +78,11 @@ def readout(features: keras.KerasTensor, ridge: Ridge) -> tuple[keras.KerasTenso
     z = x(features)
     mean = _dense(z, ridge.weights[:, None], MEAN, bias=ridge.intercept)
     sure = ridge.known < 1 - NEGLIGIBLE
-    directions, learnt = ridge.directions[:, sure], 1 - ridge.known[sure]
-    along = _dense(z, directions, "known_directions")
-    rest = layers.Subtract(dtype="float32", name="unknown")([z, _dense(along, learnt[:, None] * directions.T, "known")])
+    directions, learnt, rest = ridge.directions[:, sure], 1 - ridge.known[sure], z
+    if sure.any():
+        along = _dense(z, directions, "known_directions")
+        known = _dense(along, learnt[:, None] * directions.T, "known")
+        rest = layers.Subtract(dtype="float32", name="unknown")([z, known])
     power = layers.Dot(axes=1, dtype="float32", name="unknown_power")([rest, rest])
     variance = layers.Rescaling(ridge.noise / ridge.penalty, offset=SD_OFFSET, dtype="float32", name="variance")(power)
     # In a model of its own: Keras counts operations' names anew in each process, and features that were loaded have a root too.

@@ -6,6 +6,7 @@ comes from. For real answers there is no new sample, and the images are left out
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import keras
@@ -101,12 +102,15 @@ def cross_validated_quality(
     folds: int = 5,
     compute: ComputeConfig | None = None,
     features: FeatureMaker = backbone_features,
+    initial: str | os.PathLike[str] | None = None,
     discriminator: keras.Model | None = None,
 ) -> dict[str, Any]:
     """Quality of estimators that are trained like the real one, each tested on the images that it was not trained on.
 
     Args:
         images: uint8 [n, h, w, 3]; the other arguments but `folds` are those of `fit_estimator`.
+        initial: The real estimator, whose frozen features a linear one's folds read too; others begin afresh, since its weights
+            have seen the answers that are left out.
         folds: Number of estimators; each image with impressions is left out by one of them. Where the others' answers are all
             alike, which an estimator that starts from their range or mean refuses, they are the estimate.
 
@@ -132,9 +136,9 @@ def cross_validated_quality(
     skips = differ and (config.output == "linear" or "data" in (config.bin_range, config.scalar_start))
     for number, left_out in enumerate(np.array_split(shuffled, folds)):
         rest = np.setdiff1d(rated, left_out)
-        answers = np.unique(interactions.pir[rest])
-        if len(answers) == 1 and skips:
-            estimates[:, left_out] = answers
+        answers, groups = interactions.pir[rest], interactions.group[rest]
+        if skips and all(np.ptp(answers[groups == one]) == 0 for one in set(groups.tolist())):
+            estimates[:, left_out] = answers[0] if np.ptp(answers) == 0 else answers.mean()
             continue
         estimator = fit_estimator(
             images[rest],
@@ -143,6 +147,7 @@ def cross_validated_quality(
             seed=derived_seed(seed, f"fold {number}"),
             compute=compute,
             features=features,
+            initial=initial if config.output == "linear" else None,
             discriminator=discriminator,
         )
         estimates[:, left_out] = _estimates(estimator, images[left_out], config)

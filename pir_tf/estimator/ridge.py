@@ -100,7 +100,7 @@ def fit_ridge(
         penalty: a; None takes the best of `PENALTIES` times the mean number of impressions and of images.
 
     Raises:
-        InputError: There are fewer than `FEWEST` images, or all have the same PIR: nothing can be learnt.
+        InputError: There are fewer than `FEWEST` images, or all have the same PIR as their group: nothing can be learnt.
     """
     x, y, shown = (np.asarray(values, np.float64) for values in (features, pir, impressions))
     if len(y) < FEWEST:
@@ -116,12 +116,18 @@ def fit_ridge(
     total = shown.sum()
     group = np.zeros(len(y), np.int64) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     share = shown / np.bincount(group, weights=shown)[group]  # of its group's impressions
+    moved = y - _means(share * y, group)
+    if np.abs(moved).max() < 1e-12:
+        raise InputError(
+            f"All {len(y)} answered images have the PIR of the others of their group; expected some difference within groups, "
+            "since nothing compares images of two: collect more answers."
+        )
     inside = x - _means(share[:, None] * x, group)
     spread = np.sqrt(shown @ np.square(inside) / total)
     spread = np.maximum(spread, LEAST_SPREAD * spread.mean() or 1.0)
     root = np.sqrt(shown)
     left, values, right = _svd(root[:, None] * inside / spread)
-    target = root * (y - _means(share * y, group))
+    target = root * moved
     parts, squares = left.T @ target, np.square(left)
     residuals = functools.partial(_left_out, target, left, parts, squares, values, share)
     if penalty is None:

@@ -59,6 +59,8 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
     compiled = run.forms["tuning"] == "on"
     if compiled:  # other dropout masks
         facts["compiled"] = True
+    if acgan_settings(config).get("fast"):  # equal but for rounding
+        facts["fast"] = True
     if config.compute.precision != "float32":
         facts["precision"] = config.compute.precision
     facts["networks"] = digest(*networks.generator.get_weights(), *networks.discriminator.get_weights())

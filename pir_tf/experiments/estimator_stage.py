@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pir_tf.config import EstimatorConfig, ExperimentConfig
+from pir_tf.config import EstimatorConfig, ExperimentConfig, derived_seed
 from pir_tf.estimator.linear import LinearEstimator
 from pir_tf.estimator.model import PIREstimator, save_estimator, saved_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
@@ -62,7 +62,8 @@ def run(run: RunDirectory) -> dict[str, Any]:
             quality = estimator_quality(estimator, new, truth(new), config.estimator)
             quality["measured_on"] = f"{count} new images and their noise-free PIR"
         else:
-            quality = _of_folds(images, answers, config, run.cache, seed=run.seed_of("folds"), discriminator=copied)
+            more = {"initial": saved_estimator(directory), "discriminator": copied}
+            quality = _of_folds(images, answers, config, run.cache, seed=run.seed_of("folds"), **more)
         write_json(directory / "quality.json", quality)
     return {"parts": watch.parts}
 
@@ -74,12 +75,21 @@ def answered(run: RunDirectory, *, of_judge: bool) -> tuple[np.ndarray, Interact
     answered images for itself.
     """
     images, answers = Shown.load(run).images, Interactions.load(run.file("interactions", "interactions.csv"))
+    rows = _rows(run, answers, of_judge=of_judge)
+    return (images, answers) if rows is None else (images[rows], answers.select(rows))
+
+
+def _rows(run: RunDirectory, answers: Interactions, *, of_judge: bool) -> np.ndarray | None:
+    """Which of the answers are for the estimator, or for the judge; None for all. An image has the same part in every round."""
     if run.config.estimator.output != "linear" or not has_judge(run):
-        return images, answers
-    rated = np.random.default_rng(run.seed_of("answers of the judge")).permutation(np.flatnonzero(answers.rated))
-    third = rated[: len(rated) // 3]
-    rows = np.sort(third if of_judge else np.setdiff1d(rated, third))
-    return images[rows], answers.select(rows)
+        return None
+    rated, third = np.flatnonzero(answers.rated), []
+    for number in np.unique(answers.round):
+        own, purpose = rated[answers.round[rated] == number], "answers of the judge"
+        seed = derived_seed(run.config.seed, purpose if number == 1 else f"{purpose}, round {number}")
+        third.append(np.random.default_rng(seed).permutation(own)[: len(own) // 3])
+    judges = np.sort(np.concatenate(third))
+    return judges if of_judge else np.setdiff1d(rated, judges)
 
 
 def has_judge(run: RunDirectory) -> bool:
@@ -168,6 +178,7 @@ def _of_folds(
     cache: Path | None,
     *,
     seed: int,
+    initial: Path | None,
     discriminator: keras.Model | None,
 ) -> dict[str, Any]:
     """How well estimators predict people's answers to images that they weren't trained on. Source: D21."""
@@ -181,6 +192,7 @@ def _of_folds(
         folds=FOLDS,
         compute=config.compute,
         features=feature_maker(config.estimator, cache),
+        initial=initial,
         discriminator=discriminator,
     )
     return {**quality, "measured_on": "people's answers, each image by an estimator that was trained without it"}
@@ -188,10 +200,12 @@ def _of_folds(
 
 def training_pir(run: RunDirectory) -> np.ndarray:
     """PIR of the images that the estimator learned from: noise-free when simulated, else observed (D14)."""
-    if truth := true_pir(run):
-        return truth(Shown.load(run).images)
     interactions = Interactions.load(run.file("interactions", "interactions.csv"))
-    return interactions.pir[interactions.rated]
+    rows = _rows(run, interactions, of_judge=False)
+    if truth := true_pir(run):
+        pir = truth(Shown.load(run).images)  # of all, which is remembered
+        return pir if rows is None else pir[rows]
+    return interactions.pir[interactions.rated if rows is None else rows]
 
 
 def feature_maker(config: EstimatorConfig, cache: Path | None) -> FeatureMaker:

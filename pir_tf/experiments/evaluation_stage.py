@@ -174,12 +174,12 @@ def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: S
     found: dict[str, Any] = {"best_of": None, "plug_and_play": None}
     if truth is None or "true" not in pir:
         return found
-    true = pir["true"][0]
+    true, classes = pir["true"][0], len(read_json(run.file("gan", "generator.json"))["class_names"])
 
     def beside(picked: np.ndarray, labels: np.ndarray, name: str) -> dict[str, Any]:
         kept = diversity_report(
             {**images, "after": picked, "labels_after": labels},
-            int(labels.max()) + 1,
+            classes,
             seed=run.seed_of(f"diversity of {name}"),
             pairs=settings.diversity_pairs,
         ).after_over_before

@@ -106,15 +106,18 @@ def measured(
         seed = derived_seed(config.seed, f"few answers of {count} and {answers}")  # the same for both
         ids = [f"{place:04d}" for place in range(count)]
         counted = simulate(pir[:count], impressions=answers, seed=seed, image_ids=ids, class_index=labels[:count])
-        estimator = fit_estimator(
-            pictures[:count],
-            counted,
-            settings,
-            seed=seed,
-            features=feature_maker(settings, None),
-            discriminator=networks.discriminator,
-        )
-        found = quality(estimate(estimator.pir_model, others), true)
+        said = np.full(new, counted.pir[0])  # where all answers are alike, there is nothing to learn but that
+        if np.ptp(counted.pir) > 0:
+            estimator = fit_estimator(
+                pictures[:count],
+                counted,
+                settings,
+                seed=seed,
+                features=feature_maker(settings, None),
+                discriminator=networks.discriminator,
+            )
+            said = estimate(estimator.pir_model, others)
+        found = quality(said, true)
         yield {"method": method, "images": count, "impressions": answers, **{name: found[name] for name in MEASURES}}
 
 

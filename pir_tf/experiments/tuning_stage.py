@@ -193,6 +193,8 @@ def _tune(
     norms = LogGradientNorms(settings.gradients_every, batch_size=settings.batch_size)
     bar = ProgressBar("Tuning the generator", settings.steps, {"L_PIR": "estimated PIR", "true_pir": "true PIR"})
     inside = [tuner.still] if isinstance(tuner, LatentTuner) else list(tuner.networks().values())
+    if isinstance(tuner, AnchoredTuner):
+        inside.append(tuner.start)  # or the anchor would pull at what only the precision makes differ
     if is_stock(estimator):  # up to its logits, or to what is read out
         linear = config.estimator.output == "linear"
         inside.append(backbone_of(estimator) if linear else network_of(estimator))

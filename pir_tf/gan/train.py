@@ -130,6 +130,8 @@ class _Sampler:
     def __init__(self, acgan: ACGAN, image_set: ImageSet, directory: Path, *, seed: int) -> None:
         self._acgan, self._directory, self._seed = acgan, directory, seed
         self._best_path = directory / "best.npz"
+        if not any((directory / "checkpoints").glob("step-*.npz")):
+            self._best_path.unlink(missing_ok=True)  # of a training that is begun anew
         rng = np.random.default_rng(seed)
         # Classes uniform and images class-balanced, as the generated ones are (D16).
         labels = rng.integers(0, acgan.class_count, DISTANCE_IMAGES)

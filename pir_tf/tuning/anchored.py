@@ -101,13 +101,21 @@ class AnchoredTuner(WithoutDiscriminator):
         self.use_estimator(estimator, pir_weight=pir_weight, fast=fast, pir_gradient_limit=pir_gradient_limit)
         self.anchor_weight = anchor_weight
 
+    @property
+    def start(self) -> keras.Model:
+        """G_0, which is no part of this model: what is tuned and saved are its layers."""
+        return self._start.func.__self__  # type: ignore[attr-defined]
+
     def terms(self, z: tf.Tensor, labels: tf.Tensor, *, limited: bool = False) -> dict[str, tf.Tensor]:
         """L_PIR and L_anchor of a batch: mean estimated PIR, its gradient limited in a step, and mean squared difference from
-        the start."""
+        the start.
+
+        The estimator sees values outside [-1, 1] as people do, cut to it; the anchor sees them as they are.
+        """
         inputs = [z, tf.one_hot(labels, self.class_count)]
         images = self.generator(inputs, training=False)
         moved = tf.square(images - tf.stop_gradient(self._start(inputs)))
-        pir = self.estimated_pir(self.limited(images) if limited else images)
+        pir = self.estimated_pir(tf.clip_by_value(self.limited(images) if limited else images, -1.0, 1.0))
         return {"L_PIR": tf.reduce_mean(pir), "L_anchor": tf.reduce_mean(moved)}
 
     def weighted(self, terms: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:

@@ -15,10 +15,11 @@ from pir_tf.config import EstimatorConfig, changed
 from pir_tf.errors import InputError
 from pir_tf.estimator.features import frozen_features, statistics
 from pir_tf.estimator.frozen import fast_frozen, open_network
-from pir_tf.estimator.linear import objective
+from pir_tf.estimator.linear import objective, readout
 from pir_tf.estimator.model import estimate, load_estimator, load_saved, save_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
-from pir_tf.estimator.train import fit_estimator
+from pir_tf.estimator.ridge import fit_ridge
+from pir_tf.estimator.train import backbone_features, fit_estimator
 from pir_tf.experiments.estimator_stage import _of_folds
 from pir_tf.experiments.interactions_stage import few
 from pir_tf.gan.train import optimizers
@@ -59,7 +60,7 @@ def test_quality_is_measured_from_as_many_images_as_its_folds_can_learn_from(sho
     some = dataclasses.replace(found, impressions=counts, positives=np.minimum(found.positives, counts))
     fit_estimator(images, some, COMPACT, seed=0)  # which ten are enough for
     config = changed(laptop(), estimator={"backbone": "compact", "image_size": 32})
-    quality = _of_folds(images, some, config, None, seed=0, discriminator=None)
+    quality = _of_folds(images, some, config, None, seed=0, initial=None, discriminator=None)
     if rated < 13:
         assert quality == {"measured_on": "nothing: fewer than 13 images have answers"}
     else:
@@ -169,6 +170,34 @@ def test_a_second_round_keeps_the_features_of_the_first(shown, tmp_path):
     keras.utils.clear_session()  # the names of operations are counted anew, as in another process
     again = fit_estimator(*shown, DISCRIMINATOR, seed=5, initial=path)
     np.testing.assert_allclose(estimate(again, shown[0]), estimate(load_estimator(path), shown[0]), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [COMPACT, DISCRIMINATOR])
+def test_folds_read_the_features_of_the_estimator_that_they_stand_for(shown, tmp_path, config):
+    """Also in a second round, whose discriminator was tuned, and of a compact network, which is drawn."""
+    seen, discriminator = [], small_discriminator()
+
+    def features(network, images):
+        seen.append(sum(float(np.abs(weight).sum()) for weight in network.get_weights()))
+        return backbone_features(network, images)
+
+    path = save_estimator(
+        fit_estimator(*shown, config, seed=0, features=features, discriminator=discriminator), tmp_path
+    )
+    discriminator.set_weights([2 * weight for weight in discriminator.get_weights()])
+    more = {"features": features, "initial": path, "discriminator": discriminator}
+    cross_validated_quality(*shown, config, seed=1, folds=2, **more)
+    assert len(seen) >= 3 and seen == pytest.approx([seen[0]] * len(seen))
+
+
+def test_a_readout_that_learned_nothing_is_a_constant():
+    ridge = fit_ridge(np.zeros((12, 3)), np.arange(12) / 12, np.ones(12))
+    features = keras.Input((3,))
+    model = keras.Model(features, list(readout(features, ridge)))
+    mean, sd = model(np.ones((2, 3), np.float32))
+    np.testing.assert_allclose(mean, 5.5 / 12, atol=1e-6)
+    assert np.isfinite(sd).all()
 
 
 def test_quality_is_of_the_clipped_estimate(estimator):

@@ -119,3 +119,10 @@ def test_a_feature_that_never_varies_has_no_say():
 def test_answers_that_nothing_can_be_learnt_from_are_refused(count, pir, said):
     with pytest.raises(InputError, match=said):
         fit_ridge(np.random.default_rng(0).normal(size=(count, 3)), pir, np.ones(count))
+
+
+@pytest.mark.parametrize("groups", [np.arange(12), np.arange(12) // 6])
+def test_answers_that_differ_between_groups_alone_say_nothing(groups):
+    x = np.random.default_rng(0).normal(size=(12, 3))
+    with pytest.raises(InputError, match="All 12 answered images have the PIR of the others of their group"):
+        fit_ridge(x, groups / 20, np.ones(12), groups=groups)

@@ -9,8 +9,9 @@ from answers import fill
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.experiments import evaluation_stage
 from pir_tf.experiments.people import Waiting
+from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.presets import smoke
-from pir_tf.runs.directory import RunDirectory
+from pir_tf.runs.directory import RunDirectory, write_json
 
 
 @pytest.fixture
@@ -55,3 +56,19 @@ def test_nothing_is_kept_for_simulated_users_unless_people_are_asked_after_all(o
     for _ in range(2):
         evaluation_stage._compared(run, ())
     assert len(machine) == 3 and (run.path / "evaluation" / "images.npz").exists()
+
+
+def test_what_is_picked_among_many_classes_is_measured_in_those_that_it_has(open_run, monkeypatch):
+    """More classes than picks, as somebody's generator may have."""
+    count = 2 * evaluation_stage.PICKS
+    run = open_run(evaluation=EvaluationConfig(best_of=2, diversity_pairs=2))
+    write_json(run.file("gan", "generator.json"), {"class_names": [f"class {i}" for i in range(count)]})
+    rng = np.random.default_rng(0)
+    images = {"before": rng.integers(0, 256, (count, 8, 8, 3), np.uint8), "labels_before": np.arange(count)}
+    images |= {"real": images["before"][:0], "real_labels": np.zeros(0, int)}
+    picked = images["before"][: evaluation_stage.PICKS], images["labels_before"][: evaluation_stage.PICKS]
+    truth = lambda pictures: pictures.mean((1, 2, 3)) / 255  # noqa: E731
+    monkeypatch.setattr(evaluation_stage, "true_pir", lambda run, reuse: truth)
+    monkeypatch.setattr(evaluation_stage, "_best_of", lambda run, compared: compared(*picked))
+    found = evaluation_stage.baselines(run, images, {"true": (truth(images["before"]),) * 2}, Stopwatch())
+    assert len(found["best_of"]["after_over_before"]) == count

@@ -67,3 +67,12 @@ def test_settings_of_another_output_are_not_the_linear_ones(fields):
     own, linear = few_answers.methods(config).values()
     assert own == config.estimator and (linear.output, linear.backbone) == ("linear", "discriminator")
     dataclasses.replace(config, estimator=linear)  # a config that can be
+
+
+def test_answers_that_are_all_alike_are_a_cell_without_a_rank(monkeypatch):
+    monkeypatch.setattr(few_answers, "unscaled_pir", lambda config, cache: lambda images: np.full(len(images), 1e-9))
+    config = changed(by_papers_method("laptop"), gan={"generator": "train", "latent_size": 5})
+    networks = Networks(small_generator(), small_discriminator(), ("one", "two"))
+    found = list(few_answers.measured(config, networks, (20,), (1,), 30))
+    assert [(row["spearman"], row["bias"]) for row in found] == [(None, pytest.approx(-1e-9))] * 2
+    assert few_answers.table(found).splitlines()[-1] == "| linear | 20 | none |"

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from commands import SMALL, UP_TO_EVALUATION, small_command
 
-from pir_tf.experiments import tuning_stage
+from pir_tf.experiments import control, estimator_stage, tuning_stage
 from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.estimator_stage import answered, has_judge, judge_config
+from pir_tf.experiments.interactions_stage import Shown
 from pir_tf.experiments.tuning_stage import weigh
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
@@ -37,13 +38,13 @@ def run(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_control_is_tuning_without_the_term_to_the_last_bit(run):
-    tuned, control = (
+    tuned, beside = (
         np.load(sorted((run[0] / folder).glob("step-*.npz"))[-1])
         for folder in ("tuning/checkpoints", "evaluation/control/steps/checkpoints")
     )
     assert any(name.startswith("discriminator/") for name in tuned.files)
     for name in set(tuned.files) - {"made_by"}:
-        np.testing.assert_array_equal(control[name], tuned[name], err_msg=name)
+        np.testing.assert_array_equal(beside[name], tuned[name], err_msg=name)
 
 
 @pytest.mark.slow
@@ -160,3 +161,52 @@ def test_the_judge_beside_a_linear_estimator_shares_neither_answers_nor_features
     assert (len(mine), len(judges)) == (220, 110) and my_answers.rated.all()
     assert judge_config(config.estimator).backbone == "compact"
     run.close()
+
+
+def test_an_image_is_the_estimators_or_the_judges_in_every_round(tmp_path, monkeypatch):
+    config, rng = laptop(), np.random.default_rng(0)
+
+    def part(number):
+        ids = np.array([f"{number}-{i}" for i in range(400)])
+        zeros = np.zeros(400, int)
+        return Interactions(ids, zeros, np.full(400, 9), rng.integers(0, 10, 400), np.full(400, number))
+
+    learned = {}
+    first = part(1)
+    for number, answers in ((1, first), (2, Interactions.concatenate(first, part(2)))):
+        path, count = tmp_path / str(number), len(answers)
+        run = SimpleNamespace(
+            config=config, path=path, round=number, file=lambda stage, name, path=path: path / stage / name
+        )
+        (path / "interactions").mkdir(parents=True)
+        answers.save(path / "interactions" / "interactions.csv")
+        images = np.zeros((count, 2, 2, 3), np.uint8)
+        shown = Shown(images, np.zeros(count, np.int32), list(answers.image_id), np.zeros((count, 2), np.float32))
+        shown.save(path / "interactions" / "images.npz")
+        learned[number] = [set(answered(run, of_judge=which)[1].image_id) for which in (False, True)]
+        assert len(learned[number][1]) == 133 * number and not learned[number][0] & learned[number][1]
+        monkeypatch.setattr(estimator_stage, "true_pir", lambda run: lambda pictures: np.arange(len(pictures)))
+        assert len(estimator_stage.training_pir(run)) == len(learned[number][0])  # of those alone that it learned from
+        monkeypatch.setattr(estimator_stage, "true_pir", lambda run: None)
+        assert len(estimator_stage.training_pir(run)) == len(learned[number][0])
+    for own, other in ((0, 1), (1, 0)):
+        assert learned[1][own] < learned[2][own] and not learned[1][own] & learned[2][other]
+
+
+@pytest.mark.slow
+def test_the_controls_of_two_forms_of_the_step_are_two(run, monkeypatch):
+    seen = []
+
+    def look(cache, name, facts, make):
+        seen.append(facts)
+        raise LookupError
+
+    monkeypatch.setattr(control, "cached", look)
+    opened = RunDirectory(run[0], parse([*SMALL, *LINEAR, *MEASURED]).experiment)
+    for kernels in ("fast", "stock"):
+        compute = dataclasses.replace(opened.config.compute, kernels=kernels, precision="float32")
+        opened.config = dataclasses.replace(opened.config, compute=compute)
+        with pytest.raises(LookupError):
+            control.control_generator(opened, SimpleNamespace(digest="x"))
+    opened.close()
+    assert seen[0] != seen[1] and {**seen[1], "fast": True} == seen[0]

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+import shutil
 import types
 
 import keras
@@ -194,3 +195,15 @@ def test_the_seed_and_the_weights_of_the_config_reach_the_model(monkeypatch):
     assert acgan.seed != other.seed and acgan.columns("swd") == (*TERMS, *LOSSES, "swd", "L_saturating")
     kernels = [np.asarray(model.generator.get_layer("dense").kernel) for model in (acgan, other)]
     assert not np.array_equal(*kernels)
+
+
+def test_a_training_that_is_begun_anew_knows_nothing_of_the_last_ones_best(image_set, tmp_path):
+    config = dataclasses.replace(CONFIG, keep="best")
+    train_acgan(build_acgan(config, class_count=2, seed=5), image_set, config, tmp_path, seed=5)
+    with np.load(tmp_path / "best.npz") as stored:
+        np.savez(tmp_path / "best.npz", **{**stored, "swd": 0.0})  # as good as can be
+    shutil.rmtree(tmp_path / "checkpoints")  # which is what an error says
+    other = build_acgan(config, class_count=2, seed=6)
+    train_acgan(other, image_set, config, tmp_path, seed=6)
+    with np.load(tmp_path / "best.npz") as stored:
+        assert float(stored["swd"]) > 0

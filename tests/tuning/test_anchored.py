@@ -9,6 +9,7 @@ from small_networks import arrays, assert_same, init, least_estimator
 
 from pir_tf.gan.train import optimizers
 from pir_tf.training import checkpoints
+from pir_tf.training.precision import mixed
 from pir_tf.tuning.anchored import AnchoredTuner
 from pir_tf.tuning.tuner import LogGradientNorms
 
@@ -67,6 +68,30 @@ def test_the_anchor_is_the_mean_squared_difference_from_the_start():
 
 
 @pytest.mark.slow
+def test_the_estimator_sees_values_outside_the_range_as_people_do_and_the_anchor_as_they_are():
+    z, class_one_hot = keras.Input((5,)), keras.Input((2,))
+    x = layers.Dense(8 * 8 * 3, kernel_initializer=init(1))(layers.Concatenate()([z, class_one_hot]))
+    unbounded = keras.Model([z, class_one_hot], layers.Reshape((8, 8, 3))(x))
+    model = AnchoredTuner(unbounded, least_estimator(), seed=7, pir_weight=1.0, anchor_weight=1.0)
+    unbounded.set_weights([5 * weight for weight in unbounded.get_weights()])
+    drawn = model.draw(6)
+    images = unbounded([drawn[0], tf.one_hot(drawn[1], 2)])
+    assert np.mean(np.abs(images) > 1) > 0.2
+    found = model.terms(*drawn)
+    cut = tf.clip_by_value(images, -1.0, 1.0)
+    assert float(found["L_PIR"]) == pytest.approx(float(tf.reduce_mean(model.estimated_pir(cut))))
+    assert float(found["L_anchor"]) == pytest.approx(float(tf.reduce_mean((images - images / 5) ** 2)), rel=1e-4)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_in_bfloat16_the_anchor_pulls_at_nothing_where_the_start_computes_in_it_too(whole):
+    model = tuner()
+    networks = [*model.networks().values(), *([model.start] if whole else [])]
+    with mixed("mixed_bfloat16", *networks):
+        assert (float(model.terms(*model.draw(6))["L_anchor"]) == 0.0) == whole
+    assert not {id(v) for v in model.start.variables} & {id(v) for v in model.state().values()}
+
+
 def test_tuning_raises_the_estimated_pir_and_the_anchor_holds_it_back():
     ends = {}
     for weight in (0.0, 3.0, 3000.0):
