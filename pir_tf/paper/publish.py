@@ -177,13 +177,15 @@ def publish_sweep(sweep: Path, folder: Path, *, weights_from: str = "", figures:
     if papers:
         make([place], folder / "figures", keep_samples=bool(stay))
     rows = _read(folder / TABLES[0])
-    counts = ", ".join(f"{count} {status}" for status, count in Counter(rows["status"]).items())
+    shown = rows[rows["status"] != "waiting"]  # a part of a suite may be all that was asked for
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(shown["status"]).items())
+    if others := len(rows) - len(shown):
+        counts += f"; {others} more of its suites not run yet"
     sizes = ", ".join(sorted({*rows["preset"]} - {""}))
     parts = [f"# Experiments of size {sizes}", f"{counts}."]
     parts += [f"Weights: {weights_from}"] if weights_from else []
     header = ("experiment", "mean PIR before", "after", "Cohen's d (95% interval)", "p below 0.001", "")
     parts += [FIGURES] if papers else []
-    shown = rows[rows["status"] != "waiting"]  # a part of a suite may be all that was asked for
     parts += [TABLE_FILES, _markdown(header, map(_line, shown.to_dict("records")))]
     _write(folder / "README.md", "\n\n".join(parts) + "\n")
 

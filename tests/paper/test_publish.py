@@ -126,7 +126,9 @@ def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(t
     assert publish.main(["sweep", str(first), str(folder), "--weights-from", "Package x."]) == 0
     overview, measured = (folder / "README.md").read_text(), results()
     assert (
-        "1 done, 1 failed, 1 waiting." in overview and "| later" not in overview and "Weights: Package x." in overview
+        "1 done, 1 failed; 1 more of its suites not run yet." in overview
+        and "| later" not in overview
+        and "Weights: Package x." in overview
     )
     assert "| color-red | | | | | failed: The disk is full. |" in overview
     effect = f"{measured['cohens_d']:.3g} ({measured['cohens_d_interval'][0]:.3g} to "
@@ -152,7 +154,7 @@ def test_sweeps_are_published_with_what_failed_and_what_another_finished_stays(t
     assert table["only-here-color-red"].notna().tolist() == [False, True, False]
     overview = (folder / "README.md").read_text()
     assert (
-        "2 done, 1 waiting." in overview
+        "2 done; 1 more of its suites not run yet." in overview
         and "(color-blue/README.md)" in overview
         and "(color-red/README.md)" in overview
     )
