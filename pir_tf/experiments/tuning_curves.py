@@ -3,8 +3,8 @@
 The experiment's linear estimator learns once from all simulated answers. Then the generator is tuned with each pessimism at the
 first ratio of gradients, and with each other ratio at the first pessimism; ratio 0 is the control, without the PIR term. After
 the steps of --at the same new latents are drawn; their true and their estimated PIR, the distance within a class and, with
---evaluation.kid-weights, that from real images make a row of `FOLDER/tuning-curves.csv`, and two figures show them. What is done
-isn't done again; a row's `settings` stand for all options that no other column has.
+--evaluation.kid-weights, that from real images make a row of `FOLDER/tuning-curves.csv`, and figures show them, with images of
+the same latents at each ratio. What is done isn't done again; a row's `settings` stand for all options that no other column has.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import stream_of
-from pir_tf.images import to_float
+from pir_tf.images import grid, save_png, to_float
 from pir_tf.interactions.simulated import simulate
 from pir_tf.report import curves, style
 from pir_tf.runs.directory import atomic
@@ -163,7 +163,7 @@ class Study:
         made_by = {**fixed, **fields, "estimator": digest(*self._estimator.saved_model().get_weights())}
         del made_by["settings"]  # which also name what is measured alone; the fields are those of the steps
         directory = self._folder / "steps" / _name_of(made_by)[:16]
-        yield {**fixed, "steps": 0, **self._measured(self._before, 0.0)}
+        yield self._row({**fixed, "steps": 0}, self._before, 0.0)
         start = time.monotonic()
         for steps in at:
             fit_resumable(
@@ -175,7 +175,7 @@ class Study:
                 chief_callbacks=[ProgressBar(f"Pessimism {pessimism:g}, ratio {ratio:g}", steps)],
             )
             seconds = time.monotonic() - start
-            yield {**fixed, "steps": steps, **self._measured(generate(networks.generator, *self._latents), seconds)}
+            yield self._row({**fixed, "steps": steps}, generate(networks.generator, *self._latents), seconds)
 
     def _seed(self, use: str) -> int:
         return derived_seed(self._config.seed, f"{NAME}, {use}")
@@ -183,6 +183,14 @@ class Study:
     def _draw(self, count: int, use: str) -> tuple[np.ndarray, np.ndarray]:
         sizes = {"latent_size": self._config.gan.latent_size, "class_count": len(self._start.class_names)}
         return draw_latents(count, seed=self._seed(use), **sizes)
+
+    def _row(self, about: dict[str, Any], images: np.ndarray, seconds: float) -> dict[str, Any]:
+        """A row, whose first images are kept to be looked at, by their classes."""
+        order = np.argsort(self._latents[1][: curves.SHOWN], kind="stable")
+        picture = self._folder / curves.PICTURES / curves.picture_of(about)
+        picture.parent.mkdir(exist_ok=True)
+        save_png(picture, grid(images[: curves.SHOWN][order], columns=curves.SHOWN))
+        return {**about, **self._measured(images, seconds)}
 
     def _measured(self, images: np.ndarray, seconds: float) -> dict[str, Any]:
         true, estimated = self._truth(images), estimate(self._estimator.pir_model, images)
@@ -287,10 +295,12 @@ class Rows:
             self._frame.to_csv(beside, index=False)
 
     def draw(self) -> None:
-        """Draws both figures."""
+        """Draws the figures."""
         for name, drawn in ((NAME, curves.tuning_curves), ("kid", curves.kid_of_ratios)):
             if (self._frame.ratio > 0).any() and (figure := drawn(self._frame)):
                 style.save(figure, self._folder / f"{name}.png")
+        if figure := curves.pictures_of_ratios(self._frame, self._folder):
+            style.save(figure, self._folder / "pictures.png")
 
     def table(self) -> str:
         """The rows in Markdown."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from PIL import Image
 
 from pir_tf.objective_names import parse
 from pir_tf.report import style
@@ -15,6 +18,8 @@ SHADES = ("#7fb2da", "#3d86c6", "#1c5d99", "#0b3d66", "#031a2e")
 CONTROL = "control"
 SETTINGS = ("seed", "features", "grid", "images", "impressions", "settings")
 """Columns that tell trainings of one objective, pessimism and ratio apart."""
+SHOWN, PICTURES = 12, "images"
+"""Images of each row that are kept, and the folder's name."""
 WIDTH, HEIGHT = 2.7, 2.3
 """Of a panel, in inches."""
 
@@ -73,6 +78,8 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
     groups = [(key, own) for key, own in found.groupby(by, dropna=False) if several(own)]
     if not groups:
         return None
+    from matplotlib.ticker import LogLocator, NullLocator
+
     figure = style.new_figure(3.2, width=5.4)
     axes = figure.subplots()
     style.style_axes(axes, x="KID from real images (lower is nearer)", y="Cohen's d")
@@ -88,13 +95,55 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
             axes.annotate(
                 label, (row["kid"], row["cohens_d"]), (4, 3), textcoords="offset points", fontsize=style.SMALL
             )
-        end, name = (line.kid.iloc[-1], line.cohens_d.iloc[-1]), ", ".join([objective, *more])
+        name = ", ".join([parse(objective).in_words(short=True), *more])
+        end = (line.kid.iloc[-1], line.cohens_d.iloc[-1])
         axes.annotate(name, end, (4, -9), textcoords="offset points", fontsize=style.SMALL, color=color)
+    if 0 < 5 * found.kid.min() < found.kid.max():  # what is near would be one point
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
     note = "Numbers along a line: gradient ratio."
     if len(start) == 1:
         axes.axvline(start[0], color=style.RULE, linewidth=0.9, zorder=0)
         note += " Vertical line: before tuning."
     figure.supxlabel(note, fontsize=style.SMALL, color=style.MUTED, x=0.01, ha="left")
+    return figure
+
+
+def picture_of(row: Mapping[str, Any]) -> str:
+    """Name of the file with a row's first images, `SHOWN` beside each other."""
+    objective = row["objective"].replace(":", "-")[:60]
+    what = f"seed-{row['seed']:g}-pessimism-{row['pessimism']:g}-ratio-{row['ratio']:g}-steps-{row['steps']:g}"
+    return f"{objective}-{what}-{row['settings']}.png"
+
+
+def pictures_of_ratios(rows: pd.DataFrame, folder: Path) -> Any:
+    """Images of the same latents before tuning and at each ratio, a strip each, with d and KID; None where none are kept.
+
+    Of each objective the first pessimism and settings, after the most steps.
+    """
+    strips: list[tuple[str, str, Path]] = []
+    for objective, own in rows.groupby("objective", sort=False):
+        own = own[(own.settings == own.settings.iloc[0]) & (own.pessimism == own.pessimism.iloc[0])]
+        last = own[own.steps == own.steps.max()].sort_values("ratio")
+        for row in [*own[own.steps == 0].iloc[:1].to_dict("records"), *last.to_dict("records")]:
+            kid = "" if pd.isna(row.get("kid")) else f", KID {row['kid']:.0f}"
+            name = f"ratio {row['ratio']:g}" if row["ratio"] else CONTROL
+            said = f"{name}: d {row['cohens_d']:.2f}{kid}" if row["steps"] else f"before{kid}"
+            title = parse(str(objective)).in_words(short=True) if not row["steps"] else ""
+            strips.append((title, said, folder / PICTURES / picture_of(row)))
+    strips = [strip for strip in strips if strip[2].is_file()]
+    if not strips:
+        return None
+    figure = style.new_figure(0.6 * len(strips) + 0.2, width=7.2)
+    for axes, (title, said, path) in zip(figure.subplots(len(strips), 1, squeeze=False)[:, 0], strips, strict=True):
+        with Image.open(path) as strip:
+            axes.imshow(np.asarray(strip))
+        axes.set_axis_off()
+        if title:
+            axes.set_title(title, loc="left", fontsize=style.SMALL + 2, fontweight="bold", color=style.INK)
+        axes.text(-0.01, 0.5, said, transform=axes.transAxes, ha="right", va="center", fontsize=style.SMALL)
     return figure
 
 

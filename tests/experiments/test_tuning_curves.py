@@ -15,6 +15,7 @@ from pir_tf.experiments import tuning_curves
 from pir_tf.gan.saved import Networks
 from pir_tf.images import to_uint8
 from pir_tf.presets import smoke
+from pir_tf.report import curves
 from pir_tf.tuning import tuner
 
 pytestmark = pytest.mark.slow
@@ -92,7 +93,14 @@ def test_the_term_raises_the_estimate_and_the_control_has_none(folder):
 
 
 def test_the_figures_and_the_table_show_all_rows(folder):
-    assert {path.name for path in folder.glob("*.png")} == {"tuning-curves.png", "kid.png"}
+    assert {path.name for path in folder.glob("*.png")} == {"tuning-curves.png", "kid.png", "pictures.png"}
+    rows = pd.read_csv(folder / "tuning-curves.csv", dtype={"settings": str})
+    assert {path.name for path in (folder / "images").iterdir()} == {
+        curves.picture_of(row) for row in rows.to_dict("records")
+    }
+    said = [axes.texts[0].get_text() for axes in curves.pictures_of_ratios(rows, folder).axes]
+    assert [text.partition(":")[0] for text in said] == ["before, KID 200", "control", "ratio 0.3", "ratio 1"]
+    assert curves.pictures_of_ratios(rows, folder / "elsewhere") is None
     assert min(Image.open(folder / "tuning-curves.png").size) > 400
     lines = tuning_curves.Rows(folder).table().splitlines()
     assert len(lines) == 2 + 2 * len(SETTINGS) and " control " in lines[-1]

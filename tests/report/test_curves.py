@@ -41,10 +41,13 @@ def test_a_seed_is_a_line_of_its_own(rows):
 def test_lines_against_kid_say_which_steps_they_are_of(rows):
     one = rows[rows.seed == 0]
     said = [text.get_text() for text in curves.kid_of_ratios(one).axes[0].texts]
-    assert {"color:blue, 150 steps", "color:blue, 300 steps"} <= {*said} and "color:blue" not in said
+    assert {"blue, 150 steps", "blue, 300 steps"} <= {*said} and "blue" not in said
     said = [text.get_text() for text in curves.kid_of_ratios(one[one.steps != 300]).axes[0].texts]
-    assert "color:blue" in said  # where nothing else tells them apart
+    assert "blue" in said  # where nothing else tells them apart
     assert len(curves.kid_of_ratios(rows).axes[0].lines) == 4
+    assert curves.kid_of_ratios(one).axes[0].get_xscale() == "linear"
+    far = one.assign(kid=one.kid.where(one.ratio != one.ratio.max(), 9000))
+    assert curves.kid_of_ratios(far).axes[0].get_xscale() == "log"
     begun = pd.concat([one[one.steps > 0], one[one.steps == 150].assign(steps=0, kid=26.7)])
     figure = curves.kid_of_ratios(begun)
     assert [26.7, 26.7] in [list(line.get_xdata()) for line in figure.axes[0].lines]
