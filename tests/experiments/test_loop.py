@@ -81,6 +81,7 @@ def test_the_rounds_are_runs_that_go_on_from_each_other_and_the_last_one_is_prov
         (["--rounds", "0"], "--rounds is 0"),
         (["--colour", "red"], "Option --colour is unknown"),
         (["--mode", "stars"], "invalid choice"),
+        (["--study", "x" * 81], "expected 1 to 80 printable characters"),
         (["--people", "postgresql://me:geheim@db.example/rates"], "--people has a password in its URL"),
     ],
 )
