@@ -4,6 +4,7 @@ convolutions, on a GPU by what was measured on one (`gpu_times`)."""
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
 from pir_tf.experiments.bench import rate
@@ -72,10 +73,10 @@ def counts(config: ExperimentConfig) -> dict[str, int]:
 
 def _imports(config: ExperimentConfig) -> bool:
     """Whether the generator, or that of the first round, is somebody's own: without discriminator and real images."""
-    if first := FirstRound.of(config):
+    if config.first_round:
         from pir_tf.gan.imported.generator import imported_facts  # TensorFlow waits for `import_quietly`
 
-        return imported_facts(first.path / "tuning") is not None
+        return imported_facts(Path(config.first_round, "tuning")) is not None
     return config.gan.generator.startswith("import:")
 
 
