@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Every other decoder of Pillow stays shut: these are what people and TFDS hand over, and each open decoder is a risk.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 KINDS = "JPEG, PNG, WebP, BMP or GIF"
+PNG = b"\x89PNG\r\n\x1a\n"  # how such a file begins
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 GRID_BACKGROUND = 240  # light grey, so that white images keep their edge
 RANGE_TOLERANCE = 1e-3  # rounding, as of a resize or of half precision, but not another convention of range
@@ -157,9 +158,6 @@ def decode(source: bytes | str | os.PathLike[str], *, name: str | None = None) -
         raise
     except Exception as error:  # Pillow's decoders raise almost any type on damaged data
         raise BadImage(label, f"it is cut off or damaged ({one_line(error)})") from error
-
-
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def _decoded(data: bytes) -> np.ndarray:

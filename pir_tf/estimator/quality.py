@@ -18,6 +18,7 @@ from pir_tf.config import ComputeConfig, EstimatorConfig, derived_seed
 from pir_tf.errors import InputError
 from pir_tf.estimator.linear import LinearEstimator
 from pir_tf.estimator.model import PIREstimator, estimate, is_stock, outputs
+from pir_tf.estimator.ridge import says_nothing
 from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimator
 from pir_tf.images import require_images
 from pir_tf.interactions.records import Interactions
@@ -136,9 +137,10 @@ def cross_validated_quality(
     skips = differ and (config.output == "linear" or "data" in (config.bin_range, config.scalar_start))
     for number, left_out in enumerate(np.array_split(shuffled, folds)):
         rest = np.setdiff1d(rated, left_out)
-        answers, groups = interactions.pir[rest], interactions.group[rest]
-        if skips and all(np.ptp(answers[groups == one]) == 0 for one in set(groups.tolist())):
-            estimates[:, left_out] = answers[0] if np.ptp(answers) == 0 else answers.mean()
+        answers = interactions.pir[rest]
+        nothing = config.output == "linear" and says_nothing(answers, interactions.group[rest])
+        if skips and (nothing or np.ptp(answers) == 0):
+            estimates[:, left_out] = answers.mean()
             continue
         estimator = fit_estimator(
             images[rest],

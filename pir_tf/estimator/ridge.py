@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -116,8 +117,7 @@ def fit_ridge(
     total = shown.sum()
     group = np.zeros(len(y), np.int64) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     share = shown / np.bincount(group, weights=shown)[group]  # of its group's impressions
-    moved = y - _means(share * y, group)
-    if np.abs(moved).max() < 1e-12:
+    if says_nothing(y, group):
         raise InputError(
             f"All {len(y)} answered images have the PIR of the others of their group; expected some difference within groups, "
             "since nothing compares images of two: collect more answers."
@@ -127,7 +127,7 @@ def fit_ridge(
     spread = np.maximum(spread, LEAST_SPREAD * spread.mean() or 1.0)
     root = np.sqrt(shown)
     left, values, right = _svd(root[:, None] * inside / spread)
-    target = root * moved
+    target = root * (y - _means(share * y, group))
     parts, squares = left.T @ target, np.square(left)
     residuals = functools.partial(_left_out, target, left, parts, squares, values, share)
     if penalty is None:
@@ -147,6 +147,11 @@ def fit_ridge(
         directions=right,
         known=np.sqrt(penalty / (values + penalty)),
     )
+
+
+def says_nothing(pir: npt.NDArray[Any], groups: npt.NDArray[Any]) -> bool:
+    """Whether PIRs [n] differ between groups [n] alone, if at all: a readout learns from what differs within them."""
+    return all(np.ptp(pir[groups == one]) == 0 for one in np.unique(groups))
 
 
 def _means(shares: Floats, group: npt.NDArray[np.int64]) -> Floats:

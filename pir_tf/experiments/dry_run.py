@@ -9,6 +9,7 @@ from pathlib import Path
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
 from pir_tf.experiments.bench import rate
 from pir_tf.experiments.gpu_times import SOURCE, training_seconds
+from pir_tf.experiments.people import who_judges
 from pir_tf.experiments.rounds import FirstRound
 from pir_tf.objective_names import TOP_LAYERS, parse
 from pir_tf.report.numbers import about_as_long
@@ -83,7 +84,6 @@ def _imports(config: ExperimentConfig) -> bool:
 def _beside(config: ExperimentConfig) -> tuple[int, int, int]:
     """What stands beside the tuned images: steps of the control, images that best of n picks, and that Plug & Play walks to."""
     from pir_tf.experiments.evaluation_stage import PICKS
-    from pir_tf.experiments.people import who_judges
 
     settings, simulated = config.evaluation, who_judges(config) == "simulated"
     control = settings.control and simulated and config.tuning.kind == "weights" and not _imports(config)

@@ -364,7 +364,11 @@ def _require_alpha(stop: str, options: list[str]) -> None:
 
     given = " ".join(options).replace("=", " ").split()
     named = [given[i + 1] for i, word in enumerate(given[:-1]) if word == "--evaluation.alpha"]
-    if stop == "e-value" and named and named[-1] != f"{1 / EVIDENCE:g}":
+    try:
+        other = bool(named) and float(named[-1]) != 1 / EVIDENCE
+    except ValueError:
+        other = True
+    if stop == "e-value" and other:
         raise InputError(
             f"--evaluation.alpha is {named[-1]} beside --stop e-value, which ends at the evidence that {1 / EVIDENCE:g} needs, "
             "expected that: leave it out, or use --stop budget."

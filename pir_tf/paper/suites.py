@@ -253,7 +253,7 @@ def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
 
 
 def beyond_offline(size: str, weights: Weights) -> list[Experiment]:
-    """The linear estimator on the discriminator alone, which needs no download, for pool1 to pool3 and blue. Not the paper's."""
+    """The linear estimator on the discriminator alone, without a download, for pool1 to pool3 and blue. Not the paper's."""
     layers = [one for one in vgg_single(size, weights) if one.name.split("-")[1] in ("pool1", "pool2", "pool3")]
     bases = (_color(size, weights, "color:blue"), *layers)
     return _chosen_too(size, weights, [_linear(size, weights, base, offline=True) for base in bases])

@@ -71,12 +71,6 @@ class Study:
 
     def __post_init__(self) -> None:
         _require(self.mode in MODES, "mode", self.mode, ", ".join(MODES[:-1]) + f" or {MODES[-1]}")
-        for name, text in (
-            *dataclasses.asdict(self).items(),
-            *(self.labels.items() if isinstance(self.labels, dict) else ()),
-        ):
-            if isinstance(text, str):
-                _require(is_utf8(text), name, text, "text that UTF-8 can write")
         named = self.name == self.name.strip() and self.name.isprintable() and 0 < len(self.name) <= 80
         _require(named, "name", self.name, "1 to 80 printable characters without space around them")
         for name in ("question", "instructions", "consent", "completion_code"):
@@ -84,12 +78,14 @@ class Study:
             _require(
                 isinstance(text, str) and len(text) <= LONGEST, name, text, f"a text of at most {LONGEST} characters"
             )
+            _require(is_utf8(text), name, text, "text that UTF-8 can write")
         _require(isinstance(self.labels, dict), "labels", self.labels, "words by the names of the buttons")
         unknown = sorted(set(self.labels) - set(LABELS))
         _require(not unknown, "labels", ", ".join(unknown), f"the names {', '.join(LABELS)}")
         for name, word in self.labels.items():
             fits = isinstance(word, str) and 0 < len(word) <= 60
             _require(fits, f"labels.{name}", word, "a word or two, of at most 60 characters")
+            _require(is_utf8(word), f"labels.{name}", word, "text that UTF-8 can write")
         require_words(self.words, "The study's words")
         for name in ("answers_per_rater", "pause_every", "repeat_after"):
             value = getattr(self, name)
@@ -106,7 +102,7 @@ class Study:
         _require(isinstance(self.origins, list | tuple), "origins", self.origins, "a list of origins")
         for origin in self.origins:
             good = isinstance(origin, str) and origin.startswith(("http://", "https://")) and origin.count("/") == 2
-            _require(good, "origins", origin, "an origin like https://shop.example, without a path")
+            _require(good and is_utf8(origin), "origins", origin, "an origin like https://shop.example, without a path")
         object.__setattr__(self, "origins", tuple(self.origins))
         object.__setattr__(self, "question", self.question or QUESTIONS[self.mode])
 

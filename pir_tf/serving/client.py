@@ -177,9 +177,7 @@ def _integers(argument: str, values: Any, dtype: type) -> np.ndarray:
             f"{argument} received {_shown(values)}, expected a list of at least one whole number: change it."
         )
     limits = np.iinfo(dtype)
-    numbers = (
-        array.tolist() if array.dtype.kind in "iu" else [int(value) for value in values]
-    )  # NumPy makes others of large ones
+    numbers = [int(value) for value in values]  # NumPy makes other numbers of large ones
     if min(numbers) < limits.min or max(numbers) > limits.max:
         worst = max(numbers) if max(numbers) > limits.max else min(numbers)
         raise InputError(f"{argument} has {worst}, expected numbers from {limits.min} to {limits.max}: change it.")

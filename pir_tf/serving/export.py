@@ -84,14 +84,14 @@ def write_version(material: Material, folder: Path, name: str, *, half: bool, an
     import tensorflow as tf
 
     from pir_tf.serving.expected import answers_of, halve, write_warmup
-    from pir_tf.serving.signatures import Endpoints, has_foreign
+    from pir_tf.serving.signatures import Endpoints, foreign_layers
 
     facts = {**material.provenance, "class_names": list(material.class_names), "weights": "float32"}
     if half:
         facts.update(weights="float16", float16_difference=halve(material))
         said = "float16 changes pixels by {greatest} grey levels at most and {mean:.3f} on average, in {images} images."
         print(said.format(**facts["float16_difference"]), flush=True)
-        if has_foreign(material.generator):
+        if foreign_layers(material.generator):
             facts["weights"] = "float16, those of the imported SavedModel as they are"
             print(
                 "The imported SavedModel's own weights stay as they are: float16 makes none of them smaller.",

@@ -57,13 +57,12 @@ class Material:
         require_one_line(names)
         scored = score and (run / "estimator" / "done.json").exists()
         estimator = saved_estimator(run / "estimator") if scored else None
-        about = _provenance(run, which)
+        about = _provenance(run, which, made)
         about["estimator_sha256"] = _digest(estimator) if estimator else None
         return cls(load_generator(folder), names, load_estimator(estimator) if estimator else None, about)
 
 
-def _provenance(run: Path, which: str) -> dict[str, Any]:
-    made = read_json(run / "config.json")
+def _provenance(run: Path, which: str, made: dict[str, Any]) -> dict[str, Any]:
     return {
         "run": run.resolve().name,
         "generator": which,

@@ -182,7 +182,7 @@ class Stored(tf.Module):
         self, model: keras.Model, function: Callable[..., tf.Tensor] | None = None, *, half: bool = False
     ) -> None:
         super().__init__(name=model.name)
-        self.foreign = [layer.loaded for layer in _foreign(model)]
+        self.foreign = [layer.loaded for layer in foreign_layers(model)]
         weights = _own_weights(model)
         with self.name_scope:
             self.weights = [tf.Variable(_stored(w, half=half), trainable=False, name=w.path) for w in weights]
@@ -207,17 +207,12 @@ def round_weights(models: Iterable[keras.Model]) -> None:
             variable.assign(_stored(variable, half=True).astype(np.float32))
 
 
-def has_foreign(model: keras.Model) -> bool:
-    """Whether a SavedModel is part of it, whose weights are kept as they came."""
-    return bool(_foreign(model))
-
-
-def _foreign(model: keras.Model) -> list[Any]:
-    """The layers around a SavedModel, in nested models too."""
+def foreign_layers(model: keras.Model) -> list[Any]:
+    """The layers around a SavedModel, in nested models too; its weights are kept as they came."""
     found = []
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            found += _foreign(layer)
+            found += foreign_layers(layer)
         elif hasattr(layer, "module_variables"):
             found.append(layer)
     return found
@@ -225,7 +220,7 @@ def _foreign(model: keras.Model) -> list[Any]:
 
 def _own_weights(model: keras.Model) -> list[keras.Variable]:
     """The weights that belong to Keras layers."""
-    theirs = {id(variable) for layer in _foreign(model) for variable in layer.module_variables}
+    theirs = {id(variable) for layer in foreign_layers(model) for variable in layer.module_variables}
     return [variable for variable in model.weights if id(variable) not in theirs]
 
 

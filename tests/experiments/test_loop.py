@@ -386,6 +386,6 @@ def test_evidence_ends_a_proof_at_its_own_threshold_alone(tmp_path):
     with pytest.raises(InputError, match="--evaluation.alpha is 0.0001 beside --stop e-value"):
         adopted(*words, "--evaluation.alpha", "0.0001")
     assert not (tmp_path / "a").exists()
-    adopted(*words, "--evaluation.alpha=0.001")
+    adopted(*words, "--evaluation.alpha=1e-3")  # the threshold itself
     with pytest.raises(InputError, match="--evaluation.alpha is 0.01 beside"):
         adopted(tmp_path / "a", "--evaluation.alpha=0.01")
