@@ -76,6 +76,8 @@ COLOR_GRID = 4
 """Places a side whose means tell colours' places apart: 2 for halves, 3 for thirds."""
 KL_WEIGHTS = (3.0, 10.0, 30.0)
 """Weights of KL along the trade-off of moved latents."""
+FEW_ANSWERS = ((1000, 1), (200, 5), (1000, 5), (200, 10), (1000, 10), (200, 100))
+"""Images and impressions of each, of the tunings from few answers."""
 PLUG_AND_PLAY = 100.0
 """Weight of Plug & Play sampling, in nats per unit of PIR."""
 HEADS: dict[str, dict[str, Any]] = {
@@ -280,6 +282,17 @@ def heads_on_data(size: str, weights: Weights) -> list[Experiment]:
     return [_variant(base, f"{head}-weight-1000", estimator=HEADS[head]) for base in bases for head in heads]
 
 
+def tuned_by_few(size: str, weights: Weights) -> list[Experiment]:
+    """Blue tuned by few answers, by the paper's method and by the linear estimator. Not the paper's."""
+    base = _color(size, weights, "color:blue")
+    found = []
+    for images, impressions in FEW_ANSWERS:
+        few = {"images": images, "impressions": impressions}
+        pair = (base, _linear(size, weights, base))
+        found += [_variant(one, f"{images}-by-{impressions}", interactions=few) for one in pair]
+    return found
+
+
 def moved_latents(size: str, weights: Weights) -> list[Experiment]:
     """A shift and a residual network in place of tuned weights, and Plug & Play sampling: five objectives. Not the paper's."""
     found = []
@@ -298,7 +311,9 @@ def paper(size: str, weights: Weights) -> list[Experiment]:
 
 
 _PAPERS = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations)
-_BEYOND = (beyond, beyond_longer, beyond_guarded, beyond_seeds, beyond_offline, factorial, heads_on_data, moved_latents)
+_BEYOND = (
+    beyond, beyond_longer, beyond_guarded, beyond_seeds, beyond_offline, factorial, heads_on_data, tuned_by_few, moved_latents,
+)  # fmt: skip
 SUITES: dict[str, Callable[[str, Weights], list[Experiment]]] = {
     suite.__name__.replace("_", "-"): suite for suite in (*_PAPERS, paper, *_BEYOND)
 }

@@ -22,6 +22,7 @@ BEYOND = (
     "beyond-offline",
     "factorial",
     "heads-on-data",
+    "tuned-by-few",
     "moved-latents",
 )
 """Suites that aren't the paper's."""
@@ -189,6 +190,15 @@ def test_the_other_studies_differ_in_what_they_are_about():
     offline = by_name("beyond-offline")
     assert len(offline) == 13 and {one.config.estimator.backbone for one in offline.values()} == {"discriminator"}
     assert not any(one.not_run for one in by_name("beyond-offline", weights=replace(FILES, inception="none")).values())
+    few = by_name("tuned-by-few")
+    for method, base in (("color-blue", by_name("colors")), ("color-blue-linear", by_name("beyond"))):
+        own = {name: one for name, one in few.items() if name.rpartition("-by-")[0].rpartition("-")[0] == method}
+        answers = [(one.config.interactions.images, one.config.interactions.impressions) for one in own.values()]
+        assert len(set(answers)) == 6 and list(own) == [f"{method}-{n}-by-{k}" for n, k in answers]
+        for one in own.values():
+            changes = set(differing(one.config, base[method].config)) - {"evaluation.best_of"}  # not asked of these
+            assert changes <= {"interactions.images", "interactions.impressions"}
+    assert len(few) == 6 * 2
     moved = by_name("moved-latents")
     kinds = [one.config.tuning.kind for one in moved.values()]
     assert [kinds.count(kind) for kind in ("shift", "residual", "weights")] == [15, 15, 5] and len(moved) == 35
