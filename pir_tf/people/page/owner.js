@@ -128,10 +128,10 @@ function pools(rows) {
   const heads = [["Pool"], ["State"], ["Answers", "n"], ["Progress", "wide"], ["Images", "n"], ["Skipped", "n"], ["Unanswered", "n"]];
   return [table("Pools", heads,
     rows.map((pool) => {
-      const max = pool.wanted || 1;
-      const bar = Object.assign(document.createElement("progress"), { max, value: Math.min(pool.answers, max) });
-      bar.setAttribute("aria-label", `Answers of ${pool.pool}, round ${pool.round}`);
-      return [`${pool.round} ${pool.pool}`, pool.state, `${number(pool.answers)} / ${number(pool.wanted)}`, bar,
+      const max = pool.wanted; // 0 where a pool takes answers until it is closed
+      const bar = max ? Object.assign(document.createElement("progress"), { max, value: Math.min(pool.answers, max) }) : "";
+      if (max) bar.setAttribute("aria-label", `Answers of ${pool.pool}, round ${pool.round}`);
+      return [`${pool.round} ${pool.pool}`, pool.state, `${number(pool.answers)}${max ? ` / ${number(max)}` : ""}`, bar,
         number(pool.images), number(pool.skipped), number(pool.unanswered)];
     }))];
 }
