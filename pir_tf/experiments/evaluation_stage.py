@@ -267,12 +267,16 @@ def _compared(run: RunDirectory, generators: tuple[keras.Model, ...]) -> Arrays:
 
 
 def _new_images(run: RunDirectory, generators: tuple[keras.Model, ...]) -> Arrays:
-    """Images from independent new latents, none used in training, and the order in which people see them. Deviation: D15."""
+    """Images from independent new latents, none used in training, and the order in which people see them. Deviation: D15.
+
+    On the rating page an image is compared with one of its own class, so both sides have the same classes there.
+    """
     made: Arrays = {}
-    count = run.config.evaluation.images
+    count, paired = run.config.evaluation.images, who_judges(run.config) == "people"
     for generator, when in zip(generators, WHEN, strict=True):
         seed, title, reuse = run.seed_of(f"evaluation {when}"), f"Images {when} tuning", when == "before"
-        images, _, labels = sample(run, generator, count, seed=seed, title=title, reuse=reuse)
+        same = made.get("labels_before") if paired else None
+        images, _, labels = sample(run, generator, count, seed=seed, title=title, labels=same, reuse=reuse)
         made |= {when: images, f"labels_{when}": labels}
     order = np.random.default_rng(run.seed_of("shuffle")).permutation(len(made["before"]) + len(made["after"]))
     return {**made, "order": order}

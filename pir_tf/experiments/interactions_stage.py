@@ -183,23 +183,32 @@ def _origin(run: RunDirectory, ids: list[str]) -> Origin:
 
 
 def sample(
-    run: RunDirectory, generator: keras.Model, count: int, *, seed: int, title: str, reuse: bool = True
+    run: RunDirectory,
+    generator: keras.Model,
+    count: int,
+    *,
+    seed: int,
+    title: str,
+    labels: np.ndarray | None = None,
+    reuse: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images uint8 `[count, h, w, 3]`, latents and classes of one seed, with a progress bar of that title.
 
     They are kept in the run's cache, but for `reuse` False: no other run has a generator that isn't the stage `gan`'s.
+    `labels`, `[count]`, are classes in place of the seed's; such images aren't kept.
     """
     latent_size, class_count = (tensor.shape[-1] for tensor in generator.inputs)
 
     def make() -> dict[str, np.ndarray]:
-        z, labels = draw_latents(count, latent_size=latent_size, class_count=class_count, seed=seed)
-        batches = track(generate_batches(generator, z, labels), title, count, size=BATCH)
-        return {"images": np.concatenate(list(batches)), "z": z, "labels": labels}
+        z, drawn = draw_latents(count, latent_size=latent_size, class_count=class_count, seed=seed)
+        classes = drawn if labels is None else labels
+        batches = track(generate_batches(generator, z, classes), title, count, size=BATCH)
+        return {"images": np.concatenate(list(batches)), "z": z, "labels": classes}
 
     key: dict[str, Any] = {"generator": digest(*generator.get_weights()), "seed": seed, "count": count}
     if imported := imported_in(run):  # whose weights alone don't say what its images are
         key.update(imported=imported, architecture=architecture_digest(run.path / "gan"))
-    made = cached(run.cache if reuse else None, "images", key, make)
+    made = cached(run.cache if reuse and labels is None else None, "images", key, make)
     return made["images"], made["z"], made["labels"]
 
 

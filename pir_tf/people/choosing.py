@@ -50,12 +50,18 @@ class Images:
     partner: dict[int, int] = field(init=False)
     """Of a proof: the other side's image with which each is compared, of the same class where there is one; fixed, so that an
     image belongs to one pair alone and every pair is new until all were shown."""
+    matched: np.ndarray = field(init=False)
+    """Which have a partner of their own class; all of them where none has. The others are what one side has more of a class:
+    pairs of them would judge classes, so no pair has them."""
 
     def __post_init__(self) -> None:
         self.taken = np.zeros(len(self.item), np.int64)
         self.row = {int(number): row for row, number in enumerate(self.item)}
         order = [int(row) for row in np.argsort(self.rank)]
         self.partner = self._partners(order)
+        self.matched = np.zeros(len(self.item), bool)
+        self.matched[[row for row, other in self.partner.items() if self.label[row] == self.label[other]]] = True
+        self.matched |= not self.matched.any()
         self.shared = {}
         self.own = np.ones(len(self.item), bool)
         for side in (
@@ -232,7 +238,7 @@ def _choose(
     At a shared place the first that all raters see are taken, so that raters see the same pairs and grids there.
     """
     chosen: list[int] = []
-    free = ~seen
+    free = ~seen & images.matched if len(sides) == 2 else ~seen
     for side in sides:
         allowed = free & (images.side == side) if side else free
         same = allowed if label is None else allowed & (images.label == label)

@@ -125,7 +125,11 @@ def totals(given: Answers, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bets(found: Iterable[Slot], of: Items) -> np.ndarray:
-    """What the server's coins gave to bet on, in order: after less before, in [-1, 1] (see `statistics.betting.block_bets`)."""
+    """What the server's coins gave to bet on, in order: after less before, in [-1, 1] (see `statistics.betting.block_bets`).
+
+    Two images of different classes are no bet: they are what one side has more of, so that the order of the classes within
+    them is known before the answers.
+    """
     row = {int(item): i for i, item in enumerate(of.item)}
     rows = [
         (slot.rater, row[item], value, slot.block)
@@ -134,9 +138,14 @@ def bets(found: Iterable[Slot], of: Items) -> np.ndarray:
         for item, value in slot.values()
         if item in row
     ]
-    rater, image, value, block = zip(*rows, strict=True) if rows else ((),) * 4
+    classes: dict[tuple[int, int], list[int]] = {}
+    for rater, image, _, block in rows:
+        classes.setdefault((rater, block), []).append(int(of.label[image]))
+    fair = {key for key, labels in classes.items() if len(labels) != 2 or labels[0] == labels[1]}
+    rows = [one for one in rows if (one[0], one[3]) in fair]
+    raters, images, given, blocks = zip(*rows, strict=True) if rows else ((),) * 4
     side = (of.side == "after").astype(int)
-    return block_bets(np.array(rater, int), np.array(image, int), np.array(value, float), side, np.array(block, int))
+    return block_bets(np.array(raters, int), np.array(images, int), np.array(given, float), side, np.array(blocks, int))
 
 
 def pairs(found: Iterable[Slot], of: Items) -> np.ndarray:

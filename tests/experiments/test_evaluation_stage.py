@@ -2,14 +2,17 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from answers import fill
+from keras import layers
 
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.experiments import evaluation_stage
 from pir_tf.experiments.people import Waiting
 from pir_tf.experiments.stopwatch import Stopwatch
+from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory, write_json
 
@@ -56,6 +59,23 @@ def test_nothing_is_kept_for_simulated_users_unless_people_are_asked_after_all(o
     for _ in range(2):
         evaluation_stage._compared(run, ())
     assert len(machine) == 3 and (run.path / "evaluation" / "images.npz").exists()
+
+
+@pytest.mark.parametrize("source", ["same", "people:sqlite:///study.db"])
+def test_on_the_rating_page_both_sides_have_the_same_classes(open_run, source):
+    """There an image is compared with one of its class: what one side had more of would tell the classes apart."""
+    z, class_one_hot = keras.Input((4,)), keras.Input((3,))
+    pixels = layers.Dense(8 * 8 * 3, "tanh")(layers.Concatenate()([z, class_one_hot]))
+    generator = keras.Model([z, class_one_hot], layers.Reshape((8, 8, 3))(pixels))
+    run = open_run(evaluation=EvaluationConfig(source=source, images=40))
+    made = evaluation_stage._new_images(run, (generator, generator))
+    same = np.array_equal(made["labels_before"], made["labels_after"])
+    assert same == source.startswith("people") and not np.array_equal(made["before"], made["after"])
+    for when in ("before", "after"):
+        z, drawn = draw_latents(40, latent_size=4, class_count=3, seed=run.seed_of(f"evaluation {when}"))
+        labels = made[f"labels_{when}"]
+        assert np.array_equal(made[when], generate(generator, z, labels))
+        assert np.array_equal(labels, drawn) != (same and when == "after")
 
 
 def test_what_is_picked_among_many_classes_is_measured_in_those_that_it_has(open_run, monkeypatch):

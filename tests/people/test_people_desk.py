@@ -13,7 +13,7 @@ import sqlalchemy
 from office import ANSWERS, Office, add_pool, fresh, memory
 from studies import Browser, begin, event, served
 
-from pir_tf.people import desk, pools, schema
+from pir_tf.people import counted, desk, pools, schema
 from pir_tf.people.desk import LIVE_SECONDS
 from pir_tf.people.server import Desks
 from pir_tf.people.store import Store
@@ -254,6 +254,34 @@ def test_a_proof_is_half_and_half_and_its_coin_is_fair(tmp_path, mode):
             firsts = [block for block in blocks.values() if len(block) == 2]
             assert all(0 < two[1].place - two[0].place <= 5 for two in firsts)  # but for repeats, one after the other
     assert abs(heads / tosses - 0.5) < 4 * 0.5 / np.sqrt(tosses)
+    office.store.close()
+
+
+@pytest.mark.parametrize("mode", ["like", "pair"])
+def test_what_one_side_has_more_of_a_class_is_neither_a_bet_nor_a_pair(tmp_path, mode):
+    """Before 15 of class 0 and 5 of class 1, after the other way round: users who like class 0 alone saw no change."""
+    labels = np.stack([np.arange(20) >= 15, np.arange(20) >= 5], axis=1).astype(int).ravel()
+    more = {"images": 40, "labels": labels, "shared": 0.2, "repeats": 0.0, "answers_per_rater": 100}
+    office = Office(tmp_path / "a.db", mode=mode, pool="proof", **more)
+    judged = 0
+    for one in range(2):
+        number = office.enroll(f"n:{one}")
+        for slot in office.hand_out(number, 60):
+            images = office.desk.images[1, "proof"]
+            row = images.row[slot.items[0]]
+            office.answer(
+                number, slot, *(("choice", "tie") if mode == "pair" else ("like", 1 - int(images.label[row])))
+            )
+            judged += 1
+    slots, items = office.counted()
+    bets = counted.bets(slots, items)
+    assert set(bets) == {0.0} and len(bets) == 10
+    if mode == "like":  # all images are rated all the same
+        assert judged == 2 * 40
+    else:
+        assert judged == 2 * 10
+        label = dict(zip(items.item.tolist(), items.label.tolist(), strict=True))
+        assert all(label[first] == label[second] for first, second in (slot.items for slot in slots))
     office.store.close()
 
 
