@@ -15,8 +15,6 @@ import json
 import os
 import re
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from pir_tf.errors import InputError
+from pir_tf.runs.arrays import DAMAGE, read_arrays
 from pir_tf.runs.directory import atomic
 
 _LEFTOVER = re.compile(r"\..+-[0-9a-f]{64}\.[0-9a-f]+\.partial\.npz")
@@ -85,11 +84,10 @@ def _remove_leftovers(cache: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an entry, None if it is absent or damaged (every array carries a checksum, which reading verifies)."""
+    """The arrays of an entry, None if it is absent or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return read_arrays(path)
+    except DAMAGE:
         return None
 
 

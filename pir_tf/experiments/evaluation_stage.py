@@ -37,6 +37,7 @@ from pir_tf.experiments.truth import scaling_of, target_filters, true_pir, unsca
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.simulated import simulate
+from pir_tf.runs.arrays import require_arrays
 from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
 
 PAIRS = 32
@@ -262,8 +263,7 @@ def _compared(run: RunDirectory, generators: tuple[keras.Model, ...]) -> Arrays:
     if not path.exists():
         with atomic(path) as beside:
             np.savez_compressed(beside, **_new_images(run, generators))  # type: ignore[arg-type]
-    with np.load(path, allow_pickle=False) as stored:
-        return dict(stored)
+    return require_arrays(path, "put a copy of it back; if nobody has judged these images yet, delete it and go on")
 
 
 def _new_images(run: RunDirectory, generators: tuple[keras.Model, ...]) -> Arrays:

@@ -27,6 +27,7 @@ from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
 from pir_tf.interactions.simulated import simulate
 from pir_tf.objectives.scaling import Scaling
+from pir_tf.runs.arrays import require_arrays
 from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
 from pir_tf.training.callbacks import track
 
@@ -53,8 +54,8 @@ class Shown:
     @classmethod
     def load(cls, run: RunDirectory | FirstRound) -> Shown:
         """Reads a run's `interactions/images.npz`."""
-        with np.load(run.file("interactions", "images.npz"), allow_pickle=False) as stored:
-            return cls(stored["images"], stored["labels"], stored["ids"].tolist(), stored["z"])
+        stored = require_arrays(run.file("interactions", "images.npz"), "put a copy of it back, or begin a new run")
+        return cls(stored["images"], stored["labels"], stored["ids"].tolist(), stored["z"])
 
     def save(self, path: Path) -> None:
         """Writes all of it."""

@@ -286,7 +286,7 @@ def _asked(loop: Loop, store: Any, number: int) -> tuple[int, int, str]:
     """Answers that are there and that are wanted in this round, and of which pool; none once nothing more is asked."""
     from pir_tf.people import counted, owner, pools
     from pir_tf.people.study import Study
-    from pir_tf.statistics.proof import EARLY
+    from pir_tf.statistics.closing import EARLY
 
     with store.snapshot() as connection:
         row = pools.require(connection, loop.study)

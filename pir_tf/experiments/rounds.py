@@ -18,6 +18,7 @@ from pir_tf.config import ExperimentConfig
 from pir_tf.errors import InputError, differences
 from pir_tf.objective_names import parse
 from pir_tf.pretrained import sha256
+from pir_tf.runs.arrays import require_arrays
 from pir_tf.runs.directory import STAGES, atomic, atomic_folder, identity, read_json, recorded
 from pir_tf.statistics.effects import cohens_d, cohens_d_interval
 
@@ -103,8 +104,8 @@ class FirstRound:
 
     def start_pir(self) -> np.ndarray:
         """True PIR, float64 [n], of the images of the generator that the first of all rounds began with."""
-        with np.load(self.file("evaluation", "samples.npz"), allow_pickle=False) as samples:
-            values = samples["true_start" if "true_start" in samples.files else "true_before"]
+        samples = require_arrays(self.file("evaluation", "samples.npz"), "repeat the first round's evaluation")
+        values = samples["true_start" if "true_start" in samples else "true_before"]
         return values[np.isfinite(values)]
 
 

@@ -18,7 +18,7 @@ from pir_tf.errors import InputError, explain_os_errors
 from pir_tf.experiments.inputs import require_batches, require_own_generator, require_weights
 from pir_tf.experiments.people import Waiting, require_unchanged
 from pir_tf.report.tables import print_result
-from pir_tf.runs.directory import STAGES, RunDirectory
+from pir_tf.runs.directory import STAGES, TRAINED, RunDirectory
 from pir_tf.training import devices, replicas
 
 NEEDS = {
@@ -30,8 +30,6 @@ NEEDS = {
     "report": ("gan", "interactions", "estimator", "tuning", "evaluation"),
 }
 """Stages whose files a stage reads."""
-TRAINING = ("gan", "estimator", "tuning")
-"""Stages in which all processes of a job work."""
 _WAITS, _STOPPED = 2, 3  # what the chief says of a stage instead of 0 or 1, not done or done
 
 
@@ -69,7 +67,7 @@ def run_stages(run: RunDirectory, stages: Sequence[str]) -> None:
                 raise
             waiting = message
         except Exception:
-            if stage not in TRAINING:  # there the others are in the middle of a step
+            if stage not in TRAINED:  # there the others are in the middle of a step
                 _tell(run, _STOPPED)
             raise
     _end_with_the_chief(_agree(run, 0))
@@ -123,7 +121,7 @@ def _tell(run: RunDirectory, said: int) -> None:
 def _follow(run: RunDirectory, stage: str, done: int) -> None:
     """A stage in a process that is not the chief: it helps to train."""
     _end_with_the_chief(done)
-    if not done and stage in TRAINING:
+    if not done and stage in TRAINED:
         with explain_os_errors(run.path / stage):
             importlib.import_module(f"pir_tf.experiments.{stage}_stage").run(run)
     else:

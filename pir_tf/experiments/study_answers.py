@@ -144,7 +144,7 @@ def ask(
                 predicted=origin.predicted,
             )
             pools.open_pool(connection, row["study"], run.round, asked.pool, asked.wanted)
-            pools.note_run(connection, row["study"], run.round, asked.pool, _place(run.path, asked.database))
+            pools.note(connection, row["study"], "run", run.round, asked.pool, _place(run.path, asked.database))
             pools.note(connection, row["study"], "rule", run.round, asked.pool, asked.engagement)
         write_json(run.file(stage, NOTE), {"study": row["study"], "name": row["name"], "database": store.name})
         with store.reading() as connection:
@@ -274,7 +274,7 @@ def run_of_study(source: str, round: int = 1) -> Path | None:
     try:
         with store.reading() as connection:
             row = pools.find(connection, asked.study)
-            noted = pools.noted_runs(connection, row["study"]) if row else []
+            noted = pools.noted(connection, row["study"], "run") if row else []
     finally:
         store.close()
     for number, _, place in reversed(noted):

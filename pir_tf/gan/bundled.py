@@ -15,8 +15,8 @@ from pir_tf.data.landscapes import CLASS_NAMES
 from pir_tf.errors import InputError
 from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.gan.saved import Networks
+from pir_tf.runs.arrays import DAMAGE, read_arrays
 from pir_tf.runs.directory import atomic
-from pir_tf.training.checkpoints import DAMAGE
 
 WEIGHTS = Path(__file__).parent / "weights" / "landscapes.npz"
 
@@ -30,8 +30,7 @@ def bundled_networks(*, dropout: float = 0.5, path: Path = WEIGHTS) -> Networks:
     if not path.exists():
         raise InputError(f"{path} is missing from this installation: reinstall, or train with --gan.generator train.")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_arrays(path)
     except DAMAGE as error:
         raise InputError(f"{path} is damaged ({error}): reinstall the package.") from error
     generator, discriminator = build_generator(len(CLASS_NAMES)), build_discriminator(len(CLASS_NAMES), dropout=dropout)

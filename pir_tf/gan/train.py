@@ -19,6 +19,7 @@ from pir_tf.gan.networks import build_discriminator, build_generator
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.gan.swd import sliced_wasserstein
 from pir_tf.images import grid, save_png
+from pir_tf.runs.arrays import DAMAGE, read_arrays
 from pir_tf.training import checkpoints, replicas
 from pir_tf.training.callbacks import Measure, steps_done
 from pir_tf.training.devices import is_chief
@@ -158,20 +159,19 @@ class _Sampler:
     def _best(self) -> float:
         """The smallest distance so far, known from the file that holds its weights."""
         try:
-            with np.load(self._best_path) as stored:
-                return float(stored["swd"])
+            return float(read_arrays(self._best_path)["swd"])
         except FileNotFoundError:
             return np.inf
-        except checkpoints.DAMAGE as error:
+        except DAMAGE as error:
             warnings.warn(f"{self._best_path} is damaged ({error}); the best is sought from here on.", stacklevel=2)
             return np.inf
 
     def restore_best(self) -> None:
         """Sets the networks to the weights with the smallest distance, if there was any measure."""
         if self._best_path.exists():
-            with np.load(self._best_path) as stored:
-                for name, variable in _weights(self._acgan).items():
-                    variable.assign(stored[name])
+            stored = read_arrays(self._best_path)
+            for name, variable in _weights(self._acgan).items():
+                variable.assign(stored[name])
 
 
 def _weights(acgan: ACGAN) -> dict[str, Any]:

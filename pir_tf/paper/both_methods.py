@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from pir_tf.errors import InputError
-from pir_tf.paper.collect import RESULTS, collect
+from pir_tf.paper.collect import collect, results_file
+from pir_tf.paper.costs import least_kept
 from pir_tf.paper.figures.style import columns, mark, round_ticks
 from pir_tf.paper.rows import write_rows
 from pir_tf.paper.select import ALPHA, TASKS, by_the_paper
@@ -96,17 +97,16 @@ def holm(p_values: pd.Series) -> pd.Series:
 
 
 def _measured(place: Path) -> dict[str, float | None]:
-    file = next((place / name for name in RESULTS if (place / name).is_file()), None)
+    file = results_file(place)
     if file is None:  # a table alone knows it
         return dict.fromkeys(MEASURED)
     results = read_json(file)
     best, kid = results.get("best_of") or {}, results.get("kid") or {}
-    kept = [ratio for ratio in results["diversity"]["after_over_before"] or () if ratio is not None]
     made = place / "published.json"
     values = (
         (results.get("control") or {}).get("cohens_d"),
         *((best.get(when) or {}).get("cohens_d") for when in ("before", "after")),
-        min(kept, default=None),
+        least_kept(results["diversity"]["after_over_before"]),
         *(kid.get(when) for when in ("before", "after", "control")),
         (results.get("kept") or {}).get("step"),
         read_json(made)["seconds"] if made.is_file() else None,

@@ -94,7 +94,7 @@ def _search(found: _Found, path: Path, prefix: str = "") -> None:
             if not (directory / "config.json").is_file():
                 _search(found, directory, f"{prefix}{inner}/")
             # The table says of unfinished ones why they have no results.
-            elif inner not in unfinished and (not lines or _first(directory, RESULTS)):
+            elif inner not in unfinished and (not lines or results_file(directory)):
                 _add(found, directory, prefix + inner)
         except InputError as error:
             refused.add(inner)
@@ -126,7 +126,7 @@ def _below(path: Path) -> list[Path]:
 
 
 def _add(found: _Found, directory: Path, name: str) -> None:
-    results = _first(directory, RESULTS)
+    results = results_file(directory)
     if results is None:
         found.notes.append(f"{name} has no results yet.")
         return
@@ -134,6 +134,11 @@ def _add(found: _Found, directory: Path, name: str) -> None:
     if not isinstance(config, dict):
         raise InputError(f"{directory / 'config.json'} has no config in it, expected one of a run: restore it.")
     found.add(row_of(config, _object(results)), name, directory)
+
+
+def results_file(directory: Path) -> Path | None:
+    """Where a run's directory, or a published folder, holds its results; None for one that a sweep's table alone knows."""
+    return _first(directory, RESULTS)
 
 
 def _first(directory: Path, names: Sequence[str]) -> Path | None:

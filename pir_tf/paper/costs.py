@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from pir_tf.errors import InputError
-from pir_tf.paper.collect import RESULTS, collect
+from pir_tf.paper.collect import collect, results_file
 from pir_tf.paper.figures.style import columns, objective_in_words, round_ticks
 from pir_tf.paper.rows import Row, write_rows
 from pir_tf.report import style
@@ -63,8 +63,13 @@ def kl_of_best(n: int) -> float:
     return math.log(n) - (n - 1) / n
 
 
+def least_kept(ratios: Sequence[float | None] | None) -> float | None:
+    """What is left of the distance within the class that kept least of it, of those that have one."""
+    return finite(min((ratio for ratio in ratios or () if ratio is not None), default=None))
+
+
 def _ways(name: str, place: Path) -> Iterator[Row]:
-    file = next((place / results for results in RESULTS if (place / results).is_file()), None)
+    file = results_file(place)
     if file is None:  # of which a sweep's table alone has kept the numbers
         return
     config, results = read_json(place / "config.json")["config"], read_json(file)
@@ -83,9 +88,8 @@ def _ways(name: str, place: Path) -> Iterator[Row]:
 
 
 def _row(way: str, setting: float, measured: dict[str, Any], kept: Sequence[float | None] | None, kl: Any) -> Row:
-    least = min((ratio for ratio in kept or () if ratio is not None), default=None)
     numbers = {"change": finite(measured["change"]), "cohens_d": finite(measured.get("cohens_d"))}
-    return {"way": way, "setting": setting, **numbers, "kl": finite(kl), "distance_kept": finite(least)}
+    return {"way": way, "setting": setting, **numbers, "kl": finite(kl), "distance_kept": least_kept(kept)}
 
 
 def draw(rows: pd.DataFrame) -> Any:

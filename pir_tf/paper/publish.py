@@ -301,7 +301,6 @@ def _compared(folder: Path) -> list[str]:
     quality = read_json(folder / "quality.json")["at_temperature"]
     best = results.get("best_of") or {}
     ds = [(best.get(when) or {}).get("cohens_d") for when in ("before", "after")]
-    kept = [ratio for ratio in results["diversity"]["after_over_before"] or () if ratio is not None]
     papers = results["objective"] and not departures(table([row_of(config, results)])).any()
     ratio, doubt = config.get("tuning.pir_gradient_ratio") or 0, config.get("estimator.pessimism") or 0
     weight = f"ratio {ratio:g}" if ratio else f"{config['tuning.pir_weight']:,.0f}"
@@ -313,7 +312,7 @@ def _compared(folder: Path) -> list[str]:
         f"{number(results['change'], signed=True)} ({number(results['estimated_change'], signed=True)})",
         number((results.get("control") or {}).get("cohens_d"), 2, missing=""),
         *(number(d, 2, missing="") for d in ds),
-        number(min(kept, default=None), 2, missing=""),
+        number(change_costs.least_kept(results["diversity"]["after_over_before"]), 2, missing=""),
         number(quality["spearman"], 2),
     ]
 

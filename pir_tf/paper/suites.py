@@ -61,8 +61,6 @@ SIZES = {
 }  # fmt: skip
 """The one place for what measurement decides."""
 
-PER_LAYER = {name: size.filters for name, size in SIZES.items()}
-"""Objectives of each VGG layer, by the size's name."""
 VGG_RATIO, LONGER_RATIO = 4.0, 2.0
 """Gradient ratios of the linear estimator's VGG objectives, in as many steps as the paper's method has and in more, which would
 lose too much of the distance at 4; colours have `GRADIENT_RATIO`. Chosen by curves in experiments/beyond."""
@@ -143,12 +141,12 @@ def colors(size: str, weights: Weights) -> list[Experiment]:
 
 def vgg_single(size: str, weights: Weights) -> list[Experiment]:
     """Single filters of each layer of VGG16. Source: 3.1, C.4.1. Deviation: D9."""
-    return [_single(size, weights, layer, place) for layer in VGG_FILTERS for place in range(PER_LAYER[size])]
+    return [_single(size, weights, layer, place) for layer in VGG_FILTERS for place in range(SIZES[size].filters)]
 
 
 def vgg_multi(size: str, weights: Weights) -> list[Experiment]:
     """Sets of 20 filters of each layer. Source: 3.2, C.4.2."""
-    return [_multi(size, weights, layer, seed) for layer in VGG_FILTERS for seed in range(PER_LAYER[size])]
+    return [_multi(size, weights, layer, seed) for layer in VGG_FILTERS for seed in range(SIZES[size].filters)]
 
 
 def finetuned(size: str, weights: Weights) -> list[Experiment]:

@@ -23,6 +23,7 @@ from pir_tf.people import pools, schema
 from pir_tf.people.choosing import Chooser, Images, Rater
 from pir_tf.people.slots import SEEN, Slot
 from pir_tf.people.study import Study
+from pir_tf.statistics.closing import FULL
 
 LIVE_SECONDS = 900.0
 """After so long without an answer, a hand-out no longer keeps its image from others."""
@@ -190,7 +191,7 @@ class Desk:
             self._apply(rater, slot, seq, row["uuid"], row["kind"], json.loads(row["value"]), row["at"], row["page"])
             pool = self.state.pool(slot.round, slot.pool)
             if pool and pool.open and pool.wanted and self.images[pool.key].answers >= pool.wanted:
-                pools.close_pool(connection, self.key, pool, f"{pool.wanted} answers", last_event=seq)
+                pools.close_pool(connection, self.key, pool, FULL.format(pool.wanted), last_event=seq)
                 self._look(connection)
         rows.clear()
 

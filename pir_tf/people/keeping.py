@@ -137,7 +137,7 @@ def withdraw(store: Store, name: str, rater: str) -> tuple[dict[str, int], list[
         items, shown = schema.items.c, schema.impressions.c
         seen = select(items.round, items.pool).join(schema.impressions, shown.item == items.item)
         rounds = {(pair.round, pair.pool) for pair in connection.execute(seen.where(shown.rater.in_(found)).distinct())}
-        runs = [place for round, pool, place in pools.noted_runs(connection, row["study"]) if (round, pool) in rounds]
+        runs = [place for round, pool, place in pools.noted(connection, row["study"], "run") if (round, pool) in rounds]
         counts = {}
         for table in (schema.events, schema.impressions, schema.raters):
             where = (table.c.study == row["study"], table.c.rater.in_(found))

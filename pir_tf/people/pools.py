@@ -292,13 +292,3 @@ def noted(connection: Connection, study: str, action: str) -> list[tuple[int, st
         .order_by(columns.seq)
     )
     return [(row.round, row.pool, row.why) for row in rows]
-
-
-def note_run(connection: Connection, study: str, round: int, pool: str, place: str) -> None:
-    """Notes once which run asks about a pool, by its place."""
-    note(connection, study, "run", round, pool, place)
-
-
-def noted_runs(connection: Connection, study: str) -> list[tuple[int, str, str]]:
-    """(round, pool, place) of the runs that asked, in their order."""
-    return noted(connection, study, "run")

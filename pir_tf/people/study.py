@@ -133,11 +133,6 @@ class Study:
         known = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in stored.items() if name in known})
 
-    @classmethod
-    def read(cls, path: str | os.PathLike[str], **more: Any) -> Study:
-        """The settings of a TOML file, with those of `more` over them: see `read_settings`."""
-        return cls(**{**read_settings(path), **more})
-
 
 def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a TOML file states of a study, by the settings' names.

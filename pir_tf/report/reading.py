@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ import pandas as pd
 from pir_tf.errors import InputError
 from pir_tf.report.numbers import finite
 from pir_tf.report.tables import STAGES
+from pir_tf.runs.arrays import require_arrays
 from pir_tf.runs.directory import read_json
 
 
@@ -84,11 +84,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         return {}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
-        raise InputError(f"{path} can't be read ({error}): repeat the evaluation.") from error
+    return require_arrays(path, "repeat the evaluation")
 
 
 def _table(path: Path) -> pd.DataFrame | None:

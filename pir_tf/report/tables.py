@@ -9,10 +9,11 @@ from typing import Any
 
 from pir_tf.report.numbers import MISSING, UNDEFINED, duration, finite, interval, number, p_value, percent, plain, whole
 from pir_tf.report.sentences import chosen_by_judge, doubt, kept_sentence, verdict
+from pir_tf.runs import directory
 from pir_tf.runs.directory import read_json
 
 WIDTH = 80
-STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation")
+STAGES = directory.STAGES[:-1]  # a report says nothing of itself
 VIEWS = (("estimated", "the estimator's own view"), ("judged", "a second judge"))
 """Estimates of PIR beside the measured one, and what they are called."""
 CHOSE = {"judged": "the judge (chose the step)"}

@@ -27,13 +27,14 @@ from pir_tf.errors import InputError, differences, explain_os_errors
 from pir_tf.runs.provenance import changes, now, provenance
 
 STAGES = ("gan", "interactions", "estimator", "tuning", "evaluation", "report")
+TRAINED = ("gan", "estimator", "tuning")
+"""Stages that train, in which all processes of a job work."""
 _BEGUN = {
-    **dict.fromkeys(("gan", "estimator", "tuning"), ("checkpoints/step-*.npz", "best.npz")),
+    **dict.fromkeys(TRAINED, ("checkpoints/step-*.npz", "best.npz")),
     **dict.fromkeys(("interactions", "evaluation"), ("images.npz",)),
 }
 """What an unfinished stage goes on from."""
 _NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "compute.jit_compile", "evaluation.source")
-_TRAINED = ("gan", "estimator", "tuning")
 _NO_IDENTITY_NAMES = ("tensorboard", "checkpoint_minutes")
 LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.(partial(\.\w+)?|tmp)")
 """Name of what a kill leaves of a file, or a folder, that was being written."""
@@ -78,7 +79,7 @@ class RunDirectory:
         with explain_os_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             _require_ours(self.path)
-            self.forms: dict[str, Form] = forms or held_forms(self.path) or dict.fromkeys(_TRAINED, "off")
+            self.forms: dict[str, Form] = forms or held_forms(self.path) or dict.fromkeys(TRAINED, "off")
             self._lock = _lock(self.path) if chief else None
             if not chief:
                 _wait_for(self.path / "config.json")
@@ -204,7 +205,7 @@ def held_forms(path: str | Path) -> dict[str, Form]:
 def _forms(about: dict[str, Any]) -> dict[str, Form]:
     """Those that a `config.json` holds; before it held them, `compute.jit_compile` was true or false for all trainings."""
     before: Form = "on" if about.get("config", {}).get("compute.jit_compile") is True else "off"
-    return {**dict.fromkeys(_TRAINED, before), **about.get("jit_compile", {})}
+    return {**dict.fromkeys(TRAINED, before), **about.get("jit_compile", {})}
 
 
 def _named(forms: dict[str, Form]) -> dict[str, str]:
@@ -259,16 +260,21 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         yield beside
-        for folder, _, names in os.walk(beside, topdown=False):
-            for name in names:
-                with open(Path(folder, name), "rb") as handle:
-                    os.fsync(handle.fileno())
-            synchronise_directory(Path(folder))
+        synchronise_folder(beside)
         shutil.rmtree(path, ignore_errors=True)
         os.replace(beside, path)
         synchronise_directory(path.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def synchronise_folder(path: Path) -> None:
+    """Waits until all files of a folder, and their names, are on the disk."""
+    for folder, _, names in os.walk(path, topdown=False):
+        for name in names:
+            with open(Path(folder, name), "rb") as handle:
+                os.fsync(handle.fileno())
+        synchronise_directory(Path(folder))
 
 
 def synchronise_directory(path: Path) -> None:

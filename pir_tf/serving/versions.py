@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pir_tf.errors import InputError
+from pir_tf.runs.directory import synchronise_folder
 
 UNFINISHED = ".unfinished-"
 """With twelve hexadecimal digits behind it, the name of a version that is being written."""
@@ -48,7 +49,7 @@ def unfinished_version(model: Path) -> Iterator[Path]:
 
 def publish(folder: Path) -> Path:
     """Renames a whole version to the next free number beside it. Of two that are published at once each gets its own."""
-    _to_disk(folder)
+    synchronise_folder(folder)  # every file is on the disk before the name that says so
     while True:
         numbers = [int(path.name) for path in folder.parent.iterdir() if path.name.isdecimal()]
         target = folder.with_name(str(max(numbers, default=0) + 1))
@@ -91,13 +92,3 @@ def _remove_leftovers(model: Path) -> None:
                 shutil.rmtree(folder)
             finally:
                 os.close(lock)
-
-
-def _to_disk(folder: Path) -> None:
-    """Has every file on the disk before the name that says so."""
-    for path in [*folder.rglob("*"), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -8,13 +8,10 @@ Arrays are `rater` int [m], `image` int [m] and `value` float [m] in [0, 1], in 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from pir_tf.errors import InputError
 from pir_tf.statistics.rates import check_answers
 
 
@@ -29,38 +26,25 @@ def _first_of_each(rater: ArrayLike, image: ArrayLike, value: ArrayLike) -> tupl
     return raters[shared], images[shared], values[shared]
 
 
-def krippendorff_alpha(
-    rater: ArrayLike, image: ArrayLike, value: ArrayLike, level: Literal["nominal", "interval"] = "interval"
-) -> float | None:
+def krippendorff_alpha(rater: ArrayLike, image: ArrayLike, value: ArrayLike) -> float | None:
     """Krippendorff's alpha: 1 - observed disagreement / disagreement expected by chance.
 
-    Disagreement of two values is 0 or 1 (`nominal`) or their squared difference (`interval`). With zeros and ones both are equal.
+    Disagreement of two values is their squared difference (its level `interval`).
 
     Returns:
         1 for perfect agreement, 0 for chance, below 0 for less; `None` where no image has two raters or all values are equal.
 
     Source: Krippendorff, Computing Krippendorff's alpha-reliability (2011).
     """
-    if level not in ("nominal", "interval"):
-        raise InputError(f"level: received {level!r}, expected 'nominal' or 'interval': choose one.")
     _, images, values = _first_of_each(rater, image, value)
-    if not values.size:
+    if not values.size or np.ptp(values) == 0:
         return None
     _, unit = np.unique(images, return_inverse=True)
-    _, category = np.unique(values, return_inverse=True)
     size = np.bincount(unit)
     # Sums over ordered pairs of different answers, in each image and in all.
-    if level == "nominal":
-        table = np.zeros((size.size, category.max() + 1))
-        np.add.at(table, (unit, category), 1.0)
-        within = size**2 - np.sum(table**2, axis=1)
-        overall = values.size**2 - np.sum(table.sum(axis=0) ** 2)
-    else:
-        centred = values - values.mean()
-        within = 2 * (size * np.bincount(unit, centred**2) - np.bincount(unit, centred) ** 2)
-        overall = 2 * values.size * np.sum(centred**2)
-    if category.max() == 0:
-        return None
+    centred = values - values.mean()
+    within = 2 * (size * np.bincount(unit, centred**2) - np.bincount(unit, centred) ** 2)
+    overall = 2 * values.size * np.sum(centred**2)
     observed = np.sum(within / (size - 1)) / values.size
     return float(1 - observed / (overall / (values.size * (values.size - 1))))
 

@@ -27,12 +27,11 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from pir_tf.errors import InputError
+from pir_tf.statistics.closing import EARLY, FULL
 from pir_tf.statistics.effects import ALPHA, Verdict, change_interval, cohens_d, cohens_d_interval, verdict, welch_t
 from pir_tf.statistics.rates import check_answers
 
 TEN_RATERS = 10
-EARLY, FULL = "e-value", "{} answers"
-"""Why a proof is closed whose evidence was enough before its size, and one with as many answers as were wanted."""
 CELLS = {"like": 1, "rating": 1, "pair": 1, "grid": 9}
 """What a proof counts for one answer: in a grid each of nine images is liked or not."""
 LEAST_RELIABILITY = 0.05

@@ -11,8 +11,6 @@ import json
 import re
 import time
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,13 +19,11 @@ import keras
 import numpy as np
 
 from pir_tf.errors import InputError, differences
+from pir_tf.runs.arrays import DAMAGE, read_arrays
 from pir_tf.runs.directory import atomic
 from pir_tf.training.callbacks import steps_done
 
 KEPT = 2
-DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What reading a damaged `.npz` raises, by where the damage is."""
-
 MADE_BY = "made_by"
 """Name of the array that holds, as JSON, what made a checkpoint."""
 
@@ -53,8 +49,7 @@ def restore(path: Path, state: Mapping[str, Any], made_by: Facts | None = None) 
             set.
         One of `DAMAGE`: the file is damaged.
     """
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    arrays = read_arrays(path)
     there, here = json.loads(str(arrays.pop(MADE_BY))), json.loads(json.dumps(made_by or {}))
     differ = [name for name in there if name in here and there[name] != here[name]]
     if differ:

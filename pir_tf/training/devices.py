@@ -94,9 +94,7 @@ def kind(config: ComputeConfig) -> str:
         return config.distribute
     if processes > 1:
         return "multiworker"
-    import tensorflow as tf
-
-    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "none"
+    return "mirrored" if gpus() > 1 else "none"
 
 
 def gpus() -> int:
@@ -168,15 +166,13 @@ def use_fast_forms(config: ComputeConfig) -> bool:
     Raises:
         InputError: they are asked for where they can't be used.
     """
-    import tensorflow as tf
-
     possible = kind(config) == "none" and config.precision == "float32"
     if config.kernels == "fast" and not possible:
         raise InputError(
             f"compute.kernels is fast with the distribution {kind(config)} in {config.precision}, expected none and float32, "
             "which the fast forms are made for: use auto or stock."
         )
-    chosen = config.kernels == "fast" or (config.kernels == "auto" and not tf.config.list_physical_devices("GPU"))
+    chosen = config.kernels == "fast" or (config.kernels == "auto" and not gpus())
     return possible and chosen
 
 

@@ -64,7 +64,7 @@ def test_a_person_who_withdraws_is_gone_from_every_table_and_from_a_running_serv
     where, key = study
     store = Store(where)
     with store.writing() as connection:
-        pools.note_run(connection, key, 1, "random", "../runs/first")
+        pools.note(connection, key, "run", 1, "random", "../runs/first")
     with served(where) as server:
         other = Browser(server).join()
         assert main(["people", "withdraw", str(where), "=1+1"]) == 0

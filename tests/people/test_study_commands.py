@@ -20,7 +20,7 @@ from pir_tf.people.server import Server
 from pir_tf.people.store import Store
 from pir_tf.people.summary import summary
 from pir_tf.report.people import write_people_report
-from pir_tf.statistics.proof import EARLY, FULL
+from pir_tf.statistics.closing import EARLY, FULL
 
 
 @pytest.fixture

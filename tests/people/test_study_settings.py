@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from pir_tf.errors import InputError
-from pir_tf.people.study import Study
+from pir_tf.people.study import Study, read_settings
 from pir_tf.people.words import WORDS
 
 
@@ -55,7 +55,7 @@ def test_what_no_study_can_have_is_refused(settings, words):
 def test_a_file_of_settings(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text('question = "Nice?"\npause_every = 20\norigins = ["https://a.example"]\n[labels]\nlike = "Yes"\n')
-    study = Study.read(path, mode="grid")
+    study = Study(**{**read_settings(path), "mode": "grid"})
     assert (study.question, study.pause_every, study.mode, study.labels) == ("Nice?", 20, "grid", {"like": "Yes"})
     for text, words in [
         ("question = 1", "question = 1, expected a str"),
@@ -66,5 +66,5 @@ def test_a_file_of_settings(tmp_path):
     ]:
         path.write_text(text)
         with pytest.raises(InputError) as refused:
-            Study.read(path)
+            Study(**read_settings(path))
         assert words in str(refused.value)

@@ -23,18 +23,14 @@ def published():
 
 
 def test_published_example():
-    assert krippendorff_alpha(*published(), "nominal") == pytest.approx(0.743, abs=5e-4)
-    assert krippendorff_alpha(*published(), "interval") == pytest.approx(0.849, abs=5e-4)
+    assert krippendorff_alpha(*published()) == pytest.approx(0.849, abs=5e-4)
 
 
 def test_two_raters_by_hand():
     # Part A of the same paper: two observers, ten units, zeros and ones; alpha is 0.095.
     a, b = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
     rater, image = [0] * 10 + [1] * 10, list(range(10)) * 2
-    for level in ("nominal", "interval"):
-        assert krippendorff_alpha(rater, image, a + b, level) == pytest.approx(
-            1 - 4 / 10 * 19 / (2 * 6 * 14 / 20), abs=1e-9
-        )
+    assert krippendorff_alpha(rater, image, a + b) == pytest.approx(1 - 4 / 10 * 19 / (2 * 6 * 14 / 20), abs=1e-9)
     assert krippendorff_alpha(rater, image, a + a) == pytest.approx(1)
 
 
@@ -60,7 +56,7 @@ def test_what_does_not_exist_is_none_and_chance_is_zero():
     generator = np.random.default_rng(0)
     rater, image = np.repeat(np.arange(5), 1000), np.tile(np.arange(1000), 5)
     value = generator.integers(0, 2, 5000)
-    assert krippendorff_alpha(rater, image, value, "nominal") == pytest.approx(0, abs=0.04)
+    assert krippendorff_alpha(rater, image, value) == pytest.approx(0, abs=0.04)
     assert one_predicts_the_others(rater, image, value) == pytest.approx(0, abs=0.05)
 
 
@@ -71,5 +67,3 @@ def test_bad_input():
         one_predicts_the_others([0, 1], [0], [1, 1])
     with pytest.raises(InputError, match="as rater"):
         one_predicts_the_others([-1], [0], [1])
-    with pytest.raises(InputError, match="level"):
-        krippendorff_alpha([0], [0], [1], "ordinal")

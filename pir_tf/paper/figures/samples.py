@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from pir_tf.paper.figures.style import columns, empty, objective_in_words
 from pir_tf.paper.rows import table
 from pir_tf.paper.select import by_the_paper
 from pir_tf.report import style
+from pir_tf.runs.arrays import require_arrays
 
 COLUMNS = columns(
     *("block", "title", "experiment", "objective", "when", "place", "sample", "draw_seed"),
@@ -106,8 +106,7 @@ def read(path: Path, *names: str, otherwise: str) -> list[np.ndarray]:
     Raises:
         InputError: It can't be read, with what to do otherwise.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return [archive[name] for name in names]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} can't be read ({error}): {otherwise}.") from error
+    archive = require_arrays(path, otherwise)
+    if lacking := [name for name in names if name not in archive]:
+        raise InputError(f"{path} can't be read (it has no {lacking[0]}): {otherwise}.")
+    return [archive[name] for name in names]
