@@ -18,10 +18,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pir_tf.commands import Parser, user_path
+from pir_tf.commands import Parser, end_with_parent, user_path
 from pir_tf.config.checks import require_no_password
 from pir_tf.errors import InputError, Unavailable
-from pir_tf.experiments.loop_page import end_with_parent, served
+from pir_tf.experiments.loop_page import served
 from pir_tf.experiments.study_command import add_server_options
 from pir_tf.experiments.study_options import add_study_options, begin_study, settings_of
 from pir_tf.people.extra import require_extra
@@ -333,7 +333,7 @@ def _finish(loop: Loop, store: Any) -> int:
 
 def _call(words: list[str], environment: Mapping[str, str]) -> int:
     """A child's exit code; it ends with this process, and gets its Ctrl-C."""
-    child = subprocess.Popen(words, env=environment, preexec_fn=end_with_parent)
+    child = subprocess.Popen(words, env=environment, preexec_fn=end_with_parent())
     try:
         return child.wait()
     except KeyboardInterrupt:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
-import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pir_tf.commands import end_with_parent
 from pir_tf.errors import InputError
 from pir_tf.experiments.study_command import OPEN_TO_OTHERS, UP
 
@@ -24,7 +22,7 @@ UP_SECONDS = 120.0
 def served(loop: Any, given: argparse.Namespace, store: Any) -> Iterator[Callable[[], None]]:
     """The rating page in a process of its own, with the links printed; what it gives opens the page again where it has ended."""
     from pir_tf.people import pools
-    from pir_tf.people.server import free_port
+    from pir_tf.people.server import free_port, is_open_to_others, raters_url
 
     given.port = given.port or loop.port or free_port(given.host)
     if loop.port != given.port:
@@ -42,14 +40,13 @@ def served(loop: Any, given: argparse.Namespace, store: Any) -> Iterator[Callabl
         str(given.port),
     ]
     words += ["--with-parent", *(["--public-url", given.public_url] if given.public_url else [])]
-    host = socket.gethostname() if given.host in ("0.0.0.0", "::") else given.host
-    url = given.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{given.port}"
+    url = raters_url(given.host, given.port, given.public_url)
     pages: list[subprocess.Popen[bytes]] = []
 
     def open_page() -> None:
         with (loop.path / "page.log").open("a") as log:
             begin = log.tell()
-            own: dict[str, Any] = {"preexec_fn": end_with_parent, "start_new_session": True}
+            own: dict[str, Any] = {"preexec_fn": end_with_parent(), "start_new_session": True}
             pages.append(subprocess.Popen(words, stdout=log, stderr=log, **own))
         _wait_until_up(pages[-1], loop, begin)
 
@@ -63,7 +60,7 @@ def served(loop: Any, given: argparse.Namespace, store: Any) -> Iterator[Callabl
         with store.reading() as connection:
             row = pools.require(connection, loop.study)
         print(f"For raters: {url}/join/{row['join_token']}\nFor you:    {url}/owner/{row['owner_token']}", flush=True)
-        if given.host not in ("127.0.0.1", "localhost", "::1"):
+        if is_open_to_others(given.host):
             print(OPEN_TO_OTHERS, flush=True)
         yield look
     finally:
@@ -86,9 +83,3 @@ def _wait_until_up(server: subprocess.Popen[bytes], loop: Any, begin: int) -> No
             raise InputError(f"The rating page could not be opened: {said}")
         time.sleep(0.1)
     raise InputError(f"The rating page is not up after {UP_SECONDS:g} seconds: see {loop.path / 'page.log'}.")
-
-
-def end_with_parent() -> None:
-    """On Linux a child gets a signal when its parent is gone, however it went."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)

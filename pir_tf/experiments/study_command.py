@@ -247,11 +247,12 @@ def _status(given: argparse.Namespace) -> None:
 
 
 def _control(action: str, given: argparse.Namespace) -> None:
-    from pir_tf.people import pools
+    from pir_tf.people import counted, pools
 
     with _opened(given) as store, store.writing() as connection:
         row = pools.require(connection, given.study)
         if action == "close":
+            counted.require_enough(connection, row["study"])
             pools.close_pools(connection, row["study"], "closed by the owner")
         else:
             pools.control(connection, row["study"], action)

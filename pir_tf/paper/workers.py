@@ -10,8 +10,6 @@ cluster (a shared filesystem), and the package must be installed there.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
 import logging
 import math
 import os
@@ -25,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pir_tf.commands import end_with_parent
 from pir_tf.errors import InputError
 from pir_tf.paper.jobs import Job, log_size
 
@@ -33,8 +32,6 @@ PATIENCE = 10.0
 """Seconds that a process has to end after it was asked to."""
 
 _FORWARDED = ("PIR_TF_", "TF_", "KERAS_", "XLA_", "PYTHONPATH")
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
 
 
 class Workers:
@@ -177,10 +174,15 @@ def start_process(words: Sequence[str], directory: Path, environment: Mapping[st
     On Linux it ends when this process dies, even by kill -9; elsewhere it goes on, and a later sweep waits for it.
     """
     line, variables, null = [sys.executable, *words], {**os.environ, **environment}, subprocess.DEVNULL
-    end = functools.partial(_end_with, os.getpid()) if _LIBC else None
     with open(directory / "log.txt", "ab") as log:
         return subprocess.Popen(
-            line, env=variables, stdin=null, stdout=log, stderr=log, start_new_session=True, preexec_fn=end
+            line,
+            env=variables,
+            stdin=null,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=end_with_parent(),
         )
 
 
@@ -204,9 +206,3 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
-
-
-def _end_with(parent: int) -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # type: ignore[union-attr]
-    if os.getppid() != parent:  # it died before it could be watched
-        os._exit(1)

@@ -27,20 +27,27 @@ async def job(request: Request, do: Callable[[Connection], Result]) -> Result:
 
 
 def rater_of(request: Request) -> tuple[Desk, str]:
-    """The study and the rater's key in the request's cookie."""
-    cookie = request.cookies.get(sessions.RATER_COOKIE, "")
-    desk = request.app.state.desks.of_cookie(cookie)
-    key = desk and sessions.rater_key(cookie, desk.key, desk.row["secret"])
-    if not desk or not key:
-        raise Refused(401, LINK_NEEDED)
-    return desk, key
+    """The study and the rater's key in the request's cookie.
+
+    Browsers send one cookie of a name to all servers of a host, whatever their port: where it is of another server's study,
+    this one's own tells.
+    """
+    desks = request.app.state.desks
+    for name in (sessions.RATER_COOKIE, *(f"{sessions.RATER_COOKIE}_{key}" for key in desks.by_key)):
+        cookie = request.cookies.get(name, "")
+        desk = desks.of_cookie(cookie)
+        key = desk and sessions.rater_key(cookie, desk.key, desk.row["secret"])
+        if desk and key:
+            return desk, key
+    raise Refused(401, LINK_NEEDED)
 
 
 def owner_of(request: Request) -> Desk:
-    """The study whose owner's cookie the request has."""
-    cookie = request.cookies.get(sessions.OWNER_COOKIE, "")
+    """The study that an owner's page names, or without a name the one whose link was opened last, by its cookie."""
+    study = request.query_params.get("study", "")
+    cookie = request.cookies.get(f"{sessions.OWNER_COOKIE}_{study}" if study else sessions.OWNER_COOKIE, "")
     desk = request.app.state.desks.of_cookie(cookie)
-    if not desk or not sessions.is_owner(cookie, desk.key, desk.row["secret"]):
+    if not desk or study not in ("", desk.key) or not sessions.is_owner(cookie, desk.key, desk.row["secret"]):
         raise Refused(401, "Open the owner's link, which pir-tf prints.")
     return desk
 

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, inspect, select
 
+from pir_tf.errors import InputError
 from pir_tf.interactions.engagement import Rule
 from pir_tf.people import pools, schema
 from pir_tf.people.desk import read_slots
 from pir_tf.people.slots import Slot
 from pir_tf.statistics.betting import block_bets
+
+FEWEST = 10
+"""Images with answers that the linear estimator needs at least, as it leaves each of them out in turn."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,32 @@ def predicted(connection: Connection, of: Items) -> np.ndarray:
         rows = {row.item: row.predicted for row in connection.execute(select(table.item, table.predicted))}
         found = np.array([rows.get(int(item), np.nan) for item in of.item])
     return found
+
+
+def require_enough(connection: Connection, study: str) -> None:
+    """Refuses to close what an estimator couldn't learn from: a closed round is never opened again, and its loop would end there.
+
+    A proof may be closed at any time. Of a team's own page only the rule of its run says what counts.
+
+    Raises:
+        InputError: Too few images of an open pool have answers, or all answers say the same.
+    """
+    for pool in pools.state(connection, study).open:
+        found = slots(connection, study, pool.round, [pool.pool])
+        if pool.pool == "proof" or any(slot.outside for slot in found):
+            continue
+        of = items(connection, study, pool.round, [pool.pool])
+        given = answers(found, of)
+        judged, needed = len(np.unique(given.image)), min(FEWEST, len(of.item))
+        todo = "wait for more answers, or pause the study"
+        if judged < needed:
+            raise InputError(
+                f"Round {pool.round} has answers to {judged} images, and nothing can be learnt from fewer than {needed}: {todo}."
+            )
+        if judged and np.ptp(given.value) == 0:
+            raise InputError(
+                f"All {len(given.value)} answers of round {pool.round} say the same, which teaches nothing: {todo}."
+            )
 
 
 def totals(given: Answers, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -30,6 +30,11 @@ def rating_page(words: Mapping[str, str]) -> str:
     return string.Template(page_files()["rate.html"].decode()).substitute(said, words=data)
 
 
+def owner_page_of(study: str) -> str:
+    """The owner's page of the study of this key, empty where the page's address or the last link says which."""
+    return string.Template(page_files()["owner.html"].decode()).substitute(study=html.escape(study))
+
+
 def refused_page(why: str, *, again: bool = False, words: Mapping[str, str] | None = None) -> str:
     """A page that says what is wrong, and below it what to do.
 

@@ -66,10 +66,12 @@ def begin(connection: Connection, study: Study, stated: Collection[str] | None =
             usual value.
 
     Raises:
-        InputError: It was begun with other settings than those that are stated now.
+        InputError: It was begun with other settings than those that are stated now, or would be over from the beginning.
     """
     row = find(connection, study.name)
     if row is None:
+        if study.over(time.time()):
+            raise InputError(f"ends = {study.ends!r}, expected today (UTC) or a later day: nobody could answer.")
         connection.execute(
             schema.studies.insert().values(
                 study=uuid.uuid4().hex,

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 from starlette.routing import Route
 
-from pir_tf.people import owner, pools, sessions
+from pir_tf.people import counted, owner, pools, sessions
 from pir_tf.people.asking import (
     AGREE,
     LINK_NEEDED,
@@ -25,7 +25,7 @@ from pir_tf.people.asking import (
     slow_down,
 )
 from pir_tf.people.desk import OUTSIDE, Desk
-from pir_tf.people.files import KINDS, page_files, rating_page
+from pir_tf.people.files import KINDS, owner_page_of, page_files, rating_page
 from pir_tf.people.slots import Slot
 from pir_tf.people.web import Refused, body, reply
 from pir_tf.people.words import WORDS
@@ -101,14 +101,16 @@ async def join(token: str, request: Request, rater: str = "") -> Response:
 
 
 async def owner_page(request: Request, token: str = "") -> Response:
-    """The owner's page."""
-    response = Response(page_files()["owner.html"], media_type="text/html")
-    if token:
-        desk = request.app.state.desks.with_token("owner_token", token)
-        if desk is None:
-            raise Refused(404, "This link opens no study here: open the one for you that pir-tf people serve prints.")
-        value = sessions.owner_cookie(desk.key, desk.row["secret"])
-        request.app.state.cookie(response, sessions.OWNER_COOKIE, value)
+    """The owner's page, which names its study in all that it asks: other studies may be open in the same browser."""
+    if not token:
+        return Response(owner_page_of(""), media_type="text/html")
+    desk = request.app.state.desks.with_token("owner_token", token)
+    if desk is None:
+        raise Refused(404, "This link opens no study here: open the one for you that pir-tf people serve prints.")
+    response = Response(owner_page_of(desk.key), media_type="text/html")
+    value = sessions.owner_cookie(desk.key, desk.row["secret"])
+    for name in (sessions.OWNER_COOKIE, f"{sessions.OWNER_COOKIE}_{desk.key}"):
+        request.app.state.cookie(response, name, value)
     return response
 
 
@@ -251,6 +253,7 @@ async def owner_action(action: str, request: Request) -> Response:
 
     def do(connection: Connection) -> None:
         if action == "close":
+            counted.require_enough(connection, desk.key)
             pools.close_pools(connection, desk.key, "closed by the owner")
         else:
             pools.control(connection, desk.key, action)

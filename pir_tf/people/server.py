@@ -18,6 +18,7 @@ import urllib.parse
 from collections.abc import AsyncIterator
 from typing import Literal
 
+import idna
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +36,10 @@ from pir_tf.people.web import HEADERS, Guard, Refused, refuse
 
 REFRESH_SECONDS = 0.5
 """How often the server looks whether a stage or a command opened, closed or paused something."""
+ANYWHERE = ("0.0.0.0", "::", "")
+"""What a server listens on that any address of the machine reaches."""
+USUAL_PORTS = {"http": 80, "https": 443}
+"""Ports that no browser names."""
 LATER = "It can't be stored now, nothing is lost: it is tried again."
 
 
@@ -174,31 +179,23 @@ class Server:
     def __init__(
         self, where: str | os.PathLike[str], *, host: str = "127.0.0.1", port: int = 0, public_url: str = ""
     ) -> None:
-        try:
-            public = urllib.parse.urlsplit(public_url)
-        except ValueError:
-            public = urllib.parse.urlsplit("?")
-        if public_url and not _is_origin(public):
-            raise InputError(
-                f"--public-url is {public_url!r}, expected an address like https://rate.example: correct it."
-            )
+        origin = public_origin(public_url)
+        public = urllib.parse.urlsplit(origin)
         self._socket = _listening(host, port)
         self.port = self._socket.getsockname()[1]
-        shown = f"[{host}]" if ":" in host else host
-        anywhere = host in ("0.0.0.0", "::", "")
-        self.url = public_url.rstrip("/") or f"http://{socket.gethostname() if anywhere else shown}:{self.port}"
-        self.open_to_others = host not in ("127.0.0.1", "localhost", "::1")
+        self.url = raters_url(host, self.port, public_url)
+        self.open_to_others = is_open_to_others(host)
         machine = socket.gethostname().lower()
         hosts = {
             "127.0.0.1",
             "localhost",
             "::1",
             host.lower(),
-            (public.hostname or "").lower(),
+            public.hostname or "",
             machine,
             f"{machine}.local",
         }
-        if anywhere and not public_url:
+        if host in ANYWHERE and not public_url:
             hosts.add("*")
         try:
             self.store = Store(where)
@@ -206,7 +203,6 @@ class Server:
             self._socket.close()
             raise
         try:
-            origin = f"{public.scheme}://{public.netloc}".lower() if public_url else ""
             app = application(self.store, hosts=hosts - {""}, origin=origin, secure=public.scheme == "https")
             self.store.serve(app.state.desks.reload, app.state.desks.refresh)
         except BaseException:
@@ -255,13 +251,40 @@ class Server:
         ]
 
 
-def _is_origin(address: urllib.parse.SplitResult) -> bool:
-    """Whether an address is one of a site: scheme, name and perhaps port, nothing else."""
+def public_origin(address: str) -> str:
+    """An address for raters as browsers write it: in small ASCII letters, without a final dot, slash or usual port.
+
+    Raises:
+        InputError: It is not that of a site.
+    """
+    if not address:
+        return ""
     try:
-        named = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
-    except ValueError:  # no port
-        return False
-    return named and not (address.path.strip("/") or address.query or address.fragment or address.username is not None)
+        parts = urllib.parse.urlsplit(address)
+        name, port = (parts.hostname or "").rstrip("."), parts.port
+        name = name if name.isascii() else idna.encode(name, uts46=True).decode()
+    except ValueError:  # no port, or no name
+        parts, name, port = urllib.parse.urlsplit("?"), "", None
+    rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
+    if parts.scheme not in USUAL_PORTS or not name or port == 0 or rest:
+        raise InputError(f"--public-url is {address!r}, expected an address like https://rate.example: correct it.")
+    shown = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{shown}" + (f":{port}" if port not in (None, USUAL_PORTS[parts.scheme]) else "")
+
+
+def raters_url(host: str, port: int, public_url: str = "") -> str:
+    """Where raters reach a server that listens there.
+
+    Raises:
+        InputError: The public address is not that of a site.
+    """
+    name = socket.gethostname() if host in ANYWHERE else host
+    return public_origin(public_url) or f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def is_open_to_others(host: str) -> bool:
+    """Whether other machines may reach what listens on this address."""
+    return host not in ("127.0.0.1", "localhost", "::1")
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -137,7 +137,7 @@ def _is_ours(name: str, hosts: set[str]) -> bool:
 
 def _name(host: str) -> str:
     try:
-        return (urllib.parse.urlsplit(f"//{host}").hostname or "").lower()
+        return (urllib.parse.urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
     except ValueError:
         return ""
 

@@ -46,6 +46,8 @@ WORDS = {
     "unkept": "{waits}: keep this page open",
     "offline": "No connection. Your answers are kept here; new images come when it is back.",
     "busy": "The server is busy. Your answers are kept here; new images come in a moment.",
+    "image_coming": "The image is on its way.",
+    "image_late": "The image doesn't come. This page tries again by itself; where it never does, something here may block it.",
     "no_images": "There are no new images for you just now. They come by themselves.",
     "paused_title": "A short break for everybody",
     "paused": "The study is paused. Leave this page open: it goes on by itself.",
@@ -64,6 +66,9 @@ WORDS = {
     "ended": "Thank you. You can close this page.",
     "link_title": "Open your link",
     "link": "Open the link that you were given, in this browser, to go on.",
+    "cookies_title": "Cookies are needed",
+    "cookies": "This page knows you by a cookie, which this browser doesn't keep: allow cookies for this address, then open your "
+    "link again.",
     "other_link_title": "Another link was opened",
     "wrong_link_title": "This link opens no study here",
     "wrong_link": "Ask whoever gave it to you.",

@@ -25,7 +25,7 @@ def pictures(count, seed=0, size=8):
     return images
 
 
-def begin(where, *, images=40, pool="random", wanted=0, round=1, labels=None, **settings):
+def begin(where, *, images=40, pool="random", wanted=0, round=1, classes=None, **settings):
     """A database with a study and an open pool; its key."""
     store = Store(where, create=True)
     study = Study(**settings)
@@ -33,7 +33,7 @@ def begin(where, *, images=40, pool="random", wanted=0, round=1, labels=None, **
     sides = ["before", "after"] * (images // 2) if pool == "proof" else [""] * images
     with store.writing() as connection:
         key = pools.begin(connection, study)["study"]
-        labels = np.arange(images) // 2 % 2 if labels is None else labels
+        labels = np.arange(images) // 2 % 2 if classes is None else classes
         pools.fill(connection, key, round, pool, made, names, labels=labels, sides=sides)
         pools.open_pool(connection, key, round, pool, wanted)
     store.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import studies
 
-from pir_tf.people import keeping, pools
+from pir_tf.people import keeping, pools, words
 from pir_tf.people.server import Server
 from pir_tf.people.store import Store
 
@@ -176,6 +176,20 @@ def test_who_has_withdrawn_is_told_so_and_may_come_again(place):
     assert study.answers() == [found["answers"]]
 
 
+def test_an_image_that_does_not_come_holds_up_no_other(place):
+    study = place()
+    note = study.play("blocked")["note"]
+    assert note == words.WORDS["image_late"]
+    with sqlite3.connect(f"file:{study.where}?mode=ro", uri=True) as database:
+        rows = database.execute("SELECT place, kind, value FROM events WHERE kind != 'visible' ORDER BY seq").fetchall()
+    liked = [(place, value) for place, kind, value in rows if kind == "like"]
+    assert liked == [(1, "1"), (2, "1"), (4, "0"), (5, "1"), (6, "1"), (7, "1"), (3, "0")]
+
+
+def test_a_browser_without_cookies_is_told_so(place):
+    assert place().play("cookies")["title"] == words.WORDS["cookies_title"]
+
+
 def test_whoever_agrees_when_the_study_has_ended_is_told_so(place):
     study = place()
     study.play("late")
@@ -213,6 +227,16 @@ def test_the_owner_sees_answers_come_pauses_and_closes(place):
     study = place(wanted=20)
     found = study.play("owner")
     assert study.answers() == [found["answers"]]
+
+
+def test_two_owners_pages_in_one_browser_act_on_their_own_studies(place):
+    study = place(name="one")
+    studies.begin(study.where, name="two")
+    with sqlite3.connect(f"file:{study.where}?mode=ro", uri=True) as database:
+        tokens = dict(database.execute("SELECT name, owner_token FROM studies").fetchall())
+    site = study.owner_link.partition("/owner/")[0]
+    found = study.play("owners", ownerLinks=[f"{site}/owner/{tokens[name]}" for name in ("one", "two")])
+    assert found == {"names": ["one", "two"], "states": ["Paused", "Open"]}
 
 
 @pytest.mark.parametrize(

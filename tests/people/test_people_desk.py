@@ -261,7 +261,7 @@ def test_a_proof_is_half_and_half_and_its_coin_is_fair(tmp_path, mode):
 def test_what_one_side_has_more_of_a_class_is_neither_a_bet_nor_a_pair(tmp_path, mode):
     """Before 15 of class 0 and 5 of class 1, after the other way round: users who like class 0 alone saw no change."""
     labels = np.stack([np.arange(20) >= 15, np.arange(20) >= 5], axis=1).astype(int).ravel()
-    more = {"images": 40, "labels": labels, "shared": 0.2, "repeats": 0.0, "answers_per_rater": 100}
+    more = {"images": 40, "classes": labels, "shared": 0.2, "repeats": 0.0, "answers_per_rater": 100}
     office = Office(tmp_path / "a.db", mode=mode, pool="proof", **more)
     judged = 0
     for one in range(2):

@@ -5,9 +5,12 @@ const EVERY = 2000; // ms between two looks
 const STATES = { open: "Open", paused: "Paused", closed: "Round closed", ended: "Ended" };
 const shown = new Map(); // what a part of the page shows now, so that nothing is redrawn without need
 const pictures = new Map(); // id of an image -> its element, which isn't loaded again
+const study = document.body.dataset.study || new URLSearchParams(location.search).get("study") || "";
+const named = study ? `?study=${encodeURIComponent(study)}` : ""; // other studies may be open in this browser
 let status = null;
 let timer = null;
 let heard = null;
+let refused = { text: "", until: 0 }; // why the last action was not done, said for a while
 
 /* Elements and numbers in words. */
 
@@ -200,7 +203,7 @@ async function look(path = "/api/owner/status", method = "GET") {
   clearTimeout(timer);
   try {
     const more = method === "POST" ? { headers: { "Content-Type": "application/json" }, body: "{}" } : {};
-    const response = await fetch(path, { method, signal: AbortSignal.timeout?.(15000), ...more });
+    const response = await fetch(path + named, { method, signal: AbortSignal.timeout?.(15000), ...more });
     if (response.status === 401) {
       stale("Open the owner's link again, in this browser: this page isn't allowed in any more.");
       return;
@@ -209,19 +212,22 @@ async function look(path = "/api/owner/status", method = "GET") {
     if (!response.ok) throw new Error(reply.error);
     status = reply;
     heard = new Date();
-    stale("");
+    if (method === "POST") refused.until = 0;
+    stale(Date.now() < refused.until ? refused.text : "", false);
     render();
   } catch (error) {
     const since = heard ? ` since ${heard.toLocaleTimeString()}` : "";
-    const why = method === "POST" ? `That was not done: ${error.message || "no connection"}.` : `No answer from the server${since}.`;
-    stale(`${why} This page tries again by itself.`);
+    if (method === "POST") {
+      refused = { text: `That was not done: ${(error.message || "no connection").replace(/\.$/, "")}.`, until: Date.now() + 20000 };
+      stale(refused.text, false);
+    } else stale(`No answer from the server${since}. This page tries again by itself.`);
   }
   timer = setTimeout(look, document.visibilityState === "visible" ? EVERY : 10 * EVERY);
 }
 
-function stale(text) {
+function stale(text, old = Boolean(text)) {
   if ($("stale").textContent !== text) $("stale").textContent = text;
-  document.body.classList.toggle("old", Boolean(text));
+  document.body.classList.toggle("old", old);
 }
 
 async function act(button, what) {
@@ -251,5 +257,5 @@ $("copy").addEventListener("click", async () => {
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") look();
 });
-if (location.pathname !== "/owner") window.history.replaceState(null, "", "/owner");
+if (location.pathname !== "/owner") window.history.replaceState(null, "", `/owner${named}`);
 look();

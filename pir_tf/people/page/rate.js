@@ -8,6 +8,7 @@ const AHEAD = { like: 8, rating: 8, pair: 6, grid: 4 };
 const TWICE = 200; // ms after an image is painted: whoever taps sooner tapped twice, and hasn't seen it
 const BACK = 5; // answers that can be taken back
 const POLL = 5000; // ms between two looks at a study that is paused or has no images to give
+const PATIENCE = 2000; // ms without an image after which the page says why
 const RATINGS = ["1", "2", "3", "4", "5"];
 
 const KEYS = new Map(); // key -> the button that it presses
@@ -15,7 +16,7 @@ const KEYS = new Map(); // key -> the button that it presses
 let study;
 let words = JSON.parse($("words").textContent); // all that this page says, in the study's language
 let answers;
-let slots = []; // handed out and not answered, by place: {place, nodes, ready}
+let slots = []; // handed out and not answered, by place: {place, nodes, ready, late}
 let current = null; // the slot on the screen
 let seen = 0; // when its images were painted, 0 before
 let turned = 0; // when a panel came up or an answer was taken back: whoever taps sooner than TWICE tapped twice
@@ -23,6 +24,8 @@ let history = []; // {slot, uuid} of the last answers
 const answered = new Set(); // places that the server may not yet know to be answered
 let view = "loading";
 let poll = null;
+let idle = 0; // since when there is no image to show, 0 while there is one
+let wait = null;
 
 async function start() {
   if (!(await learn())) return;
@@ -44,7 +47,8 @@ async function learn() {
   for (let tries = 0; ; tries++) {
     try {
       const response = await fetch("/api/study");
-      if (response.status === 401) return lost("link");
+      // A link that was just opened came with a cookie: where it isn't sent back, this browser keeps none.
+      if (response.status === 401) return lost(location.pathname.startsWith("/join/") ? "cookies" : "link");
       if (response.ok) {
         study = await response.json();
         return true;
@@ -169,19 +173,29 @@ function undo() {
   open();
 }
 
-/** Puts the first slot on the screen as soon as its images are decoded. */
+/** Loads one slot after the other: the first has a slow line for itself. */
+function load() {
+  const next = slots.find((slot) => !slot.ready && !slot.late);
+  if (next && !next.loading) next.load();
+}
+
+/** Puts the first slot on the screen as soon as its images are decoded, or another one where it doesn't come. */
 async function show() {
+  load();
   $("undo").ariaDisabled = `${!history.length}`;
   if (view !== "rate" || current) return;
-  const slot = slots[0];
+  const slot = slots[0]?.late ? (slots.find(({ ready }) => ready) ?? slots[0]) : slots[0];
+  clearTimeout(wait);
   if (!slot?.ready) {
     busy(true);
     seen = 0;
-    if (slot) slot.loading.then(show);
+    idle ||= performance.now();
     $("note").textContent = hint(slot);
+    if (slot) wait = setTimeout(show, PATIENCE);
     return;
   }
   busy(false);
+  idle = 0;
   $("note").textContent = "";
   current = slot;
   seen = 0;
@@ -205,7 +219,8 @@ function busy(on) {
 function hint(slot) {
   if (answers.trouble === "connection") return words.offline;
   if (answers.trouble) return words.busy;
-  return slot || answers.sending ? "" : words.no_images;
+  if (slot) return performance.now() - idle < PATIENCE ? "" : slot.late ? words.image_late : words.image_coming;
+  return answers.sending ? "" : words.no_images;
 }
 
 /* What comes from the server. */
@@ -222,8 +237,9 @@ function receive(reply, refused) {
     offered.has(place) ? offered.get(place) === sources : place > last || answers.concerns(place));
   if (current && !slots.includes(current)) current = null;
   const held = new Set(slots.map(({ place }) => place));
-  for (const slot of reply.slots) if (!answered.has(slot.place) && !held.has(slot.place)) slots.push(prepare(slot, study.mode, words));
+  for (const slot of reply.slots) if (!answered.has(slot.place) && !held.has(slot.place)) slots.push(prepare(slot, study.mode, words, show));
   slots.sort((a, b) => a.place - b.place);
+  load();
   follow(reply.state);
 }
 
@@ -334,7 +350,8 @@ function finish() {
 
 function lost(why) {
   clearTimeout(poll);
-  if (why === "link") panel("link", words.link_title, [words.link]);
+  if (why === "cookies") panel("link", words.cookies_title, [words.cookies]);
+  else if (why === "link") panel("link", words.link_title, [words.link]);
   else panel("link", words.other_link_title, [words.other_link]);
 }
 

@@ -332,6 +332,44 @@ async function withdrawn({ open, ask, link }) {
   return { answers: [1] };
 }
 
+/** One image that a filter blocks: the others go on, the page says why there is nothing else, and it comes when it can. */
+async function blocked({ open, link }) {
+  const page = await open("phone");
+  let [asked, bad] = [0, ""];
+  await page.route("**/image/**", (route) => {
+    const url = route.request().url();
+    if (++asked === 3) bad = url;
+    return url === bad ? route.abort("blockedbyclient") : route.continue();
+  });
+  await begin(page, link);
+  for (let k = 0; k < 6; k++) {
+    await ready(page);
+    assert.ok(!bad.endsWith(await source(page)));
+    await page.tap(k === 2 ? ".dislike" : ".like");
+  }
+  await page.route("**/image/**", (route) => route.abort("blockedbyclient"));
+  for (let k = 0; k < 40 && !(await page.textContent("#note")); k++) {
+    if (await page.$("body:not([data-busy])")) await page.tap("#skip");
+    await page.waitForTimeout(PAUSE);
+  }
+  const note = await page.textContent("#note");
+  await page.unrouteAll({ behavior: "ignoreErrors" });
+  await page.waitForFunction((src) => document.querySelector("#cells img")?.getAttribute("src") === src, new URL(bad).pathname);
+  await ready(page);
+  await page.tap(".dislike");
+  await stored(page);
+  return { note };
+}
+
+/** A browser that keeps no cookies. */
+async function cookies({ open, link }) {
+  const page = await open();
+  await page.route("**/api/study", (route) => route.fulfill({ status: 401, json: { error: "Open the link that you were given." } }));
+  await page.goto(link);
+  await page.waitForSelector('[data-view="link"]');
+  return { title: await page.textContent("#title") };
+}
+
 /** Agreeing when it is too late. */
 async function late({ open, ask, link }) {
   const page = await open();
@@ -344,4 +382,4 @@ async function late({ open, ask, link }) {
   return {};
 }
 
-export const answering = { mail, rtl, withdrawn, late, keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, between, end };
+export const answering = { mail, rtl, withdrawn, late, blocked, cookies, keys, taps, gridKeys, undo, offline, restart, reload, leave, tabs, raters, poor, between, end };

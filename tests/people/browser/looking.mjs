@@ -40,11 +40,38 @@ async function owner({ open, link, ownerLink }) {
   await page.click("#ask button"); // keep it open
   await page.waitForTimeout(300);
   assert.equal(await page.textContent("#state"), "Open");
-  await page.click("#close");
-  await page.click("#sure");
+  const close = async () => {
+    await page.click("#close");
+    await page.click("#sure");
+  };
+  await close(); // of seven images nothing could be learnt
+  await page.waitForFunction(() => document.getElementById("stale").textContent.includes("fewer than 10"));
+  await page.waitForTimeout(2500);
+  assert.match(await page.textContent("#stale"), /That was not done: .* 7 images/); // longer than one look
+  assert.equal(await page.textContent("#state"), "Open");
+  for (const key of ["n", "n", "y"]) await press(rater, key);
+  await stored(rater);
+  await close();
   await page.waitForFunction(() => document.getElementById("state").textContent === "Round closed");
   assert.ok(await page.isHidden("#actions"));
-  return { answers: [1, 0, 1, 1, 0, 1, 1] };
+  return { answers: [1, 0, 1, 1, 0, 1, 1, 0, 0, 1] };
+}
+
+/** Two studies of one server in two tabs: each page acts on its own, after a reload too. */
+async function owners({ open, ownerLinks }) {
+  const page = await open();
+  const pages = [page, await page.context().newPage()];
+  for (const [k, one] of pages.entries()) {
+    await one.goto(ownerLinks[k]);
+    await one.waitForSelector("#main:not([hidden])");
+  }
+  await pages[0].waitForTimeout(2500); // a look later
+  await pages[0].reload();
+  await pages[0].waitForSelector("#main:not([hidden])");
+  await pages[0].click("#pause");
+  await pages[0].waitForFunction(() => document.getElementById("state").textContent === "Paused");
+  await pages[1].waitForTimeout(2500);
+  return { names: await Promise.all(pages.map((one) => one.textContent("#study"))), states: await Promise.all(pages.map((one) => one.textContent("#state"))) };
 }
 
 /** At 200% zoom nothing is cut off sideways, every button can be reached, and the image is still one. */
@@ -132,4 +159,4 @@ async function fast({ open, link, count }) {
   return { p50, p95, most, late, answers: Array.from({ length: count }, (_, k) => k % 2) };
 }
 
-export const looking = { words, owner, zoom, axeRules, fast };
+export const looking = { owners, words, owner, zoom, axeRules, fast };
