@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,11 @@ from pir_tf.experiments.study_command import OPEN_TO_OTHERS, UP
 
 UP_SECONDS = 120.0
 """How long a page may take to come up, on a machine that has much else to do."""
+
+
+def private(path: str, flags: int) -> int:
+    """Opens a file, which its owner alone may read where it is new."""
+    return os.open(path, flags, 0o600)
 
 
 @contextlib.contextmanager
@@ -44,7 +50,7 @@ def served(loop: Any, given: argparse.Namespace, store: Any) -> Iterator[Callabl
     pages: list[subprocess.Popen[bytes]] = []
 
     def open_page() -> None:
-        with (loop.path / "page.log").open("a") as log:
+        with open(loop.path / "page.log", "a", opener=private) as log:  # your link is in it
             begin = log.tell()
             own: dict[str, Any] = {"preexec_fn": end_with_parent(), "start_new_session": True}
             pages.append(subprocess.Popen(words, stdout=log, stderr=log, **own))
@@ -72,6 +78,8 @@ def served(loop: Any, given: argparse.Namespace, store: Any) -> Iterator[Callabl
 
 def _wait_until_up(server: subprocess.Popen[bytes], loop: Any, begin: int) -> None:
     """Until the page says so in its log after `begin`: one that is still ending would answer at the same address."""
+    from pir_tf.people.places import SERVED
+
     until = time.monotonic() + UP_SECONDS
     while time.monotonic() < until:
         ended = server.poll() is not None
@@ -80,6 +88,8 @@ def _wait_until_up(server: subprocess.Popen[bytes], loop: Any, begin: int) -> No
             return
         if ended:
             said = lines[-1].removeprefix("Error: ") if lines else "it said nothing."
+            if SERVED in said:
+                said = f"{SERVED} {loop.database}, and a loop opens its own: stop that one, and give the same command again."
             raise InputError(f"The rating page could not be opened: {said}")
         time.sleep(0.1)
     raise InputError(f"The rating page is not up after {UP_SECONDS:g} seconds: see {loop.path / 'page.log'}.")

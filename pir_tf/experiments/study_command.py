@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -185,6 +186,7 @@ def _preview(given: argparse.Namespace) -> None:
     from pir_tf.people import keeping
     from pir_tf.people.server import Server
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the copy is removed
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "preview.db"
         with _opened(given) as store:
@@ -252,7 +254,7 @@ def _control(action: str, given: argparse.Namespace) -> None:
     with _opened(given) as store, store.writing() as connection:
         row = pools.require(connection, given.study)
         if action == "close":
-            counted.require_enough(connection, row["study"])
+            counted.require_enough(connection, row)
             pools.close_pools(connection, row["study"], "closed by the owner")
         else:
             pools.control(connection, row["study"], action)

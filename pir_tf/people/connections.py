@@ -44,6 +44,7 @@ def _set_up_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # who has withdrawn isn't left in free pages
     version = sqlite3.sqlite_version_info
     mended = version >= (3, 51, 3) and version[:2] != (3, 52)
     connection.execute(f"PRAGMA journal_mode={'WAL' if mended else 'TRUNCATE'}")

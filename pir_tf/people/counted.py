@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, RowMapping, inspect, select
 
 from pir_tf.errors import InputError
 from pir_tf.interactions.engagement import Rule
 from pir_tf.people import pools, schema
 from pir_tf.people.desk import read_slots
 from pir_tf.people.slots import Slot
+from pir_tf.people.study import Study
 from pir_tf.statistics.betting import block_bets
 
 FEWEST = 10
@@ -122,15 +125,18 @@ def predicted(connection: Connection, of: Items) -> np.ndarray:
     return found
 
 
-def require_enough(connection: Connection, study: str) -> None:
+def require_enough(connection: Connection, row: RowMapping | Mapping[str, Any]) -> None:
     """Refuses to close what an estimator couldn't learn from: a closed round is never opened again, and its loop would end there.
 
-    A proof may be closed at any time. Of a team's own page only the rule of its run says what counts.
+    A proof may be closed at any time, and whatever a study that has ended still asks. Of a team's own page only the rule of its
+    run says what counts.
 
     Raises:
         InputError: Too few images of an open pool have answers, or all answers say the same.
     """
-    for pool in pools.state(connection, study).open:
+    study = row["study"]
+    now, ended = pools.state(connection, study), Study.from_json(row["settings"]).over(time.time())
+    for pool in [] if now.ended or ended else now.open:
         found = slots(connection, study, pool.round, [pool.pool])
         if pool.pool == "proof" or any(slot.outside for slot in found):
             continue

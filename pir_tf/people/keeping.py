@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,17 @@ def export(store: Store, name: str, folder: Path) -> dict[str, int]:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty, expected a folder of its own for the export: name another with --to.")
-    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    beside.mkdir(parents=True)
+    try:
+        counts = _write_all(store, name, beside)
+        os.replace(beside, folder)  # an empty folder gives way, one that somebody has filled since does not
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return counts
+
+
+def _write_all(store: Store, name: str, folder: Path) -> dict[str, int]:
     items, raters, predictions = schema.items.c, schema.raters.c, schema.predictions
     impressions, events, controls = schema.impressions.c, schema.events.c, schema.controls.c
     with store.snapshot() as connection:
@@ -144,6 +156,7 @@ def withdraw(store: Store, name: str, rater: str) -> tuple[dict[str, int], list[
             counts[table.name] = connection.execute(select(func.count()).select_from(table).where(*where)).scalar() or 0
             connection.execute(delete(table).where(*where))
         pools.control(connection, row["study"], "withdraw", why="a rater's rows were deleted")
+    store.clear_log()
     return counts, runs
 
 
@@ -164,7 +177,7 @@ def preview(store: Store, name: str, path: Path) -> None:
     copy = Store(path, create=True)
     try:
         with copy.writing() as connection:
-            study = Study.from_json(json.dumps({**json.loads(row["settings"]), "name": "Preview"}))
+            study = Study.from_json(json.dumps({**json.loads(row["settings"]), "name": "Preview", "ends": ""}))
             key = pools.begin(connection, study)["study"]
             pool = last[-1].pool if last else "random"
             kept = [

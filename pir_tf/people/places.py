@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -58,6 +59,12 @@ def url_of(where: str | os.PathLike[str]) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
+def make_private(path: Path) -> None:
+    """Makes a file that its owner alone may read, as tokens and people's ids are in it; one that is there stays as it is."""
+    with contextlib.suppress(OSError):  # there already, or nowhere to be made, as who opens it will say
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
 def require_file(path: Path, *, create: bool) -> None:
     """Refuses a place that SQLite can't keep safe, or where no study is.
 
@@ -107,6 +114,10 @@ def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
     return kind
 
 
+SERVED = "Another server serves"
+"""How a refusal begins where a database has its one server."""
+
+
 class Taken(InputError):
     """Another server has what this one needs: its port, or the database."""
 
@@ -123,7 +134,5 @@ def file_lock(path: Path, name: str) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
-        raise Taken(
-            f"Another server serves {name} already, expected one for a database: use its links, or stop it."
-        ) from None
+        raise Taken(f"{SERVED} {name} already, expected one for a database: use its links, or stop it.") from None
     return lock

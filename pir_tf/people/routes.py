@@ -253,7 +253,7 @@ async def owner_action(action: str, request: Request) -> Response:
 
     def do(connection: Connection) -> None:
         if action == "close":
-            counted.require_enough(connection, desk.key)
+            counted.require_enough(connection, desk.row)
             pools.close_pools(connection, desk.key, "closed by the owner")
         else:
             pools.control(connection, desk.key, action)

@@ -12,6 +12,7 @@ import errno
 import functools
 import logging
 import os
+import resource
 import socket
 import threading
 import urllib.parse
@@ -40,6 +41,10 @@ ANYWHERE = ("0.0.0.0", "::", "")
 """What a server listens on that any address of the machine reaches."""
 USUAL_PORTS = {"http": 80, "https": 443}
 """Ports that no browser names."""
+MOST_LINES = 65_536
+"""Open files that the server asks for."""
+KEPT_SECONDS = 30
+"""How long a line that nobody uses is kept: each is an open file, of which a process may have about a thousand by itself."""
 LATER = "It can't be stored now, nothing is lost: it is tried again."
 
 
@@ -218,12 +223,13 @@ class Server:
             server_header=False,
             date_header=True,
             timeout_graceful_shutdown=5,
-            timeout_keep_alive=75,
+            timeout_keep_alive=KEPT_SECONDS,
         )
         self._server = uvicorn.Server(settings)
 
     def run(self) -> None:
         """Serves until SIGINT or SIGTERM."""
+        _allow_many_lines()
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 self._server.run(sockets=[self._socket])
@@ -249,6 +255,15 @@ class Server:
             (row["name"], f"{self.url}/join/{row['join_token']}", f"{self.url}/owner/{row['owner_token']}")
             for row in rows
         ]
+
+
+def _allow_many_lines() -> None:
+    """As many open files as the system allows a process that asks: each rater's browser has up to six lines open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_LINES if hard == resource.RLIM_INFINITY else min(hard, MOST_LINES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def public_origin(address: str) -> str:

@@ -31,7 +31,7 @@ from sqlalchemy.pool import StaticPool
 from pir_tf.errors import InputError, Unavailable, one_line
 from pir_tf.people import schema
 from pir_tf.people.connections import POSTGRES, SERVER_KEY, SQLITE, WAIT_SECONDS, set_up
-from pir_tf.people.places import Taken, file_lock, masked, require_file, url_of
+from pir_tf.people.places import SERVED, Taken, file_lock, make_private, masked, require_file, url_of
 
 __all__ = ["Store", "Unavailable", "masked"]
 
@@ -60,6 +60,8 @@ class Store:
         self.name = masked(where)
         if self.sqlite:
             require_file(Path(str(self.url.database)), create=create)
+            if create:
+                make_private(Path(str(self.url.database)))
         arguments = SQLITE if self.sqlite else POSTGRES
         try:
             more: dict[str, Any] = {"pool_pre_ping": not self.sqlite, "connect_args": arguments}
@@ -207,6 +209,7 @@ class Store:
             raise InputError(f"{target} exists already, expected a name that is free: choose another.")
         beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
+            make_private(beside)
             with contextlib.closing(sqlite3.connect(str(self.url.database), timeout=WAIT_SECONDS)) as source:
                 with contextlib.closing(sqlite3.connect(beside)) as copy:
                     source.backup(copy)
@@ -217,6 +220,13 @@ class Store:
             ) from None
         finally:
             beside.unlink(missing_ok=True)
+
+    def clear_log(self) -> None:
+        """Moves SQLite's write-ahead log into the database: deleted rows are in it until then. Where it is in use, later."""
+        if self.sqlite:
+            with contextlib.suppress(Unavailable), self.reading() as connection:
+                connection.rollback()
+                connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _adopt(self, create: bool) -> None:
         """Finds our tables of this schema, or makes them in an empty database."""
@@ -255,7 +265,7 @@ class Store:
                     writer.commit()
                     if not got:
                         raise Taken(
-                            f"Another server serves {self.name} already, expected one for a database: use its links, or stop it."
+                            f"{SERVED} {self.name} already, expected one for a database: use its links, or stop it."
                         )
             except BaseException:
                 writer.invalidate()

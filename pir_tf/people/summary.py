@@ -155,7 +155,7 @@ def _proof(
         "doubtful": doubtful,
         "without_doubtful": (
             dataclasses.asdict(prove_study(study.mode, honest, side, others, alpha=alpha))
-            if doubtful and honest.size
+            if doubtful and honest.size and whole.verdict != "not measured yet"
             else None
         ),
         "e_values": [float(value) for value in evidence],

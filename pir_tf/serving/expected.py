@@ -17,12 +17,15 @@ import numpy as np
 import tensorflow as tf
 
 from pir_tf.estimator.model import estimate
+from pir_tf.gan.imported.contract import all_layers
 from pir_tf.gan.sampling import generate
 from pir_tf.serving.from_run import Material
 from pir_tf.serving.signatures import latents_of, round_weights
 
 SEEDS = (0, 1, 2, 3, -1, 2**31, 2**63 - 1, -(2**63))
 """Of the requests: small ones, and those at the ends of the types' ranges."""
+GREY_LEVELS, OF_HALVES = 1, 8
+"""Most that a pixel may differ: what rounding of float32 sums can do to a value between two bytes, and rounding of 16 bits."""
 WARM_UP_ROWS = (1, len(SEEDS))
 COMPARED_IMAGES = 64
 """Images by which float16 is compared with float32."""
@@ -36,7 +39,7 @@ _MAP_KEY, _MAP_VALUE = 1, 2
 
 
 def answers_of(material: Material) -> dict[str, np.ndarray]:
-    """`seed`, `class_id`, `latent`, `class_name`, `image` (uint8), `class_count`, and `pir` where there is an estimator."""
+    """`seed`, `class_id`, `latent`, `class_name`, `image` (uint8), `class_count`, `grey_levels`, and `pir` with an estimator."""
     seed = np.array(SEEDS, np.int64)
     class_id = (np.arange(len(seed)) % len(material.class_names)).astype(np.int32)
     latent = latents_of(tf.constant(seed), _latent_size(material.generator)).numpy()
@@ -44,6 +47,8 @@ def answers_of(material: Material) -> dict[str, np.ndarray]:
     known = {"seed": seed, "class_id": class_id, "latent": latent, "image": image}
     known["class_name"] = np.array([material.class_names[index] for index in class_id])
     known["class_count"] = np.array(len(material.class_names))
+    halves = any(layer.compute_dtype in ("float16", "bfloat16") for layer in all_layers(material.generator))
+    known["grey_levels"] = np.array(OF_HALVES if halves else GREY_LEVELS)
     if material.estimator is not None:
         known["pir"] = estimate(material.estimator, image)
     return known

@@ -60,7 +60,7 @@ def export_run(run: Path, to: Path, *, which: str = "tuned", half: bool = False,
 
     Raises:
         InputError: the run lacks something, or the folder can't be used.
-        RuntimeError: the version failed its check, and is gone.
+        InputError: the version failed its check, and is gone.
     """
     from pir_tf.serving.from_run import Material
     from pir_tf.serving.versions import publish, unfinished_version
@@ -116,7 +116,7 @@ def check_version(folder: Path, answers: Path) -> dict[str, Any]:
     """The greatest differences from the Keras models' answers, by `check.py` in a fresh process without this package.
 
     Raises:
-        RuntimeError: the version doesn't load there, or an answer differs.
+        InputError: the version doesn't load there, or an answer differs.
     """
     program = Path(__file__).with_name("check.py")
     # -P: what lies beside the program is not importable from it.
@@ -124,7 +124,11 @@ def check_version(folder: Path, answers: Path) -> dict[str, Any]:
     hidden = {"CUDA_VISIBLE_DEVICES": ""}  # this process may hold the GPU's memory
     done = subprocess.run(line, env={**os.environ, **hidden}, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"The exported version failed its check, and no version was added:\n{done.stderr.strip()}")
+        said = done.stderr.strip().splitlines() or ["it said nothing."]
+        raise InputError(
+            f"The exported version failed its check ({said[-1].removeprefix('Checked: ').rstrip('.')}), and no version was "
+            "added: keep the run, and report it with this sentence."
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 

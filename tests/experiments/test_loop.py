@@ -132,7 +132,11 @@ def test_a_loop_that_has_ended_takes_no_more_rounds(tmp_path):
 
 @pytest.mark.parametrize("how", ["end", "last day"])
 def test_a_round_of_a_study_that_has_ended_waits_for_nobody(tmp_path, how):
-    begin(tmp_path / "study.db", name="a", ends="2020-01-01" if how == "last day" else "")
+    begin(tmp_path / "study.db", name="a")
+    with sqlite3.connect(tmp_path / "study.db") as database:
+        [(settings,)] = database.execute("SELECT settings FROM studies").fetchall()
+        over = json.dumps({**json.loads(settings), "ends": "2020-01-01"} if how == "last day" else json.loads(settings))
+        database.execute("UPDATE studies SET settings = ?", (over,))
     made = adopted(tmp_path / "a", "--budget", "1800", "--people", str(tmp_path / "study.db"))
     store = Store(made.database)
     if how == "end":

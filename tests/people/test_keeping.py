@@ -9,6 +9,7 @@ import pytest
 from studies import Browser, begin, served
 
 from pir_tf.cli import main
+from pir_tf.estimator import ridge
 from pir_tf.people import counted, keeping, pools
 from pir_tf.people.store import Store
 
@@ -58,6 +59,67 @@ def test_every_row_is_exported_and_no_cell_is_a_formula(study, tmp_path, capsys)
     assert [keeping.defused(cell) for cell in ("=1", "+1", "-1", "@a", "a=1", -1, None)] == [
         *("'=1", "'+1", "'-1", "'@a", "a=1"), -1, None,
     ]  # fmt: skip
+
+
+def test_an_export_is_whole_or_not_there(study, tmp_path, monkeypatch):
+    written, write = [], keeping._write
+
+    def full(connection, chosen, path):
+        written.append(path)
+        if len(written) == 4:
+            path.write_text("half")
+            raise OSError(28, "No space left on device")
+        return write(connection, chosen, path)
+
+    store, folder = Store(study[0]), tmp_path / "out"
+    monkeypatch.setattr(keeping, "_write", full)
+    with pytest.raises(OSError, match="No space"):
+        keeping.export(store, "", folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"study.db"}
+    folder.mkdir()
+    assert keeping.export(store, "", folder)["events.csv"] == 36 and len(list(folder.iterdir())) == 6
+    store.close()
+
+
+def test_what_holds_tokens_and_ids_is_its_owners_alone_and_withdrawn_is_overwritten(study, tmp_path, monkeypatch):
+    assert study[0].stat().st_mode & 0o077 == 0  # a backup
+    Store(tmp_path / "new.db", create=True).close()
+    assert (tmp_path / "new.db").stat().st_mode & 0o077 == 0
+    (tmp_path / "mine.db").touch(mode=0o640)
+    Store(tmp_path / "mine.db", create=True).close()
+    assert (tmp_path / "mine.db").stat().st_mode & 0o777 == 0o640
+    store = Store(study[0])
+    with store.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
+    keeping.withdraw(store, "", "=1+1")
+    store.close()
+    assert b"o:=1+1" not in study[0].read_bytes()
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_what_nothing_could_be_learnt_from_is_not_closed(tmp_path, capsys, alike):
+    """A closed round is never opened again: its loop would have ended there."""
+    where = tmp_path / "study.db"
+    begin(where, images=40, repeats=0, shared=0)
+    close = lambda: main(["people", "close", str(where)])  # noqa: E731
+    with served(where) as server:
+        browser = Browser(server).join()
+        for number in range(9 + alike):
+            browser.answer(browser.slots(1)[0], "like", int(number % 3 > 0 or alike))
+        assert close() == 2
+        said = capsys.readouterr().err
+        assert ("All 10 answers of round 1 say the same" if alike else "answers to 9 images") in said
+        browser.answer(browser.slots(1)[0], "like", 0)
+        assert close() == 0
+    proof = tmp_path / "proof.db"
+    begin(proof, images=40, pool="proof")
+    assert main(["people", "close", str(proof)]) == 0
+    assert counted.FEWEST == ridge.FEWEST
+
+
+def test_a_new_study_is_not_over_already(tmp_path, capsys):
+    assert main(["people", "begin", str(tmp_path / "study.db"), "--ends", "2020-01-01"]) == 2
+    assert "ends = '2020-01-01', expected today (UTC) or a later day" in capsys.readouterr().err
 
 
 def test_a_person_who_withdraws_is_gone_from_every_table_and_from_a_running_server(study, capsys):

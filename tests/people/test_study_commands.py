@@ -1,6 +1,7 @@
 """What the commands of a study print and do around the server: the links, a preview, the secret, evidence and another server."""
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pir_tf.cli import main
 from pir_tf.errors import InputError, Unavailable
 from pir_tf.experiments import loop, study_command
 from pir_tf.people import keeping, pools
-from pir_tf.people.server import Server
+from pir_tf.people.server import Server, public_origin, raters_url
 from pir_tf.people.store import Store
 from pir_tf.people.summary import summary
 from pir_tf.report.people import write_people_report
@@ -85,6 +86,76 @@ def test_a_preview_is_a_copy_that_is_gone_afterwards(tmp_path, looked_at, capsys
     said = capsys.readouterr().out
     assert name == "Preview" and raters in said and "nothing that is answered here is kept" in said
     assert not os.path.exists(database) and (tmp_path / "study.db").read_bytes() == before
+
+
+def test_a_preview_that_is_ended_from_outside_leaves_no_copy(tmp_path):
+    begin(tmp_path / "study.db")
+    (tmp_path / "tmp").mkdir()
+    words = [sys.executable, "-m", "pir_tf.experiments.study_command", "preview", str(tmp_path / "study.db")]
+    preview = subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+    )
+    assert any(line == f"{study_command.UP}\n" for line in preview.stdout)
+    assert list((tmp_path / "tmp").iterdir())
+    time.sleep(1)
+    preview.terminate()
+    preview.wait(60)
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://Rate.example/", "https://rate.example"),
+        ("https://rate.example:443", "https://rate.example"),
+        ("http://rate.example:80/", "http://rate.example"),
+        ("http://rate.example:443", "http://rate.example:443"),
+        ("https://rate.example.:8443", "https://rate.example:8443"),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+        ("https://stra\u00dfe.example", "https://xn--strae-oqa.example"),
+        ("http://[::1]:80", "http://[::1]"),
+    ],
+)
+def test_a_public_address_is_what_browsers_send(given, origin):
+    assert public_origin(given) == origin and raters_url("0.0.0.0", 8000, given) == origin
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "rate.example",
+        "ftp://rate.example",
+        "https://",
+        "https://rate.example/page",
+        "https://a@b.example",
+        "https://\u2603.\u2603..example",
+    ],
+)
+def test_another_is_one_sentence(given):
+    with pytest.raises(
+        InputError, match="^--public-url is .*, expected an address like https://rate.example: correct it.$"
+    ):
+        public_origin(given)
+
+
+def test_without_one_raters_get_the_machines_own():
+    machine = socket.gethostname()
+    assert raters_url("127.0.0.1", 8000) == "http://127.0.0.1:8000" and raters_url("::1", 8000) == "http://[::1]:8000"
+    assert {raters_url(host, 8000) for host in ("", "0.0.0.0", "::")} == {f"http://{machine}:8000"}
+
+
+def test_a_server_takes_as_many_lines_as_the_system_lets_it(tmp_path):
+    where = tmp_path / "study.db"
+    begin(where)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, soft), hard))
+        with served(where) as server:
+            Browser(server).join()
+            now = resource.getrlimit(resource.RLIMIT_NOFILE)
+            assert now == (min(65_536, hard) if hard != resource.RLIM_INFINITY else 65_536, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_secret_is_the_one_that_the_server_takes(tmp_path, capsys):

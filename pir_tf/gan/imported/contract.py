@@ -64,7 +64,7 @@ def _images(generator: keras.Model, z: np.ndarray, labels: np.ndarray, name: str
         one_hot = np.eye(count, dtype=np.float32)[labels]
         images = np.asarray(generator([tf.constant(z), tf.constant(one_hot)], training=False))
     except Exception as error:  # whatever a foreign graph raises
-        rows = [layer.input_dim for layer in _layers(generator) if isinstance(layer, keras.layers.Embedding)]
+        rows = [layer.input_dim for layer in all_layers(generator) if isinstance(layer, keras.layers.Embedding)]
         known = f", while its Embedding has {min(rows)} rows" if rows else ""
         raise InputError(
             f"{name} fails on latents of {z.shape[1]} entries and {count} classes{known} ({one_line(error)}): correct "
@@ -78,9 +78,9 @@ def _images(generator: keras.Model, z: np.ndarray, labels: np.ndarray, name: str
     return images
 
 
-def _layers(model: keras.Model) -> list[keras.Layer]:
+def all_layers(model: keras.Model) -> list[keras.Layer]:
     """Those of the models inside too."""
-    return [x for layer in model.layers for x in (_layers(layer) if isinstance(layer, keras.Model) else [layer])]
+    return [x for layer in model.layers for x in (all_layers(layer) if isinstance(layer, keras.Model) else [layer])]
 
 
 def _check_repeats(generator: keras.Model, z: np.ndarray, labels: np.ndarray, images: np.ndarray, name: str) -> None:
@@ -132,6 +132,11 @@ def _change(images: np.ndarray) -> float | None:
 def _check_gradient(generator: keras.Model, z: np.ndarray, labels: np.ndarray, name: str) -> dict[str, int]:
     """Whether tuning can move the weights."""
     variables = generator.trainable_variables
+    if half := [variable for variable in variables if variable.dtype == "float16"]:
+        raise InputError(
+            f"{name} has {len(half)} trainable weights of float16, in which an optimizer's moments are 0 or infinite: save it "
+            "with float32 weights, of the policy float32 or mixed_float16."
+        )
     if not variables:
         raise InputError(
             f"{name} has {len(generator.weights)} weights and none that can be trained (frozen): set its layers' trainable to "

@@ -65,6 +65,15 @@ def of_one_class():
     return core
 
 
+def in_float16():
+    with_policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy("float16")
+    try:
+        return changed(None)
+    finally:
+        keras.mixed_precision.set_dtype_policy(with_policy)
+
+
 BROKEN = {
     "values outside": (lambda: changed(layers.Rescaling(255.0)), {}, "--gan.import-range LOW HIGH"),
     "a tanh called 0 1": (lambda: changed(None, activation="tanh"), {}, "of them lie outside"),
@@ -76,6 +85,7 @@ BROKEN = {
     "no gradient": (lambda: changed(keras.ops.stop_gradient), {}, "no gradient from its images reaches any"),
     "rounded": (lambda: changed(rounded), {}, "no gradient from its images reaches any"),
     "frozen": (frozen, {}, "has 2 weights and none that can be trained (frozen)"),
+    "float16": (in_float16, {}, "has 2 trainable weights of float16, in which an optimizer's moments"),
     "one class": (
         of_one_class,
         {"way": "integer"},
