@@ -220,7 +220,12 @@ def consistent(evidence: Evidence) -> Finding:
     single, multi = kinds.get_group(VGG_SINGLE), kinds.get_group(VGG_MULTI)
     more = f"{single.improved.sum()} of {len(single)} single filters; SD of d over its mean {' against '.join(words)}"
     often, wider = multi.improved.mean() - single.improved.mean(), spread[VGG_MULTI] - spread[VGG_SINGLE]
-    return shared(multi, multi.improved, "sets improved", more, f"layers {', '.join(layers)}", often=often, wider=wider)
+    table = [[own.improved.sum(), (~own.improved.astype(bool)).sum()] for own in (multi, single)]
+    p = float(stats.fisher_exact(table, alternative="greater")[1])
+    more += f"; Fisher's {p_value(p)}"
+    return shared(
+        multi, multi.improved, "sets improved", more, f"layers {', '.join(layers)}", often=often, wider=wider, p=p
+    )
 
 
 def harder(evidence: Evidence) -> Finding:
@@ -294,7 +299,7 @@ def poor_where_zero(evidence: Evidence) -> Finding:
     value, bounds = statistics.fmean(zero), mean_interval(zero)
     words = f"mean d {value:+.2f}{said(bounds)} of {len(zero)} such filters, {rest.mean():+.2f} of {len(rest)} others"
     numbers = {"behind": value - rest.mean(), "share": (zero < rest.median()).mean()}
-    return Finding(names(rows), words, len(rows), value, bounds, without(rows, SPARSE), numbers)
+    return Finding(names(rows), words, len(zero), value, bounds, without(rows, SPARSE), numbers)
 
 
 def slope(model: str, of: str = "", remark: Words = "", *, r: bool = False) -> Measure:
@@ -338,10 +343,11 @@ def complex_objectives(evidence: Evidence) -> Finding:
     if hard.empty or rows.layer.nunique() < 3:
         what = "of objectives of pool5 or above and of three layers"
         raise NotRun(what, f"{OF_VGG} and layer_index >= {COMPLEX}")
-    trend = stats.spearmanr(rows.layer_index, rows.estimated_change)[0] if rows.estimated_change.nunique() > 1 else 0.0
+    varies = rows.estimated_change.nunique() > 1
+    trend, p = map(float, stats.spearmanr(rows.layer_index, rows.estimated_change)) if varies else (0.0, 1.0)
     did, lacking = "complex ones with a true change below the estimate", without(rows, LAYERS[COMPLEX - 1 :])
-    more = f"rank correlation of estimate and layer {trend:+.2f} over {len(rows)}"
-    return shared(hard, hard.excess > 0, did, more, lacking, trend=trend)
+    more = f"rank correlation of estimate and layer {trend:+.2f} over {len(rows)}, {p_value(p)}"
+    return shared(hard, hard.excess > 0, did, more, lacking, trend=trend, p=p)
 
 
 def comparable(evidence: Evidence) -> Finding:
@@ -392,7 +398,8 @@ def closer(setting: str, departure: str, mine: str, theirs: str) -> Measure:
         words += f"difference {value:+.{digits}f}{said((value - half, value + half), digits)}"
         if pd.notna([mean.swd, mean.paper_swd]).all():
             words += f"; sliced Wasserstein distance {mean.paper_swd:.0f} against {mean.swd:.0f}"
-        remark = f"difference of KID before tuning; {'one seed each' if n == 1 else 'a pair of GANs each'}"
+        each = "one seed each" if n == 1 else "a pair of GANs each"
+        remark = f"difference of KID before tuning; {each}, and the interval knows KID's own standard errors alone"
         return Finding(names(rows), words, n, value, (value - half, value + half), remark)
 
     return measure
