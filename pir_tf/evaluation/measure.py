@@ -29,12 +29,13 @@ Sides = tuple[np.ndarray, np.ndarray]
 """A quantity before and after tuning."""
 
 
-def compare(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+def compare(before: np.ndarray, after: np.ndarray, *, alike: bool = False) -> dict[str, Any]:
     """Everything that is said of two sets of PIRs.
 
     Args:
         before: PIR `[n0]` in [0, 1].
         after: PIR `[n1]`.
+        alike: Whether d weighs both sides alike, whatever n0 and n1, to stand beside a d of other numbers.
 
     Returns:
         Means, change, standard deviations, Cohen's d with its 95% interval, Welch's t; None where undefined.
@@ -42,11 +43,11 @@ def compare(before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
     Source: 4. Deviation: D12.
     """
     summary = dataclasses.asdict(pir_summary(before, after))
-    interval, welch = cohens_d_interval(before, after), welch_t(before, after)
+    interval, welch = cohens_d_interval(before, after, alike=alike), welch_t(before, after)
     t, degrees_of_freedom, p = welch or (None, None, None)
     return {
         **summary,
-        "cohens_d": cohens_d(before, after),
+        "cohens_d": cohens_d(before, after, alike=alike),
         "cohens_d_interval": list(interval) if interval else None,
         "welch_t": t,
         "degrees_of_freedom": degrees_of_freedom,

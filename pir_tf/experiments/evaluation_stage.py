@@ -184,7 +184,7 @@ def baselines(run: RunDirectory, images: Arrays, pir: dict[str, Sides], watch: S
             seed=run.seed_of(f"diversity of {name}"),
             pairs=settings.diversity_pairs,
         ).after_over_before
-        return {**compare(true, truth(picked)), "after_over_before": kept}
+        return {**compare(true, truth(picked), alike=True), "after_over_before": kept}
 
     if settings.best_of:
         with watch.part("best of n"):

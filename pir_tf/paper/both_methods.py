@@ -16,7 +16,7 @@ import pandas as pd
 
 from pir_tf.errors import InputError
 from pir_tf.paper.collect import collect, results_file
-from pir_tf.paper.costs import least_kept
+from pir_tf.paper.costs import d_alike, least_kept
 from pir_tf.paper.figures.style import columns, mark, round_ticks
 from pir_tf.paper.rows import write_rows
 from pir_tf.paper.select import ALPHA, TASKS, by_the_paper
@@ -105,7 +105,7 @@ def _measured(place: Path) -> dict[str, float | None]:
     made = place / "published.json"
     values = (
         (results.get("control") or {}).get("cohens_d"),
-        *((best.get(when) or {}).get("cohens_d") for when in ("before", "after")),
+        *(d_alike(best.get(when)) for when in ("before", "after")),
         least_kept(results["diversity"]["after_over_before"]),
         *(kid.get(when) for when in ("before", "after", "control")),
         (results.get("kept") or {}).get("step"),

@@ -68,6 +68,19 @@ def least_kept(ratios: Sequence[float | None] | None) -> float | None:
     return finite(min((ratio for ratio in ratios or () if ratio is not None), default=None))
 
 
+def d_alike(measured: dict[str, Any] | None) -> float | None:
+    """d of picks, of which there are fewer than images before: both sides weigh alike, as in the d of tuning beside it.
+
+    From the means and SDs that a run has kept: of older ones the d itself is weighed by numbers of images.
+    """
+    known = [finite((measured or {}).get(name)) for name in ("change", "before_sd", "after_sd")]
+    if any(one is None for one in known):
+        return None
+    change, *spreads = map(float, known)  # type: ignore[arg-type]
+    pooled = math.hypot(*spreads) / math.sqrt(2)
+    return change / pooled if pooled else None
+
+
 def _ways(name: str, place: Path) -> Iterator[Row]:
     file = results_file(place)
     if file is None:  # of which a sweep's table alone has kept the numbers
@@ -82,9 +95,13 @@ def _ways(name: str, place: Path) -> Iterator[Row]:
         yield base | _row(kind, setting, results, kept, results.get("kl"))
     if best := (results.get("best_of") or {}).get("before"):
         n = results["best_of"]["n"]
-        yield base | _row("best of n", n, best, best.get("after_over_before"), kl_of_best(n))
+        yield base | _row("best of n", n, _alike(best), best.get("after_over_before"), kl_of_best(n))
     if walked := results.get("plug_and_play"):
-        yield base | _row("plug and play", walked["weight"], walked, walked.get("after_over_before"), None)
+        yield base | _row("plug and play", walked["weight"], _alike(walked), walked.get("after_over_before"), None)
+
+
+def _alike(measured: dict[str, Any]) -> dict[str, Any]:
+    return {**measured, "cohens_d": d_alike(measured)}
 
 
 def _row(way: str, setting: float, measured: dict[str, Any], kept: Sequence[float | None] | None, kl: Any) -> Row:

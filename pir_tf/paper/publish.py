@@ -300,7 +300,7 @@ def _compared(folder: Path) -> list[str]:
     config, results = read_json(folder / "config.json")["config"], read_json(folder / "results.json")
     quality = read_json(folder / "quality.json")["at_temperature"]
     best = results.get("best_of") or {}
-    ds = [(best.get(when) or {}).get("cohens_d") for when in ("before", "after")]
+    ds = [change_costs.d_alike(best.get(when)) for when in ("before", "after")]
     papers = results["objective"] and not departures(table([row_of(config, results)])).any()
     ratio, doubt = config.get("tuning.pir_gradient_ratio") or 0, config.get("estimator.pessimism") or 0
     weight = f"ratio {ratio:g}" if ratio else f"{config['tuning.pir_weight']:,.0f}"

@@ -55,20 +55,27 @@ def _variance(values: np.ndarray) -> float:
     return float(np.var(values, ddof=1))
 
 
-def _pooled(before: np.ndarray, after: np.ndarray) -> float | None:
-    """Pooled standard deviation of D12; `None` with fewer than two values in a set, or no spread in both."""
+def _weights(before: np.ndarray, after: np.ndarray, alike: bool) -> tuple[float, float]:
+    """What each set's variance weighs in the pooled one: by its number of values, as D12 has it, or a half."""
     n0, n1 = before.size, after.size
-    if min(n0, n1) < 2:
+    return (0.5, 0.5) if alike else ((n0 - 1) / (n0 + n1 - 2), (n1 - 1) / (n0 + n1 - 2))
+
+
+def _pooled(before: np.ndarray, after: np.ndarray, alike: bool = False) -> float | None:
+    """Pooled standard deviation of D12; `None` with fewer than two values in a set, or no spread in both."""
+    if min(before.size, after.size) < 2:
         return None
+    w0, w1 = _weights(before, after, alike)
     with np.errstate(over="ignore", invalid="ignore"):
-        variance = ((n0 - 1) * _variance(before) + (n1 - 1) * _variance(after)) / (n0 + n1 - 2)
+        variance = w0 * _variance(before) + w1 * _variance(after)
     return math.sqrt(variance) if 0.0 < variance < math.inf else None
 
 
-def cohens_d(before: ArrayLike, after: ArrayLike) -> float | None:
+def cohens_d(before: ArrayLike, after: ArrayLike, *, alike: bool = False) -> float | None:
     """Cohen's d: the change in mean PIR in units of the pooled standard deviation.
 
-    d = (mean after - mean before) / sqrt(((n0-1) s0^2 + (n1-1) s1^2) / (n0 + n1 - 2)), with ddof 1 in s0 and s1.
+    d = (mean after - mean before) / sqrt(((n0-1) s0^2 + (n1-1) s1^2) / (n0 + n1 - 2)), with ddof 1 in s0 and s1;
+    with `alike` sqrt((s0^2 + s1^2) / 2) in its place, so that it compares with a d of other numbers of images.
 
     Returns:
         d, positive when `after` is higher. `None`, undefined: fewer than two values in a set, or no spread in both.
@@ -77,11 +84,13 @@ def cohens_d(before: ArrayLike, after: ArrayLike) -> float | None:
     Deviation: D12.
     """
     x, y = _values("before", before), _values("after", after)
-    pooled = _pooled(x, y)
+    pooled = _pooled(x, y, alike)
     return None if pooled is None else float((y.mean() - x.mean()) / pooled)
 
 
-def cohens_d_interval(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> tuple[float, float] | None:
+def cohens_d_interval(
+    before: ArrayLike, after: ArrayLike, level: float = 0.95, *, alike: bool = False
+) -> tuple[float, float] | None:
     """Large-sample interval of Cohen's d that assumes neither equal variances nor normal values.
 
     d +- z sqrt(V0 / (n0 - 1) + V1 / (n1 - 1)), where V0 and V1 are the variances (ddof 1) of d's influence values,
@@ -89,9 +98,9 @@ def cohens_d_interval(before: ArrayLike, after: ArrayLike, level: float = 0.95) 
         before: -(x - m0) / s - d w0 (x - m0)^2 / (2 s^2),    w0 = (n0 - 1) / (n0 + n1 - 2)
         after:   (y - m1) / s - d w1 (y - m1)^2 / (2 s^2),    w1 = (n1 - 1) / (n0 + n1 - 2)
 
-    with s the pooled standard deviation: the delta method with measured third and fourth moments. With a normal
-    distribution's and n0 = n1 it is Bonett's (2008). PIRs are bounded and skewed: there his 95 % covers 90 to 98 %
-    however many images there are, this one 94 to 96 %. It pays with few: 89 to 95 % for 10 + 10 normal values.
+    with s the pooled standard deviation, and with `alike` w0 = w1 = 1/2: the delta method with measured third and fourth
+    moments. With a normal distribution's and n0 = n1 it is Bonett's (2008). PIRs are bounded and skewed: there his 95 % covers
+    90 to 98 % however many images there are, this one 94 to 96 %. It pays with few: 89 to 95 % for 10 + 10 normal values.
 
     Returns:
         (lower, upper), in order and with d between them, which cover the true d with probability `level`; `None` where d is.
@@ -104,13 +113,12 @@ def cohens_d_interval(before: ArrayLike, after: ArrayLike, level: float = 0.95) 
     x, y = _values("before", before), _values("after", after)
     if not 0.0 < level < 1.0:
         raise InputError(f"level: received {level}, expected a number between 0 and 1, both excluded: take 0.95.")
-    pooled = _pooled(x, y)
+    pooled = _pooled(x, y, alike)
     if pooled is None:
         return None
     d = float((y.mean() - x.mean()) / pooled)
     variance = 0.0
-    for values, sign in ((x, -1.0), (y, 1.0)):
-        weight = (values.size - 1) / (x.size + y.size - 2)
+    for values, sign, weight in zip((x, y), (-1.0, 1.0), _weights(x, y, alike), strict=True):
         centred = (values - values.mean()) / pooled
         variance += float(np.var(sign * centred - d * weight * centred**2 / 2, ddof=1)) / (values.size - 1)
     half = float(stats.norm.ppf(0.5 + level / 2)) * math.sqrt(variance)

@@ -65,6 +65,21 @@ def test_loss_falls_and_begins_where_nothing_is_known(few):
     assert 4.0 < losses[0] < 4.7 and losses[-1] < 0.8 * losses[0]  # log 100 is 4.6
 
 
+@pytest.mark.parametrize("temperature", [0.01, 0.5])
+@pytest.mark.usefixtures("untraced")
+def test_the_temperature_of_use_is_the_configs_and_training_has_none(few, temperature):
+    """C.3: a softmax at T = 1 is trained, and used at 0.01."""
+    fitted = train.fit_estimator(*few, dataclasses.replace(CONFIG, temperature=temperature), seed=0)
+    trained_at_1 = train.fit_estimator(*few, dataclasses.replace(CONFIG, temperature=1.0), seed=0)
+    assert equal(weights_of(fitted), weights_of(trained_at_1))
+    images = to_float(few[0][:6])
+    logits = call(fitted.network, images)
+    logits = logits[LOGITS] if isinstance(logits, dict) else logits
+    expected = np.asarray(fitted.head.pir(logits, temperature))[:, 0]
+    assert np.allclose(call(fitted, images), expected, atol=1e-6)
+    assert not np.allclose(call(fitted, images), call(trained_at_1, images), atol=1e-4)
+
+
 @pytest.fixture(params=["all", pytest.param("head", marks=pytest.mark.slow)])
 def config(request, large_hub):
     head = {"backbone": "inception_v3", "weights": f"hub:{large_hub}", "image_size": 96, "trainable": "head"}

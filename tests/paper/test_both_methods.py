@@ -16,10 +16,15 @@ OURS = {"vgg:pool2:filters=30": 4.0, "vgg:pool3:filters=28": 2.0, "vgg:pool4:fil
 PAPERS = {"vgg:pool2:filters=30": 0.5, "vgg:pool3:filters=28": 0.2, "vgg:pool4:filters=243": 0.3, "color:blue": 3.8}
 
 
+def picked(d):
+    """Of fewer images than those before: their own d, by numbers of images, isn't what stands beside that of tuning."""
+    return {"cohens_d": 0.8 * d, "change": 0.05 * d, "before_sd": 0.06, "after_sd": 0.0374165738677}
+
+
 def measured(control=0.1, best=1.0):
     return {
         "control": {"cohens_d": control},
-        "best_of": {"before": {"cohens_d": best}, "after": {"cohens_d": 5.0}},
+        "best_of": {"before": picked(best), "after": picked(5.0)},
         "diversity": {"after_over_before": [0.9, 0.8, None], "collapsed": [False] * 3},
         "kid": {"before": 200.0, "after": 250.0, "control": 230.0},
     }
@@ -59,7 +64,7 @@ def test_each_of_ours_stands_beside_the_papers_of_its_objective(folder):
     )
     assert rows.cohens_d.to_dict() == OURS and rows.paper_d.to_dict() == PAPERS
     assert (rows[["kid_before", "kid_after", "kid_control"]] == [200, 250, 230]).all(axis=None)
-    assert (rows.control_d == 0.1).all() and (rows.best_of_d == 1).all() and (rows.distance_kept == 0.8).all()
+    assert (rows.control_d == 0.1).all() and np.allclose(rows.best_of_d, 1) and (rows.distance_kept == 0.8).all()
     expected = multipletests([*rows.p_value, 0.0], alpha=0.001, method="holm")[0][:-1]
     assert (rows.holm == expected).all() and rows.holm.all()
     assert min(Image.open(folder / "to" / "both-methods.png").size) > 500
@@ -141,7 +146,7 @@ def test_a_seed_that_was_only_tuned_for_longer_is_no_point_at_equal_steps(folder
 
 
 def test_holm_stops_at_the_first_that_fails():
-    found = both_methods.holm(pd.Series([0.0002, np.nan, 0.0006, 1e-9]))
+    found = both_methods.holm(pd.Series([0.0003, np.nan, 0.0006, 1e-9]))
     assert found.tolist() == [True, False, False, True]  # against 0.001 / 4, / 3, / 2
 
 

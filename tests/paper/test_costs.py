@@ -13,10 +13,17 @@ from pir_tf.paper import costs, publish
 KEPT = {"before": {}, "after": {}, "real": {}, "after_over_before": [0.9, 0.7, None], "collapsed": [False] * 3}
 BEST = {
     "n": 16,
-    "before": {"change": 0.04, "cohens_d": 1.4, "after_over_before": [0.6, 0.95]},
+    "before": {"change": 0.04, "before_sd": 0.03, "after_sd": 0.01, "cohens_d": 1.4, "after_over_before": [0.6, 0.95]},
     "after": {"change": 9.0},
 }
-WALKED = {"weight": 100.0, "change": 0.03, "cohens_d": 1.1, "after_over_before": [0.5]}
+WALKED = {
+    "weight": 100.0,
+    "change": 0.03,
+    "before_sd": 0.03,
+    "after_sd": 0.03,
+    "cohens_d": 1.1,
+    "after_over_before": [0.5],
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +46,8 @@ def test_each_way_is_a_row_with_what_it_cost(folder):
     assert (
         rows.kl[("best of n", 16)] == pytest.approx(math.log(16) - 15 / 16) and rows.change[("best of n", 16)] == 0.04
     )
+    assert rows.cohens_d[("best of n", 16)] == pytest.approx(0.04 / math.sqrt(0.0005))  # both sides alike
+    assert rows.cohens_d[("plug and play", 100)] == pytest.approx(1.0)
     assert rows.distance_kept[("best of n", 16)] == 0.6 and rows.distance_kept[("plug and play", 100)] == 0.5
     assert rows.kl[[("shift", 20), ("shift", 5)]].tolist() == [0.5, 2.0] and set(rows.loc["shift"].distance_kept) == {
         0.7

@@ -192,12 +192,16 @@ def test_every_field_in_which_laptop_departs_from_paper_is_listed(capsys):
     assert table in README.read_text(encoding="utf-8")
 
 
+def picked(d):
+    return {"cohens_d": 9.0, "change": 0.05 * d, "before_sd": 0.07, "after_sd": 0.01}
+
+
 def test_published_runs_beside_each_other(tmp_path, capsys):
     folder = tmp_path / "published"
     publish.publish(finished(tmp_path / "run"), folder)
     about, found = (json.loads((folder / name).read_text()) for name in ("config.json", "results.json"))
     about["config"] |= {"estimator.output": "linear", "estimator.pessimism": 2.0, "tuning.pir_gradient_ratio": 1.0}
-    best = {"n": 16, "before": {"cohens_d": 1.234}, "after": {"cohens_d": 2.345}}
+    best = {"n": 16, "before": picked(1.234), "after": picked(2.345)}
     found |= {"control": {"cohens_d": -0.123}, "best_of": best}
     for name, value in (("config.json", about), ("results.json", found)):
         (folder / name).write_text(json.dumps(value))

@@ -63,6 +63,18 @@ def test_interval_covers_the_true_d(name, before, after, n0, n1):
     assert 0.925 <= covered / repeats <= 0.97
 
 
+def test_both_sides_alike_is_what_as_many_of_each_would_have():
+    """Each value of the smaller set four times: the same variances but for ddof, and equal numbers."""
+    few, many = np.array([0.2, 0.5, 0.6, 0.9, 0.4] * 40), np.random.default_rng(0).uniform(size=800)
+    assert cohens_d(BEFORE, AFTER, alike=True) == pytest.approx(1.5 / math.sqrt((5 / 3 + 5 / 2) / 2), rel=1e-12)
+    repeated = np.repeat(few, 4)
+    assert cohens_d(many, few, alike=True) == pytest.approx(cohens_d(many, repeated), rel=2e-3)
+    assert cohens_d(many, few) != pytest.approx(cohens_d(many, repeated), rel=5e-3)
+    low, high = cohens_d_interval(many, few, alike=True)
+    assert low < cohens_d(many, few, alike=True) < high
+    assert cohens_d_interval(many, repeated, alike=True) == cohens_d_interval(many, repeated)
+
+
 def test_t_and_the_interval_of_the_change_by_hand():
     t, degrees, p = welch_t(BEFORE, AFTER)
     a, b = 5 / 3 / 4, 5 / 2 / 5

@@ -17,9 +17,13 @@ from small_networks import (
     small_generator,
 )
 
+from pir_tf.config import changed
+from pir_tf.experiments.tuning_stage import acgan_settings, compile_tuner, gan_tuner
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.sampling import draw_latents, generate
+from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import optimizers
+from pir_tf.presets import paper
 from pir_tf.training.callbacks import Measure
 from pir_tf.tuning.anchored import AnchoredTuner
 from pir_tf.tuning.tuner import LogGradientNorms, Tuner
@@ -65,6 +69,22 @@ def fit(real):
 
 
 # The loss
+
+
+def test_tuning_has_the_papers_weights_and_rates():
+    """2.4: the weights of the ACGAN's terms stay as they were, w_PIR is 1000, and both learning rates are 1e-6 (D19)."""
+    config = changed(paper(), compute={"kernels": "stock"})
+    networks = Networks(small_generator(), small_discriminator(), ("a", "b"))
+    made = gan_tuner(config, networks, small_estimator(), seed=0)
+    compile_tuner(config, made, jit_compile=False)
+    weights = made.fools_weight, made.fake_class_weight, made.real_class_weight, float(made.pir_weight)
+    assert weights == (1.0, 1.5, 1.0, 1000.0)
+    assert isinstance(made.generator_optimizer, keras.optimizers.Adam) and made.generator_optimizer.beta_1 == 0.5
+    assert isinstance(made.discriminator_optimizer, keras.optimizers.RMSprop)
+    for optimizer in (made.generator_optimizer, made.discriminator_optimizer):
+        assert float(optimizer.learning_rate) == pytest.approx(1e-6)
+    control = ACGAN(small_generator(), small_discriminator(), seed=0, **acgan_settings(config))
+    assert (control.fools_weight, control.fake_class_weight, control.real_class_weight) == weights[:3]
 
 
 @pytest.mark.parametrize("eagerly", [True, pytest.param(False, marks=pytest.mark.nightly)])
