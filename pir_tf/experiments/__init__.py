@@ -1,1 +1,1 @@
-"""Drives the stages in order; nothing but the command line (`pir_tf.cli`) loads this package."""
+"""Drives the stages in order, and holds the commands; below them nothing loads this package, `paper` starts it many times."""

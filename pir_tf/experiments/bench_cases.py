@@ -28,7 +28,7 @@ ESTIMATORS = {
 """Estimators of the tuning step; the blocks are timed with the first."""
 
 Forms = dict[str, Any]
-"""A case's functions without arguments: `stock`, in Keras's form, and `fast`, in ours; both traced by TensorFlow."""
+"""A case's functions without arguments: `stock` and `fast`, Keras's form and ours, both traced; on a GPU `ops` and `xla`."""
 
 
 def machine(gpu: bool = False) -> dict[str, tuple[Any, float]]:

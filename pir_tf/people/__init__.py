@@ -1,1 +1,1 @@
-"""The loop with people: the database of their answers, the rating page and its server, the plan, and reports on raters."""
+"""The loop with people: the database of their answers, the rating page and its server, and what their answers add up to."""

@@ -1,1 +1,1 @@
-"""The self-contained page of one run; the paper's figures, models and claims over many."""
+"""The self-contained pages: of one run, and of a study with people."""

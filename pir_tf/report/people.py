@@ -27,7 +27,7 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
     """Writes the report of a study, in place of an older one.
 
     Args:
-        found: What `people.summary.summary` returns.
+        found: What `people.summary.read_summary` returns.
         path: The HTML file.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Statistics of the proof: NumPy, SciPy and statsmodels alone."""
+"""Statistics of people's answers and of the proof, and the plan of a study: NumPy and SciPy alone."""

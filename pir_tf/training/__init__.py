@@ -1,1 +1,1 @@
-"""What every training here shares: devices, replicas, precision, checkpoints, callbacks."""
+"""What every training here shares: the resumable fit, devices, replicas, precision, XLA, checkpoints, callbacks."""

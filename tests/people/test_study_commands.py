@@ -9,6 +9,7 @@ import time
 import urllib.request
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from office import Office
 from studies import Browser, begin, event, served
@@ -271,6 +272,30 @@ def test_the_report_of_an_open_proof_by_grids_counts_grids(tmp_path):
         page = write_people_report(summary(connection), tmp_path / "report.html").read_text()
     office.store.close()
     assert "The proof is open: 12 of 100 answers are there." in page
+
+
+def test_an_open_proof_has_no_verdict_without_doubtful_raters_either(tmp_path):
+    office = Office(tmp_path / "study.db", images=300, pool="proof", wanted=704, repeats=0)
+    rng, numbers = np.random.default_rng(0), [office.enroll(f"o:{rater}") for rater in range(8)]
+    with office.store.reading() as connection:
+        side = dict(connection.exec_driver_sql("select item, side from items").fetchall())
+
+    def judge(count):
+        for rater, number in enumerate(numbers):
+            for _ in range(count):
+                [slot] = office.hand_out(number)
+                hasty = rater == 7  # always the same answer, faster than one sees
+                liked = hasty or rng.random() < (0.9 if side[slot.items[0]] == "after" else 0.2)
+                at = 5000.0 * slot.place
+                place, after = {"place": slot.place}, 100 if hasty else 1200
+                office.record(number, [event(place, "visible", at=at), event(place, "like", int(liked), at=at + after)])
+        with office.store.reading() as connection:
+            return summary(connection)["proof"]
+
+    some, all_of_them = judge(40), judge(48)
+    office.store.close()
+    assert some["doubtful"] == 1 and some["verdict"] == "not measured yet" and some["without_doubtful"] is None
+    assert all_of_them["verdict"] == "gain" and all_of_them["without_doubtful"]["verdict"] == "gain"
 
 
 def test_a_proof_in_which_nothing_could_be_tested_is_no_finding(tmp_path):
