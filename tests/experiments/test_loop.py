@@ -17,11 +17,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from studies import begin
+from studies import begin, served
 
 from pir_tf.cli import main
 from pir_tf.errors import InputError, Unavailable
-from pir_tf.experiments import demo, loop
+from pir_tf.experiments import demo, loop, loop_page
 from pir_tf.experiments.command_line import parse as parse_run
 from pir_tf.experiments.study_answers import Asked
 from pir_tf.experiments.study_options import begin_study
@@ -147,6 +147,21 @@ def test_a_round_of_a_study_that_has_ended_waits_for_nobody(tmp_path, how):
     assert main(["people", "close", made.database]) == 0
     loop.wait_for_answers(made, store, 1)
     store.close()
+
+
+def test_a_loop_beside_another_server_says_which_to_stop(tmp_path):
+    """`people serve` of the same database: its links are of no use to a loop, which opens a page of its own."""
+    begin(tmp_path / "study.db", name="a")
+    made = adopted(tmp_path / "a", "--budget", "1800", "--people", str(tmp_path / "study.db"))
+    ended = SimpleNamespace(poll=lambda: 2)
+    with served(tmp_path / "study.db"), contextlib.closing(Store(tmp_path / "study.db")) as store:
+        with pytest.raises(InputError) as taken:
+            store.serve(lambda: None, lambda connection: None)
+    (tmp_path / "a" / "page.log").write_text(f"Error: {taken.value}\n")
+    with pytest.raises(
+        InputError, match="Another server serves .*study.db, and a loop opens its own: stop that one, and give"
+    ):
+        loop_page._wait_until_up(ended, made, 0)
 
 
 def test_a_database_that_is_away_is_waited_for(tmp_path, monkeypatch, capsys):
