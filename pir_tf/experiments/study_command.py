@@ -31,7 +31,7 @@ DATABASE is a file, or postgresql://USER@HOST/NAME with the password in PGPASSFI
 
 OPEN_TO_OTHERS = (
     "Everybody who reaches this machine's network address reaches the page: raters by their link, you by yours. Their connection "
-    "is not encrypted here: HTTPS is the proxy's."
+    "is not encrypted here: HTTPS is the proxy's, and so is how long a request that is half sent may wait."
 )
 
 

@@ -15,28 +15,20 @@ from pir_tf.people.store import Store
 from pir_tf.people.study import Study
 from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others, rank_correlation
 from pir_tf.statistics.betting import e_values
+from pir_tf.statistics.effects import ALPHA
 from pir_tf.statistics.flags import kept
 from pir_tf.statistics.proof import prove_study
 from pir_tf.statistics.rates import answer_worth, image_rates
 
 SHOWN = 12
 """Images of a kind in the report."""
-ALPHA = 0.001
 
 
 def read_summary(store: Store, name: str = "", *, alpha: float = ALPHA) -> dict[str, Any]:
-    """As `summary`, of a database that may be served: no rater waits while it is made."""
-    with store.snapshot() as connection:
-        found, pictures = _numbers(connection, name, alpha)
-    with store.reading() as connection:
-        return {**found, "pictures": _pictures(connection, pictures)}
-
-
-def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> dict[str, Any]:
-    """A study's settings, rounds, raters and proof; what can't be known is None.
+    """A study's settings, rounds, raters and proof; what can't be known is None. No rater waits while it is made.
 
     Args:
-        connection: One state of the database.
+        store: The database, which may be served.
         name: The study's name, empty for the only one.
         alpha: Significance threshold of the proof.
 
@@ -45,8 +37,10 @@ def summary(connection: Connection, name: str = "", *, alpha: float = ALPHA) -> 
         before ranked its images), `raters` (reports), `own_page` (see `own_page.own_page`), `proof` of the last
         proof pool, or None, with `without_doubtful` and `e_values`, and `pictures` (PNG bytes by item).
     """
-    found, pictures = _numbers(connection, name, alpha)
-    return {**found, "pictures": _pictures(connection, pictures)}
+    with store.snapshot() as connection:
+        found, pictures = _numbers(connection, name, alpha)
+    with store.reading() as connection:
+        return {**found, "pictures": _pictures(connection, pictures)}
 
 
 def _numbers(connection: Connection, name: str, alpha: float) -> tuple[dict[str, Any], list[int]]:

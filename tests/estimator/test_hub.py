@@ -32,14 +32,6 @@ def by_name(layer):
 
 
 @pytest.fixture
-def untraced():
-    """Tracing takes longer than a few steps."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.fixture
 def module(hub_folder):
     return lambda **changed: hub.SavedModelLayer(hub_folder, image_size=HUB_SIZE, **changed)
 
@@ -82,7 +74,7 @@ def test_a_signature_and_maps_are_taken_too(tmp_path, maps):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("trainable", "output"), [("all", "bins"), ("head", "scalar")])
-@pytest.mark.usefixtures("untraced")
+@pytest.mark.usefixtures("eager")
 def test_trained_saved_and_loaded(large_hub, few, trainable, output, tmp_path, monkeypatch):
     images, interactions = few
     settings = config(large_hub, image_size=96, trainable=trainable, output=output)

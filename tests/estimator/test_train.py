@@ -7,7 +7,6 @@ import warnings
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from estimator_helpers import answers, blueness, call, left_red_right_blue, smooth_images
 from scipy import stats
 from small_networks import KillAfter
@@ -36,14 +35,6 @@ def equal(first, second):
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.fixture
-def untraced():
-    """Tracing takes longer than a few steps."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 class Steps(keras.callbacks.Callback):
     """Counts steps, and notes how many were done at the start."""
 
@@ -66,7 +57,7 @@ def test_loss_falls_and_begins_where_nothing_is_known(few):
 
 
 @pytest.mark.parametrize("temperature", [0.01, 0.5])
-@pytest.mark.usefixtures("untraced")
+@pytest.mark.usefixtures("eager")
 def test_the_temperature_of_use_is_the_configs_and_training_has_none(few, temperature):
     """C.3: a softmax at T = 1 is trained, and used at 0.01."""
     fitted = train.fit_estimator(*few, dataclasses.replace(CONFIG, temperature=temperature), seed=0)
@@ -87,7 +78,7 @@ def config(request, large_hub):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("untraced")
+@pytest.mark.usefixtures("eager")
 def test_a_killed_and_resumed_run_equals_an_unbroken_one(few, tmp_path, config):
     config = dataclasses.replace(config, steps=8, checkpoint_every=2)
     counters, options = [Steps() for _ in range(3)], {"seed": 1, "directory": tmp_path}
@@ -178,7 +169,7 @@ def test_head_leaves_the_backbone_and_is_the_network_on_images(few):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("untraced")
+@pytest.mark.usefixtures("eager")
 def test_training_goes_on_from_first_weights(few, tmp_path, config):
     trained = train.fit_estimator(*few, config, seed=1)
     path = save_estimator(trained, tmp_path)

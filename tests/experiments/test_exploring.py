@@ -10,7 +10,7 @@ from pir_tf.config import InteractionsConfig
 from pir_tf.experiments import exploring, study_answers
 from pir_tf.experiments.people import Waiting
 from pir_tf.people.store import Store
-from pir_tf.people.summary import summary
+from pir_tf.people.summary import read_summary
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory
 
@@ -48,8 +48,7 @@ def test_they_are_a_pool_of_their_own_with_its_share_of_the_answers(tmp_path):
     assert (found.impressions[:15].sum(), found.impressions[15:].sum()) == (12, 4)
     assert sorted(found.image.tolist()) == np.repeat(np.arange(20), found.impressions.astype(int)).tolist()
     store = Store(tmp_path / "study.db")
-    with store.reading() as connection:
-        (only,) = summary(connection)["rounds"]
+    (only,) = read_summary(store)["rounds"]
     assert only["answers"] == 12  # what is reported is random
     store.close()
     run.close()

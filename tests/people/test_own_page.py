@@ -9,7 +9,7 @@ from pir_tf.interactions.engagement import Rule
 from pir_tf.people import counted, owner, pools
 from pir_tf.people.desk import Desk
 from pir_tf.people.store import Store
-from pir_tf.people.summary import summary
+from pir_tf.people.summary import read_summary
 from pir_tf.report.people import write_people_report
 
 
@@ -94,11 +94,13 @@ def test_the_owner_and_the_report_are_told_what_the_page_sent_and_what_the_rule_
             desk.record(connection, user, [event({"place": slot.place}, kind, value) for kind, value in kinds])
         events = {"visible": 3, "click": 1, "dwell": 2, "share": 0}
         assert owner.status(connection, desk.row)["own_page"] == {"handed": 5, "events": events, "rules": []}
-        assert summary(connection)["rounds"][0]["mean"] == 0  # without a rule nothing is made of them
+    assert read_summary(store)["rounds"][0]["mean"] == 0  # without a rule nothing is made of them
+    with store.writing() as connection:
         for rule in ("dwell:0", "click", "click,dwell:3"):  # the last one counts, whatever was said before
             pools.note(connection, key, "rule", 1, "random", rule)
         assert len(pools.noted(connection, key, "rule")) == 3
-        told, found = owner.status(connection, desk.row), summary(connection)
+        told = owner.status(connection, desk.row)
+    found = read_summary(store)
     assert told["own_page"] == found["own_page"] and told["own_page"]["events"] == events
     [rule] = found["own_page"]["rules"]
     assert told["pools"][0]["unanswered"] == 1  # seen, and nothing more came of it
@@ -119,11 +121,12 @@ def test_a_proof_on_the_own_page_is_not_measured_before_there_is_a_rule_and_nobo
         for slot in desk.hand_out(connection, user, 8, outside=True):
             desk.record(connection, user, [event({"place": slot.place}, "visible", None)])
             desk.record(connection, user, [event({"place": slot.place}, "click", None)])
-        proof = summary(connection)["proof"]
-        assert (proof["open"], proof["verdict"]) == (False, "not measured yet")
-        assert "withdrawn" not in proof["sentence"] and proof["given"] >= 6
+    proof = read_summary(store)["proof"]
+    assert (proof["open"], proof["verdict"]) == (False, "not measured yet")
+    assert "withdrawn" not in proof["sentence"] and proof["given"] >= 6
+    with store.writing() as connection:
         pools.note(connection, key, "rule", 1, "proof", "click")
-        assert "withdrawn" not in summary(connection)["proof"]["sentence"]
+    assert "withdrawn" not in read_summary(store)["proof"]["sentence"]
     store.close()
 
 
@@ -140,7 +143,7 @@ def test_a_proof_on_the_own_page_takes_all_that_its_rule_makes_of_what_was_seen(
         for turn, slot in enumerate(desk.hand_out(connection, user, 30, outside=True)):
             kinds = ("visible", "click") if turn % 4 == 0 else ("visible",)
             desk.record(connection, user, [event({"place": slot.place}, kind) for kind in kinds])
-        proof = summary(connection)["proof"]
+    proof = read_summary(store)["proof"]
     assert (proof["given"], proof["closed"]) == (6, "6 answers")
     assert proof["answers"] == 21  # the sixth click is at the 21st that was seen
     assert "withdrawn" not in proof["sentence"] and "No verdict yet" not in proof["sentence"]

@@ -20,7 +20,7 @@ from pir_tf.experiments import loop, study_command
 from pir_tf.people import keeping, pools
 from pir_tf.people.server import Server, public_origin, raters_url
 from pir_tf.people.store import Store
-from pir_tf.people.summary import summary
+from pir_tf.people.summary import read_summary
 from pir_tf.report.people import write_people_report
 from pir_tf.statistics.closing import EARLY, FULL
 
@@ -218,8 +218,7 @@ def test_a_proof_that_a_rater_leaves_afterwards_keeps_its_verdict(tmp_path):
     convinced(office, raters=12, each=20, slips=True)
 
     def proof():
-        with office.store.reading() as connection:
-            return summary(connection)["proof"]
+        return read_summary(office.store)["proof"]
 
     assert proof()["closed"] == FULL.format(120) and proof()["verdict"] == "gain" and proof()["answers"] == 120
     with office.store.reading() as connection:
@@ -255,8 +254,7 @@ def test_the_report_says_at_which_size_the_test_was_made(tmp_path):
     convinced(office, raters=10, each=20)
     with office.store.writing() as connection:
         pools.close_pools(connection, office.key, EARLY)
-    with office.store.reading() as connection:
-        page = write_people_report(summary(connection), tmp_path / "report.html").read_text()
+    page = write_people_report(read_summary(office.store), tmp_path / "report.html").read_text()
     office.store.close()
     assert "Asking stopped at 200 answers, when the evidence was enough" in page and "set before" not in page
 
@@ -268,8 +266,7 @@ def test_the_report_of_an_open_proof_by_grids_counts_grids(tmp_path):
         for _ in range(4):
             [slot] = office.hand_out(number)
             office.answer(number, slot, "choice", [0, 4])
-    with office.store.reading() as connection:
-        page = write_people_report(summary(connection), tmp_path / "report.html").read_text()
+    page = write_people_report(read_summary(office.store), tmp_path / "report.html").read_text()
     office.store.close()
     assert "The proof is open: 12 of 100 answers are there." in page
 
@@ -289,8 +286,7 @@ def test_an_open_proof_has_no_verdict_without_doubtful_raters_either(tmp_path):
                 at = 5000.0 * slot.place
                 place, after = {"place": slot.place}, 100 if hasty else 1200
                 office.record(number, [event(place, "visible", at=at), event(place, "like", int(liked), at=at + after)])
-        with office.store.reading() as connection:
-            return summary(connection)["proof"]
+        return read_summary(office.store)["proof"]
 
     some, all_of_them = judge(40), judge(48)
     office.store.close()
@@ -305,9 +301,8 @@ def test_a_proof_in_which_nothing_could_be_tested_is_no_finding(tmp_path):
         for _ in range(8):
             for slot in office.hand_out(number):
                 office.answer(number, slot)
-    with office.store.reading() as connection:
-        found = summary(connection)
-        page = write_people_report(found, tmp_path / "report.html").read_text()
+    found = read_summary(office.store)
+    page = write_people_report(found, tmp_path / "report.html").read_text()
     office.store.close()
     assert found["proof"]["verdict"] == "undefined" and "<h1>No result</h1>" in page and "No difference" not in page
 

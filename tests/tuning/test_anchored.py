@@ -36,14 +36,6 @@ def fit(model, epochs, callbacks=(), *, steps=1):
     return model.fit(np.zeros(8 * steps), batch_size=8, epochs=epochs, verbose=0, callbacks=list(callbacks)).history
 
 
-@pytest.fixture
-def untraced():
-    """Tracing takes longer than a few steps."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 # The loss
 
 
@@ -110,7 +102,7 @@ def test_tuning_raises_the_estimated_pir_and_the_anchor_holds_it_back():
 # What changes and what does not
 
 
-def test_only_the_generators_trainable_weights_change(untraced):
+def test_only_the_generators_trainable_weights_change(eager):
     model = tuner()
     start = model._start.func.__self__
     judge = model._estimate.func.__self__
@@ -125,7 +117,7 @@ def test_only_the_generators_trainable_weights_change(untraced):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_repeats_an_unbroken_one(tmp_path, untraced):
+def test_a_resumed_run_repeats_an_unbroken_one(tmp_path, eager):
     whole, first, second = tuner(), tuner(), tuner()
     fit(whole, 2)
     fit(first, 1)
@@ -172,7 +164,7 @@ def test_gradient_norms_worked_by_hand():
     assert float(norms["gradient_anchor"]) == pytest.approx(norm(100.0, "L_anchor"), rel=1e-4)
 
 
-def test_the_log_has_its_columns(untraced):
+def test_the_log_has_its_columns(eager):
     model = tuner()
     history = fit(model, 2, [LogGradientNorms(1, batch_size=4)])
     assert set(history) == set(model.columns(*model.gradient_columns))

@@ -29,14 +29,6 @@ def fit(model, steps, callbacks=()):
     return model.fit(blanks(16), epochs=steps, steps_per_epoch=1, verbose=0, callbacks=list(callbacks)).history
 
 
-@pytest.fixture
-def untraced():
-    """Tracing takes longer than a few steps."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 def moved(kind, scale=0.3, seed=0):
     """A tuner whose part does something known: f = W_2' tanh(W_1' [z, c] + b_1) + b_2, or v_c."""
     model, rng = tuner(kind), np.random.default_rng(seed)
@@ -144,7 +136,7 @@ def test_the_part_alone_moves_and_raises_l_pir(kind):
 
 
 @pytest.mark.slow
-def test_a_resumed_tuning_repeats_an_unbroken_one(tmp_path, untraced):
+def test_a_resumed_tuning_repeats_an_unbroken_one(tmp_path, eager):
     whole, first, second = (tuner("residual") for _ in range(3))
     fit(whole, 2)
     with pytest.raises(KeyboardInterrupt):
