@@ -13,6 +13,9 @@ lambdas has nothing to adapt and nothing to go wrong, and costs at most log 7 in
 one-sided: a loss by tuning shrinks e. It says when to stop asking, nothing else: the verdict is `proof.py`'s, at the size set
 before.
 
+Blocks of two images are of one class, or no bets (`people.counted.bets`): a fixed set of images has more of a class on one side,
+and what is left of it at the end is known before it is seen.
+
 Only an image's first answer may be bet on. Shown again, an image is no longer a fresh draw: past answers tell that this image of
 this set is liked, so x has no mean of zero given the past, and the wealth would grow on the luck of a finite set of images
 with two equal generators. That holds for pairs as well: fresh images in each.
