@@ -99,12 +99,12 @@ class Loop:
 
     def command(self, number: int) -> list[str]:
         """The words of a round's run."""
-        from pir_tf.people.study import CELLS
+        from pir_tf.people.study import SHOWN
 
         source, last = f"people:{self.database}#{self.study}", number == self.rounds
         words = [self.preset, "--run-dir", str(self.run_path(number)), "--interactions.source", source]
         words += ["--interactions.answers", str(self.learn)]
-        words += ["--interactions.images", str(max(20, min(1000, self.learn * CELLS[self.mode])))]
+        words += ["--interactions.images", str(max(20, min(1000, self.learn * SHOWN[self.mode])))]
         words += ["--evaluation.source", source if last else "none", "--evaluation.answers", str(self.proof)]
         words += ["--evaluation.images", str(self.images)]
         own = any(word.startswith(("--gan.generator", "--estimator.output")) for word in self.options)

@@ -16,7 +16,7 @@ from pir_tf.people.words import LABELS, WORDS, is_utf8, require_words
 
 Mode = Literal["like", "rating", "pair", "grid"]
 MODES: tuple[str, ...] = get_args(Mode)
-CELLS = {"like": 1, "rating": 1, "pair": 2, "grid": 9}
+SHOWN = {"like": 1, "rating": 1, "pair": 2, "grid": 9}
 """Images on the page at one place."""
 
 QUESTIONS = {
@@ -89,7 +89,7 @@ class Study:
         require_words(self.words, "The study's words")
         for name in ("answers_per_rater", "pause_every", "repeat_after"):
             value = getattr(self, name)
-            _require(_whole(value) and 1 <= value <= 10**6, name, value, "a whole number of 1 or more")
+            _require(_whole(value) and 1 <= value <= 10**6, name, value, "a whole number of 1 to 1,000,000")
         for name in ("shared", "repeats"):
             value = getattr(self, name)
             share = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 0.5
@@ -109,7 +109,7 @@ class Study:
     @property
     def cells(self) -> int:
         """Images at one place."""
-        return CELLS[self.mode]
+        return SHOWN[self.mode]
 
     @property
     def page_words(self) -> dict[str, str]:

@@ -28,7 +28,7 @@ from scipy import stats
 
 from pir_tf.errors import InputError
 from pir_tf.statistics.effects import ALPHA
-from pir_tf.statistics.proof import CELLS, TEN_RATERS, d_of_win_rate, win_rate_of_d
+from pir_tf.statistics.proof import COUNTED, TEN_RATERS, d_of_win_rate, win_rate_of_d
 
 Mode = Literal["like", "rating", "pair", "grid"]
 
@@ -98,7 +98,7 @@ class Plan:
         rate = f"{100 * self.smallest_win_rate:.1f}%"
         what = f"a win rate of {rate} of pairs, " if self.mode == "pair" else ""
         beside = "" if self.mode == "pair" else f"; of random pairs of such images the one after would win {rate}"
-        each = CELLS[self.mode] / self.design_effect
+        each = COUNTED[self.mode] / self.design_effect
         grid = (
             f"The nine answers of a grid share the rater's mood: with a correlation of {self.grid_correlation:g} between two of "
             f"them (--grid-correlation) they count as {each:.1f} likes, a design effect of {self.design_effect:.2f}."
@@ -150,8 +150,8 @@ def plan(
     Raises:
         InputError: A setting out of range, or a budget that could see only a d that can't be: PIR would pass 1.
     """
-    if mode not in CELLS:
-        raise InputError(f"mode: received {mode!r}, expected one of {', '.join(CELLS)}: choose one.")
+    if mode not in COUNTED:
+        raise InputError(f"mode: received {mode!r}, expected one of {', '.join(COUNTED)}: choose one.")
     for name, number in (
         ("budget", budget),
         ("answers_per_rater", answers_per_rater),
@@ -178,7 +178,7 @@ def plan(
         raise InputError(f"grid_correlation: received {grid_correlation}, expected a number from 0 to 1: give one.")
     largest = (1 - mean) / pir_sd
     rho = grid_correlation if mode == "grid" else 0.0
-    effect = 1 + (CELLS[mode] - 1) * rho
+    effect = 1 + (COUNTED[mode] - 1) * rho
 
     def see(answers: int) -> tuple[int, float, float, float]:
         """Images, observed d, noise-free d and reliability for a proof of so many answers."""
@@ -189,7 +189,7 @@ def plan(
         noise = RATING_NOISE**2 + taste_sd**2 if mode == "rating" else mean * (1 - mean) - pir_sd**2
         whole, more = divmod(answers_per_image, 1)
         reliability = pir_sd**2 / (pir_sd**2 + noise * ((1 - more) / whole + more / (whole + 1)))
-        side = math.ceil(answers * CELLS[mode] / answers_per_image / 2)  # so that this many raters can fill it
+        side = math.ceil(answers * COUNTED[mode] / answers_per_image / 2)  # so that this many raters can fill it
         observed = _smallest_d(side / effect, alpha, power)
         return 2 * side, observed, observed / math.sqrt(reliability), reliability
 

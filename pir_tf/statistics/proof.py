@@ -32,7 +32,7 @@ from pir_tf.statistics.effects import ALPHA, Verdict, change_interval, cohens_d,
 from pir_tf.statistics.rates import check_answers
 
 TEN_RATERS = 10
-CELLS = {"like": 1, "rating": 1, "pair": 1, "grid": 9}
+COUNTED = {"like": 1, "rating": 1, "pair": 1, "grid": 9}
 """What a proof counts for one answer: in a grid each of nine images is liked or not."""
 LEAST_RELIABILITY = 0.05
 """Below it d would be multiplied by more than 4.5, and isn't corrected; in the bootstrap it ends the interval there."""
@@ -375,7 +375,7 @@ def prove_study(
         alpha: Significance threshold.
     """
     planned = None if not wanted or closed == EARLY else wanted
-    there = np.shape(pairs)[0] if mode == "pair" else np.shape(judged)[-1] // CELLS[mode]
+    there = np.shape(pairs)[0] if mode == "pair" else np.shape(judged)[-1] // COUNTED[mode]
     full = closed == FULL.format(wanted)
     withdrawn = wanted - there if full else 0
     if full:  # all until then count, also where a team's own page saw more than it had events of
@@ -386,7 +386,7 @@ def prove_study(
         found = prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha)
     else:
         rater, image, value = np.asarray(judged, dtype=np.float64)
-        whole = planned and planned * CELLS[mode]
+        whole = planned and planned * COUNTED[mode]
         found = prove(rater.astype(int), image.astype(int), value, side, planned=whole, alpha=alpha)
     if withdrawn > 0:
         said = f"{found.sentence[:-1]}; {withdrawn} of {wanted} answers were withdrawn since."
