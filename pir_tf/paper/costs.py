@@ -7,6 +7,7 @@ generator's own latents, is known of moved latents and of a choice alone. Not th
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,6 +41,9 @@ COLUMNS = columns(
 def costs(runs: Sequence[Path]) -> pd.DataFrame:
     """A row for each way in which each experiment raised PIR, by objective, way and setting.
 
+    Where latents were moved, only what followed the same estimate is beside them: other objectives, estimators and seeds have
+    no rows.
+
     Args:
         runs: Runs, sweeps or published folders.
 
@@ -51,11 +55,24 @@ def costs(runs: Sequence[Path]) -> pd.DataFrame:
         InputError: A path holds no experiment.
     """
     found = collect(runs)
-    made = [row for name in found.rows["experiment"] for row in _ways(name, found.places[name])]
+    names = list(found.rows["experiment"])
+    about = {name: _followed(found.places[name]) for name in names}
+    moved = {followed for kind, followed in about.values() if kind in ("shift", "residual")}
+    made = [row for name in names if about[name][1] in moved or not moved for row in _ways(name, found.places[name])]
     if not made:
         raise InputError("None of these runs was tuned by a PIR term and judged by a true PIR: name others.")
     rows = pd.DataFrame(made).drop_duplicates(["objective", "seed", "way", "setting", "change"])
     return rows.sort_values(["objective", "way", "setting"], kind="stable").reindex(columns=list(COLUMNS))
+
+
+def _followed(place: Path) -> tuple[str, str]:
+    """The kind of tuning, and what it followed: the objective and its answers, the estimator and the seed, as JSON."""
+    about = read_json(place / "config.json") if (place / "config.json").is_file() else {}
+    config = about.get("config") or {}
+    same = {
+        name: value for name, value in config.items() if name.split(".")[0] in ("interactions", "estimator", "seed")
+    }
+    return config.get("tuning.kind", "weights"), json.dumps(same, sort_keys=True)
 
 
 def kl_of_best(n: int) -> float:

@@ -354,8 +354,11 @@ async function blocked({ open, link }) {
   }
   const note = await page.textContent("#note");
   await page.unrouteAll({ behavior: "ignoreErrors" });
-  await page.waitForFunction((src) => document.querySelector("#cells img")?.getAttribute("src") === src, new URL(bad).pathname);
-  await ready(page);
+  await ready(page); // any of them, by when each is tried again
+  for (let k = 0; k < 40 && !bad.endsWith(await source(page)); k++) {
+    await page.tap("#skip");
+    await ready(page);
+  }
   await page.tap(".dislike");
   await stored(page);
   return { note };
