@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -56,13 +57,18 @@ def export(store: Store, name: str, folder: Path) -> dict[str, int]:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is not empty, expected a folder of its own for the export: name another with --to.")
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    there = folder.exists()
+    beside = folder / f".{os.getpid()}.partial"
     beside.mkdir(parents=True)
     try:
         counts = _write_all(store, name, beside)
-        os.replace(beside, folder)  # an empty folder gives way, one that somebody has filled since does not
+        for path in sorted(beside.iterdir()):
+            os.replace(path, folder / path.name)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        if not there:
+            with contextlib.suppress(OSError):  # it isn't empty: all is written
+                folder.rmdir()
     return counts
 
 

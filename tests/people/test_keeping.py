@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 from studies import Browser, begin, served
@@ -77,7 +78,11 @@ def test_an_export_is_whole_or_not_there(study, tmp_path, monkeypatch):
         keeping.export(store, "", folder)
     assert {path.name for path in tmp_path.iterdir()} == {"study.db"}
     folder.mkdir()
-    assert keeping.export(store, "", folder)["events.csv"] == 36 and len(list(folder.iterdir())) == 6
+    monkeypatch.chdir(folder)
+    assert keeping.export(store, "", Path("."))["events.csv"] == 36 and len(list(folder.iterdir())) == 6
+    assert (
+        len(keeping.export(store, "", tmp_path / "new" / "one")) == len(list((tmp_path / "new" / "one").iterdir())) - 1
+    )
     store.close()
 
 
