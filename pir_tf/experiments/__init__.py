@@ -1,1 +1,1 @@
-"""Drives the stages in order, and holds the commands; below them nothing loads this package, `paper` starts it many times."""
+"""Drives the stages in order, and holds the commands; of the other rooms only `paper` loads it."""

@@ -59,8 +59,7 @@ def export_run(run: Path, to: Path, *, which: str = "tuned", half: bool = False,
         score: with the endpoint `score`, where the run has an estimator.
 
     Raises:
-        InputError: the run lacks something, or the folder can't be used.
-        InputError: the version failed its check, and is gone.
+        InputError: the run lacks something, the folder can't be used, or the version failed its check, and is gone.
     """
     from pir_tf.serving.from_run import Material
     from pir_tf.serving.versions import publish, unfinished_version
