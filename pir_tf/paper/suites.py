@@ -31,6 +31,7 @@ class Size:
     vgg: dict[str, dict[str, Any]] = field(default_factory=dict)  # sections of VGG objectives, instead of the preset's
     finetuned: dict[str, Any] = field(default_factory=dict)  # `estimator` with the whole backbone trained, not its head
     trained_gan: dict[str, Any] = field(default_factory=dict)  # `gan` of the comparisons of its losses and kinds (2.1)
+    gan_seeds: int = 1  # pairs of GANs in each of them
 
 
 SIZES = {
@@ -52,6 +53,7 @@ SIZES = {
         },
         finetuned={"trainable": "all", "steps": 200, "learning_rate": 5e-4},
         trained_gan={"generator": "train", "steps": 1000, "decay_steps": 300, "keep": "last"},
+        gan_seeds=3,
     ),
     "paper": Size(10, 10, three_colors=500_000, three_colors_other=50_000, longer=500_000, kid_images=1000),
     "smoke": Size(
@@ -425,7 +427,8 @@ def _gan_ablations(size: str, weights: Weights) -> list[Experiment]:
     else:
         base = next(one for one in trade_off(size, weights) if one.name == "color-blue-weight-1000")
     others = {"saturating": {"loss": "saturating"}, "plain-gan": {"kind": "gan"}}
-    return [base, *(_variant(base, suffix, gan=fields) for suffix, fields in others.items())]
+    found = [base, *(_variant(base, suffix, gan=fields) for suffix, fields in others.items())]
+    return found + [_seeded(one, seed) for seed in range(1, SIZES[size].gan_seeds) for one in found]
 
 
 def _distance(size: str, weights: Weights) -> dict[str, Any]:

@@ -222,6 +222,10 @@ def test_each_ablation_stands_beside_its_baseline_and_differs_in_one_field(size)
     three = [config.tuning.steps for config in found.values() if config.interactions.objective.count("-") == 2]
     lengths = {"paper": {50_000, 500_000}, "laptop": {150, 1500}, "smoke": {6, 12}}
     assert len(three) == 6 and set(three) == lengths[size]
+    gans = [(one.gan.loss, one.gan.kind, one.seed) for name, one in found.items() if "-trained-gan" in name]
+    seeds = range(SIZES[size].gan_seeds) if gans else ()
+    pairs = (("non_saturating", "acgan"), ("saturating", "acgan"), ("non_saturating", "gan"))
+    assert gans == [(*pair, seed) for seed in seeds for pair in pairs]
 
 
 ODD = [
