@@ -20,6 +20,7 @@ from pir_tf.experiments import loop
 from pir_tf.images import to_float
 from pir_tf.objectives import colors
 from pir_tf.people.simulated_raters import SimulatedRater
+from pir_tf.runs.directory import SIMULATED_RATERS
 from pir_tf.statistics.effects import cohens_d
 
 RATERS = 20
@@ -47,13 +48,13 @@ def main(words: list[str]) -> int:
         "--honest", action="store_true", help="without the rater who doesn't look and the one who is too fast"
     )
     given, options = parser.parse_known_args(words)
-    if (given.folder / loop.SETTINGS).exists() and not (given.folder / "demo.txt").exists():
+    if (given.folder / loop.SETTINGS).exists() and not (given.folder / SIMULATED_RATERS).exists():
         raise InputError(
             f"{given.folder} is a loop with people, expected a folder for the demonstration: name another."
         )
     parsed, rest = loop.parse(words_of(given, options))
     begun = loop.adopt(parsed, [*rest, *([f"--seed={given.seed}"] if given.seed else [])])
-    (given.folder / "demo.txt").write_text("The raters of this loop are simulated.\n")
+    (given.folder / SIMULATED_RATERS).write_text("The raters of this loop are simulated.\n")
     raters = threading.Thread(target=_rate, args=(begun, given.seed, given.honest), daemon=True)
     raters.start()
     code = loop.run(begun, parsed)

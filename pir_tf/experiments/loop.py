@@ -22,10 +22,11 @@ from pir_tf.commands import Parser, end_with_parent, user_path
 from pir_tf.config.checks import require_no_password
 from pir_tf.errors import InputError, Unavailable
 from pir_tf.experiments.loop_page import served
+from pir_tf.experiments.run import LOOP
 from pir_tf.experiments.study_command import add_server_options
 from pir_tf.experiments.study_options import add_study_options, begin_study, settings_of
 from pir_tf.people.extra import require_extra
-from pir_tf.runs.directory import read_json, write_json
+from pir_tf.runs.directory import has_simulated_raters, read_json, write_json
 
 DESCRIPTION = """Rounds of images, people's answers and tuning, with the rating page open all the while, and a proof at the end.
 
@@ -232,24 +233,26 @@ def run(loop: Loop, given: argparse.Namespace) -> int:
         with store.writing() as connection:
             given.mode = loop.mode
             begin_study(connection, given, loop.study)
-        with served(loop, given, store) as look:
+        with served(loop, given, store) as (look, links):
             for number in range(1, loop.rounds + 1):
-                _round(loop, store, number, look)
+                _round(loop, store, number, look, links)
         return _finish(loop, store)
     finally:
         store.close()
 
 
-def _round(loop: Loop, store: Any, number: int, look: Callable[[], None]) -> None:
+def _round(loop: Loop, store: Any, number: int, look: Callable[[], None], links: str) -> None:
     """One round: its run, again and again, with people's answers in between."""
     path = loop.run_path(number)
     while not (path / "report" / "done.json").exists():
         print(f"\n== Round {number} of {loop.rounds}", flush=True)
-        shared = {"PIR_TF_CACHE": str(loop.path / "cache"), **os.environ}  # each stop for people would render again
+        # With a cache of its own, as each stop for people would render again.
+        shared = {"PIR_TF_CACHE": str(loop.path / "cache"), **os.environ, LOOP: str(loop.path)}
         code = _call([sys.executable, "-m", "pir_tf.experiments.run", *loop.command(number)], shared)
         if code:
             raise InputError(f"Round {number} stopped, as said above: mend that, and give the same command again.")
         if not (path / "report" / "done.json").exists():
+            print(links, flush=True)  # those of the start are far above by now
             wait_for_answers(loop, store, number, look)
 
 
@@ -320,6 +323,7 @@ def _finish(loop: Loop, store: Any) -> int:
             pools.control(connection, key, "end", why="the loop's last round is done")
     results = read_json(loop.run_path(loop.rounds) / "evaluation" / "results.json")
     found = read_summary(store, loop.study, alpha=results["alpha"])
+    found["simulated"] = has_simulated_raters(loop.path)  # wherever the database is
     if found["proof"]:  # the run has looked at what tuning cost in diversity, too
         found["proof"]["verdict"] = results["verdict"]
     for one in found["rounds"]:

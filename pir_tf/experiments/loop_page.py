@@ -25,8 +25,12 @@ def private(path: str, flags: int) -> int:
 
 
 @contextlib.contextmanager
-def served(loop: Any, given: argparse.Namespace, store: Any) -> Iterator[Callable[[], None]]:
-    """The rating page in a process of its own, with the links printed; what it gives opens the page again where it has ended."""
+def served(loop: Any, given: argparse.Namespace, store: Any) -> Iterator[tuple[Callable[[], None], str]]:
+    """The rating page in a process of its own, with the links printed.
+
+    Yields:
+        What opens the page again where it has ended, and the links in words.
+    """
     from pir_tf.people import pools
     from pir_tf.people.server import free_port, is_open_to_others, raters_url
 
@@ -65,10 +69,11 @@ def served(loop: Any, given: argparse.Namespace, store: Any) -> Iterator[Callabl
         open_page()
         with store.reading() as connection:
             row = pools.require(connection, loop.study)
-        print(f"For raters: {url}/join/{row['join_token']}\nFor you:    {url}/owner/{row['owner_token']}", flush=True)
+        links = f"For raters: {url}/join/{row['join_token']}\nFor you:    {url}/owner/{row['owner_token']}"
+        print(links, flush=True)
         if is_open_to_others(given.host):
             print(OPEN_TO_OTHERS, flush=True)
-        yield look
+        yield look, links
     finally:
         for server in pages[-1:]:
             server.terminate()

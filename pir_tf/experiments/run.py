@@ -19,6 +19,8 @@ from pir_tf.experiments.command_line import Options, parse, public_command, resu
 from pir_tf.runs.directory import RunDirectory, held_forms, round_of
 from pir_tf.training.devices import read_cluster
 
+LOOP = "PIR_TF_LOOP"
+"""Environment variable that a loop gives its runs."""
 LONGEST_NAME = 60
 """Characters of an objective in a directory's name: some file systems take 143 for all of it."""
 
@@ -37,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         fail(str(error))
         return 1
     except KeyboardInterrupt:
-        print(
-            "\nInterrupted: finished stages and checkpoints are kept; the first line above resumes it.", file=sys.stderr
-        )
+        if not in_loop():
+            said = "Interrupted: finished stages and checkpoints are kept; the first line above resumes it."
+            print(f"\n{said}", file=sys.stderr)
         return 130
 
 
@@ -65,9 +67,15 @@ def _start(options: Options, arguments: list[str]) -> int:
                 path.rmdir()  # where nothing was begun it is empty
 
 
+def in_loop() -> bool:
+    """Whether `pir-tf loop` runs this: it says itself how to go on, and what it waits for."""
+    return LOOP in os.environ
+
+
 def _run(options: Options, arguments: list[str], path: Path) -> int:
     config = options.experiment
-    print("Resume with:", resume_command(arguments, path), flush=True)
+    if not in_loop():
+        print("Resume with:", resume_command(arguments, path), flush=True)
     for note in options.notes:
         print(note, flush=True)
     from pir_tf.training import devices, xla
@@ -102,7 +110,8 @@ def _run(options: Options, arguments: list[str], path: Path) -> int:
             note_start_up(run)
         run_stages(run, options.stages)
     except Waiting as waiting:
-        print(f"\nWaiting for people. {waiting}")
+        if not in_loop():
+            print(f"\nWaiting for people. {waiting}")
     except Exception as error:
         if not devices.is_peer_failure(config.compute, error):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pir_tf.people import counted, own_page, owner, pools, schema
 from pir_tf.people.slots import Slot
 from pir_tf.people.store import Store
 from pir_tf.people.study import Study
+from pir_tf.runs.directory import has_simulated_raters
 from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others, rank_correlation
 from pir_tf.statistics.betting import e_values
 from pir_tf.statistics.effects import ALPHA
@@ -35,12 +37,14 @@ def read_summary(store: Store, name: str = "", *, alpha: float = ALPHA) -> dict[
     Returns:
         `study` (its settings), `rounds` (a dictionary for each round's random pool, `foreseen` how the estimator of the round
         before ranked its images), `raters` (reports), `own_page` (see `own_page.own_page`), `proof` of the last
-        proof pool, or None, with `without_doubtful` and `e_values`, and `pictures` (PNG bytes by item).
+        proof pool, or None, with `without_doubtful` and `e_values`, `pictures` (PNG bytes by item), and `simulated`: the file
+        of the database lies in a demonstration's folder.
     """
     with store.snapshot() as connection:
         found, pictures = _numbers(connection, name, alpha)
     with store.reading() as connection:
-        return {**found, "pictures": _pictures(connection, pictures)}
+        found |= {"pictures": _pictures(connection, pictures)}
+    return {**found, "simulated": store.sqlite and has_simulated_raters(Path(str(store.url.database)).parent)}
 
 
 def _numbers(connection: Connection, name: str, alpha: float) -> tuple[dict[str, Any], list[int]]:

@@ -13,7 +13,7 @@ from PIL import Image
 from pir_tf.objective_names import parse
 from pir_tf.report import style
 
-SHADES = ("#7fb2da", "#3d86c6", "#1c5d99", "#0b3d66", "#031a2e")
+SHADES = ("#7fb2da", "#2f77b8", "#1c5d99", "#0b3d66", "#031a2e")
 """Colours of rising pessimism: it has an order."""
 CONTROL = "control"
 SETTINGS = ("seed", "features", "grid", "images", "impressions", "settings")
@@ -51,7 +51,13 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
                 upper.plot(line.steps, line.cohens_d.fillna(0), color=color, linewidth=1.6, marker="o", markersize=3)
                 upper.plot(line.steps, line.estimated_d.fillna(0), color=color, linewidth=1.0, linestyle=":")
                 lower.plot(line.steps, line.distance_kept, color=color, linewidth=1.6, marker="o", markersize=3)
-            ends += [(line.cohens_d.iloc[-1], rf"$\lambda$ {pessimism:g}", color) for line in lines[:1]]
+            for line in lines[:1]:
+                name, last = f"{pessimism:g} SD", line.iloc[-1]
+                if last.steps == own.steps.max():
+                    ends.append((last.cohens_d, name, _legible(color)))
+                else:
+                    look = {"fontsize": style.SMALL, "color": _legible(color), "va": "center"}
+                    upper.annotate(name, (last.steps, last.cohens_d), (5, 0), textcoords="offset points", **look)
         controls = _series(own[own.ratio == 0])
         for control in controls:
             upper.plot(control.steps, control.cohens_d.fillna(0), color=style.MUTED, linewidth=1.2, linestyle="--")
@@ -62,8 +68,8 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
         lower.set_ylim(0, max(1.1, 1.05 * rows.distance_kept.max()))  # from nothing, so that small changes look small
         style.label_ends(upper, ends)
     note = (
-        "Solid: the true PIR's d. Dotted: what the estimator believes. "
-        rf"$\lambda$: pessimism, w by gradient ratio {ratio:g}."
+        "Solid: the true PIR's d. Dotted: what the estimator believes. SD: by how many of its own it is taken lower (pessimism). "
+        f"w by gradient ratio {ratio:g}."
     )
     figure.supxlabel(note, fontsize=style.SMALL, color=style.MUTED, x=0.01, ha="left")
     return figure
@@ -86,7 +92,7 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
     objectives = list(dict.fromkeys(key[0] for key, _ in groups))
     varies = [len({key[place] for key, _ in groups}) > 1 for place in (1, 2)]
     for (objective, pessimism, steps, *_), own in groups:
-        more = [rf"$\lambda$ {pessimism:g}"] * varies[0] + [f"{steps:,} steps"] * varies[1]
+        more = [f"pessimism {pessimism:g} SD"] * varies[0] + [f"{steps:,} steps"] * varies[1]
         color = SHADES[1 + objectives.index(objective) % (len(SHADES) - 1)]
         line = own.sort_values("ratio")
         axes.plot(line.kid, line.cohens_d, color=color, linewidth=1.2, marker="o", markersize=4)
@@ -100,6 +106,7 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
         axes.annotate(name, end, (4, -9), textcoords="offset points", fontsize=style.SMALL, color=color)
     if 0 < 5 * found.kid.min() < found.kid.max():  # what is near would be one point
         axes.set_xscale("log")
+        axes.set_xlabel(f"{axes.get_xlabel()}, log scale")
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(NullLocator())
@@ -140,6 +147,7 @@ def pictures_of_ratios(rows: pd.DataFrame, folder: Path) -> Any:
     for axes, (title, said, path) in zip(figure.subplots(len(strips), 1, squeeze=False)[:, 0], strips, strict=True):
         with Image.open(path) as strip:
             axes.imshow(np.asarray(strip))
+        axes.set_anchor("W")  # where the image is narrower than its place, the words beside it would be cut
         axes.set_axis_off()
         if title:
             axes.set_title(title, loc="left", fontsize=style.SMALL + 2, fontweight="bold", color=style.INK)
@@ -152,6 +160,11 @@ def _series(rows: pd.DataFrame) -> list[pd.DataFrame]:
     by = [name for name in SETTINGS if name in rows]
     found = [own for _, own in rows.groupby(by, dropna=False)] if by else [rows][: len(rows)]
     return [own.sort_values("steps") for own in found]
+
+
+def _legible(color: str) -> str:
+    """The colour of words beside a line: the lightest is too light for them."""
+    return SHADES[1] if color == SHADES[0] else color
 
 
 def _shade(values: list[float], value: float) -> str:

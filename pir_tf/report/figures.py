@@ -25,6 +25,7 @@ GRADIENTS = (
     ("gradient_kl", "KL", style.INK, "-", "s"),
     ("gradient_fake_class", "fake class", style.MUTED, "--", "^"),
 )
+DECADES = 5
 PAIRS = 8
 COLUMNS = 4
 MOST_CLASSES = 10
@@ -88,6 +89,8 @@ def loss_terms(history: pd.DataFrame, names: Sequence[str]) -> Any:
 def gradient_norms(history: pd.DataFrame) -> Any:
     """Norms of the gradients of the generator's weighted loss terms, on a log axis; `None` when never measured.
 
+    What is below `DECADES` of the largest pulls at nothing, and is below the axis.
+
     Source: 2.4.
     """
     lines = []
@@ -101,10 +104,11 @@ def gradient_norms(history: pd.DataFrame) -> Any:
     figure, axes = _new_axes(2.4, STEPS, "gradient norm (L2)")
     axes.set_yscale("log")
     for points, _, color, dash, mark in lines:
-        axes.plot(*points.T, color=color, linestyle=dash, marker=mark, markersize=4, linewidth=1.3, clip_on=False)
+        axes.plot(*points.T, color=color, linestyle=dash, marker=mark, markersize=4, linewidth=1.3)
     # Limits at powers of ten, at least one decade apart, or a log axis would have no labelled tick.
     norms = np.log10(np.concatenate([points[:, 1] for points, *_ in lines]))
-    low, high = np.floor(norms.min()), np.ceil(norms.max())
+    high = np.ceil(norms.max())
+    low = max(np.floor(norms.min()), high - DECADES)
     axes.set_ylim(10.0**low, 10.0 ** max(high, low + 1))
     _show_all_steps(axes)
     style.label_ends(axes, [(points[-1, 1], label, color) for points, label, color, _, _ in lines])
@@ -279,10 +283,11 @@ def training_spread(pir: np.ndarray) -> Any:
     return figure
 
 
-def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any:
+def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]], *, truth: str = "true") -> Any:
     """Mean true PIR against mean predicted PIR in groups of equal size, with the diagonal of a perfect estimator.
 
-    For each temperature (title, groups with `mean_predicted` and `mean_true`); `None` without groups.
+    For each temperature (title, groups with `mean_predicted` and `mean_true`); `None` without groups. `truth` is what the PIR
+    beside the prediction is called.
 
     Source: A.1, Fig. 4.
     """
@@ -298,7 +303,7 @@ def calibration(panels: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     small = {"xycoords": "axes fraction", "color": style.MUTED, "fontsize": style.SMALL}
     for axes, (title, _), pairs in zip(grid, panels, points, strict=True):
-        style.style_axes(axes, x="predicted PIR", y="true PIR" if axes is grid[0] else None, title=title)
+        style.style_axes(axes, x="predicted PIR", y=f"{truth} PIR" if axes is grid[0] else None, title=title)
         axes.plot([low, high], [low, high], color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         axes.plot(*pairs.T, color=style.INK, linewidth=0.8, marker="o", markersize=4)
         axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")

@@ -15,7 +15,7 @@ import numpy as np
 
 from pir_tf.report import figures, numbers, sentences, style, tables
 from pir_tf.report.reading import RunFiles, read_run
-from pir_tf.runs.directory import atomic
+from pir_tf.runs.directory import atomic, has_simulated_raters
 from pir_tf.runs.provenance import commits, versions
 
 
@@ -61,7 +61,7 @@ def _figures(run: RunFiles) -> Iterator[tuple[str, Any]]:
     yield "pir-true", figures.before_after([measured], limits)
     yield "pir-estimates", figures.before_after(estimates, limits)
     yield "training-pir", figures.training_spread(_training_pir(run))
-    yield "calibration", figures.calibration(_calibration_panels(run))
+    yield "calibration", figures.calibration(_calibration_panels(run), truth="true" if run.simulated else "observed")
     tuning, gan = run.tuning_history, run.gan_history
     yield "tuning-pir", None if tuning is None else figures.pir_along(tuning)
     yield "tuning-losses", None if tuning is None else figures.loss_terms(tuning, figures.TUNING_TERMS)
@@ -97,8 +97,8 @@ def _training_pir(run: RunFiles) -> np.ndarray:
 
 def _calibration_panels(run: RunFiles) -> list[tuple[str, Any]]:
     quality = run.quality
-    if run.linear:
-        return [("in use", (quality.get("at_temperature") or {}).get("calibration") or [])]
+    if not run.temperature:
+        return [("the estimator in use", (quality.get("at_temperature") or {}).get("calibration") or [])]
     used = numbers.number(quality.get("temperature"), 2, missing="of use")
     sides = (("at_temperature_1", "temperature 1"), ("at_temperature", f"temperature {used}"))
     return [(title, (quality.get(key) or {}).get("calibration") or []) for key, title in sides]
@@ -132,7 +132,9 @@ def _render(run: RunFiles, shown: dict[str, Picture]) -> str:
         **{"run": run, "results": run.results, "figures": shown, "commits": commits, "versions": versions},
         **{"tables": tables, "sentences": sentences, "number": numbers.number, "percent": numbers.percent},
         plain=numbers.plain,
-        audience=sentences.audience(run.results or _from_config(run.config)),
+        audience=sentences.audience(
+            run.results or _from_config(run.config), demonstration=has_simulated_raters(run.path)
+        ),
         headings=[(heading, name) for heading, name in headings if heading != name],
         has_pairs=any(name.startswith("pairs-") for name in shown),
         hidden_classes=max(0, len(run.class_names) - figures.MOST_CLASSES),

@@ -15,9 +15,9 @@ from pir_tf.runs.directory import atomic
 GENERATOR = b'<meta name="generator" content="pir_tf">'
 TONES = {"gain": "gain", "loss": "loss", "not measured yet": "open", "undefined": "open"}
 HEADLINES = {
-    "gain": "People like the tuned images better",
-    "loss": "People like the tuned images less",
-    "gain with collapse": "People like the tuned images better, which have become alike",
+    "gain": "{Who} like the tuned images better",
+    "loss": "{Who} like the tuned images less",
+    "gain with collapse": "{Who} like the tuned images better, which have become alike",
     "not measured yet": "Not measured yet",
     "undefined": "No result",
 }
@@ -38,9 +38,11 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     proof = found["proof"]
     verdict = proof["verdict"] if proof else "not measured yet"
+    who = "Simulated raters" if found["simulated"] else "People"
     page = template("people.html.j2", picture=lambda item: _data(found["pictures"][item])).render(
         **found,
-        headline=HEADLINES.get(verdict, "No difference was found"),
+        headline=HEADLINES.get(verdict, "No difference was found").format(Who=who),
+        who=who.lower(),
         tone=TONES.get(verdict, "neutral"),
         curve=_figure(_curve(found)),
         evidence=_figure(_evidence(proof)) if proof and len(proof["e_values"]) > 1 else None,

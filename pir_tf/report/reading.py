@@ -38,8 +38,18 @@ class RunFiles:
         return self.about.get("config") or {}
 
     @property
+    def simulated(self) -> bool:
+        """Whether simulated users answered for the training images: their PIR is known without noise."""
+        return self.config.get("interactions.source") == "simulated"
+
+    @property
+    def temperature(self) -> bool:
+        """Whether the estimator has a temperature, as bins alone have."""
+        return self.config.get("estimator.output", "bins") == "bins"
+
+    @property
     def linear(self) -> bool:
-        """Whether the estimator is linear: it has no temperature, and its judge other answers and features."""
+        """Whether the estimator is linear: its judge has other answers and features."""
         return self.config.get("estimator.output") == "linear"
 
     def values(self, name: str) -> np.ndarray:

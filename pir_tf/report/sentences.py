@@ -118,13 +118,14 @@ def chosen_by_judge(results: dict[str, Any]) -> bool:
     return (results.get("kept") or {}).get("chosen_by") == "judge"
 
 
-def audience(results: dict[str, Any]) -> str:
+def audience(results: dict[str, Any], *, demonstration: bool = False) -> str:
     """Who reacted to the images, in words: simulated users, real people, or first the ones and then the others."""
+    people = "simulated raters in place of people" if demonstration else "real people"
     objective = results.get("objective")
     if results.get("source") not in (None, "simulated"):
         if not objective:
-            return "real people"
-        return f"{audience({'objective': objective})}, while real people judge the new images"
+            return people
+        return f"{audience({'objective': objective})}, while {people} judge the new images"
     if not objective:
         return "people who are not described here"
     try:
@@ -231,6 +232,8 @@ def _collapsed(results: dict[str, Any]) -> str:
 def _not_measured(results: dict[str, Any]) -> str:
     believed = finite(results.get("estimated_change"))
     first = "Whether tuning raised the PIR is not measured yet: nobody has reacted to the new images."
+    if results.get("source") == "none":  # a round of several, the last of which is proved
+        first = "Whether tuning raised the PIR is not measured in this run, which asks nobody about the new images."
     if believed is None:
         return first
     return f"{first} The estimator believes in a change of {number(believed, signed=True)}, which proves nothing."

@@ -114,8 +114,12 @@ def print_result(run_directory: Path) -> None:
         print(f"\n{result_table(read_json(path))}", flush=True)
 
 
-def quality_rows(quality: dict[str, Any]) -> list[Row]:
+def quality_rows(quality: dict[str, Any], *, observed: bool = False) -> list[Row]:
     """The estimator's quality: (measure, at temperature 1, at the temperature of use).
+
+    Args:
+        quality: `estimator/quality.json`.
+        observed: It was measured against people's answers, not the true PIR.
 
     Source: A.1, C.3.
     """
@@ -124,9 +128,9 @@ def quality_rows(quality: dict[str, Any]) -> list[Row]:
         ("Images", "n", 0),
         ("Rank correlation (Spearman)", "spearman", 3),
         ("Mean absolute error", "mean_absolute_error", 3),
-        ("Bias (predicted minus true)", "bias", 3),
+        (f"Bias (predicted minus {'observed' if observed else 'true'})", "bias", 3),
         ("Spread of predictions (SD)", "sd_predicted", 3),
-        ("Spread of the truth (SD)", "sd_true", 3),
+        ("Spread of the observed rates (SD)" if observed else "Spread of the truth (SD)", "sd_true", 3),
     )
 
     def said(side: dict[str, Any], key: str, digits: int) -> str:

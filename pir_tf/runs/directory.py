@@ -38,6 +38,8 @@ _NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "compute.jit_compi
 _NO_IDENTITY_NAMES = ("tensorboard", "checkpoint_minutes")
 LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.(partial(\.\w+)?|tmp)")
 """Name of what a kill leaves of a file, or a folder, that was being written."""
+SIMULATED_RATERS = "demo.txt"
+"""What lies in a loop's folder whose raters aren't people."""
 _BEFORE_A_RUN = (".lock", "log.txt", "failed.json", "data.json")
 """What a sweep, or a run that was killed at once, leaves in a directory without a `config.json`."""
 
@@ -307,6 +309,11 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:  # of its characters too
         raise InputError(f"{path} is not valid JSON ({error}): restore it or start a new run directory.") from error
+
+
+def has_simulated_raters(folder: Path) -> bool:
+    """Whether a loop's folder, or a run's in it, is a demonstration's."""
+    return any((place / SIMULATED_RATERS).exists() for place in (folder, folder.absolute().parent))
 
 
 def _wait_for(path: Path, seconds: float = 60.0) -> None:

@@ -250,7 +250,7 @@ def test_the_rounds_share_what_each_stop_for_people_would_compute_again(tmp_path
     for own in ("", None):
         monkeypatch.setenv("PIR_TF_CACHE", own) if own is not None else monkeypatch.delenv("PIR_TF_CACHE")
         with pytest.raises(InputError, match="Round 1 stopped"):
-            loop._round(made, None, 1, lambda: None)
+            loop._round(made, None, 1, lambda: None, "")
     assert seen == ["", str(tmp_path / "a" / "cache")]  # none, where the user wants none
 
 
@@ -353,7 +353,7 @@ def test_a_page_that_dies_is_opened_again(tmp_path, capsys):
     begin(made.database, name="a", wanted=2)
     given, _ = loop.parse([str(tmp_path / "a")])
     store = Store(made.database)
-    with loop.served(made, given, store) as look:
+    with loop.served(made, given, store) as (look, _):
         address = f"http://127.0.0.1:{made.port}/"
         look()
         assert "opened again" not in capsys.readouterr().out

@@ -99,6 +99,11 @@ def test_what_was_foreseen_is_stored_exported_and_reported(foreseen, tmp_path):
     assert found["rounds"][0]["foreseen"] > 0.7  # of the random ones alone
     page = write_people_report(found, tmp_path / "report.html").read_text()
     assert "the estimator foresaw" in page and "after learning" not in page
+    assert "simulated" not in page and "raters</span>" not in page and "people</span>" in page
+    (tmp_path / "demo.txt").touch()
+    found = read_summary(store)
+    page = write_people_report(found, tmp_path / "report.html").read_text()
+    assert "The raters of this demonstration are simulated" in page and "simulated raters</span>" in page
     for mode, drawn in (("like", True), ("pair", False)):  # shares of wins are half in every round: no curve of them
         two = {**found, "study": {**found["study"], "mode": mode}, "rounds": found["rounds"] * 2}
         page = write_people_report(two, tmp_path / "report.html").read_text()

@@ -35,7 +35,10 @@ def test_a_seed_is_a_line_of_its_own(rows):
     # Both seeds' true and estimated d at the lower ratio of two equally common ones, and both controls.
     assert drawn == [[0, 0, 0], [0, 0, 0], [0, 0.3, 0.6], [0, 0.6, 1.2], [0, 0.6, 1.2], [0, 1.2, 2.4]]
     assert len([line for line in lower.lines if len(line.get_xdata()) == 3]) == 2
-    assert [text.get_text() for text in upper.texts].count(r"$\lambda$ 0") == 1  # named once
+    assert [text.get_text() for text in upper.texts].count("0 SD") == 1  # named once
+    other = pd.concat([rows, rows[rows.steps < 300].assign(pessimism=5.0)])
+    texts = {text.get_text(): text for text in curves.tuning_curves(other).axes[0].texts}
+    assert texts["5 SD"].xy[0] == 150 and texts["0 SD"].xy[0] > 1  # at its own last point; at the axes' end
 
 
 def test_lines_against_kid_say_which_steps_they_are_of(rows):

@@ -87,6 +87,13 @@ def test_audience(objective):
     assert say.audience({"source": "simulated", "objective": objective}) == said
     assert say.audience({"source": "csv", "objective": objective}) == f"{said}, while real people judge the new images"
     assert say.audience({"source": "csv", "objective": None}) == "real people"
+    people = {"source": "people:study.db", "objective": None}
+    assert say.audience(people, demonstration=True) == "simulated raters in place of people"
+
+
+def test_a_round_that_asks_nobody_says_so():
+    assert say.verdict_sentence({"source": "none"}).endswith("which asks nobody about the new images.")
+    assert say.verdict_sentence({"source": "csv"}).endswith("nobody has reacted to the new images.")
 
 
 def test_sentences_of_scaling_the_estimator_and_a_second_round():

@@ -3,6 +3,7 @@
 const $ = (id) => document.getElementById(id);
 const EVERY = 2000; // ms between two looks
 const STATES = { open: "Open", paused: "Paused", closed: "Round closed", ended: "Ended" };
+const SHARES = { like: "Liked", pair: "Left", rating: "Commonest", grid: "Commonest" }; // which answer a rater's share is of
 const shown = new Map(); // what a part of the page shows now, so that nothing is redrawn without need
 const pictures = new Map(); // id of an image -> its element, which isn't loaded again
 const study = document.body.dataset.study || new URLSearchParams(location.search).get("study") || "";
@@ -85,20 +86,20 @@ function render() {
   $("actions").hidden = !["open", "paused"].includes(state);
   $("pause").textContent = state === "paused" ? "Resume" : "Pause";
   $("asked").textContent = `Close round ${status.round}?`;
+  $("link").hidden = state === "ended";
   $("address").value = status.link ?? "";
   const here = status.pools.filter((pool) => pool.round === status.round);
   const sum = (name) => here.reduce((total, pool) => total + (pool[name] ?? 0), 0);
-  const times = [status.pace_per_hour, status.minutes_left];
-  draw("numbers", [sum("answers"), sum("wanted"), ...times, status.raters.length, sum("skipped"), sum("unanswered")],
-    ([answers, wanted, pace, left, raters, skipped, unanswered]) => facts([
+  const times = state === "ended" ? null : [status.pace_per_hour, status.minutes_left];
+  draw("numbers", [sum("answers"), sum("wanted"), times, status.raters.length, sum("skipped"), sum("unanswered")],
+    ([answers, wanted, times, raters, skipped, unanswered]) => facts([
       ["Answers", number(answers), wanted ? `of ${number(wanted)} in this round` : "in this round"],
-      ["Pace", isNumber(pace) ? `${number(pace)}/h` : "–", isNumber(pace) ? "" : "after the first answers"],
-      ["Time left", duration(left), isNumber(left) ? "at this pace" : ""],
+      ...(times ? paces(times, answers) : []),
       ["Raters", number(raters)],
       ["Skipped", number(skipped), `${number(unanswered)} shown, not answered`],
     ]));
-  draw("pools", status.pools, pools);
-  draw("evalue", [status.e_value, status.e_needed], evidence);
+  draw("pools", [status.pools, state], ([rows, state]) => pools(rows, state));
+  draw("evalue", [status.e_value, status.e_needed, ["open", "paused"].includes(state)], evidence);
   draw("agree", [status.alpha, status.one_predicts_the_others], ([alpha, one]) => facts([
     ["Krippendorff's alpha", number(alpha, 2), isNumber(alpha) ? "1 is agreement, 0 is chance" : "after images shared by raters"],
     ["One predicts the others", number(one, 2), "correlation: what an estimator can hope for"],
@@ -109,6 +110,12 @@ function render() {
   if (own) draw("rules", own.rules, liked);
   draw("raters", status.raters, raters);
   draw("sorted", status.images, images);
+}
+
+function paces([pace, left], answers) {
+  const none = answers ? "few answers in the last 10 minutes" : "after the first answers";
+  return [["Pace", isNumber(pace) ? `${number(pace)}/h` : "–", isNumber(pace) ? "" : none],
+    ["Time left", duration(left), isNumber(left) ? "at this pace" : ""]];
 }
 
 /** What a team's own page has sent, by kind. */
@@ -126,21 +133,24 @@ function liked(rows) {
     rows.map((row) => [`${row.round} ${row.pool}`, number(row.liked), number(row.seen), number(row.rate, 2)]))];
 }
 
-function pools(rows) {
+function pools(rows, state) {
   if (!rows.length) return [make("p", "soft", "No images have been given to this study yet.")];
   const heads = [["Pool"], ["State"], ["Answers", "n"], ["Progress", "wide"], ["Images", "n"], ["Skipped", "n"], ["Unanswered", "n"]];
+  const explored = rows.some((pool) => pool.pool === "explore");
+  const words = "random: drawn by chance, as the round's PIR needs. explore: drawn where the estimator is least sure, to learn from alone.";
   return [table("Pools", heads,
     rows.map((pool) => {
       const max = pool.wanted; // 0 where a pool takes answers until it is closed
       const bar = max ? Object.assign(document.createElement("progress"), { max, value: Math.min(pool.answers, max) }) : "";
       if (max) bar.setAttribute("aria-label", `Answers of ${pool.pool}, round ${pool.round}`);
-      return [`${pool.round} ${pool.pool}`, pool.state, `${number(pool.answers)}${max ? ` / ${number(max)}` : ""}`, bar,
+      const word = pool.state === "open" && state === "paused" ? "paused" : pool.state;
+      return [`${pool.round} ${pool.pool}`, word, `${number(pool.answers)}${max ? ` / ${number(max)}` : ""}`, bar,
         number(pool.images), number(pool.skipped), number(pool.unanswered)];
-    }))];
+    })), explored ? make("p", "soft", words) : null];
 }
 
 /** The e-value on a log scale from 1/10 to ten times what is needed; outside it stands at the end. */
-function evidence([value, needed]) {
+function evidence([value, needed, asking]) {
   if (!isNumber(value) || !isNumber(needed)) {
     return [make("p", "big", "–"), make("p", "soft", "After the first answers of a proof. It says when to stop asking, nothing else.")];
   }
@@ -156,8 +166,8 @@ function evidence([value, needed]) {
   const scale = make("div", "scale", fill, ...marks);
   scale.setAttribute("role", "img");
   scale.setAttribute("aria-label", `e-value ${large(value)} of ${large(needed)} needed, on a logarithmic scale`);
-  const word = value >= needed ? "Enough: asking can stop." : `${large(needed / Math.max(value, 1e-300))} times more is needed to stop.`;
-  const said = make("p", "soft", `${word} It says when to stop asking, nothing else.`);
+  const more = value >= needed ? "Enough: asking can stop early." : `${large(needed / Math.max(value, 1e-300))} times more is enough to stop early.`;
+  const said = make("p", "soft", asking ? `${more} It says when to stop asking, nothing else.` : "Asking has ended: the result is in the study's report.");
   return [make("p", "big", large(value), make("small", "", " e-value")), scale, said];
 }
 
@@ -166,7 +176,7 @@ function raters(rows) {
   const flagged = rows.filter((row) => row.flags.length).length;
   const honest = "Nobody is left out in silence: the report shows results with and without them.";
   const note = flagged ? `${flagged} of ${rows.length} flagged. ${honest}` : "None flagged.";
-  const heads = [["Rater"], ["Flags", "flags"], ["Answers", "n"], ["Share", "n"], ["Median time", "n"], ["Repeats alike", "n"]];
+  const heads = [["Rater"], ["Flags", "flags"], ["Answers", "n"], [SHARES[status.mode] ?? "Share", "n"], ["Median time", "n"], ["Repeats alike", "n"]];
   return [make("p", "soft", note), table("Raters", heads,
     rows.map((row) => [row.rater, make("span", "", ...row.flags.map((flag) => make("span", "flag", flag))), number(row.answers),
       percent(row.share), isNumber(row.median_seconds) ? `${number(row.median_seconds, 1)} s` : "–",
@@ -205,7 +215,8 @@ async function look(path = "/api/owner/status", method = "GET") {
     const more = method === "POST" ? { headers: { "Content-Type": "application/json" }, body: "{}" } : {};
     const response = await fetch(path + named, { method, signal: AbortSignal.timeout?.(15000), ...more });
     if (response.status === 401) {
-      stale("Open the owner's link again, in this browser: this page isn't allowed in any more.");
+      $("study").textContent = "The owner's page";
+      stale("Open the owner's link in this browser: without it this page isn't allowed in.");
       return;
     }
     const reply = await response.json();

@@ -23,6 +23,7 @@ let turned = 0; // when a panel came up or an answer was taken back: whoever tap
 let history = []; // {slot, uuid} of the last answers
 const answered = new Set(); // places that the server may not yet know to be answered
 let view = "loading";
+let keysOn = true; // whether a single key answers
 let poll = null;
 let idle = 0; // since when there is no image to show, 0 while there is one
 let wait = null;
@@ -376,7 +377,7 @@ function fill(text, values) {
 }
 
 function showKeys() {
-  $("keys").textContent = $("keys").ariaPressed === "true" ? words.keys_on : words.keys_off;
+  $("keys").textContent = keysOn ? words.keys_on : words.keys_off;
 }
 
 function say(text) {
@@ -389,7 +390,7 @@ addEventListener("keydown", (event) => {
   const native = onButton && (event.key === "Enter" || event.key === " ");
   if (event.repeat) {
     if (native || KEYS.has(event.key.toLowerCase())) event.preventDefault();
-  } else if (!native && $("keys").ariaPressed === "true" && (view === "rate" || view === "rest")) {
+  } else if (!native && keysOn && (view === "rate" || view === "rest")) {
     const button = KEYS.get(event.key.toLowerCase());
     if (!button || (view === "rest" && button !== $("undo"))) return;
     event.preventDefault();
@@ -399,7 +400,7 @@ addEventListener("keydown", (event) => {
 // A click leaves the focus where it was, so that Enter and space go on to mean "next" after one on an image.
 $("rate").addEventListener("mousedown", (event) => event.preventDefault());
 $("keys").addEventListener("click", () => {
-  $("keys").ariaPressed = `${$("keys").ariaPressed !== "true"}`;
+  keysOn = !keysOn;
   showKeys();
 });
 

@@ -86,7 +86,7 @@ async function zoom({ open, link }) {
       const image = document.querySelector("#cells img").getBoundingClientRect();
       return {
         size: name,
-        sideways: root.scrollWidth - innerWidth,
+        sideways: root.scrollWidth - root.clientWidth, // innerWidth grows with what is too wide
         below: Math.max(...boxes.map((box) => box.bottom)) - root.scrollHeight,
         smallest: Math.min(...boxes.map((box) => Math.min(box.width, box.height))),
         image: Math.min(image.width, image.height),
