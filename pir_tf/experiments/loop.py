@@ -268,7 +268,6 @@ def wait_for_answers(loop: Loop, store: Any, number: int, look: Callable[[], Non
     """
     said: int | str = -1
     while True:
-        look()
         begun = time.monotonic()
         try:
             given, wanted, pool = _asked(loop, store, number)
@@ -279,6 +278,7 @@ def wait_for_answers(loop: Loop, store: Any, number: int, look: Callable[[], Non
         else:
             if not pool:
                 return
+            look()  # without the database the page couldn't be opened
             if isinstance(said, str) or given // 50 != said // 50 or said < 0:
                 print(f"{given:,} of {wanted:,} answers ({pool}, round {number})", flush=True)
                 said = given

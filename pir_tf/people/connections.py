@@ -26,7 +26,7 @@ POSTGRES = {
     **{"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3},
     **{"tcp_user_timeout": 10_000, "application_name": "pir_tf"},
 }
-"""Options of PostgreSQL's connections: a server that is gone is noticed within seconds."""
+"""Options of PostgreSQL's connections: each end notices within seconds that the other is gone."""
 
 
 def set_up(engine: Engine) -> None:
@@ -54,6 +54,10 @@ def _set_up_postgres(connection: Any, record: Any) -> None:
     """A commit lasts, and a wait for another ends, whatever the server's own settings are."""
     connection.execute("SET synchronous_commit = on")
     connection.execute(f"SET lock_timeout = '{WAIT_SECONDS:g}s'")
+    # The database's end of a line that is gone holds its locks for as long as it believes in it: two hours by its own settings.
+    for name in ("keepalives_idle", "keepalives_interval", "keepalives_count"):
+        connection.execute(f"SET tcp_{name} = {POSTGRES[name]}")
+    connection.execute(f"SET tcp_user_timeout = {POSTGRES['tcp_user_timeout']}")
     connection.commit()
 
 

@@ -136,7 +136,11 @@ def _pool(pool: pools.Pool, slots: list[Slot], connection: Connection, study: st
 def _pace(connection: Connection, study: str, table: list[dict[str, Any]]) -> tuple[float | None, float | None]:
     """Answers an hour over the last minutes, and the minutes until what is open has what it waits for."""
     now, events = time.time(), schema.events.c
-    where = (events.study == study, events.received > now - PACE_SECONDS, events.kind.in_(["like", "rating", "choice"]))
+    where = (
+        events.study == study,
+        events.received.between(now - PACE_SECONDS, now),
+        events.kind.in_(["like", "rating", "choice"]),
+    )
     times = [row.received for row in connection.execute(select(events.received).where(*where))]
     if len(times) < 5:
         return None, None

@@ -234,7 +234,8 @@ async def owner_status(request: Request) -> Response:
             found = await asyncio.to_thread(read)
             now = time.monotonic()
             state.statuses[desk.key] = (now + min(KEPT * (now - begun), LONGEST), found)
-    return reply(found)
+    refusing = state.store.refusing
+    return reply({**found, "refusing": refusing and {"since": refusing[0], "why": refusing[1]}})
 
 
 async def owner_image(item: int, request: Request) -> Response:

@@ -282,7 +282,9 @@ def public_origin(address: str) -> str:
         parts, name, port = urllib.parse.urlsplit("?"), "", None
     rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
     if parts.scheme not in USUAL_PORTS or not name or port == 0 or rest:
-        raise InputError(f"--public-url is {address!r}, expected an address like https://rate.example: correct it.")
+        raise InputError(
+            f"--public-url is {address!r}, expected one like https://rate.example, without a path: correct it."
+        )
     shown = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{shown}" + (f":{port}" if port not in (None, USUAL_PORTS[parts.scheme]) else "")
 

@@ -11,12 +11,13 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from sqlalchemy import Connection, create_engine, func, inspect, select
+from sqlalchemy import URL, Connection, create_engine, func, inspect, select
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -65,7 +66,8 @@ class Store:
         arguments = SQLITE if self.sqlite else POSTGRES
         try:
             more: dict[str, Any] = {"pool_pre_ping": not self.sqlite, "connect_args": arguments}
-            self._engine = create_engine(self.url, hide_parameters=True, **more)  # a study's secrets are among them
+            url = _there(self.url) if self.sqlite else self.url
+            self._engine = create_engine(url, hide_parameters=True, **more)  # a study's secrets are among them
         except (NoSuchModuleError, ImportError, ArgumentError) as error:
             raise InputError(
                 f"The database {self.name} can't be used ({one_line(error)}), expected a file or a PostgreSQL URL with "
@@ -79,6 +81,9 @@ class Store:
         self._stale = False
         self._writer: Connection | None = None
         self._server_lock: IO[str] | None = None
+        self._file: tuple[int, int] | None = None  # device and number of the file that is served
+        self.refusing: tuple[float, str] | None = None
+        """Since when the writer's database takes nothing, in seconds of Unix time, and why."""
         try:
             self._adopt(create)
         except Unavailable as error:
@@ -114,10 +119,12 @@ class Store:
             with self.reading() as connection:
                 yield connection
             return
-        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)) as copy:
+        self._require_same_file()
+        memory = sqlite3.connect("file::memory:", uri=True, isolation_level=None, check_same_thread=False)
+        with contextlib.closing(memory) as copy:
             try:
                 copy.execute(f"PRAGMA busy_timeout={int(1000 * WAIT_SECONDS)}")
-                copy.execute("ATTACH ? AS there", (self.url.database,))
+                copy.execute("ATTACH ? AS there", (_there_uri(self.url),))
                 copy.execute("BEGIN")
                 there = {name for (name,) in copy.execute("SELECT name FROM there.sqlite_master WHERE type = 'table'")}
                 for table in schema.metadata.sorted_tables:
@@ -161,6 +168,7 @@ class Store:
         if self.sqlite:
             path = Path(os.path.realpath(str(self.url.database)))
             self._server_lock = file_lock(path.with_name(f"{path.name}.server.lock"), self.name)
+            self._file = _number_of(path)
         try:
             # SQLite says "read-only" at the first change alone.
             with _explained(), self._connected().begin() as transaction:
@@ -188,10 +196,12 @@ class Store:
         return future
 
     def close(self) -> None:
-        """Writes what waits, and lets the database go."""
+        """Writes what waits, and lets the database go; one that hangs is left to its connection's end."""
         if self._thread:
             self._jobs.put(None)
-            self._thread.join()
+            self._thread.join(2 * WAIT_SECONDS)
+            if self._thread.is_alive():
+                return
             self._thread = None
         self._let_go()
         self._engine.dispose()
@@ -210,7 +220,7 @@ class Store:
         beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             make_private(beside)
-            with contextlib.closing(sqlite3.connect(str(self.url.database), timeout=WAIT_SECONDS)) as source:
+            with contextlib.closing(sqlite3.connect(_there_uri(self.url), uri=True, timeout=WAIT_SECONDS)) as source:
                 with contextlib.closing(sqlite3.connect(beside)) as copy:
                     source.backup(copy)
             os.link(beside, target)
@@ -258,6 +268,7 @@ class Store:
     def _connected(self) -> Connection:
         """The writer's own connection. In PostgreSQL it holds the lock of the one server, which ends with the connection."""
         if self._writer is None:
+            self._require_same_file()
             writer = self._engine.connect().execution_options(writes=True)
             try:
                 if not self.sqlite:
@@ -273,6 +284,11 @@ class Store:
                 raise
             self._writer = writer
         return self._writer
+
+    def _require_same_file(self) -> None:
+        """Refuses once the file that is served isn't there: with a write-ahead log SQLite goes on writing to it all the same."""
+        if self._file and _number_of(self.url.database) != self._file:
+            raise Unavailable(f"{self.url.database} was moved or replaced: put it back, or serve the other one anew")
 
     def _begin_anew(self) -> None:
         """After a transaction that failed, its connection and what was remembered are in doubt: both are made anew."""
@@ -324,19 +340,41 @@ class Store:
             with _explained():
                 if self._stale:
                     self._begin_anew()
+                self._require_same_file()
                 with self._connected().begin() as transaction:
                     self._before(transaction.connection)
                     results = [job(transaction.connection) for job, _ in batch]
         except Exception as error:
             self._stale = True
+            if isinstance(error, Unavailable):
+                self.refusing = self.refusing or (time.time(), str(error))
             if len(batch) > 1 and not isinstance(error, Unavailable):
                 return False
             for _, future in batch:
                 future.set_exception(Unavailable(str(error)) if isinstance(error, Unavailable) else error)
             return True
+        self.refusing = None
         for (_, future), result in zip(batch, results, strict=True):
             future.set_result(result)
         return True
+
+
+def _there(url: URL) -> URL:
+    """A file's URL by which SQLite opens what is there and makes nothing."""
+    return url.set(database=Path(str(url.database)).absolute().as_uri(), query={"mode": "rw", "uri": "true"})
+
+
+def _there_uri(url: URL) -> str:
+    """The same for `sqlite3` itself."""
+    return f"{_there(url).database}?mode=rw"
+
+
+def _number_of(path: Any) -> tuple[int, int] | None:
+    """Device and number of a file; None where there is none."""
+    with contextlib.suppress(OSError):
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+    return None
 
 
 @contextlib.contextmanager

@@ -116,7 +116,10 @@ class Guard:
 
         refused: Refused | None = None
         if len(hosts) != 1 or not _is_ours(_name(host), self._hosts):
-            refused = Refused(421, f"This server isn't {host[:80]}: its owner names it with --public-url.")
+            named = "its owner names it with --public-url"
+            if self._own:
+                named = "what stands before it is to pass on the name that was asked for (nginx: proxy_set_header Host $host)"
+            refused = Refused(421, f"This server isn't {host[:80]}: {named}.")
         elif origin and scope["method"] not in ("GET", "HEAD") and scope["path"] not in ("/events", "/impressions"):
             if origin.lower() != self._own and origin.lower().partition("://")[2] != host.lower():
                 refused = Refused(403, "Posts from another page aren't taken.")

@@ -348,6 +348,28 @@ def traced(database):
     assert len({before[0], random[0], after[0]}) == 3
 
 
+def test_a_page_is_opened_again_once_its_database_is_back(tmp_path, monkeypatch):
+    made, said = (
+        adopted(tmp_path / "a", "--budget", "1800"),
+        [Unavailable("gone"), Unavailable("gone"), (1, 2, "random")],
+    )
+
+    def asked(*_):
+        one = said.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    def look():
+        assert not said
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_asked", asked)
+    monkeypatch.setattr(loop, "POLL_SECONDS", 0)
+    with pytest.raises(KeyboardInterrupt):
+        loop.wait_for_answers(made, None, 1, look)
+
+
 def test_a_page_that_dies_is_opened_again(tmp_path, capsys):
     made = adopted(tmp_path / "a", "--budget", "1800")
     begin(made.database, name="a", wanted=2)

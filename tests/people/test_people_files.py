@@ -17,8 +17,8 @@ pytest.importorskip("sqlalchemy")
 import sqlalchemy
 from studies import Browser, begin, event, rated, served, uuids
 
-from pir_tf.errors import InputError
-from pir_tf.people import pools
+from pir_tf.errors import InputError, Unavailable
+from pir_tf.people import owner, pools
 from pir_tf.people.places import file_system
 from pir_tf.people.store import Store, masked
 from pir_tf.people.study import Study
@@ -100,7 +100,7 @@ import sqlalchemy.dialects.sqlite
 from pir_tf.people import routes
 from pir_tf.people.server import Server
 from pir_tf.people.store import Store
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, Unavailable
 for mode in (0o555, 0o777):
     os.chmod(os.path.dirname(sys.argv[1]), mode)
     if os.fork():
@@ -146,6 +146,56 @@ def test_a_disk_that_turns_read_only_refuses_and_goes_on(tmp_path):
         assert browser.ask("POST", "/api/events", {"events": [event(slot, "like", 1)]})[0] == 503
         only[0] = 0
         assert browser.ask("POST", "/api/events", {"events": [event(slot, "like", 1)]})[0] == 200
+
+
+@pytest.mark.parametrize("journal", ["as it is", "WAL"])
+@pytest.mark.parametrize("instead", ["nothing", "a backup"])
+def test_a_file_that_is_moved_or_replaced_while_it_is_served(tmp_path, monkeypatch, journal, instead):
+    """What is acknowledged is stored; nobody makes an empty file in its place, and it goes on once it is back."""
+    if journal == "WAL":
+        monkeypatch.setattr("pir_tf.people.connections.sqlite3.sqlite_version_info", (3, 51, 3))
+    path, away = tmp_path / "a.db", tmp_path / "away.db"
+    begin(path)
+    Store(path).backup(tmp_path / "copy.db")
+    with served(path) as server:
+        browser = Browser(server).join()
+        looking, slots = Browser(server), browser.slots(4)
+        looking.ask("GET", "/" + server.links()[0][2].split("/", 3)[3])
+        status, reply, _ = browser.ask("POST", "/api/events", {"events": [event(slots[0], "like", 1)], "ahead": 4})
+        assert status == 200 and looking.ask("GET", "/api/owner/status")[1]["refusing"] is None
+        for end in ("", "-wal", "-shm"):
+            if Path(f"{path}{end}").exists() and (instead == "nothing" or not end):
+                os.rename(f"{path}{end}", f"{away}{end}")
+        if instead == "a backup":
+            (tmp_path / "copy.db").rename(path)
+        late = event(slots[1], "like", 0)
+        assert browser.ask("POST", "/api/events", {"events": [late], "ahead": 4})[0] == 503
+        status, reply, _ = looking.ask("GET", "/api/owner/status")  # the last one is shown for a moment
+        assert status == 503 or "was moved or replaced: put it back" in reply["refusing"]["why"]
+        with pytest.raises(Unavailable), server.store.snapshot():
+            pass
+        assert path.exists() is (instead == "a backup")
+        if instead == "nothing":
+            for end in ("", "-wal", "-shm"):
+                if Path(f"{away}{end}").exists():
+                    os.rename(f"{away}{end}", f"{path}{end}")
+            assert browser.ask("POST", "/api/events", {"events": [late], "ahead": 4})[0] == 200
+            assert late["uuid"] in uuids(server) and len(uuids(server)) == 2
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_the_pace_is_of_the_last_minutes_also_after_the_clock_was_set_back(tmp_path, monkeypatch):
+    begin(tmp_path / "a.db")
+    with served(tmp_path / "a.db") as server:
+        browser = Browser(server).join()
+        for slot in browser.slots(8)[:6]:
+            browser.ask("POST", "/api/events", {"events": [event(slot, "like", 1)], "ahead": 8})
+        with server.store.reading() as connection:
+            key = pools.require(connection)["study"]
+            assert owner._pace(connection, key, [])[0] > 6
+            monkeypatch.setattr("time.time", lambda: 1.5e9)
+            assert owner._pace(connection, key, [])[0] is None
 
 
 def test_other_files_are_refused_in_one_sentence(tmp_path):

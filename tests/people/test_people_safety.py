@@ -223,6 +223,14 @@ def test_names_that_aren_t_the_server_s(server, host, status):
     check_headers(headers)
 
 
+def test_a_proxy_that_hides_the_name_is_told_so(tmp_path):
+    begin(tmp_path / "a.db")
+    with served(tmp_path / "a.db", public_url="https://rate.example") as server:
+        status, reply, _ = Browser(server).ask("GET", "/api/study", None, {"Host": "page"})
+        assert status == 421 and "proxy_set_header Host $host" in reply["error"]
+        assert Browser(server).ask("GET", "/", None, {"Host": "rate.example"})[0] == 200
+
+
 def test_a_name_that_points_here_is_refused_also_where_all_may_come(tmp_path):
     begin(tmp_path / "a.db")
     with served(tmp_path / "a.db", host="0.0.0.0") as server:
@@ -409,14 +417,14 @@ def test_events_of_a_team_s_own_page(server):
         ({"port": 70000}, "can't be listened on"),
         ({"host": "8.8.8.8"}, "can't be listened on"),
         ({"host": "no.such.name.invalid"}, "can't be listened on"),
-        ({"public_url": "rate.example"}, "expected an address like"),
-        ({"public_url": "https://rate.example/path"}, "expected an address like"),
-        ({"public_url": "https://rate.example/?x=1"}, "expected an address like"),
-        ({"public_url": "https://rate.example/#y"}, "expected an address like"),
-        ({"public_url": "https://rate.example:abc"}, "expected an address like"),
-        ({"public_url": "https://me@rate.example"}, "expected an address like"),
+        ({"public_url": "rate.example"}, "expected one like"),
+        ({"public_url": "https://rate.example/path"}, "expected one like"),
+        ({"public_url": "https://rate.example/?x=1"}, "expected one like"),
+        ({"public_url": "https://rate.example/#y"}, "expected one like"),
+        ({"public_url": "https://rate.example:abc"}, "expected one like"),
+        ({"public_url": "https://me@rate.example"}, "expected one like"),
         ({"host": "\udcff"}, "can't be listened on"),
-        ({"public_url": "https://[::"}, "expected an address like"),
+        ({"public_url": "https://[::"}, "expected one like"),
     ],
 )
 def test_addresses_that_can_t_be(tmp_path, options, words):

@@ -238,6 +238,21 @@ def test_postgresql_killed_and_started_again(mortal_postgres):
 
 
 @pytest.mark.nightly
+@pytest.mark.nightly
+def test_both_ends_of_postgresqls_lines_notice_one_that_is_gone(postgres):
+    """Its end holds the lock of the one server: two hours by PostgreSQL's own settings."""
+    store = Store(postgres.new(), create=True)
+    with store.reading() as connection:
+        names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+        found = [
+            connection.exec_driver_sql(f"SELECT setting FROM pg_settings WHERE name = '{name}'").scalar()
+            for name in names
+        ]
+        line = connection.exec_driver_sql("SELECT inet_client_addr() IS NOT NULL").scalar()
+    store.close()
+    assert found == (["5", "2", "3", "10000"] if line else ["0"] * 4)  # a socket of the machine has none of them
+
+
 def test_a_server_that_lost_its_lock_to_another_stops_writing(mortal_postgres, monkeypatch):
     monkeypatch.setattr("pir_tf.people.server.REFRESH_SECONDS", 1000)  # or it would take it again at once
     url = mortal_postgres.new()

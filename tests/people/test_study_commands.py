@@ -134,7 +134,7 @@ def test_a_public_address_is_what_browsers_send(given, origin):
 )
 def test_another_is_one_sentence(given):
     with pytest.raises(
-        InputError, match="^--public-url is .*, expected an address like https://rate.example: correct it.$"
+        InputError, match="^--public-url is .*, expected one like https://rate.example, without a path: correct it.$"
     ):
         public_origin(given)
 

@@ -220,20 +220,27 @@ async function look(path = "/api/owner/status", method = "GET") {
       return;
     }
     const reply = await response.json();
-    if (!response.ok) throw new Error(reply.error);
+    if (!response.ok) throw Object.assign(new Error(reply.error), { said: Boolean(reply.error) });
     status = reply;
     heard = new Date();
     if (method === "POST") refused.until = 0;
-    stale(Date.now() < refused.until ? refused.text : "", false);
+    stale(Date.now() < refused.until ? refused.text : refusing(reply.refusing), false);
     render();
   } catch (error) {
     const since = heard ? ` since ${heard.toLocaleTimeString()}` : "";
     if (method === "POST") {
       refused = { text: `That was not done: ${(error.message || "no connection").replace(/\.$/, "")}.`, until: Date.now() + 20000 };
       stale(refused.text, false);
-    } else stale(`No answer from the server${since}. This page tries again by itself.`);
+    } else stale(error.said ? error.message : `No answer from the server${since}. This page tries again by itself.`);
   }
   timer = setTimeout(look, document.visibilityState === "visible" ? EVERY : 10 * EVERY);
+}
+
+/** That answers aren't stored, and why. */
+function refusing(found) {
+  if (!found) return "";
+  const since = new Date(1000 * found.since).toLocaleTimeString();
+  return `No answer has been stored since ${since}: ${found.why.replace(/\.$/, "")}. Raters' pages keep theirs, and send them again.`;
 }
 
 function stale(text, old = Boolean(text)) {
