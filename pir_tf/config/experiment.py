@@ -122,7 +122,7 @@ def decisive_fields(section: str, config: Any) -> dict[str, Any]:
     keeps = bool(named.get("keep_distance"))
     if named.get("stop", "none") != "none" or keeps:  # a row of the log is then a look at the images
         left_out.discard("log_every")
-    if not keeps:  # checkpoints from before there was such a field go on
+    if not keeps:  # so that cached results from before there was such a field are still found
         left_out.add("keep_distance")
     return {f"{section}.{name}": value for name, value in named.items() if name not in left_out}
 

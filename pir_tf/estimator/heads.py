@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from typing import Any, ClassVar
+from typing import Any, ClassVar, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -169,6 +169,8 @@ def head_of(config: EstimatorConfig, pir: npt.NDArray[np.float64] | None = None)
     """
     if config.output == "scalar":
         return Scalar()
+    if config.output != "bins" and config.output != "linear":  # whose head is asked for its number of logits alone
+        assert_never(config.output)
     low, high = 0.0, 1.0
     if config.bin_range == "data" and pir is not None:
         low, high = float(pir.min()), float(pir.max())

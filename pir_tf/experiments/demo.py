@@ -22,6 +22,7 @@ from pir_tf.objectives import colors
 from pir_tf.people.simulated_raters import SimulatedRater
 from pir_tf.runs.directory import SIMULATED_RATERS
 from pir_tf.statistics.effects import cohens_d
+from pir_tf.statistics.modes import MODES
 
 RATERS = 20
 BUDGET = 1000
@@ -40,7 +41,7 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "folder", nargs="?", type=user_path, default=Path("loop-demo"), metavar="FOLDER", help="default: loop-demo"
     )
-    parser.add_argument("--mode", choices=("like", "rating", "pair", "grid"), default="like", help="default: like")
+    parser.add_argument("--mode", choices=MODES, default="like", help="default: like")
     few = f"answers in all (default: {BUDGET}, and {' '.join(map(' '.join, QUICK.items()))}, for minutes)"
     parser.add_argument("--budget", type=int, metavar="N", help=few)
     parser.add_argument("--seed", type=int, default=0, help="of the raters and the runs (default: 0)")

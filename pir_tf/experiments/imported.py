@@ -11,7 +11,7 @@ from pir_tf.errors import InputError
 from pir_tf.gan.imported.contract import check_contract
 from pir_tf.gan.imported.description import Description
 from pir_tf.gan.imported.generator import import_generator, imported_facts, save_imported
-from pir_tf.objective_names import parse
+from pir_tf.objective_names import Color, parse
 from pir_tf.runs.directory import RunDirectory, write_json
 
 
@@ -56,7 +56,7 @@ def _refuse_colours_of_grey(run: RunDirectory, generator: keras.Model, name: str
     """A colour objective has nothing to raise in grey images."""
     people = run.config.interactions
     grey = any(layer.name == "grey_as_rgb" for layer in generator.layers)
-    if grey and people.source == "simulated" and not parse(people.objective).layer:
+    if grey and people.source == "simulated" and isinstance(parse(people.objective), Color):
         raise InputError(
             f"interactions.objective is {people.objective!r} while {name} makes grey images, whose colours never change: "
             "choose filters of VGG16 (vgg:LAYER:k=N), or real people."

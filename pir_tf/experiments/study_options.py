@@ -16,7 +16,7 @@ OPTIONS = ("mode", "question", "instructions", "consent", "words", "answers_per_
 
 def add_mode(sub: argparse.ArgumentParser) -> None:
     """The option of a study's mode."""
-    from pir_tf.people.study import MODES
+    from pir_tf.statistics.modes import MODES
 
     text = "one image, yes or no; one from 1 to 5; two, which is better; nine, tap (default: like)"
     sub.add_argument("--mode", choices=MODES, default=None, help=text)

@@ -24,6 +24,8 @@ from pir_tf.gan.trainer import GeneratorTrainer
 from pir_tf.training import replicas
 
 TERMS = ("L_fake_image", "L_real_image", "L_real_class", "L_fake_image_fools", "L_fake_class")
+SOURCE_TERMS = {"non_saturating": "L_fake_image_fools", "saturating": "L_saturating"}
+"""What the generator maximises of the source, by its loss."""
 LOSSES = ("discriminator_loss", "generator_loss")
 
 
@@ -58,9 +60,9 @@ class ACGAN(GeneratorTrainer):
         loss: str = "non_saturating",
         fast: bool = False,
     ) -> None:
-        more_logs = ("L_saturating",) if loss == "saturating" else ()
+        self.source_term = SOURCE_TERMS[loss]
+        more_logs = () if self.source_term in TERMS else (self.source_term,)
         super().__init__(generator, seed=seed, name="acgan", more_logs=more_logs)
-        self.saturating = loss == "saturating"
         self.discriminator = discriminator
         self.fools_weight = fools_weight
         self.fake_class_weight = fake_class_weight
@@ -122,12 +124,12 @@ class ACGAN(GeneratorTrainer):
         u, class_logits = self._judge(fake_images, update=False)
         fools, fake_class = losses.fake_image_fools(u), losses.image_class(class_logits, labels)
         terms = {"L_fake_image_fools": fools, "L_fake_class": fake_class}
-        return {**terms, "L_saturating": losses.saturating(u)} if self.saturating else terms
+        return {**terms, "L_saturating": losses.saturating(u)} if self.source_term == "L_saturating" else terms
 
     def generator_objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         """L_generator, a scalar to maximise, of what `generator_terms` returned."""
         return losses.generator(
-            terms["L_saturating" if self.saturating else "L_fake_image_fools"],
+            terms[self.source_term],
             terms["L_fake_class"],
             fools_weight=self.fools_weight,
             fake_class_weight=self.fake_class_weight,

@@ -19,10 +19,11 @@ from pir_tf.paper.collect import collect, results_file
 from pir_tf.paper.costs import d_alike, least_kept
 from pir_tf.paper.figures.style import columns, mark, round_ticks
 from pir_tf.paper.rows import write_rows
-from pir_tf.paper.select import ALPHA, TASKS, by_the_paper
+from pir_tf.paper.select import TASKS, by_the_paper
 from pir_tf.report import style
 from pir_tf.report.numbers import finite, interval, number
 from pir_tf.runs.directory import read_json
+from pir_tf.statistics.effects import ALPHA
 
 NAME = "both-methods"
 MEASURED = (

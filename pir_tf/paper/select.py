@@ -13,9 +13,6 @@ import pandas as pd
 from pir_tf.objective_names import COLOR_KINDS
 from pir_tf.paper.rows import LATER, LAYERS, VGG_MULTI, VGG_SINGLE
 
-ALPHA = 0.001
-"""The paper's threshold of significance, in all of its figures."""
-
 TASKS = pd.DataFrame(
     [
         *(("VGG16, single filters", layer, VGG_SINGLE, layer) for layer in LAYERS),

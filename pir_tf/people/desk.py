@@ -251,7 +251,7 @@ class Desk:
 
     def _second(self, slot: Slot) -> Slot | None:
         """The slot, where a second one of its block is to follow."""
-        return slot if slot.block == slot.place and self.study.mode in ("like", "rating") else None
+        return slot if slot.block == slot.place and self.study.cells == 1 else None
 
     def _hold(self, slot: Slot) -> None:
         """Counts a slot's images as handed out while it is answered or may still be; repeats never count."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from pir_tf.people import counted, pools, schema
 from pir_tf.people.own_page import own_page, rules
-from pir_tf.people.slots import Slot
+from pir_tf.people.slots import JUDGEMENTS, Slot
 from pir_tf.people.study import Study
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _pace(connection: Connection, study: str, table: list[dict[str, Any]]) -> tu
     where = (
         events.study == study,
         events.received.between(now - PACE_SECONDS, now),
-        events.kind.in_(["like", "rating", "choice"]),
+        events.kind.in_(JUDGEMENTS),
     )
     times = [row.received for row in connection.execute(select(events.received).where(*where))]
     if len(times) < 5:

@@ -19,6 +19,8 @@ ANSWERS = {
     "grid": ("choice", "skip"),
 }
 """Kinds of answers of each mode."""
+JUDGEMENTS = sorted({kind for kinds in ANSWERS.values() for kind in kinds} - {"skip"})
+"""Kinds of answers that say what somebody thinks of an image."""
 CHOICES = ("left", "right", "tie", "bad")
 
 

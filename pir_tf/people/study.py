@@ -9,13 +9,12 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pir_tf.errors import InputError
 from pir_tf.people.words import LABELS, WORDS, is_utf8, require_words
+from pir_tf.statistics.modes import MODES, Mode
 
-Mode = Literal["like", "rating", "pair", "grid"]
-MODES: tuple[str, ...] = get_args(Mode)
 SHOWN = {"like": 1, "rating": 1, "pair": 2, "grid": 9}
 """Images on the page at one place."""
 

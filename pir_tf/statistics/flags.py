@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from pir_tf.errors import InputError
+from pir_tf.statistics.modes import Mode
 
 LEAST_ANSWERS = 20
 """Below it nothing is flagged: ten likes in a row are no pattern."""
@@ -88,7 +89,7 @@ def rater_reports(
     rater: ArrayLike,
     answer: ArrayLike,
     seconds: ArrayLike,
-    mode: Literal["like", "rating", "pair", "grid"],
+    mode: Mode,
     repeat_of: ArrayLike | None = None,
 ) -> list[RaterReport]:
     """Reports on all raters, by number.

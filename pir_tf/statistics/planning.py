@@ -22,15 +22,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
 
 from scipy import stats
 
 from pir_tf.errors import InputError
 from pir_tf.statistics.effects import ALPHA
+from pir_tf.statistics.modes import Mode
 from pir_tf.statistics.proof import COUNTED, TEN_RATERS, d_of_win_rate, win_rate_of_d
-
-Mode = Literal["like", "rating", "pair", "grid"]
 
 PROOF_SHARE = 5 / 9
 """1000 of 1800: 800 answers to learn from were enough for d above 1, and from there learning pays little. The smallest d that is
@@ -186,7 +184,8 @@ def plan(
             reliability = pir_sd**2 / (pir_sd**2 + taste_sd**2)
             observed = d_of_win_rate(_smallest_win_rate(answers, alpha, power)) if answers else math.inf
             return 2 * answers, observed, observed / math.sqrt(reliability), reliability
-        noise = RATING_NOISE**2 + taste_sd**2 if mode == "rating" else mean * (1 - mean) - pir_sd**2
+        toss = mean * (1 - mean) - pir_sd**2
+        noise = {"like": toss, "rating": RATING_NOISE**2 + taste_sd**2, "grid": toss}[mode]
         whole, more = divmod(answers_per_image, 1)
         reliability = pir_sd**2 / (pir_sd**2 + noise * ((1 - more) / whole + more / (whole + 1)))
         side = math.ceil(answers * COUNTED[mode] / answers_per_image / 2)  # so that this many raters can fill it

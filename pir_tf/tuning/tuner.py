@@ -195,9 +195,9 @@ class Tuner(PIRTerm, ACGAN):
         # By the stock layers: three gradients through a compiled generator would be compiled three times.
         images = self.generator([z, tf.one_hot(labels, self.class_count)])
         terms = {**super().generator_terms(images, labels), "L_PIR": losses.mean(self.estimated_pir(images))}
-        source = terms["L_saturating" if self.saturating else "L_fake_image_fools"]
         weights = (self.fools_weight, self.fake_class_weight, self.pir_weight)
-        return tuple(w * term for w, term in zip(weights, (source, terms["L_fake_class"], terms["L_PIR"]), strict=True))
+        sources = (terms[self.source_term], terms["L_fake_class"], terms["L_PIR"])
+        return tuple(w * term for w, term in zip(weights, sources, strict=True))
 
 
 class LogGradientNorms(Measure):

@@ -5,8 +5,11 @@ import datetime
 import pytest
 
 from pir_tf.errors import InputError
+from pir_tf.people import slots, study
 from pir_tf.people.study import Study, read_settings
 from pir_tf.people.words import WORDS
+from pir_tf.statistics import planning, proof
+from pir_tf.statistics.modes import MODES
 
 
 def test_settings_come_back_and_unknown_ones_of_a_later_version_are_left_out():
@@ -16,6 +19,11 @@ def test_settings_come_back_and_unknown_ones_of_a_later_version_are_left_out():
     assert Study.from_json(study.to_json()) == study
     assert Study.from_json(study.to_json().replace('"mode"', '"later": 1, "mode"')) == study
     assert study.page_words == {**WORDS, "left": "Links"} and study.question == "Which image do you like better?"
+
+
+def test_what_is_said_by_mode_is_said_of_each():
+    said = (study.SHOWN, study.QUESTIONS, slots.ANSWERS, proof.COUNTED, planning.ANSWERS_PER_IMAGE)
+    assert all(set(one) == set(MODES) for one in said)
 
 
 def test_the_last_day_is_whole():

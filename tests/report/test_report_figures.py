@@ -12,6 +12,11 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), dtype=np.uin
 pytestmark = pytest.mark.filterwarnings("error")  # such as a log axis without a positive value or a missing glyph
 
 
+def test_every_term_of_an_acgan_is_drawn():
+    acgan = pytest.importorskip("pir_tf.gan.acgan")
+    assert {*acgan.TERMS, *acgan.SOURCE_TERMS.values()} == set(figures.PRETRAINING_TERMS)
+
+
 def of_log(history):
     """The figures of a log."""
     return [

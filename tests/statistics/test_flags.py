@@ -5,10 +5,9 @@ import pytest
 
 from pir_tf.errors import InputError
 from pir_tf.statistics.flags import PAIR_ANSWERS, kept, rater_reports
+from pir_tf.statistics.modes import MODES
 
 pytestmark = pytest.mark.filterwarnings("error")
-
-MODES = ["like", "rating", "pair", "grid"]
 
 
 def honest(generator, mode, n, liking=0.5):

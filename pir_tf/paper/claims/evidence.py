@@ -17,11 +17,12 @@ import pandas as pd
 from pir_tf.paper.collect import Collected
 from pir_tf.paper.models import LinearModel, fit_models
 from pir_tf.paper.rows import COLUMNS, read_rows
-from pir_tf.paper.select import ALPHA, by_the_paper, comparisons, trade_offs
+from pir_tf.paper.select import by_the_paper, comparisons, trade_offs
 from pir_tf.paper.suites import SIZES, Weights, experiments
 from pir_tf.report.numbers import finite, gpus
 from pir_tf.runs.directory import STAGES, read_json
 from pir_tf.runs.provenance import commits
+from pir_tf.statistics.effects import ALPHA
 
 FACTS: dict[str, type] = {
     **dict.fromkeys(("commit", "hardware"), str),

@@ -9,8 +9,8 @@ from pir_tf.paper.claims import measures
 from pir_tf.paper.claims.measures import SINGLE, THREE, TWO, compared, each, only, slope, steps, without
 from pir_tf.paper.claims.rules import Claim, Measure, Said, Table, Words, average, count, joined, share
 from pir_tf.paper.rows import LAYERS, VGG_MULTI, VGG_SINGLE
-from pir_tf.paper.select import ALPHA
 from pir_tf.paper.suites import ITERATED_LAYERS, MULTI, SIZES, Weights, colors
+from pir_tf.statistics.effects import ALPHA
 
 MOST, HALF, ONE = "at least three quarters", "at least half", "at least one"
 ENOUGH = SIZES["laptop"].filters  # objectives of a layer that are enough: those of size `laptop`

@@ -18,11 +18,12 @@ from pir_tf.paper.collect import collect
 from pir_tf.paper.figures import points, samples, settings
 from pir_tf.paper.models import as_json, as_markdown, fit_models
 from pir_tf.paper.rows import read_rows, write_rows
-from pir_tf.paper.select import ALPHA, TASKS, by_the_paper, departures
+from pir_tf.paper.select import TASKS, by_the_paper, departures
 from pir_tf.report import style
 from pir_tf.report.numbers import number
 from pir_tf.runs.directory import atomic, read_json, write_json
 from pir_tf.runs.provenance import package_commit
+from pir_tf.statistics.effects import ALPHA
 
 ROWS, COLLECTED, PAGE = "experiments.csv", "collected.json", "README.md"
 MODELS, MODELS_PAGE = "models.json", "models.md"

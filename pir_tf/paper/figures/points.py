@@ -22,9 +22,10 @@ from pir_tf.paper.figures.style import (
 )
 from pir_tf.paper.models import MODELS, LinearModel, PaperModel
 from pir_tf.paper.rows import LAYERS
-from pir_tf.paper.select import ALPHA, TASKS, by_the_paper, second_rounds
+from pir_tf.paper.select import TASKS, by_the_paper, second_rounds
 from pir_tf.report import style
 from pir_tf.report.numbers import interval, number, p_value
+from pir_tf.statistics.effects import ALPHA
 
 NAMES = ("panel", "column", "experiment", "objective", "kind", "layer")
 

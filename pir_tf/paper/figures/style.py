@@ -13,8 +13,8 @@ import pandas as pd
 
 from pir_tf.objective_names import COLOR_KINDS, parse
 from pir_tf.paper.rows import COLUMNS, LAYERS, VGG_MULTI, VGG_SINGLE
-from pir_tf.paper.select import ALPHA
 from pir_tf.report import style
+from pir_tf.statistics.effects import ALPHA
 
 PALE = 0.28  # opacity of points that are not significant
 CHARACTER = 0.62  # width of a character as a share of the font's size
