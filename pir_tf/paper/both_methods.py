@@ -269,6 +269,10 @@ def draw(rows: pd.DataFrame) -> Any:
         round_ticks(axes)
     ours = f"ridge on frozen features; pale: not significant (Holm, α = {ALPHA:g})"
     below = f"Hollow: the paper's method with as many steps. Full: {ours}."
+    apart = rows[shortest & rows["paper_d"].notna() & (rows["tuning_steps"] != rows["paper_steps"])]
+    if len(apart):
+        kinds, steps = sorted(set(apart["panel"] + " " + apart["column"])), apart["paper_steps"].mode()[0]
+        below += f"\nNo hollow mark in {', '.join(kinds).lower()}: the paper's method has {steps:,.0f} steps there."
     below += f"\nDash: ours in {rows['tuning_steps'].max():,.0f} steps." if longer else ""
     figure.supxlabel(below, fontsize=style.SMALL, color=style.MUTED)
     return figure

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from pir_tf.errors import InputError
 from pir_tf.paper.collect import collect, results_file
-from pir_tf.paper.figures.style import columns, objective_in_words, round_ticks
+from pir_tf.paper.figures.style import columns, objective_in_words
 from pir_tf.paper.rows import Row, write_rows
 from pir_tf.report import style
 from pir_tf.report.numbers import finite
@@ -129,14 +129,14 @@ def _row(way: str, setting: float, measured: dict[str, Any], kept: Sequence[floa
 def draw(rows: pd.DataFrame) -> Any:
     """A column for each objective: above, change against KL; below, change against the distance that is left."""
     objectives = list(dict.fromkeys(rows["objective"]))
-    figure = style.new_figure(5.4, width=max(5.0, 2.5 * len(objectives)))
+    figure = style.new_figure(5.4, width=max(5.0, 1.75 * len(objectives)))
     panels = figure.subplots(2, len(objectives), squeeze=False, sharey="col")
-    axis = {"kl": "KL (nats)", "distance_kept": "distance kept (share)"}
+    axis = {"kl": "KL (nats)", "distance_kept": "distance kept\n(share; right: less)"}
     for column, objective in enumerate(objectives):
         own = rows[rows["objective"] == objective]
         for line, (name, label) in enumerate(axis.items()):
             axes = panels[line, column]
-            title = objective_in_words(objective, short=True) if line == 0 else None
+            title = objective_in_words(objective, short=True).replace(", draw", ",\ndraw") if line == 0 else None
             style.style_axes(axes, x=label, y="true change of PIR" if column == 0 else None, title=title)
             axes.axhline(0.0, color=style.RULE, linewidth=0.9, zorder=0)
             for way, (_, color, shape) in WAYS.items():
@@ -147,19 +147,23 @@ def draw(rows: pd.DataFrame) -> Any:
             if name == "distance_kept":
                 axes.axvline(1.0, color=style.RULE, linewidth=0.9, zorder=0)
                 axes.invert_xaxis()  # what costs more is to the right, as above
-            round_ticks(axes, which="xy")
-    _legend(figure, [way for way in WAYS if (rows["way"] == way).any()])
+            style.few_ticks(axes, ticks=3, which="both")
+    _legend(
+        figure, {way: rows.loc[rows["way"] == way, "kl"].notna().any() for way in WAYS if (rows["way"] == way).any()}
+    )
     return figure
 
 
-def _legend(figure: Any, ways: Sequence[str]) -> None:
+def _legend(figure: Any, ways: Mapping[str, bool]) -> None:
+    """Names the ways, and which have no KL and so stand below alone."""
     from matplotlib.lines import Line2D
 
-    looks = [
-        Line2D([], [], color=WAYS[way][1], marker=WAYS[way][2], linestyle="none", markersize=5.5, label=WAYS[way][0])
-        for way in ways
-    ]
-    figure.legend(handles=looks, loc="outside lower center", ncols=len(ways), frameon=False, fontsize=style.SMALL)
+    looks = []
+    for way, has_kl in ways.items():
+        name, color, shape = WAYS[way]
+        label = name if has_kl else f"{name} (no KL)"
+        looks.append(Line2D([], [], color=color, marker=shape, linestyle="none", markersize=5.5, label=label))
+    figure.legend(handles=looks, loc="outside lower center", ncols=3, frameon=False, fontsize=style.SMALL)
 
 
 def write(rows: pd.DataFrame, folder: Path) -> None:

@@ -68,8 +68,8 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
         lower.set_ylim(0, max(1.1, 1.05 * rows.distance_kept.max()))  # from nothing, so that small changes look small
         style.label_ends(upper, ends)
     note = (
-        "Solid: the true PIR's d. Dotted: what the estimator believes. SD: by how many of its own it is taken lower (pessimism). "
-        f"w by gradient ratio {ratio:g}."
+        f"Solid: the true PIR's d. Dotted: what the estimator believes. w by gradient ratio {ratio:g}.\n"
+        "SD: by how many of its own the estimate is taken lower (pessimism)."
     )
     figure.supxlabel(note, fontsize=style.SMALL, color=style.MUTED, x=0.01, ha="left")
     return figure

@@ -27,7 +27,7 @@ from pir_tf.report import style
 from pir_tf.report.numbers import interval, number, p_value
 from pir_tf.statistics.effects import ALPHA
 
-NAMES = ("panel", "column", "experiment", "objective", "kind", "layer")
+NAMES = ("panel", "column", "experiment", "objective", "kind", "layer", "tuning_steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,13 @@ class Strips:
             axes.plot([place + (i - (len(known) - 1) / 2) * step], [getattr(row, self.value)], **look)
         if known.empty and len(panel):
             say(axes, "undefined" if len(own) else "no runs", column=place)
-        return f"{name}\n{f'n = {len(known)}' if len(known) else ''}"
+        return f"{name}\n{f'n = {len(known)}' if len(known) else ''}{_other_steps(panel, own)}"
+
+
+def _other_steps(table: pd.DataFrame, own: pd.DataFrame) -> str:
+    """How long the experiments of a task were tuned, on a line of its own, where that isn't what most of the table's were."""
+    steps = own["tuning_steps"].mode()
+    return "" if own.empty or steps[0] == table["tuning_steps"].mode()[0] else f"\n{steps[0]:,.0f} steps"
 
 
 EFFECT = Strips(
@@ -229,7 +235,9 @@ def _legend(figure: Any, known: pd.DataFrame, lines: Sequence[Any]) -> None:
 
     for panel, tasks in TASKS.merge(known[list(TASKS)].drop_duplicates()).groupby("panel", sort=False):
         heading(panel)
-        handles += [Line2D([], [], label=task.column, **mark(task.kind, task.layer, 6)) for task in tasks.itertuples()]
+        for task in tasks.itertuples():
+            label = task.column + _other_steps(known, known[known["column"] == task.column]).replace("\n", ", ")
+            handles.append(Line2D([], [], label=label, **mark(task.kind, task.layer, 6)))
     if not (known["p_value"] < ALPHA).all():
         grey: dict[str, Any] = {"color": style.INK, "marker": "o", "alpha": PALE, "markersize": 6, "linestyle": "none"}
         handles.append(Line2D([], [], label="pale: not significant", **grey))
