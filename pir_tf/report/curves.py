@@ -77,7 +77,9 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
 
 def kid_of_ratios(rows: pd.DataFrame) -> Any:
     """True d against KID, a line for each objective, pessimism and number of steps over its ratios; None without KID."""
-    found = rows.dropna(subset=["kid"]) if "kid" in rows else rows.iloc[:0]
+    if "kid" not in rows:
+        return None
+    found = rows.dropna(subset=["kid"])
     start, found = found[found.steps == 0].kid.round(6).unique(), found[found.steps > 0]
     several: Callable[[pd.DataFrame], bool] = lambda own: own.ratio[own.ratio > 0].nunique() > 1  # noqa: E731
     by = ["objective", "pessimism", "steps", *(name for name in SETTINGS if name in found)]

@@ -259,7 +259,8 @@ def test_replies_are_strict_json_whatever_was_computed(server, monkeypatch):
         "pir_tf.people.routes.owner.status", lambda *_: {"alpha": float("nan"), "list": [float("inf"), 1.5]}
     )
     server._server.config.app.state.statuses.clear()
-    assert owner(server).ask("GET", "/api/owner/status")[1] == {"alpha": None, "list": [None, 1.5]}
+    found = owner(server).ask("GET", "/api/owner/status")[1]
+    assert found == {"alpha": None, "list": [None, 1.5], "refusing": None}
     server._server.config.app.state.statuses.clear()
 
 

@@ -47,6 +47,7 @@ def test_lines_against_kid_say_which_steps_they_are_of(rows):
     assert {"blue, 150 steps", "blue, 300 steps"} <= {*said} and "blue" not in said
     said = [text.get_text() for text in curves.kid_of_ratios(one[one.steps != 300]).axes[0].texts]
     assert "blue" in said  # where nothing else tells them apart
+    assert curves.kid_of_ratios(one.drop(columns="kid")) is None  # as --evaluation.kid-weights none leaves them
     assert len(curves.kid_of_ratios(rows).axes[0].lines) == 4
     assert curves.kid_of_ratios(one).axes[0].get_xscale() == "linear"
     far = one.assign(kid=one.kid.where(one.ratio != one.ratio.max(), 9000))

@@ -61,11 +61,11 @@ def test_a_number_that_another_export_took_in_between_is_not_replaced(tmp_path):
 def test_a_folder_that_is_cleared_before_it_is_opened_is_made_again(tmp_path, monkeypatch):
     real, cleared = os.open, []
 
-    def opening(path, *rest):
+    def opening(path, *rest, **more):
         if not cleared:
             cleared.append(path)
             os.rmdir(path)
-        return real(path, *rest)
+        return real(path, *rest, **more)
 
     monkeypatch.setattr(os, "open", opening)
     with unfinished_version(tmp_path / "m") as folder:
