@@ -14,6 +14,8 @@ from pir_tf.runs.directory import atomic
 
 GENERATOR = b'<meta name="generator" content="pir_tf">'
 TONES = {"gain": "gain", "loss": "loss", "not measured yet": "open", "undefined": "open"}
+BETS = {"pair": "pairs", "grid": "grids"}
+"""What an e-value bets on, where it isn't two single images."""
 HEADLINES = {
     "gain": "{Who} like the tuned images better",
     "loss": "{Who} like the tuned images less",
@@ -45,7 +47,7 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
         who=who.lower(),
         tone=TONES.get(verdict, "neutral"),
         curve=_figure(_curve(found)),
-        evidence=_figure(_evidence(proof)) if proof and len(proof["e_values"]) > 1 else None,
+        evidence=_figure(_evidence(proof, found["study"]["mode"])) if proof and len(proof["e_values"]) > 1 else None,
         foreseen=any(one["foreseen"] is not None for one in found["rounds"]),
         estimated=any(one["estimator"] is not None for one in found["rounds"]),
         number=numbers.number,
@@ -93,10 +95,10 @@ def _curve(found: dict[str, Any]) -> Any:
     return figure
 
 
-def _evidence(proof: dict[str, Any]) -> Any:
+def _evidence(proof: dict[str, Any], mode: str) -> Any:
     figure = style.new_figure(2.4)
     axes = figure.add_subplot()
-    style.style_axes(axes, x="blocks, pairs or grids answered", y="e-value", title="Evidence as the answers came")
+    style.style_axes(axes, x=f"{BETS.get(mode, 'blocks of two')} answered", y="e-value", title="Evidence as the answers came")
     values = [1.0, *proof["e_values"]]
     axes.plot(range(len(values)), values, color=style.AFTER, linewidth=1)
     axes.axhline(proof["e_needed"], color=style.MUTED, linewidth=0.8, linestyle="--")

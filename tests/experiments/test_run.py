@@ -56,6 +56,19 @@ def test_every_stage_leaves_its_files_and_the_config_says_what_made_the_run(smok
     assert text.rstrip().endswith("</html>") and "data:image/png;base64," in text and 'src="http' not in text
 
 
+@pytest.mark.parametrize("looped", [False, True])
+def test_inside_a_loop_it_leaves_to_it_how_to_go_on(tmp_path, monkeypatch, capsys, looped):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pir_tf.training.xla.prepare", stopped)
+    if looped:
+        monkeypatch.setenv("PIR_TF_LOOP", str(tmp_path))
+    assert run.main(["smoke", "--run-dir", str(tmp_path / "run")]) == 130
+    said = "".join(capsys.readouterr())
+    assert ("Resume with" in said) is ("first line above resumes it" in said) is not looped
+
+
 def test_it_prints_the_way_to_resume_first_then_the_proof_and_then_draws_the_report(smoke):
     directory, done = smoke
     lines = done.stdout.strip().splitlines()
