@@ -20,7 +20,7 @@ from pir_tf.experiments import loop
 from pir_tf.images import to_float
 from pir_tf.objectives import colors
 from pir_tf.people.simulated_raters import SimulatedRater
-from pir_tf.runs.directory import SIMULATED_RATERS
+from pir_tf.runs.directory import SAID_OF_THEM, SIMULATED_RATERS
 from pir_tf.statistics.effects import cohens_d
 from pir_tf.statistics.modes import MODES
 
@@ -55,7 +55,7 @@ def main(words: list[str]) -> int:
         )
     parsed, rest = loop.parse(words_of(given, options))
     begun = loop.adopt(parsed, [*rest, *([f"--seed={given.seed}"] if given.seed else [])])
-    (given.folder / SIMULATED_RATERS).write_text("The raters of this loop are simulated.\n")
+    (given.folder / SIMULATED_RATERS).write_text(SAID_OF_THEM)
     raters = threading.Thread(target=_rate, args=(begun, given.seed, given.honest), daemon=True)
     raters.start()
     code = loop.run(begun, parsed)

@@ -98,7 +98,9 @@ def _curve(found: dict[str, Any]) -> Any:
 def _evidence(proof: dict[str, Any], mode: str) -> Any:
     figure = style.new_figure(2.4)
     axes = figure.add_subplot()
-    style.style_axes(axes, x=f"{BETS.get(mode, 'blocks of two')} answered", y="e-value", title="Evidence as the answers came")
+    style.style_axes(
+        axes, x=f"{BETS.get(mode, 'blocks of two')} answered", y="e-value", title="Evidence as the answers came"
+    )
     values = [1.0, *proof["e_values"]]
     axes.plot(range(len(values)), values, color=style.AFTER, linewidth=1)
     axes.axhline(proof["e_needed"], color=style.MUTED, linewidth=0.8, linestyle="--")

@@ -38,8 +38,8 @@ _NO_IDENTITY = ("compute.distribute", "compute.logical_cpus", "compute.jit_compi
 _NO_IDENTITY_NAMES = ("tensorboard", "checkpoint_minutes")
 LEFTOVER = re.compile(r"\..+\.[0-9a-f]{32}\.(partial(\.\w+)?|tmp)")
 """Name of what a kill leaves of a file, or a folder, that was being written."""
-SIMULATED_RATERS = "demo.txt"
-"""What lies in a loop's folder whose raters aren't people."""
+SIMULATED_RATERS, SAID_OF_THEM = "demo.txt", "The raters of this loop are simulated.\n"
+"""A file in a loop's folder whose raters aren't people, and what it says."""
 _BEFORE_A_RUN = (".lock", "log.txt", "failed.json", "data.json")
 """What a sweep, or a run that was killed at once, leaves in a directory without a `config.json`."""
 
@@ -313,7 +313,11 @@ def read_json(path: str | Path) -> Any:
 
 def has_simulated_raters(folder: Path) -> bool:
     """Whether a loop's folder, or a run's in it, is a demonstration's."""
-    return any((place / SIMULATED_RATERS).exists() for place in (folder, folder.absolute().parent))
+    for place in (folder, folder.absolute().parent):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if (place / SIMULATED_RATERS).read_text() == SAID_OF_THEM:  # another's file may have that name
+                return True
+    return False
 
 
 def _wait_for(path: Path, seconds: float = 60.0) -> None:

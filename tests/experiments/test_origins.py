@@ -100,7 +100,9 @@ def test_what_was_foreseen_is_stored_exported_and_reported(foreseen, tmp_path):
     page = write_people_report(found, tmp_path / "report.html").read_text()
     assert "the estimator foresaw" in page and "after learning" not in page
     assert "simulated" not in page and "raters</span>" not in page and "people</span>" in page
-    (tmp_path / "demo.txt").touch()
+    (tmp_path / "demo.txt").write_text("mine")
+    assert not read_summary(store)["simulated"]
+    (tmp_path / "demo.txt").write_text("The raters of this loop are simulated.\n")
     found = read_summary(store)
     page = write_people_report(found, tmp_path / "report.html").read_text()
     assert "The raters of this demonstration are simulated" in page and "simulated raters</span>" in page
