@@ -22,6 +22,8 @@ SHOWN, PICTURES = 12, "images"
 """Images of each row that are kept, and the folder's name."""
 WIDTH, HEIGHT = 2.7, 2.3
 """Of a panel, in inches."""
+WIDEST = 8.8
+"""Of a figure, in inches: wider ones are shown smaller, and their words with them."""
 
 
 def tuning_curves(rows: pd.DataFrame) -> Any:
@@ -32,7 +34,8 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
     """
     objectives = list(dict.fromkeys(rows.objective))
     ratio = rows.ratio[rows.ratio > 0].mode().iloc[0]
-    figure = style.new_figure(2 * HEIGHT, width=max(WIDTH * len(objectives), style.WIDTH))
+    width = max(min(WIDTH, WIDEST / len(objectives)) * len(objectives), style.WIDTH)
+    figure = style.new_figure(2 * HEIGHT, width=width)
     grid = figure.subplots(2, len(objectives), squeeze=False, sharex=True)
     pessimisms = sorted(set(rows.pessimism))
     for column, objective in enumerate(objectives):
