@@ -302,7 +302,7 @@ def test_the_demonstration_ends_with_a_report_though_it_is_killed_on_the_way(tmp
     assert done.returncode == 0, done.stderr[-2000:]
     assert "round 1" not in done.stdout.split("== Round 2")[-1]
     page = (tmp_path / "demo" / "report.html").read_text()
-    (people,) = {int(count) for count in re.findall(r"answers of (\d+) people", page)}
+    (people,) = {int(count) for count in re.findall(r"answers of (\d+) simulated raters", page)}
     assert 35 <= people <= 40  # on a busy machine some come when all is answered; too few answers of each for a flag
     results = json.loads((tmp_path / "demo" / "round-02" / "evaluation" / "results.json").read_text())
     assert (
@@ -310,7 +310,11 @@ def test_the_demonstration_ends_with_a_report_though_it_is_killed_on_the_way(tmp
         and results["people"]["answers"] == json.loads((tmp_path / "demo" / "loop.json").read_text())["proof"]
     )
     traced(answers)
-    assert "the estimator foresaw" in page
+    assert "the estimator foresaw" in page and "People like" not in page
+    assert (
+        "simulated raters in place of people" in (tmp_path / "demo" / "round-02" / "report" / "index.html").read_text()
+    )
+    assert "For raters:" in done.stdout and "Resume with" not in done.stdout and "people serve" not in done.stdout
 
 
 def any_process_of(path):
