@@ -235,9 +235,12 @@ def beyond_longer(size: str, weights: Weights) -> list[Experiment]:
 
 def beyond_guarded(size: str, weights: Weights) -> list[Experiment]:
     """Single filters of `beyond-longer` whose classes keep their distance. Not the paper's."""
-    single = [base for base in _served(size, weights) if base.name.startswith("vgg") and "-filter-" in base.name]
-    guard: dict[str, Any] = {"tuning": {"keep_distance": LEAST_DISTANCE}, "evaluation": {"control": False}}
-    return [_variant(_linear(size, weights, _longer(size, base)), "guarded", **guard) for base in single]
+    return _stopped(size, weights, "guarded", {"keep_distance": LEAST_DISTANCE}, judge=False)
+
+
+def beyond_judged(size: str, weights: Weights) -> list[Experiment]:
+    """Single filters of `beyond-longer` whose tuning a judge may stop, which takes a third of the answers. Not the paper's."""
+    return _stopped(size, weights, "judged", {"stop": "judge"}, judge=True)
 
 
 def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
@@ -312,7 +315,8 @@ def paper(size: str, weights: Weights) -> list[Experiment]:
 
 _PAPERS = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations)
 _BEYOND = (
-    beyond, beyond_longer, beyond_guarded, beyond_seeds, beyond_offline, factorial, heads_on_data, tuned_by_few, moved_latents,
+    beyond, beyond_longer, beyond_guarded, beyond_judged, beyond_seeds, beyond_offline, factorial, heads_on_data, tuned_by_few,
+    moved_latents,
 )  # fmt: skip
 SUITES: dict[str, Callable[[str, Weights], list[Experiment]]] = {
     suite.__name__.replace("_", "-"): suite for suite in (*_PAPERS, paper, *_BEYOND)
@@ -348,6 +352,13 @@ def _served(size: str, weights: Weights) -> list[Experiment]:
 def _longer(size: str, base: Experiment) -> Experiment:
     longer = SIZES[size].longer
     return _variant(base, f"{longer}-steps", tuning={"steps": longer})
+
+
+def _stopped(size: str, weights: Weights, name: str, stop: dict[str, Any], *, judge: bool) -> list[Experiment]:
+    """Single filters of `beyond-longer` with something that may stop the tuning, without a control."""
+    single = [base for base in _served(size, weights) if base.name.startswith("vgg") and "-filter-" in base.name]
+    longer = [_linear(size, weights, _longer(size, base)) for base in single]
+    return [_variant(base, name, tuning=stop, evaluation={"control": False, "judge": judge}) for base in longer]
 
 
 def _linear(size: str, weights: Weights, base: Experiment, *, offline: bool = False) -> Experiment:

@@ -81,6 +81,17 @@ def test_strips_have_a_point_for_each_objective_in_its_column(strips):
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()][::7] == ["pool1\nn = 5", "fc8\n"]
 
 
+def test_a_column_that_was_tuned_longer_than_most_says_so():
+    longer = [experiment(f"color:{name}", tuning__steps=1500) for name in ROTATIONS]
+    figure, *_ = drawn(
+        EFFECT, [*(row for row in whole() if row["objective"] not in {o["objective"] for o in longer}), *longer]
+    )
+    steps = [
+        [label.get_text() for label in axes.get_xticklabels() if "steps" in label.get_text()] for axes in figure.axes
+    ]
+    assert steps == [[], [], ["three\nn = 3\n1,500 steps"]]
+
+
 @pytest.mark.parametrize("scatter", [ESTIMATED, SPREAD, NONZERO])
 def test_scatter_plots_show_each_objective_at_its_numbers(scatter):
     rows = [row for row in whole() if scatter is not NONZERO or row["kind"] != "vgg k=20"]

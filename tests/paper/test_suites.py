@@ -18,6 +18,7 @@ BEYOND = (
     "beyond",
     "beyond-longer",
     "beyond-guarded",
+    "beyond-judged",
     "beyond-seeds",
     "beyond-offline",
     "factorial",
@@ -157,12 +158,16 @@ def test_beyond_are_the_objectives_of_figure_2_with_the_linear_estimator_and_its
     for name, one in longer.items():
         equal = found[name.replace("-600-steps-linear", "-linear")].config
         assert differing(one.config, equal) == {"tuning.steps": (600, 150), "tuning.pir_gradient_ratio": (2, 4)}
-    guarded = by_name("beyond-guarded")
-    assert {name.removesuffix("-guarded") for name in guarded} == {name for name in longer if "-filter-" in name}
-    for name, one in guarded.items():
-        changes = differing(one.config, longer[name.removesuffix("-guarded")].config)
-        assert changes.pop("evaluation.best_of", 0) in (0, (0, 16))  # not what is asked of these
-        assert changes == {"tuning.keep_distance": (0.85, 0), "evaluation.control": (False, True)}
+    for suite, stops in (
+        ("guarded", {"tuning.keep_distance": (0.85, 0)}),
+        ("judged", {"tuning.stop": ("judge", "none"), "evaluation.judge": (True, False)}),
+    ):
+        stopped = by_name(f"beyond-{suite}")
+        assert {name.removesuffix(f"-{suite}") for name in stopped} == {name for name in longer if "-filter-" in name}
+        for name, one in stopped.items():
+            changes = differing(one.config, longer[name.removesuffix(f"-{suite}")].config)
+            assert changes.pop("evaluation.best_of", 0) in (0, (0, 16))  # not what is asked of these
+            assert changes == {**stops, "evaluation.control": (False, True)}
 
 
 def test_the_other_studies_differ_in_what_they_are_about():

@@ -73,6 +73,13 @@ class Place:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def take_away(self):
+        """The database's file is elsewhere."""
+        self.where.rename(self.where.with_suffix(".away"))
+
+    def bring_back(self):
+        self.where.with_suffix(".away").rename(self.where)
+
     def withdraw(self):
         """The first rater withdraws, and the server has noticed."""
         store = Store(self.where)
@@ -227,6 +234,12 @@ def test_the_owner_sees_answers_come_pauses_and_closes(place):
     study = place(wanted=20)
     found = study.play("owner")
     assert study.answers() == [found["answers"]]
+
+
+def test_the_owner_reads_that_nothing_is_stored_and_why_and_that_it_goes_on(place):
+    study = place(wanted=20)
+    assert study.play("refused") == {"answers": 3}
+    assert [len(rater) for rater in study.answers()] == [3]
 
 
 def test_two_owners_pages_in_one_browser_act_on_their_own_studies(place):

@@ -80,6 +80,12 @@ def test_an_anchored_tuning_has_curves_of_its_own_terms_and_every_axis_has_a_nam
         assert all(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
 
 
+def test_what_pulls_at_next_to_nothing_is_below_the_axis_of_gradients():
+    log = pd.DataFrame({"step": [2.0, 4.0], "gradient_pir": [3.0, 2.0], "gradient_fools": [1e-12, 0.5]})
+    assert figures.gradient_norms(log).axes[0].get_ylim() == pytest.approx((10.0 ** (1 - figures.DECADES), 10.0))
+    assert figures.gradient_norms(log[1:]).axes[0].get_ylim() == pytest.approx((0.1, 10.0))
+
+
 def test_pictures_of_any_count_and_class_names_of_any_kind(tmp_path):
     assert [len(figures.pairs(IMAGES[:n], IMAGES[:n]).axes[0].images) for n in (1, 3, 9)] == [2, 6, 16]
     numbered = [f"class {i} of ${i}$" for i in range(12)]

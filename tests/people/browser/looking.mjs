@@ -57,6 +57,25 @@ async function owner({ open, link, ownerLink }) {
   return { answers: [1, 0, 1, 1, 0, 1, 1, 0, 0, 1] };
 }
 
+/** Answers that can't be stored are said on the owner's page until they can be again, and none is lost. */
+async function refused({ open, ask, link, ownerLink }) {
+  const [page, rater] = [await open(), await open("phone")];
+  await page.goto(ownerLink);
+  await page.waitForSelector("#main:not([hidden])");
+  await begin(rater, link);
+  await press(rater, "y");
+  await stored(rater);
+  await ask("take_away");
+  for (const key of ["n", "y"]) await press(rater, key);
+  const said = /^No answer has been stored since .*\d.*: .*(moved|replaced|gone|there).*\. Raters' pages keep theirs, and send them again\.$/;
+  const reads = (source) => new RegExp(source).test(document.getElementById("stale").textContent);
+  await page.waitForFunction(reads, said.source, { timeout: 30000 });
+  await ask("bring_back");
+  await stored(rater);
+  await page.waitForFunction(() => !document.getElementById("stale").textContent, null, { timeout: 30000 });
+  return { answers: 3 };
+}
+
 /** Two studies of one server in two tabs: each page acts on its own, after a reload too. */
 async function owners({ open, ownerLinks }) {
   const page = await open();
@@ -159,4 +178,4 @@ async function fast({ open, link, count }) {
   return { p50, p95, most, late, answers: Array.from({ length: count }, (_, k) => k % 2) };
 }
 
-export const looking = { owners, words, owner, zoom, axeRules, fast };
+export const looking = { owners, words, owner, refused, zoom, axeRules, fast };
