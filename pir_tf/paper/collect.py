@@ -30,6 +30,7 @@ class Collected:
     samples: dict[str, Path]  # `samples.npz` by the experiment's name, where there is one
     notes: list[str]  # what was left out and why, a sentence each
     places: dict[str, Path]  # directory by the experiment's name; one that only a sweep's table knows need not be there
+    alike: dict[str, Path]  # directory by the name of each that counts once with another
     missing: pd.DataFrame  # settings of experiments that sweeps list without results, with `status` and `reason`
 
 
@@ -39,6 +40,7 @@ class _Found:
     places: dict[str, Path] = dataclasses.field(default_factory=dict)
     missing: list[Row] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    alike: dict[str, Path] = dataclasses.field(default_factory=dict)
 
     def add(self, row: Row, name: str, place: Path) -> None:
         self.rows.append({**row, "experiment": name})
@@ -80,7 +82,7 @@ def collect(paths: Sequence[Path]) -> Collected:
         raise InputError(f"No experiment with results was found ({found.notes[0].rstrip('.')}): finish one first.")
     archives = {name: _first(place, SAMPLES) for name, place in found.places.items()}
     samples = {name: path for name, path in archives.items() if path}
-    return Collected(table(found.rows), samples, found.notes, found.places, table(found.missing, LISTED))
+    return Collected(table(found.rows), samples, found.notes, found.places, found.alike, table(found.missing, LISTED))
 
 
 def _search(found: _Found, path: Path, prefix: str = "") -> None:
@@ -152,6 +154,7 @@ def _keep(found: _Found, row: Row, place: Path, folder: str) -> None:
         if {**other, "experiment": name} == row:
             if name != other["experiment"]:
                 found.notes.append(f"{name} equals {other['experiment']} in settings and results, so it counts once.")
+                found.alike[name] = place
             return
     name = name if name not in found.places else f"{folder}/{name}"
     base, copy = name, 2

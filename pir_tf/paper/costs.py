@@ -55,10 +55,11 @@ def costs(runs: Sequence[Path]) -> pd.DataFrame:
         InputError: A path holds no experiment.
     """
     found = collect(runs)
-    names = list(found.rows["experiment"])
-    about = {name: _followed(found.places[name]) for name in names}
+    # Sampling or choosing by another run's networks counts once with it elsewhere.
+    places = {name: found.places[name] for name in found.rows["experiment"]} | found.alike
+    about = {name: _followed(place) for name, place in places.items()}
     moved = {followed for kind, followed in about.values() if kind in ("shift", "residual")}
-    made = [row for name in names if about[name][1] in moved or not moved for row in _ways(name, found.places[name])]
+    made = [row for name in places if about[name][1] in moved or not moved for row in _ways(name, places[name])]
     if not made:
         raise InputError("None of these runs was tuned by a PIR term and judged by a true PIR: name others.")
     rows = pd.DataFrame(made).drop_duplicates(["objective", "seed", "way", "setting", "change"])
