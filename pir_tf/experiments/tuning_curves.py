@@ -200,7 +200,7 @@ class Study:
             sides = {"before": self._before, "after": images}
             found = measured_kid(sides, self._images, settings, seed=self._config.seed, cache=self._cache)
             kid = {"kid": found["after"], "kid_se": found["after_se"], "kid_images": found["images"]}
-        low, high = cohens_d_interval(before[0], true) or (None, None)
+        low, high = cohens_d_interval(before[0], true, paired=True) or (None, None)
         return {
             "pir": float(true.mean()),
             "change": float(true.mean() - before[0].mean()),

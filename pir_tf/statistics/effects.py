@@ -89,7 +89,7 @@ def cohens_d(before: ArrayLike, after: ArrayLike, *, alike: bool = False) -> flo
 
 
 def cohens_d_interval(
-    before: ArrayLike, after: ArrayLike, level: float = 0.95, *, alike: bool = False
+    before: ArrayLike, after: ArrayLike, level: float = 0.95, *, alike: bool = False, paired: bool = False
 ) -> tuple[float, float] | None:
     """Large-sample interval of Cohen's d that assumes neither equal variances nor normal values.
 
@@ -101,26 +101,34 @@ def cohens_d_interval(
     with s the pooled standard deviation, and with `alike` w0 = w1 = 1/2: the delta method with measured third and fourth
     moments. With a normal distribution's and n0 = n1 it is Bonett's (2008). PIRs are bounded and skewed: there his 95 % covers
     90 to 98 % however many images there are, this one 94 to 96 %. It pays with few: 89 to 95 % for 10 + 10 normal values.
+    `paired` values, of the same latents one by one, are no independent samples: there the variance is that of the sums of a
+    pair's two influence values.
 
     Returns:
         (lower, upper), in order and with d between them, which cover the true d with probability `level`; `None` where d is.
 
     Raises:
-        InputError: A level outside (0, 1).
+        InputError: A level outside (0, 1), or pairs without one of their two.
 
     Deviation: D12.
     """
     x, y = _values("before", before), _values("after", after)
+    if paired and x.size != y.size:
+        raise InputError(
+            f"before, after: received {x.size} and {y.size} paired values, expected as many: give both sides."
+        )
     if not 0.0 < level < 1.0:
         raise InputError(f"level: received {level}, expected a number between 0 and 1, both excluded: take 0.95.")
     pooled = _pooled(x, y, alike)
     if pooled is None:
         return None
     d = float((y.mean() - x.mean()) / pooled)
-    variance = 0.0
+    influence = []
     for values, sign, weight in zip((x, y), (-1.0, 1.0), _weights(x, y, alike), strict=True):
         centred = (values - values.mean()) / pooled
-        variance += float(np.var(sign * centred - d * weight * centred**2 / 2, ddof=1)) / (values.size - 1)
+        influence.append(sign * centred - d * weight * centred**2 / 2)
+    units = [influence[0] + influence[1]] if paired else influence
+    variance = sum(float(np.var(unit, ddof=1)) / (unit.size - 1) for unit in units)
     half = float(stats.norm.ppf(0.5 + level / 2)) * math.sqrt(variance)
     return d - half, d + half
 

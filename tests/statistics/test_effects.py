@@ -63,6 +63,20 @@ def test_interval_covers_the_true_d(name, before, after, n0, n1):
     assert 0.925 <= covered / repeats <= 0.97
 
 
+def test_the_interval_of_pairs_covers_the_effect_and_is_narrower_where_they_go_together():
+    rng, covered, widths = np.random.default_rng(0), {True: 0, False: 0}, {True: 0.0, False: 0.0}
+    for _ in range(600):
+        x = rng.normal(0, 1, 200)
+        y = 0.8 + 0.95 * x + rng.normal(0, math.sqrt(1 - 0.95**2), 200)
+        for paired in covered:
+            low, high = cohens_d_interval(x, y, paired=paired)
+            covered[paired] += low < 0.8 < high
+            widths[paired] += high - low
+    assert 0.93 < covered[True] / 600 < 0.97 and covered[False] == 600 and widths[True] < 0.5 * widths[False]
+    with pytest.raises(InputError, match="received 4 and 3 paired values"):
+        cohens_d_interval([1, 2, 3, 4], [1, 2, 4], paired=True)
+
+
 def test_both_sides_alike_is_what_as_many_of_each_would_have():
     """Each value of the smaller set four times: the same variances but for ddof, and equal numbers."""
     few, many = np.array([0.2, 0.5, 0.6, 0.9, 0.4] * 40), np.random.default_rng(0).uniform(size=800)
