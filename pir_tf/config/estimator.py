@@ -88,7 +88,7 @@ class EstimatorConfig:
             require(self.grid == 0, "estimator.grid", self.grid, "0 without --estimator.output linear")
             require(self.pessimism == 0, "estimator.pessimism", self.pessimism, "0 without --estimator.output linear")
             if scheme != "hub":  # whose modules refuse a layer themselves
-                known = self.layer in ("", *(f"mixed{i}" for i in range(11)))
+                known = self.layer in ("", *LAYERS["inception_v3"])
                 require(
                     known, "estimator.layer", self.layer, "mixed0 to mixed10 of inception_v3, or nothing for the last"
                 )

@@ -95,18 +95,17 @@ def slopes(height: np.ndarray, depth: np.ndarray, columns: np.ndarray) -> tuple[
     return across, away
 
 
-def lambert(
-    across: np.ndarray, away: np.ndarray, side: np.ndarray, height: float = 0.52, toward: float = -0.36
-) -> np.ndarray:
+def lambert(across: np.ndarray, away: np.ndarray, side: np.ndarray) -> np.ndarray:
     """Returns the cosine of the angle to a light on `side` (-1 left, 1 right), 0..1."""
+    height, toward = 0.52, -0.36
     norm = np.float32(np.sqrt(1 + height**2 + toward**2))
     dot = (height - across * side - away * toward) / norm
     return np.clip(dot / np.sqrt(1 + across * across + away * away), 0, 1)
 
 
-def pick(rng: np.random.Generator, table: np.ndarray, count: int, jitter: float = 0.025) -> np.ndarray:
+def pick(rng: np.random.Generator, table: np.ndarray, count: int) -> np.ndarray:
     """Returns a jittered row of a colour table for each image, [3, count, 1, 1]."""
-    colour = table[rng.integers(len(table), size=count)] + rng.normal(0, jitter, (count, 3))
+    colour = table[rng.integers(len(table), size=count)] + rng.normal(0, 0.025, (count, 3))
     return np.clip(colour, 0, 1).astype(np.float32).T[:, :, None, None]
 
 

@@ -26,12 +26,15 @@ from pir_tf.interactions.records import Interactions
 GROUPS = 10
 
 
-def quality(predicted_pir: npt.ArrayLike, true_pir: npt.ArrayLike) -> dict[str, Any]:
+def quality(
+    predicted_pir: npt.ArrayLike, true_pir: npt.ArrayLike, ranked: npt.ArrayLike | None = None
+) -> dict[str, Any]:
     """Agreement of predicted with true or observed PIR, as plain numbers for JSON, never NaN.
 
     Args:
         predicted_pir: Estimates [n].
         true_pir: True or observed PIR [n]; NaN leaves an image out.
+        ranked: What the rank correlation is of, [n], where that isn't the estimates as they are; NaN leaves an image out of it.
 
     Returns:
         `n`, `spearman` (rank correlation), `mean_absolute_error`, `bias` (mean predicted minus mean true),
@@ -44,22 +47,26 @@ def quality(predicted_pir: npt.ArrayLike, true_pir: npt.ArrayLike) -> dict[str, 
     Source: A.1.
     """
     predicted, true = np.asarray(predicted_pir, np.float64), np.asarray(true_pir, np.float64)
+    order = predicted if ranked is None else np.asarray(ranked, np.float64)
     if predicted.ndim != 1 or predicted.shape != true.shape:
         raise InputError(
             f"Predicted and true PIR have the shapes {predicted.shape} and {true.shape}; expected one number per "
             "image in both: pass columns of equal length."
         )
     known = np.isfinite(true)
-    predicted, true = predicted[known], true[known]
-    n = len(true)
+    predicted, true, order = predicted[known], true[known], order[known]
+    n, compared = len(true), true
+    if ranked is not None:
+        order, compared = order[np.isfinite(order)], true[np.isfinite(order)]
     measures = {
         "mean_absolute_error": lambda: np.abs(predicted - true).mean(),
         "bias": lambda: predicted.mean() - true.mean(),
         "sd_predicted": lambda: predicted.std(ddof=1),
         "sd_true": lambda: true.std(ddof=1),
-        "spearman": lambda: stats.spearmanr(predicted, true).statistic,
+        "spearman": lambda: stats.spearmanr(order, compared).statistic,
     }
     reasons = {name: _reason(name, predicted, true) for name in measures}
+    reasons["spearman"] = _reason("spearman", order, compared)
     groups = np.array_split(np.argsort(predicted, kind="stable"), min(GROUPS, n)) if n and not reasons["bias"] else []
     return {
         "n": n,
@@ -117,7 +124,9 @@ def cross_validated_quality(
 
     Returns:
         As `estimator_quality`, the folds' estimates taken together against the observed PIR, each group of images moved to its
-        observed mean, since between groups nothing was observed; and `folds`.
+        observed mean, since between groups nothing was observed; and `folds`. The rank correlation is within the last round, whose
+        generator is the one that is tuned, of the estimates less the mean answer that their fold learned from: the higher that
+        is, the lower are the answers that were left out, and estimates that know nothing else would rank them below chance.
 
     Raises:
         InputError: If there are fewer images with impressions than folds, or fewer than 2 folds.
@@ -131,13 +140,14 @@ def cross_validated_quality(
             "as many images: collect more answers, or take fewer folds."
         )
     shuffled = np.random.default_rng(derived_seed(seed, "folds")).permutation(rated)
-    estimates = np.full((2, len(images)), np.nan, np.float32)
+    estimates, learned = np.full((2, len(images)), np.nan, np.float32), np.zeros(len(images), np.float32)
     # Of three folds or more whose answers differ, one is left to train at least.
     differ = folds > 2 and np.ptp(interactions.pir[rated]) > 0
     skips = differ and (config.output == "linear" or "data" in (config.bin_range, config.scalar_start))
     for number, left_out in enumerate(np.array_split(shuffled, folds)):
         rest = np.setdiff1d(rated, left_out)
         answers = interactions.pir[rest]
+        learned[left_out] = answers.mean()
         nothing = config.output == "linear" and says_nothing(answers, interactions.group[rest])
         if skips and (nothing or np.ptp(answers) == 0):
             estimates[:, left_out] = answers.mean()
@@ -153,11 +163,13 @@ def cross_validated_quality(
             discriminator=discriminator,
         )
         estimates[:, left_out] = _estimates(estimator, images[left_out], config)
-    pir, group = interactions.pir, interactions.group
+    pir, group, ranked = interactions.pir, interactions.group, estimates - learned
     for one in set(group[rated].tolist()) - {0}:
         rows = rated[group[rated] == one]
-        estimates[:, rows] += pir[rows].mean() - estimates[:, rows].mean(axis=1, keepdims=True)
-    return {"folds": folds, **_report(estimates[:, rated], pir[rated], estimator, config)}
+        for found in (estimates, ranked):
+            found[:, rows] += pir[rows].mean() - found[:, rows].mean(axis=1, keepdims=True)
+    ranked[:, interactions.round < interactions.round[rated].max()] = np.nan
+    return {"folds": folds, **_report(estimates[:, rated], pir[rated], estimator, config, ranked[:, rated])}
 
 
 def _estimates(
@@ -176,11 +188,13 @@ def _report(
     true_pir: npt.ArrayLike,
     estimator: PIREstimator | LinearEstimator,
     config: EstimatorConfig,
+    ranked: npt.NDArray[np.float32] | None = None,
 ) -> dict[str, Any]:
+    order = estimates if ranked is None else ranked
     return {
         "temperature": config.temperature,
-        "at_temperature_1": quality(estimates[0], true_pir),
-        "at_temperature": quality(estimates[1], true_pir),
+        "at_temperature_1": quality(estimates[0], true_pir, order[0]),
+        "at_temperature": quality(estimates[1], true_pir, order[1]),
         "saved_as": "keras" if is_stock(estimator.saved_model()) else "saved_model",
     }
 

@@ -35,6 +35,7 @@ from pir_tf.estimator.model import (
     network_of,
     outputs,
 )
+from pir_tf.estimator.ridge import LEAST_SPREAD
 from pir_tf.images import require_images, tensor_to_float
 from pir_tf.interactions.records import Interactions
 from pir_tf.training import replicas, xla
@@ -45,7 +46,6 @@ FeatureMaker = Callable[[keras.Model, npt.NDArray[np.uint8]], npt.NDArray[np.flo
 """From a backbone and uint8 images [n, h, w, 3] to its features of them, float32 [n, f], in inference mode."""
 
 FEATURES_AT_ONCE = 32
-LEAST_SPREAD = 0.01  # of the mean spread: a feature that hardly varies in training must not explode on other images
 
 
 def backbone_features(backbone: keras.Model, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -152,6 +152,10 @@ def measure(
         alpha=settings.alpha,
         control=pir["control"][0] if "control" in pir else None,
     )
+    said = people_facts(answered, len(images["before"]), settings, diversity) if answered else {}
+    rates = (
+        None if answered and answered.mode == "pair" else true
+    )  # shares of wins against other images are on no one scale
     return {
         **facts,
         "source": who_judges(run.config),
@@ -163,8 +167,8 @@ def measure(
         "channel_means": {when: channel_means(images[when]) for when in WHEN},
         "kid": kid,
         "kl": (run.facts("tuning") or {}).get("kl"),
-        **round_results(run.round, first, true, facts, against=settings.against),
-        **(people_facts(answered, len(images["before"]), settings, diversity) if answered else {}),
+        **round_results(run.round, first, rates, {**facts, **said}, against=settings.against),
+        **said,
         "class_names": class_names,
     }
 

@@ -365,16 +365,17 @@ def _require_open(loop: Loop, rounds: int) -> None:
 def _require_alpha(stop: str, options: list[str]) -> None:
     """Refuses a proof that may end at an evidence which isn't its own threshold's."""
     from pir_tf.people.owner import EVIDENCE
+    from pir_tf.statistics.betting import needed
 
     given = " ".join(options).replace("=", " ").split()
     named = [given[i + 1] for i, word in enumerate(given[:-1]) if word == "--evaluation.alpha"]
     try:
-        other = bool(named) and float(named[-1]) != 1 / EVIDENCE
+        other = bool(named) and needed(float(named[-1])) != EVIDENCE
     except ValueError:
         other = True
     if stop == "e-value" and other:
         raise InputError(
-            f"--evaluation.alpha is {named[-1]} beside --stop e-value, which ends at the evidence that {1 / EVIDENCE:g} needs, "
+            f"--evaluation.alpha is {named[-1]} beside --stop e-value, which ends at the evidence that {2 / EVIDENCE:g} needs, "
             "expected that: leave it out, or use --stop budget."
         )
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, Unavailable
 from pir_tf.experiments.origins import Origin
 from pir_tf.experiments.people import Waiting
 from pir_tf.people.extra import require_extra
@@ -121,7 +121,7 @@ def ask(
     """
     require_extra()
     from pir_tf.people import pools
-    from pir_tf.people.store import Store, Unavailable
+    from pir_tf.people.store import Store
     from pir_tf.people.study import Study
 
     store = Store(asked.database, create=True)

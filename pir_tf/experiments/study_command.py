@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pir_tf.commands import Parser, exit_code, user_path
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, Unavailable
 from pir_tf.experiments.study_options import add_mode, add_study_options, begin_study
 from pir_tf.people.extra import require_extra
 
@@ -67,8 +67,6 @@ def parser() -> Parser:
     plan.add_argument("--answers-per-rater", type=int, default=200, metavar="N", help="at most (default: 200)")
     text = "of the proof, on average (default: as pir-tf loop asks, 3, in mode grid 2)"
     plan.add_argument("--answers-per-image", type=float, metavar="N", help=text)
-    text = "correlation of two answers of one grid, which makes nine count for less (default: 0.075)"
-    plan.add_argument("--grid-correlation", type=float, metavar="RHO", help=text)
     plan.add_argument("--alpha", type=float, default=0.001, help="significance threshold (default: 0.001)")
     plan.add_argument("--power", type=float, default=0.8, help="chance to see what is there (default: 0.8)")
 
@@ -128,7 +126,7 @@ def _run(words: list[str]) -> int:
 @contextlib.contextmanager
 def _opened(given: argparse.Namespace, *, create: bool = False) -> Iterator[Store]:
     """The database of a command line, whose refusals are said in one sentence."""
-    from pir_tf.people.store import Store, Unavailable
+    from pir_tf.people.store import Store
 
     store = Store(given.database, create=create)
     try:
@@ -142,12 +140,11 @@ def _opened(given: argparse.Namespace, *, create: bool = False) -> Iterator[Stor
 
 
 def _plan(given: argparse.Namespace) -> None:
-    from pir_tf.statistics.planning import ANSWERS_PER_IMAGE, GRID_RHO, plan
+    from pir_tf.statistics.planning import ANSWERS_PER_IMAGE, plan
 
-    given.grid_correlation = GRID_RHO if given.grid_correlation is None else given.grid_correlation
     mode: Any = given.mode or "like"
     each = ANSWERS_PER_IMAGE[mode] if given.answers_per_image is None else given.answers_per_image
-    settings = {name: getattr(given, name) for name in ("answers_per_rater", "alpha", "power", "grid_correlation")}
+    settings = {name: getattr(given, name) for name in ("answers_per_rater", "alpha", "power")}
     print("\n".join(plan(given.budget, mode, answers_per_image=each, **settings).sentences()))
 
 

@@ -21,7 +21,7 @@ from pir_tf.experiments.study_answers import Answered, Asked, ask, keep
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.statistics.betting import e_values
 from pir_tf.statistics.effects import verdict
-from pir_tf.statistics.proof import Proof, prove_study
+from pir_tf.statistics.proof import PairProof, Proof, d_of_win_rate, prove_study
 
 
 def of_study(
@@ -60,27 +60,52 @@ def people_facts(
         diversity: What tuning cost.
 
     Returns:
-        `people`, all that the answers prove; and the verdict, its p and the test's significance by it.
+        `people`, all that the answers prove; the verdict, its p and significance; and means, change, d and t of the same test.
     """
     alpha, side = settings.alpha, (np.arange(len(answered.impressions)) >= count).astype(int)
     judged = np.array([answered.rater, answered.image, answered.value])
-    more = {"wanted": settings.answers, "closed": answered.closed, "alpha": alpha}
-    proof = prove_study(answered.mode, judged, side, answered.pairs, **more)  # type: ignore[arg-type]
-    if isinstance(proof, Proof):
-        change, d = proof.change, proof.d
-    else:
-        change = d = None if proof.win_rate is None else proof.win_rate - 0.5
-    outcome = proof.verdict
-    if outcome != "not measured yet":  # with a look at what tuning cost in diversity
-        outcome = verdict(change, d, proof.p, distance_ratios=diversity.after_over_before, alpha=alpha)
-    evidence = float(e_values(answered.bets)[-1]) if answered.bets.size else 1.0
-    facts = {"mode": answered.mode, "study": answered.study["name"], "e_value": evidence, "closed": answered.closed}
-    overriding: dict[str, Any] = {
+    evidence = e_values(answered.bets) if answered.bets.size else np.ones(1)
+    about: dict[str, Any] = {"wanted": settings.answers, "closed": answered.closed, "alpha": alpha}
+    proof = prove_study(answered.mode, judged, side, answered.pairs, evidence=float(evidence.max()), **about)
+    found = _of_images(proof) if isinstance(proof, Proof) else _of_pairs(proof)
+    outcome, change, sign = proof.verdict, found["change"], found["cohens_d"]
+    if isinstance(proof, PairProof):
+        sign = change  # there is none of pairs that are all won
+    if outcome not in ("not measured yet", "undefined"):  # with a look at what tuning cost in diversity
+        outcome = verdict(change, sign, proof.p, distance_ratios=diversity.after_over_before, alpha=alpha)
+    facts = {"mode": answered.mode, "study": answered.study["name"], "e_value": float(evidence[-1])}
+    return {
         "verdict": outcome,
         "p_value": proof.p,
         "significant": None if proof.p is None else proof.p < alpha,
+        **found,
+        "people": {**facts, "closed": answered.closed, **dataclasses.asdict(proof)},
     }
-    if isinstance(proof, Proof):
-        interval = proof.d_interval
-        overriding |= {"cohens_d": proof.d, "cohens_d_interval": list(interval) if interval else None}
-    return {**overriding, "people": {**facts, **dataclasses.asdict(proof)}}
+
+
+def _of_images(proof: Proof) -> dict[str, Any]:
+    """The numbers of the test on images' PIR about each rater's own level; of raw PIRs there would be others."""
+    return {
+        "pir_before_mean": proof.before,
+        "pir_after_mean": proof.after,
+        "change": proof.change,
+        "cohens_d": proof.d,
+        "cohens_d_interval": list(proof.d_interval) if proof.d_interval else None,
+        "welch_t": proof.t,
+    }
+
+
+def _of_pairs(proof: PairProof) -> dict[str, Any]:
+    """PIR as a share of wins against images from before: theirs against each other is one half, that of those after the win rate.
+
+    Shares within a pair sum to 1, so they are no independent samples, and have no t.
+    """
+    bounds = [d_of_win_rate(bound) for bound in proof.interval or () if 0 < bound < 1]
+    return {
+        "pir_before_mean": None if proof.win_rate is None else 0.5,
+        "pir_after_mean": proof.win_rate,
+        "change": None if proof.win_rate is None else proof.win_rate - 0.5,
+        "cohens_d": proof.d,
+        "cohens_d_interval": bounds if len(bounds) == 2 and proof.d is not None else None,
+        "welch_t": None,
+    }

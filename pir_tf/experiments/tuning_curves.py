@@ -50,8 +50,6 @@ from pir_tf.training.fit import Plan, fit_resumable
 PESSIMISMS, RATIOS, STEPS = (0.0, 1.0, 2.0, 5.0), (1.0, 0.1, 0.3), (150, 300, 600, 1200)
 NEW = 500
 """Images on which each generator is measured."""
-CONTROL = 0.0
-"""The ratio that stands for steps without the PIR term."""
 NAME = "tuning-curves"
 
 
@@ -306,14 +304,8 @@ class Rows:
         """The rows in Markdown."""
         return table(self._frame)
 
-    def _of(self, fields: dict[str, Any]) -> pd.Series:
-        return pd.Series(
-            np.logical_and.reduce([self._frame[name] == value for name, value in fields.items()])
-            if not self._frame.empty
-            else [],
-            index=self._frame.index,
-            dtype=bool,
-        )
+    def _of(self, fields: dict[str, Any]) -> Any:
+        return np.logical_and.reduce([self._frame[name] == value for name, value in fields.items()])
 
 
 def table(frame: pd.DataFrame) -> str:

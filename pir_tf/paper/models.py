@@ -18,6 +18,7 @@ from pir_tf.objective_names import COLOR_KINDS
 from pir_tf.paper.rows import VGG_MULTI, VGG_SINGLE
 from pir_tf.paper.select import by_the_paper
 from pir_tf.report.numbers import UNDEFINED, interval, number, p_value
+from pir_tf.statistics.effects import is_constant
 
 EXACT = 1e-10  # residuals below this share of the outcome's spread are rounding: the points lie on the line
 
@@ -93,7 +94,7 @@ class PaperModel:
         """
         own = self.of(rows)
         data = own[[self.outcome, self.about, *self.controls]].astype("float64").dropna()
-        constant = [name for name in self.controls if len(data) and _is_constant(data[name])]
+        constant = [name for name in self.controls if len(data) and is_constant(data[name])]
         used = [self.about, *(name for name in self.controls if name not in constant)]
         said = [WORDS[name] for name in used]
         held = f", controlling for {' and '.join(said[1:])}" if said[1:] else ""
@@ -185,18 +186,14 @@ def as_markdown(fitted: dict[str, LinearModel]) -> str:
     return f"{table}\n\nOrdinary least squares, one row per experiment; intervals of 95%, p two-sided.{below}\n"
 
 
-def _is_constant(values: pd.Series) -> bool:
-    return bool(np.ptp(values) <= 4 * np.finfo(np.float64).eps * np.max(np.abs(values)))
-
-
 def _undefined(outcome: pd.Series, regressors: pd.DataFrame, names: Sequence[str]) -> str | None:
     """Why the model has no slopes, or None; the first regressor is the one that it is about."""
     count = len(names) + 1
     if len(outcome) <= count:
         return f"{len(outcome)} rows, but {count} coefficients need {count + 1} or more"
-    if _is_constant(regressors.iloc[:, 0]):
+    if is_constant(regressors.iloc[:, 0]):
         return f"{names[0]} is the same in every row"
-    if _is_constant(outcome):
+    if is_constant(outcome):
         return "the outcome is the same in every row"
     scaled = (regressors - regressors.mean()) / regressors.std(ddof=0)
     if np.linalg.matrix_rank(scaled, tol=1e-8 * np.sqrt(len(outcome))) < len(names):

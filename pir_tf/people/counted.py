@@ -177,11 +177,11 @@ def bets(found: Iterable[Slot], of: Items) -> np.ndarray:
     classes: dict[tuple[int, int], list[int]] = {}
     for rater, image, _, block in rows:
         classes.setdefault((rater, block), []).append(int(of.label[image]))
-    fair = {key for key, labels in classes.items() if len(labels) != 2 or labels[0] == labels[1]}
-    rows = [one for one in rows if (one[0], one[3]) in fair]
+    unfair = {key for key, labels in classes.items() if len(labels) == 2 and labels[0] != labels[1]}
     raters, images, given, blocks = zip(*rows, strict=True) if rows else ((),) * 4
-    side = (of.side == "after").astype(int)
-    return block_bets(np.array(raters, int), np.array(images, int), np.array(given, float), side, np.array(blocks, int))
+    side, fair = (of.side == "after").astype(int), [(rater, block) not in unfair for rater, _, _, block in rows]
+    judged = np.array(raters, int), np.array(images, int), np.array(given, float)
+    return block_bets(*judged, side, np.array(blocks, int), fair)
 
 
 def pairs(found: Iterable[Slot], of: Items) -> np.ndarray:

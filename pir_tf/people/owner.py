@@ -20,8 +20,8 @@ EXAMPLES = 12
 """Best images shown, and as many of the worst."""
 PACE_SECONDS = 600.0
 """The time in which the pace is measured."""
-EVIDENCE = 1000.0
-"""The e-value that ends a proof where it may stop early: 1 / alpha of the paper's 0.001."""
+EVIDENCE = 2000.0
+"""The e-value that ends a proof where it may stop early: `statistics.betting.needed` of the paper's alpha, 0.001."""
 
 
 def status(connection: Connection, row: RowMapping | dict[str, Any], url: str = "") -> dict[str, Any]:

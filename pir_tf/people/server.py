@@ -27,12 +27,12 @@ from fastapi.responses import Response
 from sqlalchemy import Connection, select
 from starlette.exceptions import HTTPException
 
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, Unavailable
 from pir_tf.people import routes, schema, sessions
 from pir_tf.people.desk import Desk
 from pir_tf.people.pictures import Pictures
 from pir_tf.people.places import Taken
-from pir_tf.people.store import Store, Unavailable
+from pir_tf.people.store import Store
 from pir_tf.people.web import HEADERS, Guard, Refused, refuse
 
 REFRESH_SECONDS = 0.5

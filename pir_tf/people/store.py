@@ -34,8 +34,6 @@ from pir_tf.people import schema
 from pir_tf.people.connections import POSTGRES, SERVER_KEY, SQLITE, WAIT_SECONDS, set_up
 from pir_tf.people.places import SERVED, Taken, file_lock, make_private, masked, require_file, url_of
 
-__all__ = ["Store", "Unavailable", "masked"]
-
 Result = TypeVar("Result")
 Job = tuple[Callable[[Connection], Any], "Future[Any]"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 from sqlalchemy import Connection, select
 
 from pir_tf.interactions.engagement import Rule
@@ -16,7 +17,8 @@ from pir_tf.people.store import Store
 from pir_tf.people.study import Study
 from pir_tf.runs.directory import has_simulated_raters
 from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others, rank_correlation
-from pir_tf.statistics.betting import e_values
+from pir_tf.statistics.betting import e_values, needed
+from pir_tf.statistics.closing import EARLY
 from pir_tf.statistics.effects import ALPHA
 from pir_tf.statistics.flags import kept
 from pir_tf.statistics.proof import prove_study
@@ -98,8 +100,9 @@ def _round(
     rates = image_rates(impressions, positives, answer_worth(given.image, given.value))
     judged = impressions > 0
     observed = positives[judged] / impressions[judged]
-    half = 1.96 * observed.std(ddof=1) / np.sqrt(len(observed)) if len(observed) > 1 else None
-    mean = float(observed.mean())
+    mean, half = float(observed.mean()), None
+    if len(observed) > 1 and np.ptp(observed):  # where all are alike their spread tells nothing
+        half = float(stats.t.ppf(0.975, len(observed) - 1) * stats.sem(observed))
     found |= {"mean": mean, "sd": rates.sd, "reliability": rates.reliability}
     if half is not None:
         found |= {"low": max(mean - half, 0.0), "high": min(mean + half, 1.0)}
@@ -139,10 +142,14 @@ def _proof(
     there = sum(slot.judged for slot in own)
     # With all that were wanted nobody has withdrawn, also where no rule says what to make of answers yet.
     closed = pool.why if there < pool.wanted or len(given.value) else ""
-    whole = prove_study(study.mode, judged, side, pairs, wanted=pool.wanted, closed=closed, alpha=alpha)
-    honest, others = judged[:, kept(given.rater, reports)], pairs[kept(pairs[:, 0], reports)]
     bets = counted.bets(own, images)
     evidence = e_values(bets) if bets.size else np.ones(1)
+    about: dict[str, Any] = {"wanted": pool.wanted, "alpha": alpha, "evidence": float(evidence.max())}
+    whole = prove_study(study.mode, judged, side, pairs, closed=closed, **about)
+    counts = judged[:, : whole.answers], pairs[: whole.answers]  # those beyond the size set before don't
+    honest, others = counts[0][:, kept(counts[0][0], reports)], counts[1][kept(counts[1][:, 0], reports)]
+    if pool.open:  # p is of the end alone: looked at again and again it finds a gain in nothing
+        whole = dataclasses.replace(whole, verdict="not measured yet", p=None)
     return {
         "round": pool.round,
         "open": pool.open,
@@ -153,11 +160,11 @@ def _proof(
         "doubtful": doubtful,
         "without_doubtful": (
             dataclasses.asdict(prove_study(study.mode, honest, side, others, alpha=alpha))
-            if doubtful and honest.size and whole.verdict != "not measured yet"
+            if doubtful and honest.size and whole.verdict != "not measured yet" and pool.why != EARLY
             else None
         ),
         "e_values": [float(value) for value in evidence],
-        "e_needed": 1 / alpha,
+        "e_needed": needed(alpha),
         "examples": {name: _examples(images, name) for name in ("before", "after")},
     }
 

@@ -41,9 +41,10 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
     proof = found["proof"]
     verdict = proof["verdict"] if proof else "not measured yet"
     who = "Simulated raters" if found["simulated"] else "People"
+    claimed = "These raters" if proof and proof["sentence"].startswith("For these raters") else who
     page = template("people.html.j2", picture=lambda item: _data(found["pictures"][item])).render(
         **found,
-        headline=HEADLINES.get(verdict, "No difference was found").format(Who=who),
+        headline=HEADLINES.get(verdict, "No difference was found").format(Who=claimed),
         who=who.lower(),
         tone=TONES.get(verdict, "neutral"),
         curve=_figure(_curve(found)),

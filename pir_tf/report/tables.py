@@ -11,6 +11,7 @@ from pir_tf.report.numbers import MISSING, UNDEFINED, duration, finite, interval
 from pir_tf.report.sentences import chosen_by_judge, doubt, kept_sentence, verdict
 from pir_tf.runs import directory
 from pir_tf.runs.directory import read_json
+from pir_tf.statistics.closing import EARLY
 
 WIDTH = 80
 STAGES = directory.STAGES[:-1]  # a report says nothing of itself
@@ -39,12 +40,19 @@ def result_rows(results: dict[str, Any]) -> list[Row]:
         ("Mean PIR after", number(results.get("pir_after_mean")), _images(results, "after")),
         ("Change", number(results.get("change"), signed=True), ""),
         ("Cohen's d", d, f"95% interval {bounds}" if bounds else ""),
-        ("Welch's t-test", p_value(results.get("p_value"), missing=missing), f"t = {t}" if t else ""),
+        (_test(results), p_value(results.get("p_value"), missing=missing), f"t = {t}" if t else ""),
         (f"Verdict at alpha {number(results.get('alpha'), missing='0.001')}", verdict(results), ""),
     ]
     if finite(results.get("kl")) is not None:
         rows.append(("KL of the moved latents", number(results["kl"], 2), "nats"))
     return rows
+
+
+def _test(results: dict[str, Any]) -> str:
+    people = results.get("people") or {}
+    if people.get("closed") == EARLY:
+        return "Evidence that ended it"
+    return "Sign test of pairs" if people.get("mode") == "pair" else "Welch's t-test"
 
 
 def estimate_rows(results: dict[str, Any]) -> list[Row]:

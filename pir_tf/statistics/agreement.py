@@ -1,7 +1,8 @@
 """How far raters agree: Krippendorff's alpha, and how well one person predicts the others.
 
-The second is the mark for the estimator: where one person's answer correlates 0.4 with the mean of the others', an estimator
-that reaches 0.4 on new images knows as much as a person. Of an image that a rater answered twice the first answer counts.
+The second tells how much of a rate is taste that people share. It is no mark for an estimator whose ranks are compared with the
+rates of other images: a mean of many raters has less noise than the rate of an image with an answer or two. Of an image that a
+rater answered twice the first answer counts.
 
 Arrays are `rater` int [m], `image` int [m] and `value` float [m] in [0, 1], in server order; others raise an `InputError`.
 """
@@ -75,13 +76,13 @@ def rank_correlation(predicted: ArrayLike, observed: ArrayLike) -> float | None:
 
     Args:
         predicted: `[n]`, NaN where there is none.
-        observed: `[n]`.
+        observed: `[n]`, likewise.
 
     Returns:
         None with fewer than three predictions, or where either side is all alike.
     """
     said, came = np.asarray(predicted, float), np.asarray(observed, float)
-    there = np.isfinite(said)
+    there = np.isfinite(said) & np.isfinite(came)
     said, came = said[there], came[there]
     if said.size < 3 or not np.ptp(said) or not np.ptp(came):
         return None

@@ -10,8 +10,10 @@ that came before, whatever the rater's taste, mood or speed, and so the wealth
 
 is a martingale that begins at 1: the chance that it ever reaches 1 / alpha is at most alpha (Ville). A mixture over fixed
 lambdas has nothing to adapt and nothing to go wrong, and costs at most log 7 in log e. All are positive, so the test is
-one-sided: a loss by tuning shrinks e. It says when to stop asking, nothing else: the verdict is `proof.py`'s, at the size set
-before.
+one-sided: a loss by tuning shrinks e. Where asking stops at it, p is 1 / e of the largest e: a test of images' PIR made at a time
+that luck has chosen would find a gain too often. A study that isn't stopped by it is tested at the size set before, whose
+two-sided test finds a gain in nothing with a chance of alpha / 2; so e has to reach 2 / alpha (`needed`), and a false gain, by
+one or by the other, has a chance of at most alpha.
 
 Blocks of two images are of one class, or no bets (`people.counted.bets`): a fixed set of images has more of a class on one side,
 and what is left of it at the end is known before it is seen.
@@ -40,6 +42,11 @@ LARGEST_LOG = 690.0
 """e is given out as at most exp(690) = 1e299, a number that floats and JSON hold."""
 
 
+def needed(alpha: float) -> float:
+    """The e-value that ends a study before its size: alpha / 2 for it, as much for the gain that a test at its size may find."""
+    return 2 / alpha
+
+
 def _check(x: np.ndarray) -> None:
     bad = x[~(np.abs(x) <= 1)]
     if bad.size:
@@ -58,7 +65,14 @@ def e_values(x: ArrayLike) -> np.ndarray:
     return np.exp(np.minimum(special.logsumexp(logs, axis=0) - math.log(len(LAMBDAS)), LARGEST_LOG))
 
 
-def block_bets(rater: ArrayLike, image: ArrayLike, value: ArrayLike, side: ArrayLike, block: ArrayLike) -> np.ndarray:
+def block_bets(
+    rater: ArrayLike,
+    image: ArrayLike,
+    value: ArrayLike,
+    side: ArrayLike,
+    block: ArrayLike,
+    fair: ArrayLike | None = None,
+) -> np.ndarray:
     """The bets of judgements of single images, in the order in which their blocks were finished.
 
     A block is two places of one image each, or one place with a pair or a grid. It counts when it has images of both sides, each
@@ -68,6 +82,7 @@ def block_bets(rater: ArrayLike, image: ArrayLike, value: ArrayLike, side: Array
         rater, image, value: Judgements in server order, [m].
         side: 0 before, 1 after, of each image, [n].
         block: Number of the judgement's block within its rater, int [m] at least 0.
+        fair: Whether the judgement's block may be bet on, bool [m]; None: all. What was seen in another is no longer fresh.
 
     Returns:
         x, float64 [blocks], in [-1, 1].
@@ -95,5 +110,6 @@ def block_bets(rater: ArrayLike, image: ArrayLike, value: ArrayLike, side: Array
     last = np.zeros(size, dtype=np.int64)
     np.maximum.at(last, group, np.arange(values.size))
     x = means[1] - means[0]
-    good = np.flatnonzero(np.isfinite(x) & ~stale)
+    unfair = np.zeros(size) if fair is None else np.bincount(group, ~np.asarray(fair, dtype=bool), minlength=size)
+    good = np.flatnonzero(np.isfinite(x) & ~stale & (unfair == 0))
     return x[good[np.argsort(last[good])]]

@@ -50,9 +50,12 @@ def _values(name: str, values: ArrayLike) -> np.ndarray:
 
 def _variance(values: np.ndarray) -> float:
     """Variance, ddof 1; 0 where values differ by rounding alone (three times 0.1 would have 1e-34 and a d of 1e16)."""
-    if np.ptp(values) <= 4 * np.finfo(np.float64).eps * np.max(np.abs(values)):
-        return 0.0
-    return float(np.var(values, ddof=1))
+    return 0.0 if is_constant(values) else float(np.var(values, ddof=1))
+
+
+def is_constant(values: ArrayLike) -> bool:
+    """Whether values are equal, or differ by rounding alone."""
+    return bool(np.ptp(values) <= 4 * np.finfo(np.float64).eps * np.max(np.abs(values)))
 
 
 def _weights(before: np.ndarray, after: np.ndarray, alike: bool) -> tuple[float, float]:

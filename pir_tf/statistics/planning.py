@@ -5,10 +5,8 @@ With w the variance of one answer to a given image, over raters and their moods,
 
     reliability = s^2 / (s^2 + w mean(1 / k))   for k answers to an image;   w = m (1 - m) - s^2 for likes with mean m.
 
-Tastes are in that w. Nine answers of a grid share their rater's mood, so they count as 9 / (1 + 8 rho) likes (Kish's design
-effect), with rho the correlation between two of them. GRID_RHO is that of the simulated raters of `pir-tf loop demo`, whose
-leniency differs; the proof takes leniency out, but a person's mood of the moment stays, which nobody has measured here. A pair
-is compared once, with taste^2 as w.
+Tastes are in that w. The nine answers of a grid share their rater's mood, but four or five of them are of each side, so that mood
+leaves after less before alone: they count as nine likes. A pair is compared once, with taste^2 as w.
 
 One answer an image sees most for the money, but leaves the noise unknown and d uncorrected. Two for a quarter of the images
 cost 6% of the smallest d that is seen, two for all cost 8%. The second corrects d more surely (at d 1 always, the first in 87 of
@@ -45,10 +43,6 @@ RATING_NOISE = 0.2
 """Standard deviation of one person's ratings of one image, on [0, 1]: somewhat under one step of five (0.25)."""
 
 
-GRID_RHO = 0.075
-"""Correlation of two answers of one grid, measured on simulated raters (tests/statistics/test_grid_plan.py)."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """What a budget can see.
@@ -67,8 +61,6 @@ class Plan:
         reliability: Expected, of the images' values.
         mean, pir_sd, taste_sd: Assumed: mean PIR before, standard deviation of PIRs between images, and that of raters' tastes
             about one image.
-        grid_correlation, design_effect: Assumed correlation of two answers of one grid, and by how much it multiplies the
-            variance of a mean of them; 0 and 1 where a place has no nine images.
     """
 
     mode: Mode
@@ -88,19 +80,12 @@ class Plan:
     mean: float
     pir_sd: float
     taste_sd: float
-    grid_correlation: float
-    design_effect: float
 
     def sentences(self) -> list[str]:
         """The plan in words."""
         rate = f"{100 * self.smallest_win_rate:.1f}%"
         what = f"a win rate of {rate} of pairs, " if self.mode == "pair" else ""
         beside = "" if self.mode == "pair" else f"; of random pairs of such images the one after would win {rate}"
-        each = COUNTED[self.mode] / self.design_effect
-        grid = (
-            f"The nine answers of a grid share the rater's mood: with a correlation of {self.grid_correlation:g} between two of "
-            f"them (--grid-correlation) they count as {each:.1f} likes, a design effect of {self.design_effect:.2f}."
-        )
         least = math.ceil(self.answers_per_image)
         fewest = "" if least == 1 else f" At least {least} raters: each answers an image of the proof once."
         times = "once" if self.answers_per_image == 1 else f"{self.answers_per_image:g} times on average"
@@ -113,7 +98,6 @@ class Plan:
             f"{TEN_RATERS} the result holds for these raters only.{fewest}",
             f"Assumed: mean PIR {self.mean:g}, standard deviation {self.pir_sd:g} between images and {self.taste_sd:g} between "
             f"raters; reliability is then {self.reliability:.2f}.",
-            *([grid] if self.mode == "grid" else []),
         ]
 
 
@@ -130,7 +114,6 @@ def plan(
     mean: float = 0.5,
     pir_sd: float = 0.2,
     taste_sd: float = 0.2,
-    grid_correlation: float = GRID_RHO,
 ) -> Plan:
     """Plans a study.
 
@@ -143,7 +126,6 @@ def plan(
         alpha, power: Of the proof, each in (0, 1).
         proof_share: Share of the budget that the proof gets; 1 where nothing is to be learned.
         mean, pir_sd, taste_sd: See `Plan`; `taste_sd` counts in ratings and pairs, a like has it in its own variance.
-        grid_correlation: Of two answers of one grid, 0 to 1; used for grids alone.
 
     Raises:
         InputError: A setting out of range, or a budget that could see only a d that can't be: PIR would pass 1.
@@ -172,11 +154,7 @@ def plan(
             f"pir_sd, taste_sd: received {pir_sd} and {taste_sd}, expected pir_sd between 0 and sqrt(mean (1 - mean)) = "
             f"{math.sqrt(mean * (1 - mean)):.2f} and taste_sd from 0 to 0.5: try 0.2 for both."
         )
-    if not 0 <= grid_correlation <= 1:
-        raise InputError(f"grid_correlation: received {grid_correlation}, expected a number from 0 to 1: give one.")
     largest = (1 - mean) / pir_sd
-    rho = grid_correlation if mode == "grid" else 0.0
-    effect = 1 + (COUNTED[mode] - 1) * rho
 
     def see(answers: int) -> tuple[int, float, float, float]:
         """Images, observed d, noise-free d and reliability for a proof of so many answers."""
@@ -189,7 +167,7 @@ def plan(
         whole, more = divmod(answers_per_image, 1)
         reliability = pir_sd**2 / (pir_sd**2 + noise * ((1 - more) / whole + more / (whole + 1)))
         side = math.ceil(answers * COUNTED[mode] / answers_per_image / 2)  # so that this many raters can fill it
-        observed = _smallest_d(side / effect, alpha, power)
+        observed = _smallest_d(side, alpha, power)
         return 2 * side, observed, observed / math.sqrt(reliability), reliability
 
     def proof_of(total: int) -> int:
@@ -225,8 +203,6 @@ def plan(
         mean=mean,
         pir_sd=pir_sd,
         taste_sd=taste_sd,
-        grid_correlation=rho,
-        design_effect=effect,
     )
 
 
@@ -244,8 +220,7 @@ def _smallest_win_rate(pairs: int, alpha: float, power: float) -> float:
     """The smallest win rate that a two-sided sign test of so many pairs finds, by the normal limit of both distributions."""
     za, zp = stats.norm.isf(alpha / 2), stats.norm.isf(1 - power)
     # gain = 2 w - 1 solves gain sqrt(n) = za + zp sqrt(1 - gain^2), za >= zp
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if middle * math.sqrt(pairs) >= za + zp * math.sqrt(1 - middle**2) else (middle, high)
-    return min((1 + high) / 2, 1 - 1e-12)
+    # so with gain = sin(a): a = atan(zp / sqrt(n)) + asin(za / hypot(sqrt(n), zp)), where there is one
+    root = math.sqrt(pairs)
+    gain = math.sin(min(math.atan2(zp, root) + math.asin(min(za / math.hypot(root, zp), 1.0)), math.pi / 2))
+    return min((1 + gain) / 2, 1 - 1e-12)

@@ -10,17 +10,23 @@ deviations are stretched by the root of the first. Sides lie half and half withi
 
 What the test covers: fresh images of both generators, for these raters. If people were of two minds about the change, half for
 it and half against, another ten of them could say otherwise: that is the rater-level interval, over each rater's own after
-minus before. Under TEN_RATERS it is too wide to lean on, and the sentence says "for these raters".
+minus before. Where it doesn't exclude no change, and under TEN_RATERS, which make it too wide to lean on, the sentence says
+"for these raters".
 
 An image of one to three answers has a noisy PIR, whose spread makes d small. d / sqrt(reliability) is the d of noise-free PIRs
 of the average rater, where reliability is the share of the variance of images' values, within a side, that isn't noise of
-answers. Only images that several raters answered tell how large that noise is.
+answers. Only images that several raters answered tell how large that noise is: what the answers to one image differ by, after
+centring, is (1 - q) noise and q (1 - q) of the images' own variance, from the other images in each rater's level.
+
+A study that ended at its evidence, before its size, has no valid p of a test made then: p is 1 / e of the largest e-value, which
+holds whenever one stops (`betting.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,6 +43,8 @@ COUNTED = {"like": 1, "rating": 1, "pair": 1, "grid": 9}
 LEAST_RELIABILITY = 0.05
 """Below it d would be multiplied by more than 4.5, and isn't corrected; in the bootstrap it ends the interval there."""
 REPLICATES = 1000
+MOST_ANSWERS, MOST_PLACES = 100, 100_000
+"""To one pair, and places of the sum of all pairs, up to which the test of pairs' signs is exact."""
 Interval = tuple[float, float] | None
 
 
@@ -51,7 +59,8 @@ class Proof:
         raters, images_before, images_after: What it stands on: raters who saw both sides, and the images that they saw.
         before, after: Mean rater-centred PIR of the images.
         change, change_interval: After less before, with Welch's 95% interval.
-        p: Of Welch's test, two-sided.
+        t: Of Welch's test; `None` where the evidence ended the study.
+        p: Of Welch's test, two-sided; of the evidence where that ended the study.
         d, d_interval: Cohen's d of the images' values as observed, with its 95% interval (delta method).
         reliability: Share of these values' variance within a side that isn't noise of answers, in [0, 1].
         d_corrected, d_corrected_interval: d / sqrt(reliability), with a 95% bootstrap interval over images.
@@ -68,6 +77,7 @@ class Proof:
     after: float | None
     change: float | None
     change_interval: Interval
+    t: float | None
     p: float | None
     d: float | None
     d_interval: Interval
@@ -88,7 +98,7 @@ class PairProof:
         win_rate: Share of pairs in which the image after wins, ties half; 0.5 is no change.
         interval: Its 95% interval for these raters, pairs as units (Wilson, which ties make wide).
         rater_interval: Its 95% interval for raters like these: raters as clusters, t.
-        p: Two-sided, of the signs that coins give to these outcomes if both sides are equal.
+        p: Two-sided, of the signs that coins give to these outcomes if both sides are equal; or as in `Proof`.
         d: sqrt(2) Phi^-1(win rate), Cohen's d as observed: 1 at a win rate of 0.76. `None` at 0 or 1.
     """
 
@@ -189,7 +199,7 @@ def prove(
     *,
     planned: int | None = None,
     alpha: float = ALPHA,
-    seed: int = 0,
+    evidence: float | None = None,
 ) -> Proof:
     """The verdict from answers to single images (like, rating, each cell of a grid).
 
@@ -199,7 +209,7 @@ def prove(
         planned: Number of answers set before the study: with fewer there is no verdict yet, of more the first so many
             count. Looking again and again until p is small would find a gain in nothing. `None`: all, as they are.
         alpha: Significance threshold.
-        seed: Of the bootstrap.
+        evidence: The largest e-value of a study that ended at it, for a gain; None where it ended otherwise.
 
     Source: section 4.
     Deviation: D12.
@@ -211,9 +221,11 @@ def prove(
     alone, raters, images, values = np.unique(raters[~both]).size, raters[both], images[both], values[both]
     before, after = image_values(raters, images, values, sides)
     welch, d = welch_t(before, after), cohens_d(before, after)
-    p = None if welch is None else welch[2]
+    t, p = (None, None) if welch is None else (welch[0], welch[2])
     change = float(after.mean() - before.mean()) if before.size and after.size else None
-    reliability, corrected, corrected_interval = _corrected(raters, images, values, sides, seed)
+    if evidence is not None and p is not None:
+        t, p = None, _p_of(evidence, change)
+    reliability, corrected, corrected_interval = _corrected(raters, images, values, sides)
     rater_change, rater_interval = _rater_level(raters, values, sides[images])
     short = planned is not None and size < planned
     outcome: Verdict = "undefined" if change is None else verdict(change, d, p, distance_ratios=None, alpha=alpha)
@@ -233,8 +245,9 @@ def prove(
         if corrected is not None:
             noise_free = f", {corrected:.2f}{_span(corrected_interval)} corrected for noise"
         sentence = (
-            f"{_claim(outcome, number, size, planned)}: PIR {before.mean():.3f} before and {after.mean():.3f} after, d {d:.2f}"
-            f"{_span(cohens_d_interval(before, after))}{noise_free}, {_p(p)} against {alpha:g}; {on}{left}."
+            f"{_claim(outcome, _of_others_too(outcome, number, rater_interval, 0.0), size, planned)}: PIR {before.mean():.3f} "
+            f"before and {after.mean():.3f} after, d {d:.2f}{_span(cohens_d_interval(before, after))}{noise_free}, "
+            f"{_p(p, evidence)} against {alpha:g}; {on}{left}."
         )
     return Proof(
         verdict=outcome,
@@ -247,6 +260,7 @@ def prove(
         after=float(after.mean()) if after.size else None,
         change=change,
         change_interval=change_interval(before, after),
+        t=t,
         p=p,
         d=d,
         d_interval=cohens_d_interval(before, after),
@@ -259,7 +273,7 @@ def prove(
 
 
 def _corrected(
-    raters: np.ndarray, images: np.ndarray, values: np.ndarray, sides: np.ndarray, seed: int
+    raters: np.ndarray, images: np.ndarray, values: np.ndarray, sides: np.ndarray
 ) -> tuple[float | None, float | None, Interval]:
     """Reliability of images' values, d corrected by it, and a percentile interval from resampling the images of each side."""
     if not values.size:
@@ -271,7 +285,7 @@ def _corrected(
     shown = [np.flatnonzero((counts > 0) & (sides == s)) for s in (0, 1)]
     if min(len(rows) for rows in shown) < 2 or not np.any(counts > 1):
         return None, None, None
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     change, spread, noise, noise_freedom, share = np.zeros((5, REPLICATES + 1))
     total = len(shown[0]) + len(shown[1])
     for rows, sign in zip(shown, (-1.0, 1.0), strict=True):
@@ -284,9 +298,11 @@ def _corrected(
         noise += weights @ squares[rows]
         noise_freedom += weights @ (counts[rows] - 1.0)
         share += weights @ (1 / counts[rows]) / total
+    q, stretched = np.unique(raters).size / raters.size, _stretched(raters, counts)
     with np.errstate(divide="ignore", invalid="ignore"):
-        reliability = np.clip(1 - noise / noise_freedom * share / spread, 0, 1)
-        d = change / np.sqrt(spread * _stretched(raters, counts) * np.maximum(reliability, LEAST_RELIABILITY))
+        # spread less that is s^2 (1 - q)^2 for images of variance s^2, of which spread itself has s^2 / stretched.
+        reliability = np.clip((1 - noise / noise_freedom * share / spread) / ((1 - q) ** 2 * stretched), 0, 1)
+        d = change / np.sqrt(spread * stretched * np.maximum(reliability, LEAST_RELIABILITY))
     if not np.isfinite(reliability[0]):
         return None, None, None
     if reliability[0] < LEAST_RELIABILITY:
@@ -316,7 +332,13 @@ def _t_interval(mean: float, parts: np.ndarray, clusters: int) -> Interval:
 
 
 def prove_pairs(
-    rater: ArrayLike, pair: ArrayLike, win: ArrayLike, *, planned: int | None = None, alpha: float = ALPHA
+    rater: ArrayLike,
+    pair: ArrayLike,
+    win: ArrayLike,
+    *,
+    planned: int | None = None,
+    alpha: float = ALPHA,
+    evidence: float | None = None,
 ) -> PairProof:
     """The verdict from answers to pairs of one image from before and one from after.
 
@@ -324,7 +346,7 @@ def prove_pairs(
         rater: Rater of each answer, int [m], in server order.
         pair: The pair that was shown, int [m]; each image belongs to one pair alone, or pairs would not be independent.
         win: 1 where the image after won, 0 where it lost, 0.5 for a tie, [m]. Leave out "both bad", or count it as a tie.
-        planned, alpha: As in `prove`.
+        planned, alpha, evidence: As in `prove`.
     """
     raters, pairs, wins = check_answers(rater, pair, win)
     size = _size(wins.size, planned)
@@ -340,14 +362,15 @@ def prove_pairs(
     weight = 1 / np.bincount(row)[row] / means.size * number  # so that answers add up to the mean over pairs
     parts = np.bincount(np.unique(raters, return_inverse=True)[1], weight * (wins - rate))
     rater_interval = _t_interval(rate, parts, number)
-    p = _sign_p(means)
+    p = _sign_p(means) if evidence is None else _p_of(evidence, rate - 0.5)
     d = d_of_win_rate(rate) if 0 < rate < 1 else None
     short = planned is not None and size < planned
     sign = rate - 0.5
     outcome = "not measured yet" if short else verdict(sign, sign, p, distance_ratios=None, alpha=alpha)
     sentence = (
-        f"{_claim(outcome, number, size, planned)}: the image after wins {100 * rate:.1f}% of pairs"
-        f"{_span((100 * low, 100 * high), 1)}{'' if d is None else f', which is d {d:.2f}'}, {_p(p)} against {alpha:g}; {on}."
+        f"{_claim(outcome, _of_others_too(outcome, number, rater_interval, 0.5), size, planned)}: the image after wins "
+        f"{100 * rate:.1f}% of pairs{_span((100 * low, 100 * high), 1)}{'' if d is None else f', which is d {d:.2f}'}, "
+        f"{_p(p, evidence)} against {alpha:g}; {on}."
     )
     return PairProof(outcome, sentence, size, number, means.size, rate, (low, high), rater_interval, p, d)
 
@@ -361,20 +384,23 @@ def prove_study(
     wanted: int = 0,
     closed: str = "",
     alpha: float = ALPHA,
+    evidence: float = 1.0,
 ) -> Proof | PairProof:
-    """The verdict of a study of this mode, at the size that was set before it.
+    """The verdict of a study of this mode, at the size that was set before it, or at the evidence that ended it.
 
     Args:
         mode: `pair`, or one in which single images are judged.
         judged: Raters, images and values, [3, m], as in `prove`.
         side: 0 before, 1 after, of each image, [n].
         pairs: Rater, pair and win of each answer to a pair, [p, 3], as in `prove_pairs`.
-        wanted: Answers set before the study; 0 for all that there are.
-        closed: Why no more were asked for. Where it is `EARLY`, the test is made at the size that there was then; where it is
-            `FULL`, of all that there were then, less those of a rater who has withdrawn since.
+        wanted: Answers set before the study; 0 for all that there are, of which the sentence says what that makes of p.
+        closed: Why no more were asked for. Where it is `EARLY`, p is that of the evidence; where it is `FULL`, the test is made
+            of all that there were then, less those of a rater who has withdrawn since.
         alpha: Significance threshold.
+        evidence: The largest e-value that the study has reached.
     """
     planned = None if not wanted or closed == EARLY else wanted
+    reached = evidence if closed == EARLY else None
     there = np.shape(pairs)[0] if mode == "pair" else np.shape(judged)[-1] // COUNTED[mode]
     full = closed == FULL.format(wanted)
     withdrawn = wanted - there if full else 0
@@ -383,15 +409,15 @@ def prove_study(
     found: Proof | PairProof
     if mode == "pair":
         rater, pair, win = np.asarray(pairs, dtype=np.float64).T
-        found = prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha)
+        found = prove_pairs(rater.astype(int), pair.astype(int), win, planned=planned, alpha=alpha, evidence=reached)
     else:
         rater, image, value = np.asarray(judged, dtype=np.float64)
         whole = planned and planned * COUNTED[mode]
-        found = prove(rater.astype(int), image.astype(int), value, side, planned=whole, alpha=alpha)
-    if withdrawn > 0:
-        said = f"{found.sentence[:-1]}; {withdrawn} of {wanted} answers were withdrawn since."
-        found = dataclasses.replace(found, sentence=said)
-    return found
+        found = prove(rater.astype(int), image.astype(int), value, side, planned=whole, alpha=alpha, evidence=reached)
+    more = f"{withdrawn} of {wanted} answers were withdrawn since" if withdrawn > 0 else ""
+    if closed and not wanted and found.p is not None:
+        more = "no size was set before, so p holds only if nobody looked at the answers before they were closed"
+    return dataclasses.replace(found, sentence=f"{found.sentence[:-1]}; {more}.") if more else found
 
 
 def _wilson(rate: float, n: int) -> tuple[float, float]:
@@ -402,18 +428,32 @@ def _wilson(rate: float, n: int) -> tuple[float, float]:
 
 
 def _sign_p(means: np.ndarray) -> float:
-    """p of the sum of pairs' outcomes about 1/2 under random signs: binomial where all are decided, else its normal limit.
+    """p of the sum of pairs' outcomes about 1/2 under random signs, exact on the lattice of their fractions.
 
-    Half of the smallest step is taken off, as the sum moves in steps of twice the smallest outcome at least.
+    Where that has too many places, its normal limit, with half of the smallest step taken off.
     """
     outcomes = 2 * means - 1
-    decided = outcomes[outcomes != 0]
+    decided = np.abs(outcomes[outcomes != 0])
     if not decided.size:
         return 1.0
-    if np.all(np.abs(decided) == 1):
-        return float(stats.binomtest(int(np.sum(decided > 0)), decided.size).pvalue)
-    total = max(abs(float(decided.sum())) - float(np.abs(decided).min()), 0.0)
-    return float(min(1.0, 2 * stats.norm.sf(total / math.sqrt(np.sum(decided**2)))))
+    total = abs(float(outcomes.sum()))
+    if np.all(decided == 1):
+        return float(stats.binomtest(int(np.sum(outcomes > 0)), decided.size).pvalue)
+    step = math.lcm(*(Fraction(one).limit_denominator(MOST_ANSWERS).denominator for one in decided.tolist()))
+    if step * decided.sum() <= MOST_PLACES:
+        chance = np.ones(1)  # of each number of steps of the pairs so far that the image after has won
+        for size, count in zip(*np.unique(np.rint(decided * step).astype(int), return_counts=True), strict=True):
+            own = np.zeros(size * count + 1)
+            own[::size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
+            chance = np.convolve(chance, own)
+        sums = 2 * np.arange(chance.size) - (chance.size - 1)
+        return float(min(1.0, chance[np.abs(sums) >= round(total * step)].sum()))
+    return float(min(1.0, 2 * stats.norm.sf(max(total - float(decided.min()), 0.0) / math.sqrt(np.sum(decided**2)))))
+
+
+def _p_of(evidence: float, change: float | None) -> float:
+    """What an e-value for a gain allows to say, whenever one stopped: its inverse; nothing of a loss."""
+    return min(1.0, 1 / evidence) if change and change > 0 and evidence > 0 else 1.0
 
 
 def _people(number: int) -> str:
@@ -424,11 +464,18 @@ def _span(interval: Interval, digits: int = 2) -> str:
     return "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
 
 
-def _p(p: float) -> str:
-    return "p < 1e-300" if p < 1e-300 else f"p = {p:.2g}"
+def _p(p: float, evidence: float | None) -> str:
+    return ("p < 1e-300" if p < 1e-300 else f"p = {p:.2g}") + (" by the evidence" if evidence is not None else "")
 
 
-def _claim(outcome: Verdict, raters: int, size: int, planned: int | None) -> str:
+def _of_others_too(outcome: Verdict, raters: int, interval: Interval, nothing: float) -> bool:
+    """Whether the result may be said of people like these: there are enough, and a difference is one over raters as well."""
+    if raters < TEN_RATERS or interval is None:
+        return False
+    return {"gain": interval[0] > nothing, "loss": interval[1] < nothing}.get(outcome, True)
+
+
+def _claim(outcome: Verdict, of_others_too: bool, size: int, planned: int | None) -> str:
     if outcome == "not measured yet":
         return f"No verdict yet, {size} of {planned} answers are there"
     what = {
@@ -436,4 +483,4 @@ def _claim(outcome: Verdict, raters: int, size: int, planned: int | None) -> str
         "loss": "images after tuning are liked less",
         "no significant change": "no difference was found between images after and before tuning",
     }.get(outcome, outcome)
-    return f"For these raters, {what}" if raters < TEN_RATERS else what[0].upper() + what[1:]
+    return what[0].upper() + what[1:] if of_others_too else f"For these raters, {what}"

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import types
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ import tensorflow as tf
 
 from pir_tf import presets
 from pir_tf.errors import InputError
+from pir_tf.estimator import quality as quality_module
 from pir_tf.estimator.model import estimate, with_pir
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality, quality
 from pir_tf.estimator.train import fit_estimator
+from pir_tf.interactions.records import Interactions
 
 SMALL = dataclasses.replace(presets.smoke().estimator, image_size=32, steps=3)
 
@@ -70,6 +74,39 @@ def test_quality_of_an_estimator_at_both_temperatures(few):
         for measure in ("n", "bias", "mean_absolute_error", "sd_predicted", "spearman"):
             assert found[name][measure] == pytest.approx(expected[measure], rel=1e-4)
     assert found["at_temperature_1"] != found["at_temperature"]
+
+
+def test_ranks_of_estimates_that_know_nothing_are_no_worse_than_chance(few, monkeypatch):
+    """Each fold's estimate is the mean of the other answers, which is low where those left out are high."""
+    rng, found = np.random.default_rng(0), []
+    images = np.repeat(few[0], 2, axis=0)[:60]
+    blind = types.SimpleNamespace(pir_model=None, saved_model=lambda: None)
+    for seed in range(20):
+        answers = Interactions([f"{i}" for i in range(60)], np.zeros(60, int), np.ones(60, int), rng.integers(0, 2, 60))
+        said = {}
+        monkeypatch.setattr(
+            quality_module, "fit_estimator", lambda i, a, *_, said=said, **__: said.update(m=a.pir.mean()) or blind
+        )
+        guess = lambda _, i, c, said=said: np.tile(said["m"] + 0.01 * rng.standard_normal(len(i)), (2, 1))  # noqa: E731
+        monkeypatch.setattr(quality_module, "_estimates", guess)
+        monkeypatch.setattr(quality_module, "is_stock", lambda model: True)
+        result = cross_validated_quality(images, answers, SMALL, seed=seed)["at_temperature"]
+        found.append((result["spearman"], result["mean_absolute_error"]))
+    ranks, errors = np.array(found).T
+    assert abs(ranks.mean()) < 3 * ranks.std() / math.sqrt(20) and errors.mean() > 0.49
+
+
+def test_ranks_are_within_the_last_round(few):
+    answers = few[1]
+    rounds = np.arange(len(answers)) % 2 + 1
+    both = dataclasses.replace(answers, round=rounds)
+    found = cross_validated_quality(few[0], both, dataclasses.replace(SMALL, steps=2), seed=0, folds=2)[
+        "at_temperature"
+    ]
+    assert found["n"] == len(answers) and found["spearman"] is not None
+    one = dataclasses.replace(answers, round=np.where(np.arange(len(answers)), 1, 2))
+    last = cross_validated_quality(few[0], one, dataclasses.replace(SMALL, steps=2), seed=0, folds=2)["at_temperature"]
+    assert last["undefined"]["spearman"] == "there is one image only" and last["n"] == len(answers)
 
 
 @pytest.mark.slow

@@ -10,10 +10,11 @@ import sqlalchemy
 from studies import Browser, begin, pictures, served
 
 from pir_tf.config import InteractionsConfig
+from pir_tf.errors import Unavailable
 from pir_tf.experiments import interactions_stage, origins, study_answers
 from pir_tf.experiments.people import Waiting
 from pir_tf.people import counted, keeping, pools, schema
-from pir_tf.people.store import Store, Unavailable
+from pir_tf.people.store import Store
 from pir_tf.people.summary import read_summary
 from pir_tf.presets import smoke
 from pir_tf.report.people import write_people_report

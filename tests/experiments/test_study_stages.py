@@ -21,6 +21,7 @@ from pir_tf.people.simulated_raters import SimulatedRater
 from pir_tf.people.store import Store
 from pir_tf.people.study import Study
 from pir_tf.presets import smoke
+from pir_tf.report import tables
 from pir_tf.runs.directory import RunDirectory, identity, write_json
 
 
@@ -178,6 +179,57 @@ def test_a_proof_is_judged_at_the_size_set_before_by_people_who_see_both_sides(t
     assert facts["verdict"] == "gain" and facts["people"]["answers"] == 40 and facts["people"]["raters"] == 8
     assert facts["p_value"] == facts["people"]["p"] < 0.001 and facts["people"]["e_value"] > 2
     assert "For these raters" in facts["people"]["sentence"]
+
+
+def answered_as(mode, rater, image, value, pairs=(), closed="40 answers", count=40):
+    """What people said, in the form in which a stage has it."""
+    given = [np.array(one) for one in (rater, image, value)]
+    shown = np.bincount(np.array(image, int), minlength=count)
+    return types.SimpleNamespace(
+        **{
+            "mode": mode,
+            "rater": given[0],
+            "image": given[1],
+            "value": given[2],
+            "pairs": np.array(pairs, float).reshape(-1, 3),
+        },
+        **{"impressions": shown, "closed": closed, "bets": np.empty(0), "study": {"name": "one"}},
+    )
+
+
+def test_pairs_are_told_on_one_scale_and_without_a_t():
+    """After wins 30 of 40: its share of wins against images before is 0.75, theirs among themselves one half."""
+    win = np.arange(40) % 4 > 0
+    image = np.stack([np.arange(40), 40 + np.arange(40)], axis=1).ravel()
+    value = np.stack([1 - win, win], axis=1).ravel().astype(float)
+    rater, pairs = np.repeat(np.arange(40) % 10, 2), np.stack([np.arange(40) % 10, np.arange(40), win], axis=1)
+    answered = answered_as("pair", rater, image, value, pairs, count=80)
+    settings = types.SimpleNamespace(alpha=0.05, answers=40)
+    facts = study_proof.people_facts(answered, 40, settings, types.SimpleNamespace(after_over_before=None))
+    assert (facts["pir_before_mean"], facts["pir_after_mean"], facts["change"]) == (0.5, 0.75, 0.25)
+    assert facts["verdict"] == "gain" and facts["welch_t"] is None and facts["p_value"] == facts["people"]["p"]
+    low, high = facts["cohens_d_interval"]
+    assert facts["cohens_d"] == facts["people"]["d"] == pytest.approx(0.954, abs=1e-3) and low < 0.954 < high
+    rows = {row[0]: row[1] for row in tables.result_rows({**facts, "alpha": 0.05})}
+    assert rows["Mean PIR after"] == "0.750" and "Sign test of pairs" in rows and "Welch's t-test" not in rows
+
+
+def test_what_can_t_be_tested_is_undefined_not_unmeasured_and_all_numbers_are_of_one_test():
+    settings, unlike = types.SimpleNamespace(alpha=0.001, answers=4), types.SimpleNamespace(after_over_before=None)
+    one_side = answered_as("like", [0] * 4, [0, 1, 2, 3], [1.0, 0, 1, 0], closed="4 answers")
+    assert study_proof.people_facts(one_side, 20, settings, unlike)["verdict"] == "undefined"
+    rng = np.random.default_rng(0)
+    rater, image = np.arange(400) % 20, rng.permutation(400) % 40
+    value = (rng.random(400) < np.clip(0.2 + 0.3 * (image >= 20) + 0.04 * rater, 0, 1)).astype(float)
+    settings.answers = 400
+    facts = study_proof.people_facts(answered_as("like", rater, image, value), 20, settings, unlike)
+    people = facts["people"]
+    assert (facts["pir_after_mean"], facts["change"], facts["welch_t"]) == (
+        people["after"],
+        people["change"],
+        people["t"],
+    )
+    assert facts["cohens_d"] == people["d"] and facts["welch_t"] > 0
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ from studies import Browser, begin, event, rated, served, uuids
 
 from pir_tf.errors import InputError, Unavailable
 from pir_tf.people import owner, pools
-from pir_tf.people.places import file_system
-from pir_tf.people.store import Store, masked
+from pir_tf.people.places import file_system, masked
+from pir_tf.people.store import Store
 from pir_tf.people.study import Study
 
 

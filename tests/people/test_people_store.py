@@ -14,9 +14,9 @@ import studies
 from studies import Browser, begin, event, rated, served, uuids
 
 from pir_tf.cli import main
-from pir_tf.errors import InputError
+from pir_tf.errors import InputError, Unavailable
 from pir_tf.people import counted, pools, schema, server
-from pir_tf.people.store import Store, Unavailable
+from pir_tf.people.store import Store
 from pir_tf.people.study import Study
 
 

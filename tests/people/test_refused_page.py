@@ -6,8 +6,8 @@ import re
 import pytest
 from studies import Browser, begin, served
 
+from pir_tf.errors import Unavailable
 from pir_tf.people import routes, web
-from pir_tf.people.store import Unavailable
 
 PERSON = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

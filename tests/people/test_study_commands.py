@@ -198,7 +198,7 @@ def test_a_proof_that_may_stop_early_is_closed_by_its_evidence_alone(tmp_path, m
     settings = SimpleNamespace(study="", stop="e-value")
     convinced(office, raters=1, each=4)
     assert main(["people", "status", str(tmp_path / "study.db")]) == 0
-    assert "evidence (e-value) " in (said := capsys.readouterr().out) and "enough to stop at 1,000" in said
+    assert "evidence (e-value) " in (said := capsys.readouterr().out) and "enough to stop at 2,000" in said
     convinced(office, raters=20, each=20)
     with office.store.reading() as connection:
         assert pools.state(connection, office.key).open  # nobody closes it but the loop

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pir_tf.errors import InputError
-from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others
+from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others, rank_correlation
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -58,6 +58,10 @@ def test_what_does_not_exist_is_none_and_chance_is_zero():
     value = generator.integers(0, 2, 5000)
     assert krippendorff_alpha(rater, image, value) == pytest.approx(0, abs=0.04)
     assert one_predicts_the_others(rater, image, value) == pytest.approx(0, abs=0.05)
+
+
+def test_ranks_are_of_those_that_both_have():
+    assert rank_correlation([0.1, 0.2, np.nan, 0.3, 0.4], [0.2, np.nan, 0.1, 0.4, 0.5]) == pytest.approx(1.0)
 
 
 def test_bad_input():

@@ -57,6 +57,12 @@ def test_pairs_and_grids_are_blocks_of_one_place():
     assert block_bets(rater, image, value, side, block).tolist() == [1.0, 0.5]
 
 
+def test_an_image_seen_in_an_unfair_block_is_fresh_no_more():
+    side, rater, image, block = [0, 1, 0, 1], [0, 0, 1, 1], [0, 3, 0, 1], [0, 0, 0, 0]
+    assert block_bets(rater, image, [0, 1, 0, 1], side, block, [False, False, True, True]).size == 0
+    assert block_bets(rater, [0, 3, 2, 1], [0, 1, 0, 1], side, block, [False, False, True, True]).tolist() == [1.0]
+
+
 def test_only_first_answers_or_a_set_s_luck_is_learned():
     """Twenty images answered again and again by people who agree: betting on all answers would be wrong, on first ones is not."""
     generator = np.random.default_rng(1)

@@ -1,58 +1,35 @@
-"""What nine answers of a grid count for: the correlation that the plan assumes is the simulated raters', and it says so."""
-
-import math
+"""What nine answers of a grid count for: four or five are of each side, so a rater's mood and leniency leave their difference."""
 
 import numpy as np
 import pytest
 
-from pir_tf.cli import main
-from pir_tf.errors import InputError
-from pir_tf.people.simulated_raters import SimulatedRater
-from pir_tf.statistics.planning import GRID_RHO, plan
+from pir_tf.statistics import proof as proof_module
+from pir_tf.statistics.planning import plan
 
 
-class Told(SimulatedRater):
-    """A simulated rater who is told how likely each image is to be liked, in place of its address."""
-
-    def _likes(self, address):
-        chance = float(address)
-        return 1 / (1 + math.exp(-(math.log(chance / (1 - chance)) + self.leniency)))
+def test_nine_answers_count_as_nine_likes():
+    it = plan(180, "grid")
+    assert it.smallest_d == plan(1620, "like", answers_per_image=1.25).smallest_d and it.images == 720
+    assert not any("grid" in said for said in it.sentences())
 
 
-def correlation(grids):
-    """Intraclass correlation of 0 and 1 `[n, 9]`, one-way analysis of variance."""
-    between, within = 9 * grids.mean(1).var(ddof=1), grids.var(1, ddof=1).mean()
-    return (between - within) / (between + 8 * within)
-
-
-def test_the_correlation_is_that_of_the_demonstrations_raters():
-    rng, rows = np.random.default_rng(0), []
-    for number in range(600):
-        rater = Told("http://x/y", None, number, leniency=float(rng.normal(0, 0.7)))
-        for place in range(4):
-            chances = np.clip(rng.normal(0.5, 0.2, 9), 0.02, 0.98)
-            slot = {"place": place, "images": [{"src": str(chance)} for chance in chances]}
-            rows.append(np.isin(np.arange(9), rater._answer("grid", slot)[1]["value"]))
-    assert correlation(np.array(rows, float)) == pytest.approx(GRID_RHO, abs=0.015)
-
-
-def test_nine_answers_count_for_what_they_are_worth():
-    free, usual, same = (plan(1800, "grid", grid_correlation=rho) for rho in (0, GRID_RHO, 1))
-    like = plan(1800, "like")
-    assert same.smallest_d == pytest.approx(like.smallest_d, rel=1e-6) and same.images == free.images == 9 * like.images
-    assert usual.design_effect == pytest.approx(1.6)
-    assert usual.smallest_d == pytest.approx(free.smallest_d * math.sqrt(1.6), rel=0.01)
-    assert plan(1800, "like", grid_correlation=1).smallest_d == like.smallest_d
-    with pytest.raises(InputError, match="grid_correlation: received 1.5, expected a number from 0 to 1"):
-        plan(1800, "grid", grid_correlation=1.5)
-
-
-def test_the_plan_says_so(capsys):
-    assert main(["people", "plan", "--budget", "1800", "--mode", "grid", "--grid-correlation", "0.5"]) == 0
-    said = capsys.readouterr().out
-    assert (
-        "a correlation of 0.5 between two of them (--grid-correlation) they count as 1.8 likes, a design effect of 5.00."
-        in said
-    )
-    assert main(["people", "plan", "--budget", "1800"]) == 0
-    assert "grid" not in capsys.readouterr().out
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["grid", "rater"])
+def test_power_is_as_promised_with_moods_that_a_grid_shares(by, monkeypatch):
+    """In log odds; a design effect of 1.6, which is that of one side's mean, would promise a d that is seen in 95 of 100."""
+    monkeypatch.setattr(proof_module, "REPLICATES", 1)
+    it, rng, found = plan(180, "grid"), np.random.default_rng(0), 0
+    half = it.images // 2
+    side = np.repeat([0, 1], half)
+    for _ in range(150):
+        pir = np.clip(0.5 + 0.2 * rng.standard_normal(it.images) + it.smallest_d * 0.2 * side, 0.02, 0.98)
+        shown = [iter(np.concatenate([rng.permutation(half), rng.permutation(half)]) + half * one) for one in (0, 1)]
+        rater = np.repeat(np.arange(it.proof) % 10, 9)
+        more = 4 + rng.integers(0, 2, it.proof)
+        image = np.concatenate(
+            [[next(shown[0]) for _ in range(9 - m)] + [next(shown[1]) for _ in range(m)] for m in more]
+        )
+        mood = 0.7 * (np.repeat(rng.standard_normal(it.proof), 9) if by == "grid" else rng.standard_normal(10)[rater])
+        liked = rng.random(image.size) < 1 / (1 + np.exp(-np.log(pir / (1 - pir))[image] - mood))
+        found += proof_module.prove(rater, image, liked.astype(float), side).verdict == "gain"
+    assert 0.68 < found / 150 < 0.9

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pir_tf.statistics.betting import block_bets, e_values
+from pir_tf.statistics.betting import block_bets, e_values, needed
 from pir_tf.statistics.effects import welch_t
 from pir_tf.statistics.proof import image_values, prove, prove_pairs
 
@@ -101,6 +101,18 @@ def test_false_alarms_of_pairs_stay_within_alpha():
         betting += e_values(2 * win[::2] - 1).max() >= 1 / alpha
     bound = alpha + 3 * math.sqrt(alpha * (1 - alpha) / studies)
     assert called / studies <= bound and betting / studies <= bound
+
+
+def test_false_gains_of_a_study_that_may_end_early_stay_within_alpha():
+    """By its evidence at any time or, where that isn't reached, by the test at its size."""
+    alpha, studies = 0.05, 2000
+    generator, gains = np.random.default_rng(0), 0
+    for _ in range(studies):
+        rater, image, value, side, block = study(generator, raters=10, each=40, images=160)
+        t, _, p = welch_t(*image_values(rater, image, value, side))
+        early = e_values(block_bets(rater, image, value, side, block)).max() >= needed(alpha)
+        gains += early or (p < alpha and t > 0)
+    assert gains / studies <= alpha + 3 * math.sqrt(alpha * (1 - alpha) / studies)
 
 
 def test_a_thousand_answers_see_d_of_1():

@@ -1,6 +1,7 @@
 """Tests of the verdict with people: values worked by hand, the correction for noise, the sentence, and what doesn't exist."""
 
 import dataclasses
+import itertools
 import json
 import math
 
@@ -9,8 +10,18 @@ import pytest
 from scipy import stats
 
 from pir_tf.errors import InputError
+from pir_tf.statistics import proof as proof_module
+from pir_tf.statistics.closing import EARLY
 from pir_tf.statistics.effects import cohens_d, welch_t
-from pir_tf.statistics.proof import d_of_win_rate, image_values, prove, prove_pairs, rater_centred, win_rate_of_d
+from pir_tf.statistics.proof import (
+    d_of_win_rate,
+    image_values,
+    prove,
+    prove_pairs,
+    prove_study,
+    rater_centred,
+    win_rate_of_d,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -104,6 +115,46 @@ def test_corrected_d_and_its_interval_find_the_noise_free_d():
     assert covered >= 0.9 * 30  # the truth moves with the images: it covers more than 95%
 
 
+def test_with_few_answers_a_rater_the_corrected_d_is_no_larger(monkeypatch):
+    """A rater's level is known by those few images alone, whose own differences would pass for noise: 1.13 of it at four each."""
+    monkeypatch.setattr(proof_module, "REPLICATES", 1)
+    rng, found = np.random.default_rng(0), []
+    for _ in range(20):
+        raters, count, images = 1000, 4000, 3200
+        side = np.tile([0, 1], images // 2)
+        pir = 0.5 + 0.03 * (rng.standard_normal(images) + side)
+        image = np.concatenate([rng.permutation(images), rng.permutation(images)[: count - images]])
+        rater = np.arange(count) % raters
+        value = pir[image] + 0.015 * rng.standard_normal(raters)[rater] + 0.045 * rng.standard_normal(count)
+        found.append(prove(rater, image, np.clip(value, 0, 1), side).d_corrected)
+    assert np.mean(found) == pytest.approx(1, abs=0.08)
+
+
+def test_what_holds_for_other_people_is_said_where_raters_agree_alone():
+    """Twelve raters, of whom half like the change: their images' mean rises, their own gains don't stand out."""
+    rng = np.random.default_rng(0)
+    rater, image, side = np.repeat(np.arange(12), 100), np.arange(1200), np.arange(1200) % 2
+    gain = np.where(np.arange(12) % 2, 0.5, -0.2)[rater]
+    value = (rng.random(1200) < 0.5 + gain * (side - 0.5)).astype(float)
+    two_minds, agreed = prove(rater, image, value, side), prove(rater, image, np.maximum(value, side), side)
+    assert two_minds.verdict == agreed.verdict == "gain" and two_minds.rater_interval[0] < 0 < agreed.rater_interval[0]
+    assert two_minds.sentence.startswith("For these raters, images") and agreed.sentence.startswith("Images after")
+
+
+@pytest.mark.parametrize("mode", ["like", "pair"])
+def test_a_study_that_its_evidence_ended_has_the_evidence_s_p(mode):
+    (rater, image, value, side), _ = simulated(1)
+    pairs = np.stack([np.arange(40) % 10, np.arange(40), np.arange(40) % 5 > 0], axis=1)
+    about = (mode, np.stack([rater, image, value]), side, pairs)
+    found = prove_study(*about, wanted=9999, closed=EARLY, evidence=4000.0)
+    assert found.p == 1 / 4000 and found.verdict == "gain" and "p = 0.00025 by the evidence" in found.sentence
+    assert prove_study(*about, wanted=9999, closed=EARLY, evidence=900.0).verdict == "no significant change"
+    against = mode, np.stack([rater, image, 1 - value]), side, np.stack([*pairs.T[:2], 1 - pairs[:, 2]], axis=1)
+    assert prove_study(*against, closed=EARLY, evidence=4000.0).p == 1.0  # it was evidence for a gain
+    assert "no size was set before" in prove_study(*about, closed="the owner").sentence
+    assert "no size" not in prove_study(*about).sentence
+
+
 def test_without_shared_images_nothing_is_corrected():
     (rater, image, value, side), _ = simulated(0, per_image=1)
     proof = prove(rater, image, value, side)
@@ -182,6 +233,18 @@ def test_pairs_without_ties_are_a_sign_test_and_ties_are_nearly():
     assert prove_pairs([0], [0], [0.5]).p == 1.0
     json.dumps(dataclasses.asdict(prove_pairs([], [], [])), allow_nan=False)
     assert prove_pairs([0] * 5, range(5), [1] * 5, planned=6).verdict == "not measured yet"
+
+
+def test_signs_of_fractions_are_exact():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        counts = rng.integers(1, 5, rng.integers(1, 11))
+        means = rng.integers(0, 2 * counts + 1) / (2 * counts)  # with ties
+        pair = np.repeat(np.arange(counts.size), counts)
+        size = np.abs(2 * means - 1)
+        sums = np.array(list(itertools.product([-1, 1], repeat=counts.size))) @ size
+        expected = np.mean(np.abs(sums) >= abs(np.sum(2 * means - 1)) - 1e-9)
+        assert prove_pairs(np.zeros_like(pair), pair, means[pair]).p == pytest.approx(expected)
 
 
 def test_rater_interval_of_pairs_covers_people_of_many_minds():

@@ -6,7 +6,6 @@ Everything comes from files that runs have written; no network is loaded, and no
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -31,11 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _claims(options: argparse.Namespace) -> None:
-    try:
-        print(make(options.runs, to=options.to, readme=options.readme), flush=True)
-    except BrokenPipeError:
-        # The reader has seen enough; what was to be written is written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(make(options.runs, to=options.to, readme=options.readme))
 
 
 def make(runs: Sequence[Path], *, to: Path | None = None, readme: Path | None = None) -> str:
