@@ -41,7 +41,8 @@ def write_people_report(found: dict[str, Any], path: Path) -> Path:
     proof = found["proof"]
     verdict = proof["verdict"] if proof else "not measured yet"
     who = "Simulated raters" if found["simulated"] else "People"
-    claimed = "These raters" if proof and proof["sentence"].startswith("For these raters") else who
+    these = f"These {'simulated ' if found['simulated'] else ''}raters"
+    claimed = these if proof and proof["sentence"].startswith("For these raters") else who
     page = template("people.html.j2", picture=lambda item: _data(found["pictures"][item])).render(
         **found,
         headline=HEADLINES.get(verdict, "No difference was found").format(Who=claimed),

@@ -82,7 +82,8 @@ def test_the_ratio_of_means_is_over_the_single_filters(folder):
 def test_the_summary_says_what_was_measured(folder):
     said = (folder / "to" / "both-methods.md").read_text()
     assert (
-        "At equal steps: Over the single filters of pool2 to pool4 the mean d is 6.6 times the paper's method's" in said
+        "At equal steps: Over the 3 single filters of pool2 to pool4 the mean d is 6.6 times the paper's method's"
+        in said
     )
     assert "| VGG16, single filters, pool2 | 600 | 1 | 150 | 0.50 | 9.00 |" in said
     assert "above the best of 16 untouched ones in 3 of 4 runs" in said
@@ -121,6 +122,14 @@ def test_seeds_are_no_more_objectives_and_two_weights_are_not_mixed(folder, tmp_
     assert publish.main(words) == 0, capsys.readouterr().err
     said = (tmp_path / "to" / "both-methods.md").read_text()
     assert "| VGG16, single filters, pool3 | 150 | 2 (3 runs) | 150 | 0.20 | 4.00 |" in said  # of 3 and of 5
+    # The paper's method of the same seed stands beside it, from either folder; others beside the mean.
+    papers = {"interactions__vgg_weights": "file:vgg.h5", "objective": vgg["objective"]}
+    write_run(tmp_path / "ours" / "papers-again", 0.6, measured=measured(), seed=1, **papers)
+    write_run(tmp_path / "ours" / "third", 4.0, measured=measured(), seed=2, **vgg)
+    rows = both_methods.both_methods([tmp_path / "ours"], [folder / "papers"])
+    rows = rows[(rows.objective == vgg["objective"]) & ~rows.experiment.str.startswith("offline")]
+    assert rows.set_index("seed").paper_d.round(9).to_dict() == {0: 0.2, 1: 0.6, 2: 0.4}
+    shutil.rmtree(tmp_path / "ours" / "third")
     heavy = {**vgg, "tuning__pir_gradient_ratio": 4.0}
     write_run(tmp_path / "ours" / "heavier", 6.0, measured=measured(), **heavy)
     assert publish.main(words) == 2 and "differ in other settings alone" in capsys.readouterr().err
