@@ -124,8 +124,8 @@ def cross_validated_quality(
 
     Returns:
         As `estimator_quality`, the folds' estimates taken together against the observed PIR, each group of images moved to its
-        observed mean, since between groups nothing was observed; and `folds`. The rank correlation is within the last round, whose
-        generator is the one that is tuned, of the estimates less the mean answer that their fold learned from: the higher that
+        observed mean, since between groups nothing was observed; and `folds`. The rank correlation is within the last round,
+        whose generator is tuned, of the estimates less the mean answer that their fold learned from: the higher that
         is, the lower are the answers that were left out, and estimates that know nothing else would rank them below chance.
 
     Raises:

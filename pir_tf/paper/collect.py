@@ -30,8 +30,9 @@ class Collected:
     samples: dict[str, Path]  # `samples.npz` by the experiment's name, where there is one
     notes: list[str]  # what was left out and why, a sentence each
     places: dict[str, Path]  # directory by the experiment's name; one that only a sweep's table knows need not be there
-    alike: dict[str, Path]  # directory by the name of each that counts once with another
     missing: pd.DataFrame  # settings of experiments that sweeps list without results, with `status` and `reason`
+    # Directory by the name of each that counts once with another.
+    alike: dict[str, Path] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -82,7 +83,7 @@ def collect(paths: Sequence[Path]) -> Collected:
         raise InputError(f"No experiment with results was found ({found.notes[0].rstrip('.')}): finish one first.")
     archives = {name: _first(place, SAMPLES) for name, place in found.places.items()}
     samples = {name: path for name, path in archives.items() if path}
-    return Collected(table(found.rows), samples, found.notes, found.places, found.alike, table(found.missing, LISTED))
+    return Collected(table(found.rows), samples, found.notes, found.places, table(found.missing, LISTED), found.alike)
 
 
 def _search(found: _Found, path: Path, prefix: str = "") -> None:

@@ -58,22 +58,40 @@ def costs(runs: Sequence[Path]) -> pd.DataFrame:
     # Sampling or choosing by another run's networks counts once with it elsewhere.
     places = {name: found.places[name] for name in found.rows["experiment"]} | found.alike
     about = {name: _followed(place) for name, place in places.items()}
-    moved = {followed for kind, followed in about.values() if kind in ("shift", "residual")}
-    made = [row for name in places if about[name][1] in moved or not moved for row in _ways(name, places[name])]
+    moved = {followed for kind, followed, _, _ in about.values() if kind in ("shift", "residual")}
+    plain = {tuning for _, _, tuning, walked in about.values() if not walked}
+    made = [
+        row
+        for name, (_, followed, tuning, walked) in about.items()
+        if followed in moved or not moved
+        for row in _ways(name, places[name], own=not (walked and tuning in plain))
+    ]
     if not made:
         raise InputError("None of these runs was tuned by a PIR term and judged by a true PIR: name others.")
     rows = pd.DataFrame(made).drop_duplicates(["objective", "seed", "way", "setting", "change"])
     return rows.sort_values(["objective", "way", "setting"], kind="stable").reindex(columns=list(COLUMNS))
 
 
-def _followed(place: Path) -> tuple[str, str]:
-    """The kind of tuning, and what it followed: the objective and its answers, the estimator and the seed, as JSON."""
+def _followed(place: Path) -> tuple[str, str, str, bool]:
+    """The kind of tuning; what it followed, as JSON: the objective and its answers, the estimator and the seed; that and the
+    tuning; and whether latents were sampled beside, by networks that another run may have tuned alike.
+    """
+    config = _config(place)
+    followed, tuning = (
+        json.dumps({name: value for name, value in config.items() if name.split(".")[0] in sections}, sort_keys=True)
+        for sections in ({"interactions", "estimator", "seed"}, {"interactions", "estimator", "seed", "gan", "tuning"})
+    )
+    return config.get("tuning.kind", "weights"), followed, tuning, samples_latents(place)
+
+
+def _config(place: Path) -> dict[str, Any]:
     about = read_json(place / "config.json") if (place / "config.json").is_file() else {}
-    config = about.get("config") or {}
-    same = {
-        name: value for name, value in config.items() if name.split(".")[0] in ("interactions", "estimator", "seed")
-    }
-    return config.get("tuning.kind", "weights"), json.dumps(same, sort_keys=True)
+    return about.get("config") or {}
+
+
+def samples_latents(place: Path) -> bool:
+    """Whether a run's evaluation has Plug & Play sampling, which leaves its networks as they are."""
+    return bool(_config(place).get("evaluation.plug_and_play"))
 
 
 def kl_of_best(n: int) -> float:
@@ -99,7 +117,8 @@ def d_alike(measured: dict[str, Any] | None) -> float | None:
     return change / pooled if pooled else None
 
 
-def _ways(name: str, place: Path) -> Iterator[Row]:
+def _ways(name: str, place: Path, *, own: bool) -> Iterator[Row]:
+    """The rows of one run; its own tuning among them where no other run has it."""
     file = results_file(place)
     if file is None:  # of which a sweep's table alone has kept the numbers
         return
@@ -107,7 +126,7 @@ def _ways(name: str, place: Path) -> Iterator[Row]:
     base = {"experiment": name, "objective": results.get("objective") or "", "seed": config["seed"]}
     kind = config.get("tuning.kind", "weights")
     pulled = config.get("tuning.pir_weight") or config.get("tuning.pir_gradient_ratio")
-    if results.get("change") is not None and pulled:
+    if own and results.get("change") is not None and pulled:
         setting = config["tuning.steps"] if kind == "weights" else config["tuning.kl_weight"]
         kept = (results.get("diversity") or {}).get("after_over_before")
         yield base | _row(kind, setting, results, kept, results.get("kl"))

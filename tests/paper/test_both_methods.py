@@ -130,6 +130,8 @@ def test_seeds_are_no_more_objectives_and_two_weights_are_not_mixed(folder, tmp_
     rows = rows[(rows.objective == vgg["objective"]) & ~rows.experiment.str.startswith("offline")]
     assert rows.set_index("seed").paper_d.round(9).to_dict() == {0: 0.2, 1: 0.6, 2: 0.4}
     shutil.rmtree(tmp_path / "ours" / "third")
+    write_run(tmp_path / "ours" / "walked", 3.999, measured=measured(), seed=1, evaluation__plug_and_play=100.0, **vgg)
+    assert "walked" not in set(both_methods.both_methods([tmp_path / "ours"], [folder / "papers"]).experiment)
     heavy = {**vgg, "tuning__pir_gradient_ratio": 4.0}
     write_run(tmp_path / "ours" / "heavier", 6.0, measured=measured(), **heavy)
     assert publish.main(words) == 2 and "differ in other settings alone" in capsys.readouterr().err

@@ -31,7 +31,10 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("costs")
     measured = {"diversity": KEPT, "objective": "color:blue"}
     write_run(root / "runs" / "linear", 2.0, measured={**measured, "best_of": BEST})
-    write_run(root / "runs" / "walked", 2.0, measured={**measured, "plug_and_play": WALKED})  # by the same networks
+    # By the same networks, but for rounding: they are no second tuning.
+    write_run(
+        root / "runs" / "walked", 2.001, measured={**measured, "plug_and_play": WALKED}, evaluation__plug_and_play=100.0
+    )
     for kind, kl, d in (("shift", 0.5, 0.5), ("shift", 2.0, 1.0), ("residual", 1.5, 1.2)):
         moved = {"tuning__kind": kind, "tuning__kl_weight": 10 / kl}
         write_run(root / "runs" / f"{kind}-{kl}", d, measured={**measured, "kl": kl}, **moved)

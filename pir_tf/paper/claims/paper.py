@@ -29,7 +29,7 @@ STREAK = "color:green-blue-red"
 
 RAISED = f"PIR rises significantly (p < {ALPHA:g}) in {{}} of the objectives"
 LOWER = "KID of the pretrained generator is lower by"
-CLOSER = (f"{LOWER} {{low: more than 0}} with 1.96 standard errors taken off", f"{LOWER} {{value: more than 0}}")
+CLOSER = (f"{LOWER} {{low: more than 0}} at the lower end of the 95% interval", f"{LOWER} {{value: more than 0}}")
 MEANS = "mean d {first_round_d:+.2f} after the first, {d_from_start:+.2f} after the second"
 MOVED = "mean change of the channel {moved:+.3f} of 1"
 RANK = "rank correlation of the weight with"
