@@ -97,6 +97,7 @@ def load(
     seed: int,
     split: str = "train",
     on_bad_file: str = "stop",
+    data_dir: str | None = None,
 ) -> ImageSet:
     """Loads a data set. The class order is the source's own, whatever the order of `classes`.
 
@@ -108,6 +109,7 @@ def load(
         seed: of the landscapes; the other sources have no randomness.
         split: for `tfds:NAME`; the other sources have only "train".
         on_bad_file: "stop" raises with the list of all bad files, "skip" warns with it and leaves them out.
+        data_dir: where prepared TFDS sets lie, for `tfds:NAME` alone.
 
     Raises:
         InputError: another form of source, or anything in it that can't be used.
@@ -123,7 +125,7 @@ def load(
     if form == "tfds" and rest:
         from pir_tf.data import tfds_source
 
-        return ImageSet(*tfds_source.load(rest, on_bad_file=on_bad_file, **options))
+        return ImageSet(*tfds_source.load(rest, on_bad_file=on_bad_file, data_dir=data_dir, **options))
     raise InputError(
         f"data source {source!r} received, expected landscapes, folder:PATH (one subfolder per class) or "
         "tfds:NAME (a prepared TensorFlow Datasets set)"

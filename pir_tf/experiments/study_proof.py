@@ -21,7 +21,8 @@ from pir_tf.experiments.study_answers import Answered, Asked, ask, keep
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.statistics.betting import e_values
 from pir_tf.statistics.effects import verdict
-from pir_tf.statistics.proof import PairProof, Proof, d_of_win_rate, prove_study
+from pir_tf.statistics.pairs import PairProof, d_of_win_rate
+from pir_tf.statistics.proof import Proof, prove_study
 
 
 def of_study(

@@ -301,10 +301,9 @@ def moved_latents(size: str, weights: Weights) -> list[Experiment]:
     found = []
     for base in _chosen_too(size, weights, [_linear(size, weights, base) for base in _six(size, weights)[:5]]):
         found.append(_variant(base, "plug-and-play", evaluation={"plug_and_play": PLUG_AND_PLAY}))
-        for kind in ("shift", "residual"):
-            for kl in KL_WEIGHTS:
-                moved = {"kind": kind, "kl_weight": kl, "pir_gradient_ratio": 0.0}
-                found.append(_variant(base, f"{kind}-kl-{kl:g}", tuning=moved))
+        for kind, kl in itertools.product(("shift", "residual"), KL_WEIGHTS):
+            moved = {"kind": kind, "kl_weight": kl, "pir_gradient_ratio": 0.0}
+            found.append(_variant(base, f"{kind}-kl-{kl:g}", tuning=moved))
     return found
 
 

@@ -162,12 +162,12 @@ def _agreement(given: counted.Answers) -> tuple[float | None, float | None]:
 
 def _examples(given: counted.Answers, images: counted.Items, pool: str) -> list[dict[str, Any]]:
     """The images liked best and least, with the interval of their PIR."""
-    from pir_tf.statistics.rates import image_rates
+    from pir_tf.statistics.rates import answer_worth, image_rates
 
     impressions, positives = counted.totals(given, len(images.item))
     if not impressions.sum():
         return []
-    rates = image_rates(impressions, positives)
+    rates = image_rates(impressions, positives, answer_worth(given.image, given.value))
     judged = np.flatnonzero(impressions > 0)
     order = judged[np.argsort(-rates.pir[judged], kind="stable")]
     chosen = list(dict.fromkeys([*order[:EXAMPLES], *order[-EXAMPLES:]]))

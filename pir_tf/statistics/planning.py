@@ -11,7 +11,7 @@ leaves after less before alone: they count as nine likes. A pair is compared onc
 One answer an image sees most for the money, but leaves the noise unknown and d uncorrected. Two for a quarter of the images
 cost 6% of the smallest d that is seen, two for all cost 8%. The second corrects d more surely (at d 1 always, the first in 87 of
 100 simulated studies of 1000 answers), but halves the bets of the e-process, which takes first answers alone: at alpha 0.001
-it then sees d 1 in 55 of them, with the first in 91. So the first is the default.
+it then sees d 1 in 50 of them, with the first in 85. So the first is the default.
 
 The numbers assumed are on the plan, to be changed where a first round has shown better ones.
 """
@@ -24,9 +24,11 @@ import math
 from scipy import stats
 
 from pir_tf.errors import InputError
+from pir_tf.statistics.claim import TEN_RATERS
 from pir_tf.statistics.effects import ALPHA
 from pir_tf.statistics.modes import Mode
-from pir_tf.statistics.proof import COUNTED, TEN_RATERS, d_of_win_rate, win_rate_of_d
+from pir_tf.statistics.pairs import d_of_win_rate, win_rate_of_d
+from pir_tf.statistics.proof import COUNTED
 
 PROOF_SHARE = 5 / 9
 """1000 of 1800: 800 answers to learn from were enough for d above 1, and from there learning pays little. The smallest d that is

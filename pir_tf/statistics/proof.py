@@ -26,26 +26,32 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special, stats
 
 from pir_tf.errors import InputError
+from pir_tf.statistics.claim import (
+    Interval,
+    claim,
+    of_others_too,
+    p_in_words,
+    p_of_evidence,
+    people,
+    size_of,
+    span,
+    t_interval,
+)
 from pir_tf.statistics.closing import EARLY, FULL
 from pir_tf.statistics.effects import ALPHA, Verdict, change_interval, cohens_d, cohens_d_interval, verdict, welch_t
+from pir_tf.statistics.pairs import PairProof, prove_pairs
 from pir_tf.statistics.rates import check_answers
 
-TEN_RATERS = 10
 COUNTED = {"like": 1, "rating": 1, "pair": 1, "grid": 9}
 """What a proof counts for one answer: in a grid each of nine images is liked or not."""
 LEAST_RELIABILITY = 0.05
 """Below it d would be multiplied by more than 4.5, and isn't corrected; in the bootstrap it ends the interval there."""
 REPLICATES = 1000
-MOST_ANSWERS, MOST_PLACES = 100, 100_000
-"""To one pair, and places of the sum of all pairs, up to which the test of pairs' signs is exact."""
-Interval = tuple[float, float] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,42 +92,6 @@ class Proof:
     d_corrected_interval: Interval
     rater_change: float | None
     rater_interval: Interval
-
-
-@dataclasses.dataclass(frozen=True)
-class PairProof:
-    """What the answers to pairs prove; numbers that do not exist are `None`.
-
-    Attributes:
-        verdict, sentence, answers, raters: As in `Proof`.
-        pairs: Number of different pairs.
-        win_rate: Share of pairs in which the image after wins, ties half; 0.5 is no change.
-        interval: Its 95% interval for these raters, pairs as units (Wilson, which ties make wide).
-        rater_interval: Its 95% interval for raters like these: raters as clusters, t.
-        p: Two-sided, of the signs that coins give to these outcomes if both sides are equal; or as in `Proof`.
-        d: sqrt(2) Phi^-1(win rate), Cohen's d as observed: 1 at a win rate of 0.76. `None` at 0 or 1.
-    """
-
-    verdict: Verdict
-    sentence: str
-    answers: int
-    raters: int
-    pairs: int
-    win_rate: float | None
-    interval: Interval
-    rater_interval: Interval
-    p: float | None
-    d: float | None
-
-
-def win_rate_of_d(d: float) -> float:
-    """Phi(d / sqrt 2): the chance that a random image after beats a random one before."""
-    return float(special.ndtr(d / math.sqrt(2)))
-
-
-def d_of_win_rate(win_rate: float) -> float:
-    """The inverse of `win_rate_of_d`, for a rate between 0 and 1, both excluded."""
-    return float(math.sqrt(2) * special.ndtri(win_rate))
 
 
 def rater_centred(rater: np.ndarray, value: np.ndarray, side: np.ndarray) -> np.ndarray:
@@ -185,12 +155,6 @@ def _checked(
     return raters, images, values, sides.astype(np.int64)
 
 
-def _size(answers: int, planned: int | None) -> int:
-    if planned is not None and planned < 1:
-        raise InputError(f"planned: received {planned}, expected a number of answers above 0: take the plan's.")
-    return answers if planned is None else min(answers, planned)
-
-
 def prove(
     rater: ArrayLike,
     image: ArrayLike,
@@ -215,7 +179,7 @@ def prove(
     Deviation: D12.
     """
     raters, images, values, sides = _checked(rater, image, value, side)
-    size = _size(values.size, planned)
+    size = size_of(values.size, planned)
     raters, images, values = raters[:size], images[:size], values[:size]
     both = of_both_sides(raters, sides[images])
     alone, raters, images, values = np.unique(raters[~both]).size, raters[both], images[both], values[both]
@@ -224,7 +188,7 @@ def prove(
     t, p = (None, None) if welch is None else (welch[0], welch[2])
     change = float(after.mean() - before.mean()) if before.size and after.size else None
     if evidence is not None and p is not None:
-        t, p = None, _p_of(evidence, change)
+        t, p = None, p_of_evidence(evidence, change)
     reliability, corrected, corrected_interval = _corrected(raters, images, values, sides)
     rater_change, rater_interval = _rater_level(raters, values, sides[images])
     short = planned is not None and size < planned
@@ -232,8 +196,8 @@ def prove(
     outcome = "not measured yet" if short else outcome
     number = np.unique(raters).size
     shown = np.bincount(sides[np.unique(images)], minlength=2)
-    on = f"{values.size} answers of {_people(number)} to {shown[0]} + {shown[1]} images"
-    left = f" ({_people(alone)} who saw one side alone left out)" if alone else ""
+    on = f"{values.size} answers of {people(number)} to {shown[0]} + {shown[1]} images"
+    left = f" ({people(alone)} who saw one side alone left out)" if alone else ""
     if change is None or d is None or p is None:
         sentence = f"No result: {on} don't give two images of each side, raters who saw both, and a spread{left}."
     else:
@@ -243,11 +207,11 @@ def prove(
             else ", too noisy to correct"
         )
         if corrected is not None:
-            noise_free = f", {corrected:.2f}{_span(corrected_interval)} corrected for noise"
+            noise_free = f", {corrected:.2f}{span(corrected_interval)} corrected for noise"
         sentence = (
-            f"{_claim(outcome, _of_others_too(outcome, number, rater_interval, 0.0), size, planned)}: PIR {before.mean():.3f} "
-            f"before and {after.mean():.3f} after, d {d:.2f}{_span(cohens_d_interval(before, after))}{noise_free}, "
-            f"{_p(p, evidence)} against {alpha:g}; {on}{left}."
+            f"{claim(outcome, of_others_too(outcome, number, rater_interval, 0.0), size, planned)}: PIR {before.mean():.3f} "
+            f"before and {after.mean():.3f} after, d {d:.2f}{span(cohens_d_interval(before, after))}{noise_free}, "
+            f"{p_in_words(p, evidence)} against {alpha:g}; {on}{left}."
         )
     return Proof(
         verdict=outcome,
@@ -320,59 +284,7 @@ def _rater_level(raters: np.ndarray, values: np.ndarray, side: np.ndarray) -> tu
     gains = sums[1][both] / counts[1][both] - sums[0][both] / counts[0][both]
     if not gains.size:
         return None, None
-    return float(gains.mean()), _t_interval(float(gains.mean()), gains - gains.mean(), gains.size)
-
-
-def _t_interval(mean: float, parts: np.ndarray, clusters: int) -> Interval:
-    """Mean +- t sqrt(sum parts^2 / (k (k - 1))) for k clusters with deviations that sum to 0."""
-    if clusters < 2:
-        return None
-    half = float(stats.t.ppf(0.975, clusters - 1)) * math.sqrt(np.sum(parts**2) / (clusters * (clusters - 1)))
-    return mean - half, mean + half
-
-
-def prove_pairs(
-    rater: ArrayLike,
-    pair: ArrayLike,
-    win: ArrayLike,
-    *,
-    planned: int | None = None,
-    alpha: float = ALPHA,
-    evidence: float | None = None,
-) -> PairProof:
-    """The verdict from answers to pairs of one image from before and one from after.
-
-    Args:
-        rater: Rater of each answer, int [m], in server order.
-        pair: The pair that was shown, int [m]; each image belongs to one pair alone, or pairs would not be independent.
-        win: 1 where the image after won, 0 where it lost, 0.5 for a tie, [m]. Leave out "both bad", or count it as a tie.
-        planned, alpha, evidence: As in `prove`.
-    """
-    raters, pairs, wins = check_answers(rater, pair, win)
-    size = _size(wins.size, planned)
-    raters, pairs, wins = raters[:size], pairs[:size], wins[:size]
-    number = np.unique(raters).size
-    _, row = np.unique(pairs, return_inverse=True)
-    means = np.bincount(row, wins) / np.bincount(row) if size else np.empty(0)
-    on = f"{size} answers of {_people(number)} to {means.size} pairs"
-    if not size:
-        return PairProof("undefined", f"No result: {on}.", 0, 0, 0, None, None, None, None, None)
-    rate = float(means.mean())
-    low, high = _wilson(rate, means.size)
-    weight = 1 / np.bincount(row)[row] / means.size * number  # so that answers add up to the mean over pairs
-    parts = np.bincount(np.unique(raters, return_inverse=True)[1], weight * (wins - rate))
-    rater_interval = _t_interval(rate, parts, number)
-    p = _sign_p(means) if evidence is None else _p_of(evidence, rate - 0.5)
-    d = d_of_win_rate(rate) if 0 < rate < 1 else None
-    short = planned is not None and size < planned
-    sign = rate - 0.5
-    outcome = "not measured yet" if short else verdict(sign, sign, p, distance_ratios=None, alpha=alpha)
-    sentence = (
-        f"{_claim(outcome, _of_others_too(outcome, number, rater_interval, 0.5), size, planned)}: the image after wins "
-        f"{100 * rate:.1f}% of pairs{_span((100 * low, 100 * high), 1)}{'' if d is None else f', which is d {d:.2f}'}, "
-        f"{_p(p, evidence)} against {alpha:g}; {on}."
-    )
-    return PairProof(outcome, sentence, size, number, means.size, rate, (low, high), rater_interval, p, d)
+    return float(gains.mean()), t_interval(float(gains.mean()), gains - gains.mean(), gains.size)
 
 
 def prove_study(
@@ -418,69 +330,3 @@ def prove_study(
     if closed and not wanted and found.p is not None:
         more = "no size was set before, so p holds only if nobody looked at the answers before they were closed"
     return dataclasses.replace(found, sentence=f"{found.sentence[:-1]}; {more}.") if more else found
-
-
-def _wilson(rate: float, n: int) -> tuple[float, float]:
-    z = float(stats.norm.ppf(0.975))
-    middle = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _sign_p(means: np.ndarray) -> float:
-    """p of the sum of pairs' outcomes about 1/2 under random signs, exact on the lattice of their fractions.
-
-    Where that has too many places, its normal limit, with half of the smallest step taken off.
-    """
-    outcomes = 2 * means - 1
-    decided = np.abs(outcomes[outcomes != 0])
-    if not decided.size:
-        return 1.0
-    total = abs(float(outcomes.sum()))
-    if np.all(decided == 1):
-        return float(stats.binomtest(int(np.sum(outcomes > 0)), decided.size).pvalue)
-    step = math.lcm(*(Fraction(one).limit_denominator(MOST_ANSWERS).denominator for one in decided.tolist()))
-    if step * decided.sum() <= MOST_PLACES:
-        chance = np.ones(1)  # of each number of steps of the pairs so far that the image after has won
-        for size, count in zip(*np.unique(np.rint(decided * step).astype(int), return_counts=True), strict=True):
-            own = np.zeros(size * count + 1)
-            own[::size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
-            chance = np.convolve(chance, own)
-        sums = 2 * np.arange(chance.size) - (chance.size - 1)
-        return float(min(1.0, chance[np.abs(sums) >= round(total * step)].sum()))
-    return float(min(1.0, 2 * stats.norm.sf(max(total - float(decided.min()), 0.0) / math.sqrt(np.sum(decided**2)))))
-
-
-def _p_of(evidence: float, change: float | None) -> float:
-    """What an e-value for a gain allows to say, whenever one stopped: its inverse; nothing of a loss."""
-    return min(1.0, 1 / evidence) if change and change > 0 and evidence > 0 else 1.0
-
-
-def _people(number: int) -> str:
-    return f"{number} rater{'' if number == 1 else 's'}"
-
-
-def _span(interval: Interval, digits: int = 2) -> str:
-    return "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
-
-
-def _p(p: float, evidence: float | None) -> str:
-    return ("p < 1e-300" if p < 1e-300 else f"p = {p:.2g}") + (" by the evidence" if evidence is not None else "")
-
-
-def _of_others_too(outcome: Verdict, raters: int, interval: Interval, nothing: float) -> bool:
-    """Whether the result may be said of people like these: there are enough, and a difference is one over raters as well."""
-    if raters < TEN_RATERS or interval is None:
-        return False
-    return {"gain": interval[0] > nothing, "loss": interval[1] < nothing}.get(outcome, True)
-
-
-def _claim(outcome: Verdict, of_others_too: bool, size: int, planned: int | None) -> str:
-    if outcome == "not measured yet":
-        return f"No verdict yet, {size} of {planned} answers are there"
-    what = {
-        "gain": "images after tuning are liked more",
-        "loss": "images after tuning are liked less",
-        "no significant change": "no difference was found between images after and before tuning",
-    }.get(outcome, outcome)
-    return what[0].upper() + what[1:] if of_others_too else f"For these raters, {what}"

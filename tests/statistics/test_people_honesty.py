@@ -8,7 +8,8 @@ from scipy import stats
 
 from pir_tf.statistics.betting import block_bets, e_values, needed
 from pir_tf.statistics.effects import welch_t
-from pir_tf.statistics.proof import image_values, prove, prove_pairs
+from pir_tf.statistics.pairs import prove_pairs
+from pir_tf.statistics.proof import image_values, prove
 
 pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 

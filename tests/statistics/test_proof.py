@@ -13,15 +13,8 @@ from pir_tf.errors import InputError
 from pir_tf.statistics import proof as proof_module
 from pir_tf.statistics.closing import EARLY
 from pir_tf.statistics.effects import cohens_d, welch_t
-from pir_tf.statistics.proof import (
-    d_of_win_rate,
-    image_values,
-    prove,
-    prove_pairs,
-    prove_study,
-    rater_centred,
-    win_rate_of_d,
-)
+from pir_tf.statistics.pairs import d_of_win_rate, prove_pairs, win_rate_of_d
+from pir_tf.statistics.proof import image_values, prove, prove_study, rater_centred
 
 pytestmark = pytest.mark.filterwarnings("error")
 

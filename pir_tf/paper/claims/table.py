@@ -107,8 +107,8 @@ def page(rows: Sequence[Row], command: str, notes: Sequence[str]) -> str:
         block(rows, command),
         "## How each verdict is decided",
         "The rules are code (`pir_tf/paper/claims/paper.py`); the thresholds are ours where the paper has words. What doesn't "
-        "reach `partly` is `not`, and what has no experiments is `not run`. Each verdict stands by itself: nothing is taken off for "
-        "their number, and a rule about the order in three pairs is met by chance in one of eight.",
+        "reach `partly` is `not`, and what has no experiments is `not run`. Each verdict stands by itself: nothing is taken off "
+        "for their number, and a rule about the order in three pairs is met by chance in one of eight.",
         "\n".join(rules),
         *(["## Left out", "\n".join(f"- {note}" for note in notes)] if notes else []),
     ]
