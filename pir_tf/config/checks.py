@@ -61,7 +61,7 @@ def require_multiples(section: str, config: Any) -> None:
         require(value % config.log_every == 0, f"{section}.{name}", value, expected)
 
 
-def require_weights(section: str, config: Any, *names: str) -> None:
+def require_not_negative(section: str, config: Any, *names: str) -> None:
     """Refuses anything but finite numbers of 0 or above."""
     for name in names:
         value = getattr(config, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_choices, require_positive, require_range, require_weights
+from pir_tf.config.checks import require, require_choices, require_not_negative, require_positive, require_range
 
 LAYERS = {
     "inception_v3": tuple(f"mixed{i}" for i in range(11)),
@@ -128,4 +128,4 @@ class EstimatorConfig:
         expected = f"names of {', '.join(known)} with commas between them, or nothing for the usual ones"
         require(not wrong, "estimator.layer", self.layer, expected)
         require(0 <= self.grid <= 8, "estimator.grid", self.grid, "0 for none, or places a side up to 8")
-        require_weights("estimator", self, "pessimism")
+        require_not_negative("estimator", self, "pessimism")

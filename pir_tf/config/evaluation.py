@@ -11,9 +11,9 @@ from pir_tf.config.checks import (
     require_choices,
     require_count,
     require_no_password,
+    require_not_negative,
     require_positive,
     require_pretrained,
-    require_weights,
 )
 
 
@@ -62,6 +62,6 @@ class EvaluationConfig:
         require(self.images >= 2, "evaluation.images", self.images, "2 or more")
         require(0 < self.alpha < 1, "evaluation.alpha", self.alpha, "a probability between 0 and 1")
         require(self.best_of == 0 or self.best_of >= 2, "evaluation.best_of", self.best_of, "0 for not, or 2 or more")
-        require_weights("evaluation", self, "plug_and_play")
+        require_not_negative("evaluation", self, "plug_and_play")
         require_positive("evaluation", self, "diversity_pairs", "kid_images")
         require_pretrained("evaluation.kid_weights", self.kid_weights)

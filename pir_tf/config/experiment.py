@@ -72,6 +72,11 @@ class ExperimentConfig:
                 judge, "tuning.stop", self.tuning.stop, "none without the second judge, which is --evaluation.judge"
             )
 
+    @property
+    def proof_source(self) -> str:
+        """Who says the new images' PIR: `evaluation.source`, or where that is `same`, `interactions.source`."""
+        return self.interactions.source if self.evaluation.source == "same" else self.evaluation.source
+
     def _check_import(self) -> None:
         """An imported generator is tuned and judged without real images."""
         if self.data.source != "landscapes" or self.evaluation.kid_weights != "none":

@@ -10,9 +10,9 @@ from pir_tf.config.checks import (
     require_choices,
     require_count,
     require_multiples,
+    require_not_negative,
     require_positive,
     require_range,
-    require_weights,
 )
 
 
@@ -89,7 +89,7 @@ class GanConfig:
         require_multiples("gan", self)
         decays = 0 <= self.decay_steps <= self.steps
         require(decays, "gan.decay_steps", self.decay_steps, f"0 to gan.steps, which is {self.steps}")
-        require_weights("gan", self, "fake_class_weight", "real_class_weight")
+        require_not_negative("gan", self, "fake_class_weight", "real_class_weight")
         for name in ("dropout", "adam_beta_1"):
             value = getattr(self, name)
             require(0 <= value < 1, f"gan.{name}", value, "a rate of at least 0 and below 1")

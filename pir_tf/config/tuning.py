@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pir_tf.config.checks import require, require_choices, require_multiples, require_positive, require_weights
+from pir_tf.config.checks import require, require_choices, require_multiples, require_not_negative, require_positive
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class TuningConfig:
     def __post_init__(self) -> None:
         require_choices("tuning", self)
         weights = ("pir_weight", "pir_gradient_ratio", "fools_weight", "anchor_weight", "kl_weight")
-        require_weights("tuning", self, *weights)
+        require_not_negative("tuning", self, *weights)
         both = self.pir_gradient_ratio and self.pir_weight != TuningConfig.pir_weight
         expected = (
             f"none beside tuning.pir_gradient_ratio, which is {self.pir_gradient_ratio:g} and sets the weight itself"

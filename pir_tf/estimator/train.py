@@ -39,7 +39,7 @@ from pir_tf.estimator.ridge import LEAST_SPREAD
 from pir_tf.images import require_images, tensor_to_float
 from pir_tf.interactions.records import Interactions
 from pir_tf.training import replicas, xla
-from pir_tf.training.fit import Plan, Stream, fit_resumable
+from pir_tf.training.fit import Schedule, Stream, fit_resumable
 from pir_tf.training.precision import mixed
 
 FeatureMaker = Callable[[keras.Model, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
@@ -128,7 +128,7 @@ def fit_estimator(
         fit_resumable(
             model,
             _stream(inputs, counts, config.steps, seed),
-            Plan(config.steps, config.batch_size, epoch, config.checkpoint_every, config.checkpoint_minutes),
+            Schedule(config.steps, config.batch_size, epoch, config.checkpoint_every, config.checkpoint_minutes),
             directory,
             {**decisive_fields("estimator", config), **facts},
             chief_callbacks=callbacks,

@@ -235,9 +235,9 @@ class StepForm:
 
 def seconds_in_fit(model: keras.Model, stream: Callable, batch: int, steps: int) -> float:
     """Seconds of a model's step in a training as stages have it, from one row of the log of so many steps to the next."""
-    from pir_tf.training.fit import Plan, fit_resumable
+    from pir_tf.training.fit import Schedule, fit_resumable
 
-    plan = Plan(2 * steps, batch, steps, 2 * steps, float("inf"))
+    plan = Schedule(2 * steps, batch, steps, 2 * steps, float("inf"))
     return _seconds_of_a_row(lambda clock: fit_resumable(model, stream, plan, None, {}, callbacks=[clock])) / steps
 
 

@@ -15,15 +15,15 @@ import numpy as np
 from pir_tf.config import decisive_fields
 from pir_tf.data.sources import ImageSet
 from pir_tf.experiments.cache import cached, digest
+from pir_tf.experiments.csv_answers import who_judges
 from pir_tf.experiments.imported import imported_in
-from pir_tf.experiments.people import who_judges
 from pir_tf.experiments.tuning_stage import acgan_settings
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.gan.saved import Networks
 from pir_tf.gan.train import optimizers, stream_of
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.training.callbacks import ProgressBar
-from pir_tf.training.fit import Plan, fit_resumable
+from pir_tf.training.fit import Schedule, fit_resumable
 from pir_tf.training.precision import mixed
 
 OF_THE_STOP = ("tuning.stop", "tuning.keep_distance", "tuning.log_every")
@@ -78,7 +78,7 @@ def control_generator(run: RunDirectory, image_set: ImageSet) -> keras.Model:
             fit_resumable(
                 acgan,
                 stream_of(image_set, run.seed_of("real images in tuning")),
-                dataclasses.replace(Plan.of(config.tuning, ()), steps=steps),
+                dataclasses.replace(Schedule.of(config.tuning, ()), steps=steps),
                 run.file("evaluation", "control") / "steps",
                 facts,
                 chief_callbacks=[ProgressBar("Control without the PIR term", steps)],

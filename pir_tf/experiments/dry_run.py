@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
 from pir_tf.experiments.bench import rate
+from pir_tf.experiments.csv_answers import who_judges
 from pir_tf.experiments.gpu_times import SOURCE, training_seconds
-from pir_tf.experiments.people import who_judges
-from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.rounds import RoundBefore
 from pir_tf.objective_names import TOP_LAYERS, parse
 from pir_tf.report.numbers import about_as_long
 from pir_tf.runs.directory import round_of
@@ -29,7 +29,7 @@ SHARE_OF_RATE = 0.5
 def describe(config: ExperimentConfig) -> str:
     """The text of `--dry-run`: every field, counts, and an estimate of time and memory."""
     devices.import_quietly()
-    FirstRound.of(config)  # refuses one that can't be gone on from
+    RoundBefore.of(config)  # refuses one that can't be gone on from
     values = {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in flatten(config).items()}
     lines = ["Config", *(f"  {name} = {value}" for name, value in values.items())]
     lines += ["", "Counts", *(f"  {name:<46}{value:>12,}" for name, value in counts(config).items())]

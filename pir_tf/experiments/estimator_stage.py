@@ -19,7 +19,7 @@ from pir_tf.estimator.train import FeatureMaker, backbone_features, fit_estimato
 from pir_tf.experiments.cache import Rows, cached, digest
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import FOLDS, Shown, few, sample
-from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.rounds import RoundBefore
 from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.truth import true_pir
 from pir_tf.gan.saved import Networks, load_generator
@@ -37,7 +37,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
 
     In a second round the estimator goes on from the first round's weights. Source: A.3.
     """
-    config, watch, first = _settled(run), Stopwatch(), FirstRound.of(run.config)
+    config, watch, first = _settled(run), Stopwatch(), RoundBefore.of(run.config)
     images, answers = answered(run, of_judge=False)
     directory, copied = run.file("estimator", "quality.json").parent, discriminator_of(run, config.estimator)
     with watch.part("training"):

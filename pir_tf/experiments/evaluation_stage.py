@@ -22,14 +22,14 @@ from pir_tf.evaluation.channels import channel_means
 from pir_tf.evaluation.measure import Sides, compare, diversity_report, rated, results, scaling_facts
 from pir_tf.evaluation.plug_and_play import plug_and_play
 from pir_tf.experiments.control import control_generator, has_control, no_control
+from pir_tf.experiments.csv_answers import Waiting, answers, answers_digest, answers_path, image_ids, who_judges
 from pir_tf.experiments.estimator_stage import has_judge, second_judge, training_pir
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import sample
 from pir_tf.experiments.measured_kid import measured_kid
 from pir_tf.experiments.origins import of_proof
-from pir_tf.experiments.people import Waiting, answers, answers_digest, answers_path, image_ids, who_judges
-from pir_tf.experiments.rounds import START, FirstRound, round_results
+from pir_tf.experiments.rounds import START, RoundBefore, round_results
 from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.study_answers import Answered, source_of
 from pir_tf.experiments.study_proof import of_study, people_facts
@@ -138,7 +138,7 @@ def measure(
     answered: Answered | None = None,
 ) -> dict[str, Any]:
     """What `results.json` says."""
-    config, settings, first = run.config, run.config.evaluation, FirstRound.of(run.config)
+    config, settings, first = run.config, run.config.evaluation, RoundBefore.of(run.config)
     class_names, users = read_json(run.file("gan", "generator.json"))["class_names"], config.interactions
     seed, true = derived_seed(config.seed, "diversity"), rated(pir["true"]) if "true" in pir else None
     with watch.part("diversity"):
@@ -249,7 +249,7 @@ def write(run: RunDirectory, images: Arrays, pir: dict[str, Sides], facts: dict[
         nothing = np.full(len(images[when]), np.nan)
         for name in ("true", "estimated", "judged"):
             kept[f"{name}_{when}"] = pir[name][side] if name in pir else nothing
-    if first := FirstRound.of(run.config):
+    if first := RoundBefore.of(run.config):
         kept["true_start"] = first.start_pir()
     with atomic(run.file("evaluation", "samples.npz")) as beside:
         np.savez_compressed(beside, **kept)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import numpy as np
 
 from pir_tf.errors import InputError
 from pir_tf.estimator.model import load_saved, outputs, saved_estimator
-from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.rounds import RoundBefore
 from pir_tf.statistics.drawing import inclusion_probabilities, systematic_draw
 
 CANDIDATES = 4
@@ -20,7 +20,7 @@ LEAST_SHARE = 0.05
 """Least size of a candidate beside the mean: none is out of reach."""
 
 
-def doubts(first: FirstRound, images: np.ndarray) -> np.ndarray:
+def doubts(first: RoundBefore, images: np.ndarray) -> np.ndarray:
     """The standard deviation of the estimate of each image, float64 [n], by the round before's estimator.
 
     Raises:

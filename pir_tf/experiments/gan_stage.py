@@ -16,7 +16,7 @@ from pir_tf.data.sources import ImageSet
 from pir_tf.errors import InputError
 from pir_tf.experiments.cache import cached
 from pir_tf.experiments.imported import write_imported
-from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.rounds import RoundBefore
 from pir_tf.experiments.stopwatch import Stopwatch, TimeFirstStep
 from pir_tf.gan.bundled import bundled_networks
 from pir_tf.gan.saved import Networks
@@ -93,7 +93,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     directory = run.file("gan", "generator.keras").parent
     if not is_chief() and (config.first_round or config.gan.generator != "train"):
         return {}  # nothing is trained
-    if first := FirstRound.of(config):
+    if first := RoundBefore.of(config):
         first.copy_networks(directory)
         if first.file("", "data.json").exists() and not (run.path / "data.json").exists():
             first.copy("", "data.json", run.path / "data.json")  # which `load_data` then holds the real images against

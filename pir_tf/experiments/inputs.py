@@ -11,7 +11,7 @@ from pir_tf.data.landscapes import CLASS_NAMES
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
 from pir_tf.experiments.gan_stage import load_data
-from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.rounds import RoundBefore
 from pir_tf.gan.imported.generator import imported_facts
 from pir_tf.objective_names import parse
 from pir_tf.objectives import vgg
@@ -88,7 +88,7 @@ def require_batches(run: RunDirectory, stages: Sequence[str]) -> None:
         InputError: a batch has more rows than there are images, or fewer than devices.
     """
     config = run.config
-    first = FirstRound.of(config)
+    first = RoundBefore.of(config)
     trains = config.gan.generator == "train" and not first
     sizes = {name: getattr(config, name).batch_size for name in ("gan", "estimator", "tuning") if name in stages}
     if not trains:
@@ -114,7 +114,7 @@ def require_batches(run: RunDirectory, stages: Sequence[str]) -> None:
 
 def require_own_generator(config: ExperimentConfig) -> None:
     """Refuses to move the latents of an imported generator that a first round began with, as the config does in a first one."""
-    first = FirstRound.of(config)
+    first = RoundBefore.of(config)
     if config.tuning.kind != "weights" and first and imported_facts(first.path / "tuning"):
         raise InputError(
             f"tuning.kind is {config.tuning.kind!r} and first_round names {first.path}, whose generator is imported and saved in "
@@ -122,7 +122,7 @@ def require_own_generator(config: ExperimentConfig) -> None:
         )
 
 
-def _real_images(run: RunDirectory, first: FirstRound | None, replicas: int) -> int | None:
+def _real_images(run: RunDirectory, first: RoundBefore | None, replicas: int) -> int | None:
     """How many real images a batch can come from, None where an imported generator needs none. Landscapes aren't rendered yet."""
     data = run.config.data
     if first:

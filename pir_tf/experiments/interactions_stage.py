@@ -14,11 +14,11 @@ from pir_tf.config import EstimatorConfig
 from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
 from pir_tf.estimator.ridge import FEWEST
 from pir_tf.experiments.cache import cached, digest
+from pir_tf.experiments.csv_answers import answers, answers_digest, answers_path, image_ids
 from pir_tf.experiments.exploring import CANDIDATES, doubts, draw_unsure
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.origins import Origin, estimator_version, generator_version
-from pir_tf.experiments.people import answers, answers_digest, answers_path, image_ids
-from pir_tf.experiments.rounds import FirstRound
+from pir_tf.experiments.rounds import RoundBefore
 from pir_tf.experiments.study_answers import Asked, ask_pools, is_study, keep, source_of
 from pir_tf.experiments.truth import unscaled_pir
 from pir_tf.gan.imported.generator import architecture_digest
@@ -52,7 +52,7 @@ class Shown:
     z: np.ndarray
 
     @classmethod
-    def load(cls, run: RunDirectory | FirstRound) -> Shown:
+    def load(cls, run: RunDirectory | RoundBefore) -> Shown:
         """Reads a run's `interactions/images.npz`."""
         stored = require_arrays(run.file("interactions", "images.npz"), "put a copy of it back, or begin a new run")
         return cls(stored["images"], stored["labels"], stored["ids"].tolist(), stored["z"])
@@ -80,7 +80,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
     With C.5's scaling, `interactions/scaling.json` too. In a second round both files hold the first round's rows as well
     (A.3), and the scaling is the first round's, since its answers are on that scale.
     """
-    first = FirstRound.of(run.config)
+    first = RoundBefore.of(run.config)
     shown = _shown(run, first).last(run.config.interactions.images)
     objective = unscaled_pir(run.config, run.cache)
     if asked := source_of(run, "interactions"):
@@ -118,7 +118,7 @@ def few_or_many(rated: int, shown: int, fewest: int) -> str:
 
 
 def _simulated(
-    run: RunDirectory, shown: Shown, pir: np.ndarray, first: FirstRound | None
+    run: RunDirectory, shown: Shown, pir: np.ndarray, first: RoundBefore | None
 ) -> tuple[Interactions, dict[str, Any]]:
     """Simulated users' reactions to images of this unscaled PIR, and how much C.5's scaling clips."""
     users, seed, facts = run.config.interactions, run.seed_of("simulated users"), {}
@@ -176,7 +176,7 @@ def _met_in_pairs(shown: Shown, chance: dict[str, float]) -> np.ndarray:
 
 def _origin(run: RunDirectory, ids: list[str]) -> Origin:
     """What made these images, and from the second round on the estimator of the round before, which the last tuning followed."""
-    first, path = FirstRound.of(run.config), run.file("interactions", PREDICTED)
+    first, path = RoundBefore.of(run.config), run.file("interactions", PREDICTED)
     said = read_json(path) if path.exists() else {}
     predicted = np.array([said[name] for name in ids]) if said else None
     estimator = estimator_version(first.path / "estimator") if first else ""
@@ -213,7 +213,7 @@ def sample(
     return made["images"], made["z"], made["labels"]
 
 
-def _with_unsure(run: RunDirectory, first: FirstRound, generator: keras.Model, shown: Shown, count: int) -> Shown:
+def _with_unsure(run: RunDirectory, first: RoundBefore, generator: keras.Model, shown: Shown, count: int) -> Shown:
     """The first of the random images, and in place of the last `count` those that the round before is least sure of."""
     seed, title = run.seed_of("candidates"), "Candidates of unsure images"
     images, z, labels = sample(run, generator, CANDIDATES * count, seed=seed, title=title)
@@ -224,7 +224,7 @@ def _with_unsure(run: RunDirectory, first: FirstRound, generator: keras.Model, s
     return Shown(images[rows], labels[rows], ids, z[rows]).after(kept)
 
 
-def _shown(run: RunDirectory, first: FirstRound | None) -> Shown:
+def _shown(run: RunDirectory, first: RoundBefore | None) -> Shown:
     """The images of all rounds so far, made and saved if they are not there."""
     path = run.file("interactions", "images.npz")
     if not path.exists():

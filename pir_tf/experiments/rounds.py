@@ -42,13 +42,13 @@ _SAME = (
 
 
 @dataclasses.dataclass(frozen=True)
-class FirstRound:
+class RoundBefore:
     """The finished run in the directory `path`, which another one goes on from."""
 
     path: Path
 
     @classmethod
-    def of(cls, config: ExperimentConfig) -> FirstRound | None:
+    def of(cls, config: ExperimentConfig) -> RoundBefore | None:
         """The run that a config names, or None for a first round.
 
         Raises:
@@ -111,7 +111,7 @@ class FirstRound:
 
 def round_files(config: ExperimentConfig) -> dict[str, str]:
     """SHA-256 of the results that a second round goes on from: part of its identity, as files of weights are."""
-    first = FirstRound.of(config)
+    first = RoundBefore.of(config)
     return {} if first is None else {"first_round": sha256(first.file("evaluation", "results.json"))}
 
 
@@ -125,7 +125,7 @@ def require_same(config: ExperimentConfig, files: dict[str, str]) -> None:
     Raises:
         InputError: A field or a file differs.
     """
-    first = FirstRound.of(config)
+    first = RoundBefore.of(config)
     if first is None:
         return
     about = read_json(first.path / "config.json")
@@ -142,7 +142,7 @@ def require_same(config: ExperimentConfig, files: dict[str, str]) -> None:
 
 def round_results(
     number: int,
-    first: FirstRound | None,
+    first: RoundBefore | None,
     true: tuple[np.ndarray, np.ndarray] | None,
     results: dict[str, Any],
     *,

@@ -84,8 +84,8 @@ def _run(options: Options, arguments: list[str], path: Path) -> int:
     devices.import_quietly()
     # Before anything else runs in TensorFlow, as processes of one job have to meet.
     devices.configure(config.compute, seed=config.seed)
+    from pir_tf.experiments.csv_answers import Waiting
     from pir_tf.experiments.inputs import named_files
-    from pir_tf.experiments.people import Waiting
     from pir_tf.experiments.rounds import require_same, round_files
     from pir_tf.experiments.stages import run_stages
     from pir_tf.experiments.stopwatch import note_start_up
@@ -132,7 +132,7 @@ def _run_that_waits(config: ExperimentConfig) -> Path | None:
     sources = [source for source in (config.evaluation.source, config.interactions.source) if is_people(source)]
     if not sources:
         return None
-    from pir_tf.experiments.people import run_directory_of
+    from pir_tf.experiments.csv_answers import run_directory_of
     from pir_tf.experiments.study_answers import run_of_study
 
     found = (run_directory_of(source) or run_of_study(source, round_of(config)) for source in sources)

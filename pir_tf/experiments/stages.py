@@ -15,8 +15,8 @@ import time
 from collections.abc import Sequence
 
 from pir_tf.errors import InputError, explain_os_errors
+from pir_tf.experiments.csv_answers import Waiting, require_unchanged
 from pir_tf.experiments.inputs import require_batches, require_own_generator, require_weights
-from pir_tf.experiments.people import Waiting, require_unchanged
 from pir_tf.report.tables import print_result
 from pir_tf.runs.directory import STAGES, TRAINED, RunDirectory
 from pir_tf.training import devices, replicas

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from pir_tf.errors import InputError, Unavailable
+from pir_tf.experiments.csv_answers import Waiting
 from pir_tf.experiments.origins import Origin
-from pir_tf.experiments.people import Waiting
 from pir_tf.people.extra import require_extra
 from pir_tf.runs.directory import RunDirectory, atomic, read_json, write_json
 
@@ -253,9 +253,8 @@ def source_of(run: RunDirectory, stage: str) -> Asked | None:
     users, proof = run.config.interactions, run.config.evaluation
     if stage == "interactions" and is_study(users.source):
         return Asked(users.source, "random", users.answers, users.engagement)
-    source = users.source if proof.source == "same" else proof.source
-    if stage == "evaluation" and is_study(source):
-        return Asked(source, "proof", proof.answers, users.engagement)
+    if stage == "evaluation" and is_study(run.config.proof_source):
+        return Asked(run.config.proof_source, "proof", proof.answers, users.engagement)
     return None
 
 

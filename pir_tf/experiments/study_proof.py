@@ -15,8 +15,8 @@ import numpy as np
 from pir_tf.config import EvaluationConfig
 from pir_tf.evaluation.diversity import DiversityReport
 from pir_tf.evaluation.measure import Sides
+from pir_tf.experiments.csv_answers import image_ids
 from pir_tf.experiments.origins import Origin
-from pir_tf.experiments.people import image_ids
 from pir_tf.experiments.study_answers import Answered, Asked, ask, keep
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.statistics.betting import e_values

@@ -45,7 +45,7 @@ from pir_tf.report import curves, style
 from pir_tf.runs.directory import atomic
 from pir_tf.statistics.effects import cohens_d, cohens_d_interval
 from pir_tf.training.callbacks import ProgressBar
-from pir_tf.training.fit import Plan, fit_resumable
+from pir_tf.training.fit import Schedule, fit_resumable
 
 PESSIMISMS, RATIOS, STEPS = (0.0, 1.0, 2.0, 5.0), (1.0, 0.1, 0.3), (150, 300, 600, 1200)
 NEW = 500
@@ -73,8 +73,8 @@ def _run(words: list[str]) -> int:
     config = parse(others).experiment
     _require(config, given.at)
     given.folder.mkdir(parents=True, exist_ok=True)
-    rows = Rows(given.folder)
-    study = Study(config, bundled_networks, given.folder, NEW)
+    rows = CurveRows(given.folder)
+    study = Curves(config, bundled_networks, given.folder, NEW)
     for pessimism, ratio in _settings(given.pessimisms, given.ratios):
         if left := rows.lacking(study.facts, pessimism, ratio, given.at):
             for row in study.curve(pessimism, ratio, left):
@@ -123,7 +123,7 @@ def _name_of(fields: dict[str, Any]) -> str:
     return digest(np.frombuffer(repr(sorted(fields.items())).encode(), np.uint8))
 
 
-class Study:
+class Curves:
     """One objective: its estimator, and generators that are tuned with it.
 
     Args:
@@ -167,7 +167,7 @@ class Study:
             fit_resumable(
                 tuner,
                 stream_of(self._images, self._seed("real images in tuning")),
-                dataclasses.replace(Plan.of(tuning, ()), steps=steps),
+                dataclasses.replace(Schedule.of(tuning, ()), steps=steps),
                 directory,
                 made_by,
                 chief_callbacks=[ProgressBar(f"Pessimism {pessimism:g}, ratio {ratio:g}", steps)],
@@ -267,7 +267,7 @@ class Study:
         return found
 
 
-class Rows:
+class CurveRows:
     """The rows of a folder, and their figure."""
 
     def __init__(self, folder: Path) -> None:

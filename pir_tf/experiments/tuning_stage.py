@@ -26,7 +26,7 @@ from pir_tf.objective_names import parse
 from pir_tf.runs.directory import RunDirectory
 from pir_tf.training.callbacks import Measure, ProgressBar
 from pir_tf.training.devices import is_chief, strategy, use_fast_forms
-from pir_tf.training.fit import Plan, Stream, fit_resumable
+from pir_tf.training.fit import Schedule, Stream, fit_resumable
 from pir_tf.training.precision import mixed
 from pir_tf.tuning.anchored import AnchoredTuner, WithoutDiscriminator, blanks
 from pir_tf.tuning.latents import LatentTuner
@@ -202,7 +202,7 @@ def _tune(
         fit_resumable(
             tuner,
             stream,
-            Plan.of(settings, tuner.columns(*tuner.gradient_columns, "true_pir", *(stop.columns if stop else ()))),
+            Schedule.of(settings, tuner.columns(*tuner.gradient_columns, "true_pir", *(stop.columns if stop else ()))),
             directory,
             made_by,
             callbacks=[norms, stop] if stop else [norms],

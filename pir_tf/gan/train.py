@@ -23,7 +23,7 @@ from pir_tf.runs.arrays import DAMAGE, read_arrays
 from pir_tf.training import checkpoints, replicas
 from pir_tf.training.callbacks import Measure, steps_done
 from pir_tf.training.devices import is_chief
-from pir_tf.training.fit import Plan, Stream, fit_resumable
+from pir_tf.training.fit import Schedule, Stream, fit_resumable
 
 DISTANCE_IMAGES = 500
 
@@ -90,7 +90,7 @@ def train_acgan(
     fit_resumable(
         acgan,
         stream_of(image_set, derived_seed(seed, "real images")),
-        Plan.of(config, acgan.columns("swd")),
+        Schedule.of(config, acgan.columns("swd")),
         directory,
         {**decisive_fields("gan", config), "seed": seed, "images": image_set.digest},
         callbacks=[_DecayLearningRates(config)],

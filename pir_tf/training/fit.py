@@ -25,7 +25,7 @@ Stream = Callable[[replicas.Part, int], tf.data.Dataset]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """How long a training takes and what it leaves in its directory.
 
     Attributes:
@@ -47,8 +47,8 @@ class Plan:
     tensorboard: bool = False
 
     @classmethod
-    def of(cls, config: GanConfig | TuningConfig, columns: tuple[str, ...]) -> Plan:
-        """The plan that a section of the config describes."""
+    def of(cls, config: GanConfig | TuningConfig, columns: tuple[str, ...]) -> Schedule:
+        """The schedule that a section of the config describes."""
         every, minutes = config.checkpoint_every, config.checkpoint_minutes
         return cls(config.steps, config.batch_size, config.log_every, every, minutes, columns, config.tensorboard)
 
@@ -56,7 +56,7 @@ class Plan:
 def fit_resumable(
     model: keras.Model,
     stream: Stream,
-    plan: Plan,
+    schedule: Schedule,
     directory: Path | None,
     made_by: checkpoints.Facts,
     *,
@@ -64,12 +64,12 @@ def fit_resumable(
     chief_callbacks: Sequence[keras.callbacks.Callback] = (),
     ended: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Fits a compiled model to the end of its plan, from the newest checkpoint in `directory` on where there is one.
+    """Fits a compiled model to the end of its schedule, from the newest checkpoint in `directory` on where there is one.
 
     Args:
         model: A `keras.Model` with `step` and `state()`.
         stream: Makes the training data.
-        plan: How long, and what is logged and saved.
+        schedule: How long, and what is logged and saved.
         directory: Where `checkpoints/`, `history.csv` and `tensorboard/` go; None for neither saving nor resuming.
         made_by: What else the state depends on; a checkpoint of other facts is refused.
         callbacks: Keras callbacks for every process of a job. They may add to the logs of an epoch, which are written after them.
@@ -77,7 +77,7 @@ def fit_resumable(
         ended: Whether the state that was restored is the end of a training that a callback stopped: there is nothing left to do.
 
     Raises:
-        InputError: Something else made the checkpoint, none is whole, it is past the plan's end, or the processes of a job
+        InputError: Something else made the checkpoint, none is whole, it is past the schedule's end, or the processes of a job
             restored different steps.
         FloatingPointError: Training diverged.
     """
@@ -85,37 +85,37 @@ def fit_resumable(
     if directory:
         first = checkpoints.restore_latest(directory / "checkpoints", model.state(), made_by)
         replicas.require_one_step(model.distribute_strategy, first, directory / "checkpoints")
-        if first > plan.steps:
+        if first > schedule.steps:
             raise InputError(
-                f"{directory / 'checkpoints'} is at step {first} already, expected at most the {plan.steps} that are asked for "
-                "now: ask for as many or more, or begin in another directory."
+                f"{directory / 'checkpoints'} is at step {first} already, expected at most the {schedule.steps} that are asked "
+                "for now: ask for as many or more, or begin in another directory."
             )
     if ended():
         return
     all_callbacks = [StopOnNonFinite(), *callbacks]
     if is_chief():
-        all_callbacks += [*chief_callbacks, *(_writers(plan, directory, made_by) if directory else ())]
-    left = plan.steps - first
-    if left % plan.epoch_steps:
+        all_callbacks += [*chief_callbacks, *(_writers(schedule, directory, made_by) if directory else ())]
+    left = schedule.steps - first
+    if left % schedule.epoch_steps:
         all_callbacks.append(_StopAfter(left))
     if _alone(model):
-        model.train_function = SeveralSteps(model, plan.epoch_steps, left)
-    # A finished plan may have ended within an epoch; where it has more steps now, the next epoch begins there.
-    epochs_done = -(-first // plan.epoch_steps)
+        model.train_function = SeveralSteps(model, schedule.epoch_steps, left)
+    # A finished schedule may have ended within an epoch; where it has more steps now, the next epoch begins there.
+    epochs_done = -(-first // schedule.epoch_steps)
     try:
         model.fit(
             replicas.distributed(
-                model.distribute_strategy, lambda part: stream(part, first), batch_size=plan.batch_size
+                model.distribute_strategy, lambda part: stream(part, first), batch_size=schedule.batch_size
             ),
-            epochs=epochs_done + -(-left // plan.epoch_steps),
-            steps_per_epoch=plan.epoch_steps,
+            epochs=epochs_done + -(-left // schedule.epoch_steps),
+            steps_per_epoch=schedule.epoch_steps,
             initial_epoch=epochs_done,
             callbacks=all_callbacks,
             shuffle=False,  # the batches come in their order
             verbose=0,
         )
     finally:
-        model.train_function = None  # it knew this plan
+        model.train_function = None  # it knew this schedule
 
 
 def _alone(model: keras.Model) -> bool:
@@ -125,14 +125,14 @@ def _alone(model: keras.Model) -> bool:
     return alone and not model.run_eagerly
 
 
-def _writers(plan: Plan, directory: Path, made_by: checkpoints.Facts) -> list[keras.callbacks.Callback]:
+def _writers(schedule: Schedule, directory: Path, made_by: checkpoints.Facts) -> list[keras.callbacks.Callback]:
     """The log, then the checkpoint that agrees with it."""
     directory.mkdir(parents=True, exist_ok=True)
     saving = checkpoints.SaveCheckpoints(
-        directory / "checkpoints", every=plan.checkpoint_every, minutes=plan.checkpoint_minutes, made_by=made_by
+        directory / "checkpoints", every=schedule.checkpoint_every, minutes=schedule.checkpoint_minutes, made_by=made_by
     )
-    writers = [HistoryCSV(directory / "history.csv", plan.columns), saving] if plan.columns else [saving]
-    if plan.tensorboard:
+    writers = [HistoryCSV(directory / "history.csv", schedule.columns), saving] if schedule.columns else [saving]
+    if schedule.tensorboard:
         writers.append(keras.callbacks.TensorBoard(directory / "tensorboard", write_graph=False))
     return writers
 

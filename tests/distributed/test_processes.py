@@ -16,7 +16,7 @@ import pytest
 
 from pir_tf.errors import InputError
 from pir_tf.experiments import stages
-from pir_tf.experiments.people import Waiting
+from pir_tf.experiments.csv_answers import Waiting
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory
 

@@ -10,7 +10,7 @@ from keras import layers
 
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.experiments import evaluation_stage
-from pir_tf.experiments.people import Waiting
+from pir_tf.experiments.csv_answers import Waiting
 from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.presets import smoke

@@ -8,7 +8,7 @@ from studies import Browser, pictures, served
 
 from pir_tf.config import InteractionsConfig
 from pir_tf.experiments import exploring, study_answers
-from pir_tf.experiments.people import Waiting
+from pir_tf.experiments.csv_answers import Waiting
 from pir_tf.people.store import Store
 from pir_tf.people.summary import read_summary
 from pir_tf.presets import smoke

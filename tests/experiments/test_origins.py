@@ -12,7 +12,7 @@ from studies import Browser, begin, pictures, served
 from pir_tf.config import InteractionsConfig
 from pir_tf.errors import Unavailable
 from pir_tf.experiments import interactions_stage, origins, study_answers
-from pir_tf.experiments.people import Waiting
+from pir_tf.experiments.csv_answers import Waiting
 from pir_tf.people import counted, keeping, pools, schema
 from pir_tf.people.store import Store
 from pir_tf.people.summary import read_summary
@@ -51,8 +51,8 @@ def test_learning_and_proof_name_their_generators_and_estimator(tmp_path, monkey
     assert proof.generator == (gan, gan, tuned) and gan != tuned and proof.predicted.tolist() == [0.1, 0.2, 0.3]
     assert proof.estimator == origins.estimator_version(run.path / "estimator") != ""
     assert interactions_stage._origin(run, ["a"]) == origins.Origin(gan)
-    first = interactions_stage.FirstRound(before)
-    monkeypatch.setattr(interactions_stage.FirstRound, "of", classmethod(lambda cls, config: first))
+    first = interactions_stage.RoundBefore(before)
+    monkeypatch.setattr(interactions_stage.RoundBefore, "of", classmethod(lambda cls, config: first))
     write_json(run.file("interactions", interactions_stage.PREDICTED), {"b": 0.4, "a": 0.9})
     later = interactions_stage._origin(run, ["a", "b"])
     assert later.estimator == origins.estimator_version(before / "estimator") != proof.estimator

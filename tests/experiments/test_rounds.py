@@ -10,7 +10,7 @@ from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.dry_run import counts, describe, stage_flops
 from pir_tf.experiments.gpu_times import training_seconds
-from pir_tf.experiments.rounds import FirstRound, require_same, round_files, round_results
+from pir_tf.experiments.rounds import RoundBefore, require_same, round_files, round_results
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory, read_json, write_json
 from pir_tf.statistics.effects import cohens_d, cohens_d_interval
@@ -40,7 +40,7 @@ def one(tmp_path):
 
 
 def test_rounds_are_counted_and_share_no_seed(one, tmp_path):
-    assert FirstRound.of(smoke()) is None and round_files(smoke()) == {}
+    assert RoundBefore.of(smoke()) is None and round_files(smoke()) == {}
     require_same(smoke(), {})
     purposes = ("shown images", "simulated users", "estimator", "evaluation before")
     seeds = set()
@@ -66,7 +66,7 @@ def test_the_first_rounds_results_are_part_of_the_identity_and_its_place_is_not(
 
 
 def test_a_tuned_saved_model_is_copied_whole_and_onto_the_disk(one, tmp_path, monkeypatch):
-    first = FirstRound.of(config_of(path=one))
+    first = RoundBefore.of(config_of(path=one))
     (one / "tuning" / "generator" / "variables").mkdir(parents=True)
     (one / "tuning" / "generator" / "variables" / "data").write_text("weights")
     synchronised = []
@@ -81,10 +81,10 @@ def test_a_tuned_saved_model_is_copied_whole_and_onto_the_disk(one, tmp_path, mo
 
 def test_what_is_no_run_or_unfinished_is_refused(one, tmp_path):
     with pytest.raises(InputError, match=r"no config\.json, expected the directory of a finished run.*--first-round"):
-        FirstRound.of(config_of(path=tmp_path / "nowhere"))
+        RoundBefore.of(config_of(path=tmp_path / "nowhere"))
     (one / "tuning" / "done.json").unlink()
     with pytest.raises(InputError, match="where tuning is not done"):
-        FirstRound.of(config_of(path=one))
+        RoundBefore.of(config_of(path=one))
 
 
 WEIGHTS = "--estimator.backbone inception_v3 --estimator.image-size 96 --estimator.weights file:w.h5"
@@ -146,7 +146,7 @@ def test_results_hold_the_round_before_and_the_way_since_the_start(tmp_path):
     assert found == expected
 
     path = finished(tmp_path / "blue", results={"change": 0.2, "verdict": "gain", "diversity": {"not": "copied"}})
-    first, after = FirstRound(path), np.array([0.5, 0.7, 0.9])
+    first, after = RoundBefore(path), np.array([0.5, 0.7, 0.9])
     found = round_results(2, first, (AFTER, after), {"cohens_d": 0.1, "cohens_d_interval": [0, 1]})
     expected = {"run": "blue", "round": 1, "cohens_d": 1.5, "verdict": "gain", "p_value": None}
     assert found["round"] == 2 and expected.items() <= found["first_round"].items()
@@ -159,13 +159,13 @@ def test_results_hold_the_round_before_and_the_way_since_the_start(tmp_path):
 
     path, start = finished(tmp_path / "two", results={"round": 2}), np.array([0.0, 0.1, 0.2])
     np.savez(path / "evaluation" / "samples.npz", true_before=AFTER, true_start=start)
-    found = round_results(3, FirstRound(path), (AFTER, BEFORE), {"cohens_d": 1.0, "cohens_d_interval": None})
+    found = round_results(3, RoundBefore(path), (AFTER, BEFORE), {"cohens_d": 1.0, "cohens_d_interval": None})
     assert (found["round"], found["first_round"]["round"]) == (3, 2)
     assert found["cohens_d_from_start"] == cohens_d(start, BEFORE)
 
 
 def test_the_way_since_the_start_is_unknown_where_nobody_has_measured_it(tmp_path):
-    first, own = FirstRound(finished(tmp_path / "one")), {"cohens_d": 0.3, "cohens_d_interval": [0.2, 0.4]}
+    first, own = RoundBefore(finished(tmp_path / "one")), {"cohens_d": 0.3, "cohens_d_interval": [0.2, 0.4]}
     np.savez(first.path / "evaluation" / "samples.npz", true_before=np.zeros(0))
     found = round_results(2, first, (BEFORE, AFTER), own)
     assert found["cohens_d_from_start"] is found["cohens_d_from_start_interval"] is None
@@ -198,10 +198,10 @@ def test_a_later_round_keeps_the_generator_that_the_first_of_all_began_with(one,
             (one / stage).mkdir(exist_ok=True)
             (one / stage / name).write_text(f"{stage} of one")
     two = tmp_path / "two"
-    FirstRound(one).copy_networks(two / "gan")
+    RoundBefore(one).copy_networks(two / "gan")
     (two / "tuning").mkdir()
     (two / "tuning" / "generator.keras").write_text("tuning of two")
-    FirstRound(two).copy_networks(tmp_path / "three" / "gan")
+    RoundBefore(two).copy_networks(tmp_path / "three" / "gan")
     found = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.glob("t*/gan/**/generator.keras")}
     assert found == {
         **{"two/gan/generator.keras": "tuning of one", "two/gan/start/generator.keras": "gan of one"},

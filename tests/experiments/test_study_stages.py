@@ -12,8 +12,8 @@ from studies import Browser, pictures, served
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
 from pir_tf.experiments import interactions_stage, study_answers, study_proof
+from pir_tf.experiments.csv_answers import Waiting, image_ids, who_judges
 from pir_tf.experiments.interactions_stage import Shown
-from pir_tf.experiments.people import Waiting, image_ids, who_judges
 from pir_tf.experiments.run import _run_that_waits
 from pir_tf.interactions.records import Interactions
 from pir_tf.people import pools

@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
         patch.setattr(tuner, "WEIGHING_BATCHES", 3)
         patch.setattr(tuning_curves, "load_data", lambda *_: ImageSet(to_uint8(images[0]), images[1], CLASSES))
         for settings, at in ((SETTINGS[:1], [3]), (SETTINGS, [3, 6])):
-            rows, study = tuning_curves.Rows(folder), small_study(folder)
+            rows, study = tuning_curves.CurveRows(folder), small_study(folder)
             for setting in settings:
                 left = rows.lacking(study.facts, *setting, at)
                 assert left == ([6] if at == [3, 6] and setting == SETTINGS[0] else at)
@@ -62,7 +62,7 @@ def small_study(folder, **tuning):
             config.tuning, **{"batch_size": 4, "steps": 8, "log_every": 2, "learning_rate": 0.01, **tuning}
         ),
     )
-    return tuning_curves.Study(config, lambda: Networks(small_generator(), small_discriminator(), CLASSES), folder, 24)
+    return tuning_curves.Curves(config, lambda: Networks(small_generator(), small_discriminator(), CLASSES), folder, 24)
 
 
 def test_each_setting_has_one_row_for_each_number_of_steps(folder):
@@ -102,7 +102,7 @@ def test_the_figures_and_the_table_show_all_rows(folder):
     assert [text.partition(":")[0] for text in said] == ["before, KID 200", "control", "ratio 0.3", "ratio 1"]
     assert curves.pictures_of_ratios(rows, folder / "elsewhere") is None
     assert min(Image.open(folder / "tuning-curves.png").size) > 400
-    lines = tuning_curves.Rows(folder).table().splitlines()
+    lines = tuning_curves.CurveRows(folder).table().splitlines()
     assert len(lines) == 2 + 2 * len(SETTINGS) and " control " in lines[-1]
 
 
@@ -123,7 +123,7 @@ def test_what_it_cannot_do_is_refused_in_a_sentence(words, tmp_path, capsys):
 
 
 def test_rows_of_other_settings_are_not_taken_for_ones_own(folder, tmp_path):
-    rows, study = tuning_curves.Rows(folder), small_study(folder)
+    rows, study = tuning_curves.CurveRows(folder), small_study(folder)
     assert not rows.lacking(study.facts, *SETTINGS[1], [3, 6])
     for changed in ({"learning_rate": 0.02}, {"batch_size": 8}):
         other = small_study(folder, **changed)
@@ -134,4 +134,4 @@ def test_rows_of_other_settings_are_not_taken_for_ones_own(folder, tmp_path):
         tmp_path / "tuning-curves.csv", index=False
     )
     with pytest.raises(InputError, match=r"tuning-curves\.csv has no column settings, .* another folder"):
-        tuning_curves.Rows(tmp_path)
+        tuning_curves.CurveRows(tmp_path)

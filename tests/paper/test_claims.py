@@ -13,7 +13,7 @@ from pir_tf.errors import InputError
 from pir_tf.evaluation.channels import channel_means
 from pir_tf.paper.claims.command import main
 from pir_tf.paper.claims.evidence import Evidence
-from pir_tf.paper.claims.paper import CLAIMS
+from pir_tf.paper.claims.list import CLAIMS
 from pir_tf.paper.claims.table import BEGIN, COLUMNS, END, as_text, between_marks, block, judge, page, write_into
 from pir_tf.paper.rows import COLUMNS as ROW_COLUMNS
 from pir_tf.paper.rows import read_rows, records, row_of, write_rows

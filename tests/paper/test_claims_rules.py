@@ -8,8 +8,8 @@ from claim_cases import CASES, EVERYTHING, SINGLES, filters, rows
 from many_rows import experiment, whole
 
 from pir_tf.paper.claims.evidence import Evidence, evidence_of
+from pir_tf.paper.claims.list import CLAIMS
 from pir_tf.paper.claims.measures import median_interval
-from pir_tf.paper.claims.paper import CLAIMS
 from pir_tf.paper.claims.rules import VERDICTS, holds, mean_interval
 from pir_tf.paper.claims.table import COLUMNS, counted, judge
 from pir_tf.paper.collect import Collected

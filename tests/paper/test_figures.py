@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from many_rows import experiment, whole, write_run
 
-from pir_tf.paper.claims.paper import CLAIMS
+from pir_tf.paper.claims.list import CLAIMS
 from pir_tf.paper.figures.command import main
 from pir_tf.paper.figures.page import ORDER, redraw, write_tables
 from pir_tf.paper.rows import read_rows, table

@@ -24,7 +24,7 @@ from pir_tf.estimator.heads import Bins, Scalar
 from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.training import steps
-from pir_tf.training.fit import Plan, fit_resumable
+from pir_tf.training.fit import Schedule, fit_resumable
 from pir_tf.tuning.anchored import AnchoredTuner
 from pir_tf.tuning.latents import LatentTuner
 from pir_tf.tuning.tuner import Tuner
@@ -144,7 +144,7 @@ def stream(part, first):
 def train(directory, count, *, jit_compile=False, epoch=5, callbacks=()):
     model = ACGAN(least_generator(), least_discriminator(dropout=0.5), seed=3)
     model.compile(keras.optimizers.Adam(1e-2), keras.optimizers.RMSprop(1e-2), jit_compile=jit_compile)
-    plan = Plan(count, 4, epoch, 5, float("inf"), model.columns())
+    plan = Schedule(count, 4, epoch, 5, float("inf"), model.columns())
     fit_resumable(model, stream, plan, directory, {}, callbacks=callbacks)
     return arrays(model.state())
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pir_tf.errors import InputError
 from pir_tf.paper.claims.evidence import Evidence
-from pir_tf.paper.claims.paper import CLAIMS
+from pir_tf.paper.claims.list import CLAIMS
 from pir_tf.paper.claims.rules import VERDICTS
 from pir_tf.paper.rows import Row
 from pir_tf.paper.suites import SIZES
@@ -106,7 +106,7 @@ def page(rows: Sequence[Row], command: str, notes: Sequence[str]) -> str:
         "mean PIR rose significantly (Welch's t-test, p < 0.001); d is Cohen's. `claims.csv` has every number.",
         block(rows, command),
         "## How each verdict is decided",
-        "The rules are code (`pir_tf/paper/claims/paper.py`); the thresholds are ours where the paper has words. What doesn't "
+        "The rules are code (`pir_tf/paper/claims/list.py`); the thresholds are ours where the paper has words. What doesn't "
         "reach `partly` is `not`, and what has no experiments is `not run`. Each verdict stands by itself: nothing is taken off "
         "for their number, and a rule about the order in three pairs is met by chance in one of eight.",
         "\n".join(rules),

@@ -12,8 +12,15 @@ from commands import SMALL, UP_TO_EVALUATION, small_command
 
 from pir_tf.config import EvaluationConfig, InteractionsConfig
 from pir_tf.errors import InputError
+from pir_tf.experiments.csv_answers import (
+    Waiting,
+    answers,
+    answers_digest,
+    image_ids,
+    require_unchanged,
+    run_directory_of,
+)
 from pir_tf.experiments.interactions_stage import few_or_many
-from pir_tf.experiments.people import Waiting, answers, answers_digest, image_ids, require_unchanged, run_directory_of
 from pir_tf.interactions.ratings import write_template
 from pir_tf.presets import smoke
 from pir_tf.runs.directory import RunDirectory

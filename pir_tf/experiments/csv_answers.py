@@ -89,10 +89,7 @@ def answers_path(run: RunDirectory, stage: str) -> Path | None:
 
 def who_judges(config: ExperimentConfig) -> str:
     """Who says the new images' PIR: `simulated` users, people by a `csv` file or in a `people` database, or `none`."""
-    source = config.evaluation.source
-    if source == "same":
-        source = config.interactions.source
-    return source.partition(":")[0]
+    return config.proof_source.partition(":")[0]
 
 
 def require_unchanged(run: RunDirectory, stage: str) -> None:
