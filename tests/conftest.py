@@ -106,13 +106,17 @@ def _run(folder, command, words):
     (folder / "process.pickle").write_bytes(pickle.dumps(done))
 
 
-@pytest.fixture
-def eager():
-    """A test without tracing."""
+def _eagerly():
     from eager import eagerly
 
     with eagerly():
         yield
+
+
+eager = pytest.fixture(_eagerly, name="eager")
+"""A test without tracing."""
+eager_module = pytest.fixture(_eagerly, name="eager_module", scope="module")
+"""A module's tests without it."""
 
 
 @pytest.fixture

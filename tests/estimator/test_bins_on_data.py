@@ -24,12 +24,7 @@ FROM_MEAN = dataclasses.replace(SMALL, output="scalar", scalar_start="data")
 STILL = {"steps": 1, "learning_rate": 1e-12}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def untraced():
-    """Tracing takes longer than a few steps."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager_module")
 
 
 def log_p(logits):

@@ -33,12 +33,7 @@ COMPACT = EstimatorConfig(backbone="compact", weights="none", output="linear", i
 DISCRIMINATOR = dataclasses.replace(COMPACT, backbone="discriminator")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def untraced():
-    """Tracing takes longer than a few calls."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager_module")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import types
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from pir_tf import presets
 from pir_tf.errors import InputError
@@ -20,12 +19,7 @@ from pir_tf.interactions.records import Interactions
 SMALL = dataclasses.replace(presets.smoke().estimator, image_size=32, steps=3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def untraced():
-    """Tracing takes longer than a few steps."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager_module")
 
 
 def test_by_hand():

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from eager import eagerly
 from small_networks import small_discriminator, small_generator
 
 from pir_tf.config import changed
@@ -24,9 +24,8 @@ def rows():
         estimator=dataclasses.replace(config.estimator, steps=4, image_size=32),
     )
     networks = Networks(small_generator(), small_discriminator(), ("one", "two"))
-    tf.config.run_functions_eagerly(True)  # tracing takes longer than four steps
-    yield list(few_answers.measured(config, networks, (20, 40), (1, 50), 30))
-    tf.config.run_functions_eagerly(False)
+    with eagerly():  # tracing takes longer than four steps
+        yield list(few_answers.measured(config, networks, (20, 40), (1, 50), 30))
 
 
 def test_each_method_has_a_row_for_each_number_of_images_and_impressions(rows):

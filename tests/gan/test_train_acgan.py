@@ -9,7 +9,7 @@ import types
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from eager import eagerly
 from keras import layers
 from PIL import Image
 from small_networks import KillAfter, arrays, assert_same, init
@@ -61,9 +61,8 @@ def quick():
         patch.setattr(train, "build_generator", coarse_generator)
         patch.setattr(train, "build_discriminator", coarse_discriminator)
         patch.setattr(train, "DISTANCE_IMAGES", 4)
-        tf.config.run_functions_eagerly(True)
-        yield
-        tf.config.run_functions_eagerly(False)
+        with eagerly():
+            yield
 
 
 @pytest.fixture(scope="module")

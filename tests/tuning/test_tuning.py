@@ -43,12 +43,7 @@ def anchored(pir_weight, judge):
     return made
 
 
-@pytest.fixture(autouse=True)
-def untraced():
-    """What is traced beside the steps isn't: that would take longer than a few calls."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 @pytest.fixture(scope="module")
