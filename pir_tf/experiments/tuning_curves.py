@@ -297,7 +297,7 @@ class CurveRows:
         for name, drawn in ((NAME, curves.tuning_curves), ("kid", curves.kid_of_ratios)):
             if (self._frame.ratio > 0).any() and (figure := drawn(self._frame)):
                 style.save(figure, self._folder / f"{name}.png")
-        if figure := curves.pictures_of_ratios(self._frame, self._folder):
+        if figure := curves.pictures_of_tunings(self._frame, self._folder):
             style.save(figure, self._folder / "pictures.png")
 
     def table(self) -> str:

@@ -130,18 +130,25 @@ def picture_of(row: Mapping[str, Any]) -> str:
     return f"{objective}-{what}-{row['settings']}.png"
 
 
-def pictures_of_ratios(rows: pd.DataFrame, folder: Path) -> Any:
-    """Images of the same latents before tuning and at each ratio, a strip each, with d and KID; None where none are kept.
+def pictures_of_tunings(rows: pd.DataFrame, folder: Path) -> Any:
+    """Images of the same latents before tuning and after each, a strip each, with d and KID; None where none are kept.
 
-    Of each objective the first pessimism and settings, after the most steps.
+    Of each objective the first settings: each ratio at the first pessimism, or of one ratio each pessimism, after the most steps.
     """
     strips: list[tuple[str, str, Path]] = []
     for objective, own in rows.groupby("objective", sort=False):
-        own = own[(own.settings == own.settings.iloc[0]) & (own.pessimism == own.pessimism.iloc[0])]
-        last = own[own.steps == own.steps.max()].sort_values("ratio")
+        own = own[own.settings == own.settings.iloc[0]]
+        if by_ratio := own.ratio.nunique() > 1 or own.pessimism.nunique() == 1:
+            own = own[own.pessimism == own.pessimism.iloc[0]]
+        last = own[own.steps == own.steps.max()].sort_values("ratio" if by_ratio else "pessimism")
         for row in [*own[own.steps == 0].iloc[:1].to_dict("records"), *last.to_dict("records")]:
             kid = "" if pd.isna(row.get("kid")) else f", KID {row['kid']:.0f}"
-            name = f"ratio {row['ratio']:g}" if row["ratio"] else CONTROL
+            doubt = f"mean - {row['pessimism']:g} SD" if row["pessimism"] else "the mean"
+            name = (
+                (f"ratio {row['ratio']:g}" if row["ratio"] else CONTROL)
+                if by_ratio
+                else f"{doubt}, {row['steps']:,} steps"
+            )
             said = f"{name}: d {row['cohens_d']:.2f}{kid}" if row["steps"] else f"before{kid}"
             title = parse(str(objective)).in_words(short=True) if not row["steps"] else ""
             strips.append((title, said, folder / PICTURES / picture_of(row)))

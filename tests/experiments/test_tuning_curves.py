@@ -98,9 +98,12 @@ def test_the_figures_and_the_table_show_all_rows(folder):
     assert {path.name for path in (folder / "images").iterdir()} == {
         curves.picture_of(row) for row in rows.to_dict("records")
     }
-    said = [axes.texts[0].get_text() for axes in curves.pictures_of_ratios(rows, folder).axes]
+    said = [axes.texts[0].get_text() for axes in curves.pictures_of_tunings(rows, folder).axes]
     assert [text.partition(":")[0] for text in said] == ["before, KID 200", "control", "ratio 0.3", "ratio 1"]
-    assert curves.pictures_of_ratios(rows, folder / "elsewhere") is None
+    of_one = rows[rows.ratio == 1]
+    said = [axes.texts[0].get_text() for axes in curves.pictures_of_tunings(of_one, folder).axes]
+    assert [text.partition(":")[0] for text in said] == ["before, KID 200", "the mean, 6 steps", "mean - 2 SD, 6 steps"]
+    assert curves.pictures_of_tunings(rows, folder / "elsewhere") is None
     assert min(Image.open(folder / "tuning-curves.png").size) > 400
     lines = tuning_curves.CurveRows(folder).table().splitlines()
     assert len(lines) == 2 + 2 * len(SETTINGS) and " control " in lines[-1]
