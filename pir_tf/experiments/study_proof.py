@@ -69,9 +69,8 @@ def people_facts(
     about: dict[str, Any] = {"wanted": settings.answers, "closed": answered.closed, "alpha": alpha}
     proof = prove_study(answered.mode, judged, side, answered.pairs, evidence=float(evidence.max()), **about)
     found = _of_images(proof) if isinstance(proof, Proof) else _of_pairs(proof)
-    outcome, change, sign = proof.verdict, found["change"], found["cohens_d"]
-    if isinstance(proof, PairProof):
-        sign = change  # there is none of pairs that are all won
+    outcome, change = proof.verdict, found["change"]
+    sign = change if found["cohens_d"] is None else found["cohens_d"]  # of what is all alike, or all won, there is no d
     if outcome not in ("not measured yet", "undefined"):  # with a look at what tuning cost in diversity
         outcome = verdict(change, sign, proof.p, distance_ratios=diversity.after_over_before, alpha=alpha)
     facts = {"mode": answered.mode, "study": answered.study["name"], "e_value": float(evidence[-1])}

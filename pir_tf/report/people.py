@@ -107,8 +107,8 @@ def _evidence(proof: dict[str, Any], mode: str) -> Any:
     axes.plot(range(len(values)), values, color=style.AFTER, linewidth=1)
     axes.axhline(proof["e_needed"], color=style.MUTED, linewidth=0.8, linestyle="--")
     needed = f"enough to stop: {proof['e_needed']:,.0f}"
-    look = {"fontsize": style.SMALL, "color": style.MUTED, "ha": "right"}
-    axes.annotate(needed, (len(values) - 1, proof["e_needed"]), xytext=(0, 3), textcoords="offset points", **look)
+    look = {"fontsize": style.SMALL, "color": style.MUTED}
+    axes.annotate(needed, (0, proof["e_needed"]), xytext=(0, 3), textcoords="offset points", **look)
     axes.set_yscale("log")
     style.count_axis(axes)
     return figure

@@ -187,20 +187,23 @@ def prove(
     welch, d = welch_t(before, after), cohens_d(before, after)
     t, p = (None, None) if welch is None else (welch[0], welch[2])
     change = float(after.mean() - before.mean()) if before.size and after.size else None
-    if evidence is not None and p is not None:
+    if evidence is not None and change is not None:
         t, p = None, p_of_evidence(evidence, change)
     reliability, corrected, corrected_interval = _corrected(raters, images, values, sides)
     rater_change, rater_interval = _rater_level(raters, values, sides[images])
     short = planned is not None and size < planned
-    outcome: Verdict = "undefined" if change is None else verdict(change, d, p, distance_ratios=None, alpha=alpha)
+    # Of images that are all alike there is no d, but evidence: its sign is the change's.
+    sign = change if d is None and p is not None else d
+    outcome: Verdict = "undefined" if change is None else verdict(change, sign, p, distance_ratios=None, alpha=alpha)
     outcome = "not measured yet" if short else outcome
     number = np.unique(raters).size
     shown = np.bincount(sides[np.unique(images)], minlength=2)
     on = f"{values.size} answers of {people(number)} to {shown[0]} + {shown[1]} images"
     left = f" ({people(alone)} who saw one side alone left out)" if alone else ""
-    if change is None or d is None or p is None:
+    if change is None or p is None:
         sentence = f"No result: {on} don't give two images of each side, raters who saw both, and a spread{left}."
     else:
+        effect = "no d, as the images of a side are all alike"
         noise_free = (
             ", not corrected for noise, as too few images have two answers"
             if reliability is None
@@ -208,9 +211,11 @@ def prove(
         )
         if corrected is not None:
             noise_free = f", {corrected:.2f}{span(corrected_interval)} corrected for noise"
+        if d is not None:
+            effect = f"d {d:.2f}{span(cohens_d_interval(before, after))}{noise_free}"
         sentence = (
             f"{claim(outcome, of_others_too(outcome, number, rater_interval, 0.0), size, planned)}: PIR {before.mean():.3f} "
-            f"before and {after.mean():.3f} after, d {d:.2f}{span(cohens_d_interval(before, after))}{noise_free}, "
+            f"before and {after.mean():.3f} after, {effect}, "
             f"{p_in_words(p, evidence)} against {alpha:g}; {on}{left}."
         )
     return Proof(

@@ -142,6 +142,15 @@ def test_a_study_that_its_evidence_ended_has_the_evidence_s_p(mode):
     found = prove_study(*about, wanted=9999, closed=EARLY, evidence=4000.0)
     assert found.p == 1 / 4000 and found.verdict == "gain" and "p = 0.00025 by the evidence" in found.sentence
     assert prove_study(*about, wanted=9999, closed=EARLY, evidence=900.0).verdict == "no significant change"
+    alike = mode, [*np.indices((4, 4)).reshape(2, 16), np.tile([0.0, 0, 1, 1], 4)], [0, 0, 1, 1], pairs
+    if mode == "like":  # all before disliked, all after liked: no spread, no d, but evidence
+        found = prove_study(*alike, wanted=9999, closed=EARLY, evidence=4000.0)
+        assert (
+            found.verdict == "gain"
+            and found.d is None
+            and "no d, as the images of a side are all alike" in found.sentence
+        )
+        assert prove_study(*alike).verdict == "undefined"
     against = mode, np.stack([rater, image, 1 - value]), side, np.stack([*pairs.T[:2], 1 - pairs[:, 2]], axis=1)
     assert prove_study(*against, closed=EARLY, evidence=4000.0).p == 1.0  # it was evidence for a gain
     assert "no size was set before" in prove_study(*about, closed="the owner").sentence
