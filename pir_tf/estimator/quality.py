@@ -27,14 +27,18 @@ GROUPS = 10
 
 
 def quality(
-    predicted_pir: npt.ArrayLike, true_pir: npt.ArrayLike, ranked: npt.ArrayLike | None = None
+    predicted_pir: npt.ArrayLike,
+    true_pir: npt.ArrayLike,
+    ranked: npt.ArrayLike | None = None,
+    among: npt.ArrayLike | None = None,
 ) -> dict[str, Any]:
     """Agreement of predicted with true or observed PIR, as plain numbers for JSON, never NaN.
 
     Args:
         predicted_pir: Estimates [n].
         true_pir: True or observed PIR [n]; NaN leaves an image out.
-        ranked: What the rank correlation is of, [n], where that isn't the estimates as they are; NaN leaves an image out of it.
+        ranked: What the rank correlation is of, [n], where that isn't the estimates as they are.
+        among: Whose ranks are compared, bool [n]; None: all.
 
     Returns:
         `n`, `spearman` (rank correlation), `mean_absolute_error`, `bias` (mean predicted minus mean true),
@@ -55,9 +59,8 @@ def quality(
         )
     known = np.isfinite(true)
     predicted, true, order = predicted[known], true[known], order[known]
-    n, compared = len(true), true
-    if ranked is not None:
-        order, compared = order[np.isfinite(order)], true[np.isfinite(order)]
+    rows = slice(None) if among is None else np.asarray(among, bool)[known]
+    n, order, compared = len(true), order[rows], true[rows]
     measures = {
         "mean_absolute_error": lambda: np.abs(predicted - true).mean(),
         "bias": lambda: predicted.mean() - true.mean(),
@@ -168,8 +171,8 @@ def cross_validated_quality(
         rows = rated[group[rated] == one]
         for found in (estimates, ranked):
             found[:, rows] += pir[rows].mean() - found[:, rows].mean(axis=1, keepdims=True)
-    ranked[:, interactions.round < interactions.round[rated].max()] = np.nan
-    return {"folds": folds, **_report(estimates[:, rated], pir[rated], estimator, config, ranked[:, rated])}
+    recent = interactions.round[rated] == interactions.round[rated].max()
+    return {"folds": folds, **_report(estimates[:, rated], pir[rated], estimator, config, ranked[:, rated], recent)}
 
 
 def _estimates(
@@ -189,12 +192,13 @@ def _report(
     estimator: PIREstimator | LinearEstimator,
     config: EstimatorConfig,
     ranked: npt.NDArray[np.float32] | None = None,
+    among: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     order = estimates if ranked is None else ranked
     return {
         "temperature": config.temperature,
-        "at_temperature_1": quality(estimates[0], true_pir, order[0]),
-        "at_temperature": quality(estimates[1], true_pir, order[1]),
+        "at_temperature_1": quality(estimates[0], true_pir, order[0], among),
+        "at_temperature": quality(estimates[1], true_pir, order[1], among),
         "saved_as": "keras" if is_stock(estimator.saved_model()) else "saved_model",
     }
 

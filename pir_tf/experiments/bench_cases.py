@@ -237,8 +237,8 @@ def seconds_in_fit(model: keras.Model, stream: Callable, batch: int, steps: int)
     """Seconds of a model's step in a training as stages have it, from one row of the log of so many steps to the next."""
     from pir_tf.training.fit import Schedule, fit_resumable
 
-    plan = Schedule(2 * steps, batch, steps, 2 * steps, float("inf"))
-    return _seconds_of_a_row(lambda clock: fit_resumable(model, stream, plan, None, {}, callbacks=[clock])) / steps
+    schedule = Schedule(2 * steps, batch, steps, 2 * steps, float("inf"))
+    return _seconds_of_a_row(lambda clock: fit_resumable(model, stream, schedule, None, {}, callbacks=[clock])) / steps
 
 
 def _seconds_of_a_row(fit: Callable[[Any], object]) -> float:

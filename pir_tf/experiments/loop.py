@@ -365,12 +365,11 @@ def _require_open(loop: Loop, rounds: int) -> None:
 def _require_alpha(stop: str, options: list[str]) -> None:
     """Refuses a proof that may end at an evidence which isn't its own threshold's."""
     from pir_tf.people.owner import EVIDENCE
-    from pir_tf.statistics.betting import needed
 
     given = " ".join(options).replace("=", " ").split()
     named = [given[i + 1] for i, word in enumerate(given[:-1]) if word == "--evaluation.alpha"]
     try:
-        other = bool(named) and needed(float(named[-1])) != EVIDENCE
+        other = bool(named) and float(named[-1]) != 2 / EVIDENCE
     except ValueError:
         other = True
     if stop == "e-value" and other:

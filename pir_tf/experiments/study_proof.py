@@ -108,4 +108,5 @@ def _of_pairs(proof: PairProof) -> dict[str, Any]:
         "cohens_d": proof.d,
         "cohens_d_interval": bounds if len(bounds) == 2 and proof.d is not None else None,
         "welch_t": None,
+        "note": None,
     }

@@ -72,7 +72,7 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
     more = pd.DataFrame([_measured(found.places[name]) for name in rows["experiment"]], index=rows.index).astype(float)
     rows = pd.concat([rows.drop(columns=[name for name in MEASURED if name in rows]), more], axis=1)
     names = {"cohens_d": "paper_d", "change": "paper_change", "tuning_steps": "paper_steps"}
-    theirs = by_the_paper(pd.concat([found.rows, collect(papers).rows], ignore_index=True), every_seed=True)
+    theirs = by_the_paper(collect([*ours, *papers]).rows, every_seed=True)
     beside = theirs.set_index(["objective", "seed"])[[*names]].rename(columns=names)
     means = beside.groupby("objective").mean()
     rows = rows.merge(beside, left_on=["objective", "seed"], right_index=True, how="left")
@@ -82,7 +82,8 @@ def both_methods(ours: Sequence[Path], papers: Sequence[Path]) -> pd.DataFrame:
     same = ["objective", "seed", "backbone", "tuning_steps", "keep_distance"]
     # One with Plug & Play sampling has the networks, and but for rounding the numbers, of the one without.
     walked = np.array([samples_latents(found.places[name]) for name in rows["experiment"]], bool)
-    rows = rows[~(walked & rows.duplicated(same, keep=False))]
+    plain = pd.MultiIndex.from_frame(rows.loc[~walked, same])
+    rows = rows[~(walked & pd.MultiIndex.from_frame(rows[same]).isin(plain))]
     if (again := rows[rows.duplicated(same, keep=False)]).size:
         two = " and ".join(again["experiment"][:2])
         raise InputError(

@@ -31,8 +31,8 @@ class Collected:
     notes: list[str]  # what was left out and why, a sentence each
     places: dict[str, Path]  # directory by the experiment's name; one that only a sweep's table knows need not be there
     missing: pd.DataFrame  # settings of experiments that sweeps list without results, with `status` and `reason`
-    # Directory by the name of each that counts once with another.
-    alike: dict[str, Path] = dataclasses.field(default_factory=dict)
+    # Name and directory of each that counts once with another.
+    alike: list[tuple[str, Path]] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -41,7 +41,7 @@ class _Found:
     places: dict[str, Path] = dataclasses.field(default_factory=dict)
     missing: list[Row] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
-    alike: dict[str, Path] = dataclasses.field(default_factory=dict)
+    alike: list[tuple[str, Path]] = dataclasses.field(default_factory=list)
 
     def add(self, row: Row, name: str, place: Path) -> None:
         self.rows.append({**row, "experiment": name})
@@ -155,7 +155,7 @@ def _keep(found: _Found, row: Row, place: Path, folder: str) -> None:
         if {**other, "experiment": name} == row:
             if name != other["experiment"]:
                 found.notes.append(f"{name} equals {other['experiment']} in settings and results, so it counts once.")
-                found.alike[name] = place
+                found.alike.append((name, place))
             return
     name = name if name not in found.places else f"{folder}/{name}"
     base, copy = name, 2

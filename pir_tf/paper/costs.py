@@ -24,6 +24,8 @@ from pir_tf.report.numbers import finite
 from pir_tf.runs.directory import read_json
 
 NAME = "costs"
+FOLLOWED = {"interactions", "estimator", "seed"}
+"""Sections of a config that make an estimate."""
 WAYS = {
     "weights": ("tuned weights", "#1d3557", "D"),
     "shift": ("moved latents: a shift", "#c44e00", "o"),
@@ -56,16 +58,14 @@ def costs(runs: Sequence[Path]) -> pd.DataFrame:
     """
     found = collect(runs)
     # Sampling or choosing by another run's networks counts once with it elsewhere.
-    places = {name: found.places[name] for name in found.rows["experiment"]} | found.alike
-    about = {name: _followed(place) for name, place in places.items()}
-    moved = {followed for kind, followed, _, _ in about.values() if kind in ("shift", "residual")}
-    plain = {tuning for _, _, tuning, walked in about.values() if not walked}
-    made = [
-        row
-        for name, (_, followed, tuning, walked) in about.items()
-        if followed in moved or not moved
-        for row in _ways(name, places[name], own=not (walked and tuning in plain))
-    ]
+    runs: list[tuple[str, Path]] = [(one, found.places[one]) for one in found.rows["experiment"]] + found.alike
+    about = [_followed(place) for _, place in runs]
+    moved = {followed for kind, followed, _, _ in about if kind in ("shift", "residual")}
+    plain = {tuning for _, _, tuning, walked in about if not walked}
+    made: list[Row] = []
+    for (name, place), (_, followed, tuning, walked) in zip(runs, about, strict=True):
+        if followed in moved or not moved:
+            made += _ways(name, place, own=not (walked and tuning in plain))
     if not made:
         raise InputError("None of these runs was tuned by a PIR term and judged by a true PIR: name others.")
     rows = pd.DataFrame(made).drop_duplicates(["objective", "seed", "way", "setting", "change"])
@@ -79,7 +79,7 @@ def _followed(place: Path) -> tuple[str, str, str, bool]:
     config = _config(place)
     followed, tuning = (
         json.dumps({name: value for name, value in config.items() if name.split(".")[0] in sections}, sort_keys=True)
-        for sections in ({"interactions", "estimator", "seed"}, {"interactions", "estimator", "seed", "gan", "tuning"})
+        for sections in (FOLLOWED, FOLLOWED | {"data", "gan", "tuning", "first_round"})
     )
     return config.get("tuning.kind", "weights"), followed, tuning, samples_latents(place)
 

@@ -68,7 +68,7 @@ def status(connection: Connection, row: RowMapping | dict[str, Any], url: str = 
 
 
 def e_value(slots: list[Slot], images: counted.Items) -> float:
-    """The evidence that images after tuning are liked better, read after every answer. It says when to stop asking."""
+    """The evidence that images after tuning are liked better, after every answer. Where asking stops at it, p comes of it."""
     from pir_tf.statistics.betting import e_values
 
     bets = counted.bets(slots, images)

@@ -149,7 +149,8 @@ def _proof(
     counts = judged[:, : whole.answers], pairs[: whole.answers]  # those beyond the size set before don't
     honest, others = counts[0][:, kept(counts[0][0], reports)], counts[1][kept(counts[1][:, 0], reports)]
     if pool.open:  # p is of the end alone: looked at again and again it finds a gain in nothing
-        whole = dataclasses.replace(whole, verdict="not measured yet", p=None)
+        said = f"The proof is open: {there} of {pool.wanted or 'any number of'} answers are there."
+        whole = dataclasses.replace(whole, verdict="not measured yet", sentence=said, p=None)
     return {
         "round": pool.round,
         "open": pool.open,
@@ -160,11 +161,15 @@ def _proof(
         "doubtful": doubtful,
         "without_doubtful": (
             dataclasses.asdict(prove_study(study.mode, honest, side, others, alpha=alpha))
-            if doubtful and honest.size and whole.verdict != "not measured yet" and pool.why != EARLY
+            if doubtful
+            and (others if study.mode == "pair" else honest).size
+            and whole.verdict != "not measured yet"
+            and pool.why != EARLY
             else None
         ),
         "e_values": [float(value) for value in evidence],
-        "e_needed": needed(alpha),
+        # A study of an earlier version was ended by less.
+        "e_needed": min(needed(alpha), float(evidence.max())) if pool.why == EARLY else needed(alpha),
         "examples": {name: _examples(images, name) for name in ("before", "after")},
     }
 

@@ -83,6 +83,8 @@ def _pir_panels(run: RunFiles) -> list[tuple[str, np.ndarray, np.ndarray]]:
     judge = (
         "PIR by the judge that chose the step" if sentences.chosen_by_judge(run.results) else "PIR by a second judge"
     )
+    if (run.results.get("people") or {}).get("mode") == "pair":
+        measured = "share of wins of an image, which within a pair sum to 1"
     titles = (("true", measured), ("estimated", "PIR by the estimator (no proof)"), ("judged", judge))
     return [(title, run.values(f"{key}_before"), run.values(f"{key}_after")) for key, title in titles]
 

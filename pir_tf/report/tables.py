@@ -33,7 +33,7 @@ def result_rows(results: dict[str, Any]) -> list[Row]:
     measured = finite(results.get("change")) is not None
     missing = UNDEFINED if measured else MISSING
     bounds = interval(results.get("cohens_d_interval"), missing="")
-    t = number(results.get("welch_t"), 1, missing="")
+    t = number(results.get("welch_t"), 1, missing="") if (results.get("people") or {}).get("mode") != "pair" else ""
     d = number(results.get("cohens_d"), 2, missing=missing)
     rows: list[Row] = [
         ("Mean PIR before", number(results.get("pir_before_mean")), _images(results, "before")),
@@ -49,10 +49,12 @@ def result_rows(results: dict[str, Any]) -> list[Row]:
 
 
 def _test(results: dict[str, Any]) -> str:
+    """What p is of. Runs of an earlier version have Welch's t also where the evidence ended a study."""
     people = results.get("people") or {}
-    if people.get("closed") == EARLY:
-        return "Evidence that ended it"
-    return "Sign test of pairs" if people.get("mode") == "pair" else "Welch's t-test"
+    if people.get("mode") == "pair":
+        return "Evidence that ended it" if people.get("closed") == EARLY else "Sign test of pairs"
+    early = people.get("closed") == EARLY and results.get("welch_t") is None
+    return "Evidence that ended it" if early else "Welch's t-test"
 
 
 def estimate_rows(results: dict[str, Any]) -> list[Row]:
@@ -226,7 +228,8 @@ def _compared(view: dict[str, Any]) -> Row:
 def _images(results: dict[str, Any], when: str) -> str:
     """How many images the mean is of: people may have left some without an answer."""
     made = results.get(f"images_{when}")
-    rated = (results.get("true") or {}).get(f"n_{when}", made)
+    judged = (results.get("people") or {}).get(f"images_{when}")  # by raters who saw both sides
+    rated = (results.get("true") or {}).get(f"n_{when}", made) if judged is None else judged
     if rated == made:
         return f"{whole(made)} images" if made else ""
     return f"{whole(rated)} of {whole(made)} images rated"

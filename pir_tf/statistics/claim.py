@@ -44,9 +44,12 @@ def span(interval: Interval, digits: int = 2) -> str:
     return "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
 
 
-def p_in_words(p: float, evidence: float | None) -> str:
-    """p, and where it is that of the evidence."""
-    return ("p < 1e-300" if p < 1e-300 else f"p = {p:.2g}") + (" by the evidence" if evidence is not None else "")
+def p_in_words(p: float, evidence: float | None, alpha: float | None) -> str:
+    """p against the threshold, and where it is that of the evidence; without a threshold there is none yet."""
+    if alpha is None:
+        return "no p before that size"
+    by = " by the evidence" if evidence is not None else ""
+    return f"{'p < 1e-300' if p < 1e-300 else f'p = {p:.2g}'}{by} against {alpha:g}"
 
 
 def of_others_too(outcome: Verdict, raters: int, interval: Interval, nothing: float) -> bool:

@@ -28,7 +28,7 @@ from pir_tf.statistics.claim import (
 from pir_tf.statistics.effects import ALPHA, Verdict, verdict
 from pir_tf.statistics.rates import check_answers
 
-MOST_ANSWERS, MOST_PLACES = 100, 100_000
+MOST_ANSWERS, MOST_PLACES = 100, 20_000
 """To one pair, and places of the sum of all pairs, up to which the test of pairs' signs is exact."""
 
 
@@ -93,7 +93,8 @@ def prove_pairs(
     means = np.bincount(row, wins) / np.bincount(row) if size else np.empty(0)
     on = f"{size} answers of {people(number)} to {means.size} pairs"
     if not size:
-        return PairProof("undefined", f"No result: {on}.", 0, 0, 0, None, None, None, None, None)
+        nothing: Verdict = "undefined" if planned is None else "not measured yet"
+        return PairProof(nothing, f"No result: {on}.", 0, 0, 0, None, None, None, None, None)
     rate = float(means.mean())
     low, high = _wilson(rate, means.size)
     weight = 1 / np.bincount(row)[row] / means.size * number  # so that answers add up to the mean over pairs
@@ -107,9 +108,11 @@ def prove_pairs(
     sentence = (
         f"{claim(outcome, of_others_too(outcome, number, rater_interval, 0.5), size, planned)}: the image after wins "
         f"{100 * rate:.1f}% of pairs{span((100 * low, 100 * high), 1)}{'' if d is None else f', which is d {d:.2f}'}, "
-        f"{p_in_words(p, evidence)} against {alpha:g}; {on}."
+        f"{p_in_words(p, evidence, None if short else alpha)}; {on}."
     )
-    return PairProof(outcome, sentence, size, number, means.size, rate, (low, high), rater_interval, p, d)
+    return PairProof(
+        outcome, sentence, size, number, means.size, rate, (low, high), rater_interval, None if short else p, d
+    )
 
 
 def _wilson(rate: float, n: int) -> tuple[float, float]:
@@ -128,16 +131,17 @@ def _sign_p(means: np.ndarray) -> float:
     decided = np.abs(outcomes[outcomes != 0])
     if not decided.size:
         return 1.0
-    total = abs(float(outcomes.sum()))
     if np.all(decided == 1):
         return float(stats.binomtest(int(np.sum(outcomes > 0)), decided.size).pvalue)
     step = math.lcm(*(Fraction(one).limit_denominator(MOST_ANSWERS).denominator for one in decided.tolist()))
-    if step * decided.sum() <= MOST_PLACES:
+    whole = step <= MOST_PLACES and np.allclose(step * decided, np.rint(step * decided), atol=1e-6)
+    if whole and step * decided.sum() <= MOST_PLACES:
         chance = np.ones(1)  # of each number of steps of the pairs so far that the image after has won
         for size, count in zip(*np.unique(np.rint(decided * step).astype(int), return_counts=True), strict=True):
             own = np.zeros(size * count + 1)
             own[::size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
             chance = np.convolve(chance, own)
         sums = 2 * np.arange(chance.size) - (chance.size - 1)
-        return float(min(1.0, chance[np.abs(sums) >= round(total * step)].sum()))
+        return float(min(1.0, chance[np.abs(sums) >= abs(int(np.rint(outcomes * step).sum()))].sum()))
+    total = abs(float(outcomes.sum()))
     return float(min(1.0, 2 * stats.norm.sf(max(total - float(decided.min()), 0.0) / math.sqrt(np.sum(decided**2)))))

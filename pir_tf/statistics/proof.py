@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pir_tf.errors import InputError
+from pir_tf.statistics.betting import needed
 from pir_tf.statistics.claim import (
     Interval,
     claim,
@@ -66,7 +67,7 @@ class Proof:
         before, after: Mean rater-centred PIR of the images.
         change, change_interval: After less before, with Welch's 95% interval.
         t: Of Welch's test; `None` where the evidence ended the study.
-        p: Of Welch's test, two-sided; of the evidence where that ended the study.
+        p: Of Welch's test, two-sided; of the evidence where that ended the study; `None` below the size set before.
         d, d_interval: Cohen's d of the images' values as observed, with its 95% interval (delta method).
         reliability: Share of these values' variance within a side that isn't noise of answers, in [0, 1].
         d_corrected, d_corrected_interval: d / sqrt(reliability), with a 95% bootstrap interval over images.
@@ -216,7 +217,7 @@ def prove(
         sentence = (
             f"{claim(outcome, of_others_too(outcome, number, rater_interval, 0.0), size, planned)}: PIR {before.mean():.3f} "
             f"before and {after.mean():.3f} after, {effect}, "
-            f"{p_in_words(p, evidence)} against {alpha:g}; {on}{left}."
+            f"{p_in_words(p, evidence, None if short else alpha)}; {on}{left}."
         )
     return Proof(
         verdict=outcome,
@@ -229,8 +230,8 @@ def prove(
         after=float(after.mean()) if after.size else None,
         change=change,
         change_interval=change_interval(before, after),
-        t=t,
-        p=p,
+        t=None if short else t,
+        p=None if short else p,
         d=d,
         d_interval=cohens_d_interval(before, after),
         reliability=reliability,
@@ -311,15 +312,17 @@ def prove_study(
         side: 0 before, 1 after, of each image, [n].
         pairs: Rater, pair and win of each answer to a pair, [p, 3], as in `prove_pairs`.
         wanted: Answers set before the study; 0 for all that there are, of which the sentence says what that makes of p.
-        closed: Why no more were asked for. Where it is `EARLY`, p is that of the evidence; where it is `FULL`, the test is made
-            of all that there were then, less those of a rater who has withdrawn since.
+        closed: Why no more were asked for, empty while they are. Where it is `EARLY`, or the evidence was enough before the size,
+            p is that of the evidence; where it is `FULL`, the test is made of all that there were then, less those of a rater
+            who has withdrawn since.
         alpha: Significance threshold.
         evidence: The largest e-value that the study has reached.
     """
-    planned = None if not wanted or closed == EARLY else wanted
-    reached = evidence if closed == EARLY else None
     there = np.shape(pairs)[0] if mode == "pair" else np.shape(judged)[-1] // COUNTED[mode]
     full = closed == FULL.format(wanted)
+    enough = closed and not full and (not wanted or there < wanted) and evidence >= needed(alpha)  # whoever closed it
+    early = closed == EARLY or enough
+    planned, reached = (None, evidence) if early else (wanted or None, None)
     withdrawn = wanted - there if full else 0
     if full:  # all until then count, also where a team's own page saw more than it had events of
         planned = there or None
@@ -332,6 +335,6 @@ def prove_study(
         whole = planned and planned * COUNTED[mode]
         found = prove(rater.astype(int), image.astype(int), value, side, planned=whole, alpha=alpha, evidence=reached)
     more = f"{withdrawn} of {wanted} answers were withdrawn since" if withdrawn > 0 else ""
-    if closed and not wanted and found.p is not None:
+    if closed and not wanted and not early and found.p is not None:
         more = "no size was set before, so p holds only if nobody looked at the answers before they were closed"
     return dataclasses.replace(found, sentence=f"{found.sentence[:-1]}; {more}.") if more else found

@@ -132,6 +132,8 @@ def test_seeds_are_no_more_objectives_and_two_weights_are_not_mixed(folder, tmp_
     shutil.rmtree(tmp_path / "ours" / "third")
     write_run(tmp_path / "ours" / "walked", 3.999, measured=measured(), seed=1, evaluation__plug_and_play=100.0, **vgg)
     assert "walked" not in set(both_methods.both_methods([tmp_path / "ours"], [folder / "papers"]).experiment)
+    write_run(tmp_path / "ours" / "alone", 3.9, measured=measured(), seed=3, evaluation__plug_and_play=100.0, **vgg)
+    assert "alone" in set(both_methods.both_methods([tmp_path / "ours"], [folder / "papers"]).experiment)
     heavy = {**vgg, "tuning__pir_gradient_ratio": 4.0}
     write_run(tmp_path / "ours" / "heavier", 6.0, measured=measured(), **heavy)
     assert publish.main(words) == 2 and "differ in other settings alone" in capsys.readouterr().err

@@ -62,6 +62,15 @@ def test_each_way_is_a_row_with_what_it_cost(folder):
     )
 
 
+def test_runs_of_one_name_in_several_folders_each_have_their_row(tmp_path):
+    measured = {"diversity": KEPT, "objective": "color:blue"}
+    for folder, seed, d in (("one", 0, 1.0), ("two", 1, 2.0), ("three", 1, 2.0)):
+        write_run(tmp_path / folder / "a", d, measured=measured, seed=seed)
+    write_run(tmp_path / "two" / "b", 2.0, measured={**measured, "plug_and_play": WALKED}, seed=1)
+    rows = costs.costs([tmp_path / name for name in ("one", "two", "three")])
+    assert sorted(zip(rows.seed, rows.way, strict=True)) == [(0, "weights"), (1, "plug and play"), (1, "weights")]
+
+
 @pytest.mark.parametrize("n", [1, 2, 16])
 def test_kl_of_a_choice_is_that_of_the_greatest_of_n_draws(n):
     def integrand(u):  # of n uniform draws the greatest has density n u^(n - 1)

@@ -154,6 +154,12 @@ def test_a_study_that_its_evidence_ended_has_the_evidence_s_p(mode):
     against = mode, np.stack([rater, image, 1 - value]), side, np.stack([*pairs.T[:2], 1 - pairs[:, 2]], axis=1)
     assert prove_study(*against, closed=EARLY, evidence=4000.0).p == 1.0  # it was evidence for a gain
     assert "no size was set before" in prove_study(*about, closed="the owner").sentence
+    by_hand = prove_study(
+        *about, wanted=9999, closed="the owner", evidence=4000.0
+    )  # before its size, with enough evidence
+    assert by_hand.p == 1 / 4000 and by_hand.verdict == "gain"
+    short = prove_study(*about, wanted=9999, closed="the owner", evidence=1000.0)
+    assert (short.verdict, short.p) == ("not measured yet", None) and "no p before that size" in short.sentence
     assert "no size" not in prove_study(*about).sentence
 
 
@@ -247,6 +253,14 @@ def test_signs_of_fractions_are_exact():
         sums = np.array(list(itertools.product([-1, 1], repeat=counts.size))) @ size
         expected = np.mean(np.abs(sums) >= abs(np.sum(2 * means - 1)) - 1e-9)
         assert prove_pairs(np.zeros_like(pair), pair, means[pair]).p == pytest.approx(expected)
+
+
+def test_pairs_of_very_many_answers_have_the_limit_s_p():
+    """Three pairs of 135 answers each, and one of 301: rounded to hundredths they would have a p of 0, or none."""
+    for counts, wins in (([135] * 3, [118, 103, 119]), ([301, 1, 1], [151, 1, 1])):
+        pair = np.repeat(np.arange(3), counts)
+        win = np.concatenate([np.arange(n) < w for n, w in zip(counts, wins, strict=True)]).astype(float)
+        assert 0.1 < prove_pairs(np.arange(pair.size), pair, win).p < 0.6
 
 
 def test_rater_interval_of_pairs_covers_people_of_many_minds():

@@ -40,8 +40,8 @@ def train(directory, steps=5, value=1.0, **options):
         rows = tf.data.Dataset.range(first_step, steps + 100)
         return rows.map(lambda row: value * tf.ones((part.batch_size, 1)) * tf.cast(1 + row, tf.float32) / 10)
 
-    model, plan = Line(), fit.Schedule(steps, 2, 2, 2, float("inf"), ("error",), tensorboard=True)
-    fit.fit_resumable(model, stream, plan, directory, {"value": 1}, **options)
+    model, schedule = Line(), fit.Schedule(steps, 2, 2, 2, float("inf"), ("error",), tensorboard=True)
+    fit.fit_resumable(model, stream, schedule, directory, {"value": 1}, **options)
     return float(model.network.layers[0].kernel[0, 0]), int(model.step)
 
 

@@ -144,8 +144,8 @@ def stream(part, first):
 def train(directory, count, *, jit_compile=False, epoch=5, callbacks=()):
     model = ACGAN(least_generator(), least_discriminator(dropout=0.5), seed=3)
     model.compile(keras.optimizers.Adam(1e-2), keras.optimizers.RMSprop(1e-2), jit_compile=jit_compile)
-    plan = Schedule(count, 4, epoch, 5, float("inf"), model.columns())
-    fit_resumable(model, stream, plan, directory, {}, callbacks=callbacks)
+    schedule = Schedule(count, 4, epoch, 5, float("inf"), model.columns())
+    fit_resumable(model, stream, schedule, directory, {}, callbacks=callbacks)
     return arrays(model.state())
 
 

@@ -38,9 +38,9 @@ def make(kind, limit=1.0, rate=1e-2):
 
 def train(model, directory=None, steps=4, callbacks=()):
     data = images_of(4) if isinstance(model, Tuner) else np.zeros(4, np.float32)
-    plan = fit.Schedule(steps, 4, 1, 1, float("inf"), model.columns())
+    schedule = fit.Schedule(steps, 4, 1, 1, float("inf"), model.columns())
     fit.fit_resumable(
-        model, lambda *_: tf.data.Dataset.from_tensors(data).repeat(), plan, directory, {}, callbacks=callbacks
+        model, lambda *_: tf.data.Dataset.from_tensors(data).repeat(), schedule, directory, {}, callbacks=callbacks
     )
     return arrays(model.state())
 

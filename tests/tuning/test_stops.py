@@ -39,11 +39,11 @@ def tune_with(stop, directory, views, callbacks=(), view=True):
     row = lambda model: steps_done(model) // EVERY - 1  # noqa: E731
     judged = stop(tuner, (lambda model: views[row(model)]) if view else None)
     tuner.keep_with_state(judged.state)
-    plan = fit.Schedule(EVERY * len(views), 4, EVERY, EVERY, float("inf"), tuner.columns(*judged.columns))
+    schedule = fit.Schedule(EVERY * len(views), 4, EVERY, EVERY, float("inf"), tuner.columns(*judged.columns))
     fit.fit_resumable(
         tuner,
         lambda *_: tf.data.Dataset.from_tensors(images_of(4)).repeat(),
-        plan,
+        schedule,
         directory,
         {},
         callbacks=[judged, *callbacks],

@@ -152,7 +152,7 @@ function pools(rows, state) {
 /** The e-value on a log scale from 1/10 to ten times what is needed; outside it stands at the end. */
 function evidence([value, needed, asking]) {
   if (!isNumber(value) || !isNumber(needed)) {
-    return [make("p", "big", "–"), make("p", "soft", "After the first answers of a proof. It says when to stop asking, nothing else.")];
+    return [make("p", "big", "–"), make("p", "soft", "After the first answers of a proof. It says when asking may stop.")];
   }
   const span = Math.log10(needed) + 2;
   const at = (x) => Math.min(1, Math.max(0, (Math.log10(Math.max(x, 1e-300)) + 1) / span));
@@ -167,7 +167,7 @@ function evidence([value, needed, asking]) {
   scale.setAttribute("role", "img");
   scale.setAttribute("aria-label", `e-value ${large(value)} of ${large(needed)} needed, on a logarithmic scale`);
   const more = value >= needed ? "Enough: asking can stop early." : `${large(needed / Math.max(value, 1e-300))} times more is enough to stop early.`;
-  const said = make("p", "soft", asking ? `${more} It says when to stop asking, nothing else.` : "Asking has ended: the result is in the study's report.");
+  const said = make("p", "soft", asking ? `${more} A proof that is closed then has its p from it.` : "Asking has ended: the result is in the study's report.");
   return [make("p", "big", large(value), make("small", "", " e-value")), scale, said];
 }
 
