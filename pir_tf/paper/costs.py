@@ -58,12 +58,12 @@ def costs(runs: Sequence[Path]) -> pd.DataFrame:
     """
     found = collect(runs)
     # Sampling or choosing by another run's networks counts once with it elsewhere.
-    runs: list[tuple[str, Path]] = [(one, found.places[one]) for one in found.rows["experiment"]] + found.alike
-    about = [_followed(place) for _, place in runs]
+    places: list[tuple[str, Path]] = [(one, found.places[one]) for one in found.rows["experiment"]] + found.alike
+    about = [_followed(place) for _, place in places]
     moved = {followed for kind, followed, _, _ in about if kind in ("shift", "residual")}
     plain = {tuning for _, _, tuning, walked in about if not walked}
     made: list[Row] = []
-    for (name, place), (_, followed, tuning, walked) in zip(runs, about, strict=True):
+    for (name, place), (_, followed, tuning, walked) in zip(places, about, strict=True):
         if followed in moved or not moved:
             made += _ways(name, place, own=not (walked and tuning in plain))
     if not made:
