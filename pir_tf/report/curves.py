@@ -36,7 +36,7 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
     ratio = rows.ratio[rows.ratio > 0].mode().iloc[0]
     width = max(min(WIDTH, WIDEST / len(objectives)) * len(objectives), style.WIDTH)
     figure = style.new_figure(2 * HEIGHT, width=width)
-    grid = figure.subplots(2, len(objectives), squeeze=False, sharex=True)
+    grid = figure.subplots(2, len(objectives), squeeze=False, sharex="col")
     pessimisms = sorted(set(rows.pessimism))
     for column, objective in enumerate(objectives):
         own = rows[rows.objective == objective]
