@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 from starlette.routing import Route
 
+from pir_tf.errors import Unavailable
 from pir_tf.people import counted, owner, pools, sessions
 from pir_tf.people.asking import (
     AGREE,
@@ -231,7 +232,11 @@ async def owner_status(request: Request) -> Response:
         until, found = state.statuses.get(desk.key, (0.0, {}))
         begun = time.monotonic()
         if begun >= until:
-            found = await asyncio.to_thread(read)
+            try:
+                found = await asyncio.to_thread(read)
+            except Unavailable as error:
+                said = f"The database can't be used now: {str(error).rstrip('.')}. Raters' pages keep their answers."
+                raise Refused(503, said) from None
             now = time.monotonic()
             state.statuses[desk.key] = (now + min(KEPT * (now - begun), LONGEST), found)
     refusing = state.store.refusing

@@ -236,7 +236,7 @@ def test_the_owner_sees_answers_come_pauses_and_closes(place):
     assert study.answers() == [found["answers"]]
 
 
-def test_the_owner_reads_that_nothing_is_stored_and_why_and_that_it_goes_on(place):
+def test_the_owner_reads_that_the_database_is_away_until_it_is_back(place):
     study = place(wanted=20)
     assert study.play("refused") == {"answers": 3}
     assert [len(rater) for rater in study.answers()] == [3]
