@@ -18,7 +18,6 @@ from pir_tf.people.study import Study
 from pir_tf.runs.directory import has_simulated_raters
 from pir_tf.statistics.agreement import krippendorff_alpha, one_predicts_the_others, rank_correlation
 from pir_tf.statistics.betting import e_values, needed
-from pir_tf.statistics.closing import EARLY
 from pir_tf.statistics.effects import ALPHA
 from pir_tf.statistics.flags import kept
 from pir_tf.statistics.proof import prove_study
@@ -164,12 +163,12 @@ def _proof(
             if doubtful
             and (others if study.mode == "pair" else honest).size
             and whole.verdict != "not measured yet"
-            and pool.why != EARLY
+            and not whole.by_evidence
             else None
         ),
         "e_values": [float(value) for value in evidence],
         # A study of an earlier version was ended by less.
-        "e_needed": min(needed(alpha), float(evidence.max())) if pool.why == EARLY else needed(alpha),
+        "e_needed": min(needed(alpha), float(evidence.max())) if whole.by_evidence else needed(alpha),
         "examples": {name: _examples(images, name) for name in ("before", "after")},
     }
 

@@ -49,12 +49,12 @@ def result_rows(results: dict[str, Any]) -> list[Row]:
 
 
 def _test(results: dict[str, Any]) -> str:
-    """What p is of. Runs of an earlier version have Welch's t also where the evidence ended a study."""
+    """What p is of. Runs of an earlier version don't say so, and have Welch's t also where the evidence ended a study."""
     people = results.get("people") or {}
-    if people.get("mode") == "pair":
-        return "Evidence that ended it" if people.get("closed") == EARLY else "Sign test of pairs"
-    early = people.get("closed") == EARLY and results.get("welch_t") is None
-    return "Evidence that ended it" if early else "Welch's t-test"
+    pairs = people.get("mode") == "pair"
+    if people.get("by_evidence", people.get("closed") == EARLY and (pairs or results.get("welch_t") is None)):
+        return "Evidence that ended it"
+    return "Sign test of pairs" if pairs else "Welch's t-test"
 
 
 def estimate_rows(results: dict[str, Any]) -> list[Row]:

@@ -59,8 +59,8 @@ def of_others_too(outcome: Verdict, raters: int, interval: Interval, nothing: fl
     return {"gain": interval[0] > nothing, "loss": interval[1] < nothing}.get(outcome, True)
 
 
-def claim(outcome: Verdict, of_others_too: bool, size: int, planned: int | None) -> str:
-    """The outcome as the beginning of a sentence."""
+def claim(outcome: Verdict, whoever: bool, size: int, planned: int | None) -> str:
+    """The outcome as the beginning of a sentence, said of people like these or of these raters alone."""
     if outcome == "not measured yet":
         return f"No verdict yet, {size} of {planned} answers are there"
     what = {
@@ -68,4 +68,4 @@ def claim(outcome: Verdict, of_others_too: bool, size: int, planned: int | None)
         "loss": "images after tuning are liked less",
         "no significant change": "no difference was found between images after and before tuning",
     }.get(outcome, outcome)
-    return what[0].upper() + what[1:] if of_others_too else f"For these raters, {what}"
+    return what[0].upper() + what[1:] if whoever else f"For these raters, {what}"

@@ -42,6 +42,7 @@ class PairProof:
         win_rate: Share of pairs in which the image after wins, ties half; 0.5 is no change.
         interval: Its 95% interval for these raters, pairs as units (Wilson, which ties make wide).
         rater_interval: Its 95% interval for raters like these: raters as clusters, t.
+        by_evidence: As in `Proof`.
         p: Two-sided, of the signs that coins give to these outcomes if both sides are equal; or as in `Proof`.
         d: sqrt(2) Phi^-1(win rate), Cohen's d as observed: 1 at a win rate of 0.76. `None` at 0 or 1.
     """
@@ -54,6 +55,7 @@ class PairProof:
     win_rate: float | None
     interval: Interval
     rater_interval: Interval
+    by_evidence: bool
     p: float | None
     d: float | None
 
@@ -94,7 +96,7 @@ def prove_pairs(
     on = f"{size} answers of {people(number)} to {means.size} pairs"
     if not size:
         nothing: Verdict = "undefined" if planned is None else "not measured yet"
-        return PairProof(nothing, f"No result: {on}.", 0, 0, 0, None, None, None, None, None)
+        return PairProof(nothing, f"No result: {on}.", 0, 0, 0, None, None, None, evidence is not None, None, None)
     rate = float(means.mean())
     low, high = _wilson(rate, means.size)
     weight = 1 / np.bincount(row)[row] / means.size * number  # so that answers add up to the mean over pairs
@@ -111,7 +113,17 @@ def prove_pairs(
         f"{p_in_words(p, evidence, None if short else alpha)}; {on}."
     )
     return PairProof(
-        outcome, sentence, size, number, means.size, rate, (low, high), rater_interval, None if short else p, d
+        verdict=outcome,
+        sentence=sentence,
+        answers=size,
+        raters=number,
+        pairs=means.size,
+        win_rate=rate,
+        interval=(low, high),
+        rater_interval=rater_interval,
+        by_evidence=evidence is not None,
+        p=None if short else p,
+        d=d,
     )
 
 

@@ -66,8 +66,9 @@ class Proof:
         raters, images_before, images_after: What it stands on: raters who saw both sides, and the images that they saw.
         before, after: Mean rater-centred PIR of the images.
         change, change_interval: After less before, with Welch's 95% interval.
-        t: Of Welch's test; `None` where the evidence ended the study.
-        p: Of Welch's test, two-sided; of the evidence where that ended the study; `None` below the size set before.
+        by_evidence: Whether the evidence ended the study: p is of that then, and there is no t.
+        t: Of Welch's test.
+        p: Of Welch's test, two-sided, or of the evidence; `None` below the size set before.
         d, d_interval: Cohen's d of the images' values as observed, with its 95% interval (delta method).
         reliability: Share of these values' variance within a side that isn't noise of answers, in [0, 1].
         d_corrected, d_corrected_interval: d / sqrt(reliability), with a 95% bootstrap interval over images.
@@ -84,6 +85,7 @@ class Proof:
     after: float | None
     change: float | None
     change_interval: Interval
+    by_evidence: bool
     t: float | None
     p: float | None
     d: float | None
@@ -230,6 +232,7 @@ def prove(
         after=float(after.mean()) if after.size else None,
         change=change,
         change_interval=change_interval(before, after),
+        by_evidence=evidence is not None,
         t=None if short else t,
         p=None if short else p,
         d=d,

@@ -181,7 +181,7 @@ def test_a_proof_is_judged_at_the_size_set_before_by_people_who_see_both_sides(t
     assert "For these raters" in facts["people"]["sentence"]
 
 
-def answered_as(mode, rater, image, value, pairs=(), closed="40 answers", count=40):
+def answered_as(mode, rater, image, value, pairs=(), closed="40 answers", count=40, bets=()):
     """What people said, in the form in which a stage has it."""
     given = [np.array(one) for one in (rater, image, value)]
     shown = np.bincount(np.array(image, int), minlength=count)
@@ -193,7 +193,7 @@ def answered_as(mode, rater, image, value, pairs=(), closed="40 answers", count=
             "value": given[2],
             "pairs": np.array(pairs, float).reshape(-1, 3),
         },
-        **{"impressions": shown, "closed": closed, "bets": np.empty(0), "study": {"name": "one"}},
+        **{"impressions": shown, "closed": closed, "bets": np.array(bets), "study": {"name": "one"}},
     )
 
 
@@ -212,6 +212,23 @@ def test_pairs_are_told_on_one_scale_and_without_a_t():
     assert facts["cohens_d"] == facts["people"]["d"] == pytest.approx(0.954, abs=1e-3) and low < 0.954 < high
     rows = {row[0]: row[1] for row in tables.result_rows({**facts, "alpha": 0.05})}
     assert rows["Mean PIR after"] == "0.750" and "Sign test of pairs" in rows and "Welch's t-test" not in rows
+
+
+@pytest.mark.parametrize("mode", ["like", "pair"])
+def test_the_result_says_that_the_evidence_ended_a_study_whoever_closed_it(mode):
+    rater, image, value = (
+        np.arange(400) % 20,
+        np.arange(400) % 40,
+        np.arange(400) % 40 // 20 * 0.5 + np.arange(400) % 2 / 2,
+    )
+    pairs = np.stack([np.arange(40) % 10, np.arange(40), np.arange(40) % 5 > 0], axis=1)
+    settings, unlike = types.SimpleNamespace(alpha=0.001, answers=900), types.SimpleNamespace(after_over_before=None)
+    for bets, named in ((np.ones(60), "Evidence that ended it"), (np.empty(0), "Sign test of pairs")):
+        answered = answered_as(mode, rater, image, value, pairs, count=40, closed="the owner", bets=bets)
+        facts = study_proof.people_facts(answered, 20, settings, unlike)
+        names = [row[0] for row in tables.result_rows({**facts, "alpha": 0.001})]
+        assert (named if bets.size or mode == "pair" else "Welch's t-test") in names
+        assert facts["verdict"] == ("gain" if bets.size else "not measured yet")
 
 
 def test_what_can_t_be_tested_is_undefined_not_unmeasured_and_all_numbers_are_of_one_test():

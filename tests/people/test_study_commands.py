@@ -249,11 +249,12 @@ def test_who_came_by_the_page_and_by_the_teams_own_is_withdrawn_from_both(tmp_pa
     office.store.close()
 
 
-def test_the_report_says_at_which_size_the_test_was_made(tmp_path):
+@pytest.mark.parametrize("why", [EARLY, "the owner"])
+def test_the_report_says_at_which_size_the_test_was_made(tmp_path, why):
     office = Office(tmp_path / "study.db", images=40, pool="proof", wanted=5000, repeats=0, shared=0)
     convinced(office, raters=10, each=20)
     with office.store.writing() as connection:
-        pools.close_pools(connection, office.key, EARLY)
+        pools.close_pools(connection, office.key, why)
     page = write_people_report(read_summary(office.store), tmp_path / "report.html").read_text()
     office.store.close()
     assert "Asking stopped at 200 answers, when the evidence was enough" in page and "set before" not in page

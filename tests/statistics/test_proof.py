@@ -157,10 +157,10 @@ def test_a_study_that_its_evidence_ended_has_the_evidence_s_p(mode):
     by_hand = prove_study(
         *about, wanted=9999, closed="the owner", evidence=4000.0
     )  # before its size, with enough evidence
-    assert by_hand.p == 1 / 4000 and by_hand.verdict == "gain"
+    assert by_hand.p == 1 / 4000 and by_hand.verdict == "gain" and by_hand.by_evidence
     short = prove_study(*about, wanted=9999, closed="the owner", evidence=1000.0)
     assert (short.verdict, short.p) == ("not measured yet", None) and "no p before that size" in short.sentence
-    assert "no size" not in prove_study(*about).sentence
+    assert not short.by_evidence and "no size" not in prove_study(*about).sentence
 
 
 def test_without_shared_images_nothing_is_corrected():
