@@ -292,6 +292,11 @@ class CurveRows:
         with atomic(self._path) as beside:
             self._frame.to_csv(beside, index=False)
 
+    def add_all(self, others: CurveRows) -> None:
+        """Writes the rows of another folder, in the place of those of the same settings and steps."""
+        for row in others._frame.to_dict("records"):
+            self.add({str(name): value for name, value in row.items()})
+
     def draw(self) -> None:
         """Draws the figures."""
         for name, drawn in ((NAME, curves.tuning_curves), ("kid", curves.kid_of_ratios)):

@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line: 0, or 2 for a user's mistake."""
     commands: dict[str, Callable[..., Any]] = {"run": publish, "sweep": publish_sweep, "bundle": bundle}
     commands["presets"] = lambda: print(presets_table())
-    commands |= {"compare": compare, "methods": methods, "costs": costs}
+    commands |= {"compare": compare, "methods": methods, "costs": costs, "curves": curves}
     run, positional = tyro.extras.subcommand_cli_from_dict, (tyro.conf.PositionalRequiredArgs,)
     return exit_code(lambda: run(commands, args=arguments, config=positional), "another folder")
 
@@ -286,6 +286,27 @@ def costs(runs: Path, folder: Path) -> None:
         folder: Where `costs.csv` and its figure go.
     """
     change_costs.write(change_costs.costs([runs]), folder)
+
+
+def curves(measured: Path, folder: Path) -> None:
+    """Adds the rows of `pir-tf tuning-curves`, in place of those of the same settings and steps, and draws the figures anew.
+
+    Args:
+        measured: Its folder.
+        folder: A published one.
+
+    Raises:
+        InputError: The first has no rows, or the second holds something else.
+    """
+    devices.import_quietly()
+    from pir_tf.experiments.tuning_curves import NAME, CurveRows
+
+    if not (measured / f"{NAME}.csv").is_file():
+        raise InputError(f"{measured} has no {NAME}.csv, expected a folder of pir-tf {NAME}: name it.")
+    _make_own(folder, f"{NAME}.csv")
+    rows = CurveRows(folder)
+    rows.add_all(CurveRows(measured))
+    rows.draw()
 
 
 def comparison(folders: Sequence[Path]) -> str:

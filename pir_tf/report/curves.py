@@ -27,22 +27,27 @@ WIDEST = 8.8
 
 
 def tuning_curves(rows: pd.DataFrame) -> Any:
-    """True and estimated d and the distance kept over the steps: a column for each objective, a line for each pessimism.
+    """True and estimated d and the distance kept over the steps: a column for each objective and number of answers.
+
+    A line for each pessimism.
 
     Args:
         rows: Those of `tuning-curves.csv`; those of the commonest ratio are drawn, and the control.
     """
-    objectives = list(dict.fromkeys(rows.objective))
+    panels = list(dict.fromkeys(zip(rows.objective, rows.impressions, strict=True)))
     ratio = rows.ratio[rows.ratio > 0].mode().iloc[0]
-    width = max(min(WIDTH, WIDEST / len(objectives)) * len(objectives), style.WIDTH)
+    width = max(min(WIDTH, WIDEST / len(panels)) * len(panels), style.WIDTH)
     figure = style.new_figure(2 * HEIGHT, width=width)
-    grid = figure.subplots(2, len(objectives), squeeze=False, sharex="col")
+    grid = figure.subplots(2, len(panels), squeeze=False, sharex="col")
     pessimisms = sorted(set(rows.pessimism))
-    for column, objective in enumerate(objectives):
-        own = rows[rows.objective == objective]
+    for column, (objective, impressions) in enumerate(panels):
+        own = rows[(rows.objective == objective) & (rows.impressions == impressions)]
+        answered = f"\n{impressions:,} answers each" if rows.impressions.nunique() > 1 else ""
         first = column == 0
         upper, lower = grid[:, column]
-        style.style_axes(upper, y="Cohen's d" if first else None, title=parse(objective).in_words(short=True))
+        style.style_axes(
+            upper, y="Cohen's d" if first else None, title=parse(objective).in_words(short=True) + answered
+        )
         style.style_axes(lower, x="tuning steps", y="distance kept" if first else None)
         upper.axhline(0, color=style.RULE, linewidth=0.7)
         lower.axhline(1, color=style.RULE, linewidth=0.7)

@@ -14,6 +14,7 @@ from pir_tf.errors import InputError
 from pir_tf.experiments import tuning_curves
 from pir_tf.gan.saved import Networks
 from pir_tf.images import to_uint8
+from pir_tf.paper import publish
 from pir_tf.presets import smoke
 from pir_tf.report import curves
 from pir_tf.tuning import tuner
@@ -138,3 +139,20 @@ def test_rows_of_other_settings_are_not_taken_for_ones_own(folder, tmp_path):
     )
     with pytest.raises(InputError, match=r"tuning-curves\.csv has no column settings, .* another folder"):
         tuning_curves.CurveRows(tmp_path)
+
+
+def test_curves_are_published_together_in_place_of_the_same_ones(folder, tmp_path, capsys):
+    published, more = tmp_path / "published", tmp_path / "more"
+    more.mkdir()
+    rows = pd.read_csv(folder / "tuning-curves.csv", dtype={"settings": str})
+    rows.assign(impressions=7, cohens_d=0.25).to_csv(more / "tuning-curves.csv", index=False)
+    for measured in (folder, more, folder):
+        assert publish.main(["curves", str(measured), str(published)]) == 0
+    found = pd.read_csv(published / "tuning-curves.csv", dtype={"settings": str})
+    assert len(found) == 2 * len(rows) and (published / "tuning-curves.png").is_file()
+    pd.testing.assert_frame_equal(found[found.impressions != 7].reset_index(drop=True), rows)
+    assert set(found.cohens_d[found.impressions == 7]) == {0.25}
+    for wrong in (tmp_path, published / "tuning-curves.png"):
+        assert publish.main(["curves", str(wrong), str(published)]) == 2
+    assert publish.main(["curves", str(folder), str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("Error: ") == 3 and not (tmp_path / "tuning-curves.csv").exists()

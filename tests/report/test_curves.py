@@ -14,6 +14,7 @@ def rows():
             **{
                 "objective": "color:blue",
                 "seed": seed,
+                "impressions": 1000,
                 "settings": "a",
                 "pessimism": 0.0,
                 "ratio": ratio,
@@ -39,6 +40,13 @@ def test_a_seed_is_a_line_of_its_own(rows):
     other = pd.concat([rows, rows[rows.steps < 300].assign(pessimism=5.0)])
     texts = {text.get_text(): text for text in curves.tuning_curves(other).axes[0].texts}
     assert texts["5 SD"].xy[0] == 150 and texts["0 SD"].xy[0] > 1  # at its own last point; at the axes' end
+
+
+def test_each_number_of_answers_has_its_own_panels(rows):
+    assert [axes.get_title(loc="left") for axes in curves.tuning_curves(rows).axes] == ["blue", ""]
+    few = pd.concat([rows, rows.assign(impressions=10)])
+    titles = [axes.get_title(loc="left") for axes in curves.tuning_curves(few).axes[:2]]
+    assert titles == ["blue\n1,000 answers each", "blue\n10 answers each"]
 
 
 def test_lines_against_kid_say_which_steps_they_are_of(rows):
