@@ -40,7 +40,9 @@ class EstimatorConfig:
     """`bins`: a softmax over bins of PIR; `scalar`: one sigmoid output, which the paper compared with (C.3); `linear`: ridge on
     frozen features in closed form, not the paper's, to which `trainable`, steps, rate and batch mean nothing."""
     pessimism: float = 0.0
-    """With `output linear`: how many standard deviations of its own doubt tuning takes off the estimate."""
+    """How many standard deviations of its own doubt tuning takes off the estimate: of the posterior with `output linear`, of
+    eight readouts of resampled images with `trainable head`. Up to 150 steps little depends on it, and a good readout is only
+    slowed down; 600 steps by a weak one need 1 or 2. Not the paper's."""
     bins: int = 100
     """Bins of equal width. Source: C.3, deviation D7."""
     bin_range: Literal["unit", "data"] = "unit"
@@ -86,13 +88,16 @@ class EstimatorConfig:
             own = self.backbone in ("inception_v3", "compact")
             require(own, "estimator.backbone", self.backbone, "inception_v3 or compact, or --estimator.output linear")
             require(self.grid == 0, "estimator.grid", self.grid, "0 without --estimator.output linear")
-            require(self.pessimism == 0, "estimator.pessimism", self.pessimism, "0 without --estimator.output linear")
+            doubts = self.trainable == "head" and scheme != "hub"
+            frozen = "0 without --estimator.output linear, or --estimator.trainable head and no TF-Hub module"
+            require(self.pessimism == 0 or doubts, "estimator.pessimism", self.pessimism, frozen)
             if scheme != "hub":  # whose modules refuse a layer themselves
                 known = self.layer in ("", *LAYERS["inception_v3"])
                 require(
                     known, "estimator.layer", self.layer, "mixed0 to mixed10 of inception_v3, or nothing for the last"
                 )
         self._check_head()
+        require_not_negative("estimator", self, "pessimism")
         positive = ("image_size", "learning_rate", "steps", "batch_size", "temperature", "quality_images")
         require_positive("estimator", self, *positive, "checkpoint_every", "checkpoint_minutes")
         require(self.bins >= 2, "estimator.bins", self.bins, "2 or more")
@@ -128,4 +133,3 @@ class EstimatorConfig:
         expected = f"names of {', '.join(known)} with commas between them, or nothing for the usual ones"
         require(not wrong, "estimator.layer", self.layer, expected)
         require(0 <= self.grid <= 8, "estimator.grid", self.grid, "0 for none, or places a side up to 8")
-        require_not_negative("estimator", self, "pessimism")

@@ -172,7 +172,7 @@ LARGEST = 4
 AS_THEY_ARE = (
     *(layers.Activation, layers.ReLU, layers.AveragePooling2D, layers.MaxPooling2D, layers.GlobalAveragePooling2D),
     *(layers.Resizing, layers.Rescaling, layers.Flatten, layers.Dense, layers.Softmax, layers.LeakyReLU),
-    *(layers.ZeroPadding2D, layers.Normalization),
+    *(layers.ZeroPadding2D, layers.Normalization, layers.Reshape),
 )
 """Layers that are called as they are."""
 

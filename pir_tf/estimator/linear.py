@@ -76,37 +76,43 @@ def readout(features: keras.KerasTensor, ridge: Ridge) -> tuple[keras.KerasTenso
     x.set_weights([ridge.mean, np.square(ridge.spread), np.array(0)])
     x.finalize_state()
     z = x(features)
-    mean = _dense(z, ridge.weights[:, None], MEAN, bias=ridge.intercept)
+    mean = fixed_dense(z, ridge.weights[:, None], MEAN, bias=np.array([ridge.intercept]))
     sure = ridge.known < 1 - NEGLIGIBLE
     directions, learnt, rest = ridge.directions[:, sure], 1 - ridge.known[sure], z
     if sure.any():
-        along = _dense(z, directions, "known_directions")
-        known = _dense(along, learnt[:, None] * directions.T, "known")
+        along = fixed_dense(z, directions, "known_directions")
+        known = fixed_dense(along, learnt[:, None] * directions.T, "known")
         rest = layers.Subtract(dtype="float32", name="unknown")([z, known])
     power = layers.Dot(axes=1, dtype="float32", name="unknown_power")([rest, rest])
-    variance = layers.Rescaling(ridge.noise / ridge.penalty, offset=SD_OFFSET, dtype="float32", name="variance")(power)
+    return mean, standard_deviation(power, ridge.noise / ridge.penalty)
+
+
+def standard_deviation(power: keras.KerasTensor, scale: float) -> keras.KerasTensor:
+    """sqrt(scale power + `SD_OFFSET`) of sums of squares [b, 1]."""
+    variance = layers.Rescaling(scale, offset=SD_OFFSET, dtype="float32", name="variance")(power)
     # In a model of its own: Keras counts operations' names anew in each process, and features that were loaded have a root too.
     number = keras.Input((1,), name="variance")
-    root = keras.Model(number, keras.ops.sqrt(number), name="standard_deviation")
-    return mean, root(variance)
+    return keras.Model(number, keras.ops.sqrt(number), name="standard_deviation")(variance)
 
 
 def objective(saved: keras.Model, pessimism: float) -> keras.Model:
-    """What tuning climbs: images to mean - lambda SD, [b, 1], not clipped, of a model that `saved_model` made.
+    """What tuning climbs: images to mean - lambda SD, [b, 1], a linear mean not clipped, of a model that `saved_model` made.
 
-    Any other model, of one output, is returned as it is.
+    A model without a doubt, of one output, is returned as it is.
     """
     if len(saved.outputs) == 1:
         return saved
-    result = saved.get_layer(MEAN).output
+    linear = MEAN in [layer.name for layer in saved.layers]
+    result = saved.get_layer(MEAN).output if linear else saved.outputs[0]
     if pessimism:
         doubt = layers.Rescaling(-pessimism, dtype="float32", name="doubt")(saved.outputs[1])
         result = layers.Add(dtype="float32", name="pessimistic")([result, doubt])
     return keras.Model(saved.input, result, name="pir_objective")
 
 
-def _dense(x: keras.KerasTensor, kernel: npt.NDArray[np.float64], name: str, *, bias: float | None = None) -> Any:
+def fixed_dense(x: keras.KerasTensor, kernel: npt.NDArray[Any], name: str, *, bias: Any = None) -> Any:
+    """x times a kernel [f, units] that nothing trains, plus a bias [units]."""
     layer = layers.Dense(kernel.shape[1], use_bias=bias is not None, trainable=False, dtype="float32", name=name)
     layer.build(x.shape)
-    layer.set_weights([kernel] if bias is None else [kernel, np.array([bias])])
+    layer.set_weights([kernel] if bias is None else [kernel, bias])
     return layer(x)

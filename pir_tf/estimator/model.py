@@ -50,6 +50,7 @@ class PIREstimator(SteppedModel):
 
     Attributes:
         pir_model: `with_pir(network, head)`: images to PIR [b, 1], stock layers only unless the backbone is a TF-Hub module.
+        doubtful: Images to PIR and its standard deviation, where `bootstrap.with_doubt` made one.
 
     Source: 2.3, C.3.
     """
@@ -59,6 +60,7 @@ class PIREstimator(SteppedModel):
         self.network = network
         self.head = head
         self.pir_model = with_pir(network, head, temperature=temperature)
+        self.doubtful: keras.Model | None = None
         self.loss_mean = keras.metrics.Mean(name="loss")
         replicas.synchronize(network)
         self.built = True
@@ -110,8 +112,8 @@ class PIREstimator(SteppedModel):
         return state_of({"network": self.network}, [self.optimizer])
 
     def saved_model(self) -> keras.Model:
-        """The functional model from images to PIR [b, 1], as it is saved."""
-        return self.pir_model
+        """The functional model from images to PIR [b, 1], and to its standard deviation where it has one, as it is saved."""
+        return self.doubtful or self.pir_model
 
 
 def build_network(config: EstimatorConfig, *, seed: int, pretrained: bool = True) -> keras.Model:
@@ -233,7 +235,7 @@ def load_estimator(path: str | os.PathLike[str]) -> keras.Model:
         InputError: If there is no whole estimator at that path.
     """
     model = load_saved(path)
-    if len(model.outputs) > 1:  # a linear estimator's standard deviation comes second
+    if len(model.outputs) > 1:  # the standard deviation comes second
         model = keras.Model(model.input, model.outputs[0], name="pir_estimator")
     model.jit_compile = model.trainable = False
     return model

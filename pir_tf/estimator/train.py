@@ -6,6 +6,7 @@ something is. What is not here: the step itself (`model.PIREstimator`) and how g
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -21,6 +22,7 @@ import tensorflow as tf
 from pir_tf.config import ComputeConfig, EstimatorConfig, decisive_fields
 from pir_tf.errors import InputError
 from pir_tf.estimator import hub
+from pir_tf.estimator.bootstrap import REPLICATES, Readout, resampled, with_doubt
 from pir_tf.estimator.features import frozen_features
 from pir_tf.estimator.heads import Head, Scalar, first_bias, head_of
 from pir_tf.estimator.linear import LinearEstimator
@@ -39,6 +41,7 @@ from pir_tf.estimator.ridge import LEAST_SPREAD
 from pir_tf.images import require_images, tensor_to_float
 from pir_tf.interactions.records import Interactions
 from pir_tf.training import replicas, xla
+from pir_tf.training.callbacks import track
 from pir_tf.training.fit import Schedule, Stream, fit_resumable
 from pir_tf.training.precision import mixed
 
@@ -121,22 +124,32 @@ def fit_estimator(
     pays = config.trainable == "all" and is_stock(network)
     compiled = xla.form(compute, config.steps, pays=pays) == "on"
 
-    def fit(model: PIREstimator, inputs: npt.NDArray[Any]) -> None:
+    def fit(model: PIREstimator, inputs: npt.NDArray[Any], counts: npt.NDArray[Any] = counts, **more: Any) -> None:
+        own = {"seed": seed, "directory": directory, "callbacks": callbacks, **more}
         model.compile(optimizer=keras.optimizers.Adam(config.learning_rate), jit_compile=compiled)
         model.optimizer.build(model.trainable_variables)
         epoch = min(config.steps, -(-len(inputs) // config.batch_size))
         fit_resumable(
             model,
-            _stream(inputs, counts, config.steps, seed),
+            _stream(inputs, counts, config.steps, own["seed"]),
             Schedule(config.steps, config.batch_size, epoch, config.checkpoint_every, config.checkpoint_minutes),
-            directory,
+            own["directory"],
             {**decisive_fields("estimator", config), **facts},
-            chief_callbacks=callbacks,
+            chief_callbacks=own["callbacks"],
         )
 
     if config.trainable == "head":
-        backbone = keras.Model(network.input, network.get_layer("features").output)
-        _fit_head(estimator, features(backbone, images), config.temperature, fit)
+        known = features(keras.Model(network.input, network.get_layer("features").output), images)
+        layer = network.get_layer(LOGITS)
+        start, temperature = layer.get_weights(), config.temperature
+        readout, estimator.history = _fit_head(start, known, head, temperature, fit)
+        layer.set_weights(readout)
+        if config.pessimism:  # readouts of other images, which no checkpoint has: seconds each
+            others = []
+            for rows, own in track(resampled(len(known), seed=seed), "Readouts of other images", REPLICATES, "readout"):
+                alone: Any = functools.partial(fit, counts=counts[rows], seed=own, directory=None, callbacks=())
+                others.append(_fit_head(start, known[rows], head, temperature, alone)[0])
+            estimator.doubtful = with_doubt(estimator.pir_model, head, temperature, others)
     else:
         with mixed(compute.precision, network):
             fit(estimator, images)
@@ -253,26 +266,25 @@ def _stream(inputs: npt.NDArray[Any], counts: npt.NDArray[np.int64], steps: int,
 
 
 def _fit_head(
-    estimator: PIREstimator,
+    start: Readout,
     features: npt.NDArray[np.float32],
+    head: Head,
     temperature: float,
     fit: Callable[[PIREstimator, npt.NDArray[Any]], None],
-) -> None:
-    """Trains the layer `logits` alone, on standardized features, and folds the standardization into it.
+) -> tuple[Readout, Any]:
+    """Trains logits alone, from a start, on standardized features, and folds the standardization into them; their history too.
 
     Features of an early layer differ in scale by orders of magnitude, and Adam's steps are alike for all weights. With
     m and s the features' means and spreads, logits = W' (x - m) / s + b' is the layer with W = W' / s and b = b' - W m.
     """
-    layer = estimator.network.get_layer(LOGITS)
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.maximum(spread, LEAST_SPREAD * spread.mean() or 1.0)
-    kernel, bias = layer.get_weights()
+    kernel, bias = start
     inputs = keras.Input(features.shape[1:], name="standardized_features")
-    head_layer = keras.layers.Dense(layer.units, dtype="float32", name=LOGITS)
-    head = PIREstimator(keras.Model(inputs, head_layer(inputs)), estimator.head, temperature=temperature)
-    head_layer.set_weights([kernel * spread[:, None], bias + mean @ kernel])
-    fit(head, (features - mean) / spread)
-    kernel, bias = head_layer.get_weights()
+    layer = keras.layers.Dense(head.units, dtype="float32", name=LOGITS)
+    model = PIREstimator(keras.Model(inputs, layer(inputs)), head, temperature=temperature)
+    layer.set_weights([kernel * spread[:, None], bias + mean @ kernel])
+    fit(model, (features - mean) / spread)
+    kernel, bias = layer.get_weights()
     kernel = kernel / spread[:, None]
-    layer.set_weights([kernel, bias - mean @ kernel])
-    estimator.history = head.history
+    return (kernel, bias - mean @ kernel), model.history

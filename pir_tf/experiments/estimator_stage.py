@@ -119,7 +119,7 @@ def second_judge(run: RunDirectory) -> PIREstimator | LinearEstimator:
     rounds have (A.3). Beside a linear estimator it shares neither answers nor features with it.
     """
     config, steps = _settled(run), run.config.estimator.steps * run.round
-    settings = dataclasses.replace(config.estimator, steps=steps)
+    settings = dataclasses.replace(config.estimator, steps=steps, pessimism=0.0)  # whose doubt nobody asks for
     if settings.output == "linear":
         settings = judge_config(settings)
     return train(
@@ -187,7 +187,7 @@ def _of_folds(
     quality = cross_validated_quality(
         images,
         answers,
-        config.estimator,
+        dataclasses.replace(config.estimator, pessimism=0.0),
         seed=seed,
         folds=FOLDS,
         compute=config.compute,
