@@ -106,8 +106,8 @@ def fit_ridge(
     x, y, shown = (np.asarray(values, np.float64) for values in (features, pir, impressions))
     if len(y) < FEWEST:
         raise InputError(
-            f"{len(y)} images have impressions; expected {FEWEST} or more for estimator.output linear, which leaves each of "
-            "them out in turn: collect more answers."
+            f"{len(y)} image{' has' if len(y) == 1 else 's have'} impressions; expected {FEWEST} or more for "
+            "estimator.output linear, which leaves each of them out in turn: collect more answers."
         )
     if np.ptp(y) == 0:
         raise InputError(

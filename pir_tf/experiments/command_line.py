@@ -98,6 +98,11 @@ def parse(arguments: list[str]) -> Options:
     prog = "python -m pir_tf.experiments.run [smoke|laptop|paper]"
     options = parsed(Options, words, default=Options(config), prog=prog, description=DESCRIPTION)
     config, more = _changed(options.experiment, given, _fitting_images(options.experiment))
+    if {"tuning.pir_weight", "tuning.pir_gradient_ratio"} <= {*given} and config.tuning.pir_gradient_ratio:
+        raise InputError(
+            f"--tuning.pir-weight {given['tuning.pir_weight']} and --tuning.pir-gradient-ratio were both given, expected one: "
+            "the ratio sets the weight itself."
+        )
     if config.gan.generator != "train":
         notes = [note for note in notes if not note.startswith("gan.")]  # of a training that there won't be
     return dataclasses.replace(options, experiment=config, notes=(*said, *notes, *more, *_idle(config, given)))

@@ -23,7 +23,7 @@ from pir_tf.evaluation.measure import Sides, compare, diversity_report, rated, r
 from pir_tf.evaluation.plug_and_play import plug_and_play
 from pir_tf.experiments.control import control_generator, has_control, no_control
 from pir_tf.experiments.csv_answers import Waiting, answers, answers_digest, answers_path, image_ids, who_judges
-from pir_tf.experiments.estimator_stage import has_judge, second_judge, training_pir
+from pir_tf.experiments.estimator_stage import JUDGE_NEEDS, has_judge, second_judge, training_pir
 from pir_tf.experiments.gan_stage import load_data
 from pir_tf.experiments.imported import imported_in
 from pir_tf.experiments.interactions_stage import sample
@@ -114,6 +114,8 @@ def judge(
     if has_judge(run):
         with watch.part("second judge"):
             pir["judged"] = _estimates(second_judge(run).pir_model, images)
+    elif run.config.evaluation.judge:
+        print(f"evaluation: there is no second judge, who needs {JUDGE_NEEDS}", flush=True)
     asked, study = answers_path(run, "evaluation"), source_of(run, "evaluation")
     with watch.part("truth"):
         if who_judges(run.config) == "none":

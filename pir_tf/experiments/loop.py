@@ -110,8 +110,11 @@ class Loop:
         words += ["--evaluation.images", str(self.images)]
         own = any(word.startswith(("--gan.generator", "--estimator.output")) for word in self.options)
         better = {} if own else {**BETTER, **(OF_PAIRS if self.mode == "pair" else {})}
+        given = {word.partition("=")[0] for word in self.options}
+        if "--tuning.pir-weight" in given:  # which stands for the ratio
+            given.add("--tuning.pir-gradient-ratio")
         for option, value in {"--evaluation.against": "start", **better}.items():
-            if not any(word.partition("=")[0] == option for word in self.options):
+            if option not in given:
                 words += [option, value]
         if not own and not any(word.startswith(("--evaluation.judge", "--tuning.stop")) for word in self.options):
             words.append(NO_JUDGE)

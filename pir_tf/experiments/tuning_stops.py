@@ -9,7 +9,7 @@ import numpy as np
 
 from pir_tf.estimator.model import estimate
 from pir_tf.evaluation.diversity import within_class_pairwise_distance
-from pir_tf.experiments.estimator_stage import FEWEST_FOR_JUDGE, has_judge, second_judge
+from pir_tf.experiments.estimator_stage import JUDGE_NEEDS, has_judge, second_judge
 from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.gan.sampling import draw_latents, generate
 from pir_tf.runs.directory import RunDirectory
@@ -35,10 +35,7 @@ def stop_of(run: RunDirectory, tuner: AnchoredTuner | Tuner, estimator: keras.Mo
         stop = JudgedStop(tuner.networks(), _judge_view(run, tuner, estimator, watch) if is_chief() else None)
     else:
         if run.config.tuning.stop == "judge" and is_chief():
-            needed = (
-                f"{FEWEST_FOR_JUDGE} images with answers, and of an imported generator another backbone than compact"
-            )
-            print(f"tuning: no judge stops it, as a judge needs {needed}: all steps are done", flush=True)
+            print(f"tuning: no judge stops it, as a judge needs {JUDGE_NEEDS}: all steps are done", flush=True)
         return None
     tuner.keep_with_state(stop.state)
     return stop

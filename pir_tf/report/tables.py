@@ -111,6 +111,11 @@ def result_table(results: dict[str, Any]) -> str:
         known = cells[0] != NOT_JUDGED
         line = f"{name:<28}" + ("".join(f"{cell:>{width}}" for cell in cells) if known else f"   {NOT_JUDGED}")
         lines.append(line.rstrip())
+    if kid := kid_row(results):
+        of = results["kid"]
+        lines += ["", "KID " + ", ".join(map(" ".join, zip(("before", "after", "of the control"), kid, strict=False)))]
+        by = textwrap.TextWrapper(WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+        lines += by.wrap(f"of {of['images']:,} images by {of['network']}")
     for note in (doubt(results), kept_sentence(results), results.get("note")):
         if note:
             lines += ["", *textwrap.wrap(f"Note: {note}", WIDTH)]

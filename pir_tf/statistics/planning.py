@@ -34,6 +34,11 @@ PROOF_SHARE = 5 / 9
 """1000 of 1800: 800 answers to learn from were enough for d above 1, and from there learning pays little. The smallest d that is
 seen falls with the root of the proof's answers, so a third of the proof given to learning would cost a fifth of its sight."""
 
+LEARNT = {200: (0.63, 0.48, -0.14), 400: (0.45, 0.33, 0.34), 1_000: (0.83, 0.30, 0.19), 2_000: (0.87, 0.49, 0.26)}
+LEARNT |= {5_000: (0.89, 0.64, 0.39), 10_000: (0.95, 0.67, 0.48), 100_000: (0.98, 0.86, 0.64)}
+"""How well the linear estimator ranked new images after so many likes, evenly given to at most 1000 images, of blue, of
+red and blue, and of a filter of pool3: one draw each (`pir-tf few-answers`)."""
+
 ANSWERS_PER_IMAGE: dict[Mode, int] = {"like": 3, "rating": 3, "pair": 1, "grid": 2}
 """What `pir-tf loop` asks of an image of its proof: several tell how noisy one is, so that d can be corrected. A grid has nine
 times as many. Where a proof may end early, by bets on first answers, it is 1.25."""
@@ -100,6 +105,18 @@ class Plan:
             f"{TEN_RATERS} the result holds for these raters only.{fewest}",
             f"Assumed: mean PIR {self.mean:g}, standard deviation {self.pir_sd:g} between images and {self.taste_sd:g} between "
             f"raters; reliability is then {self.reliability:.2f}.",
+            *self._learnt(),
+        ]
+
+    def _learnt(self) -> list[str]:
+        """What as many answers, or fewer, gave simulated users' estimator."""
+        known = [count for count in LEARNT if count <= self.learn]
+        if self.mode != "like" or not known:
+            return []
+        plain, *hard = LEARNT[known[-1]]
+        return [
+            f"From {known[-1]:,} likes of simulated users the estimator ranked new images at a correlation of {plain:.2f} where "
+            f"tastes were plain (blue), {hard[0]:.2f} and {hard[1]:.2f} where images hardly differed (two colours, a filter)."
         ]
 
 

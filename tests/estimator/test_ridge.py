@@ -113,6 +113,7 @@ def test_a_feature_that_never_varies_has_no_say():
     "count, pir, said",
     [
         (9, np.linspace(0, 1, 9), "9 images have impressions; expected 10 or more"),
+        (1, np.ones(1), "1 image has impressions; expected 10 or more"),
         (12, np.full(12, 0.25), "All 12 answered images have the same PIR, 0.25; expected some difference"),
     ],
 )

@@ -11,15 +11,17 @@ import pandas as pd
 import pytest
 from commands import SMALL, UP_TO_EVALUATION, small_command
 
-from pir_tf.experiments import control, estimator_stage, tuning_stage
+from pir_tf.errors import InputError
+from pir_tf.experiments import control, estimator_stage, evaluation_stage, tuning_stage
 from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.estimator_stage import answered, has_judge, judge_config
 from pir_tf.experiments.interactions_stage import Shown
+from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.tuning_stage import weigh
 from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
 from pir_tf.presets import laptop
-from pir_tf.runs.directory import RunDirectory
+from pir_tf.runs.directory import RunDirectory, write_json
 
 LINEAR = "--estimator.output linear --estimator.backbone discriminator".split()
 MEASURED = (
@@ -108,6 +110,10 @@ def test_the_weight_that_a_ratio_gives_is_said(weight, said, capsys):
             "tuning.pir_weight is 5.0, expected none beside",
         ),
         (
+            ["--tuning.pir-gradient-ratio", "1", "--tuning.pir-weight=1000"],
+            "--tuning.pir-weight 1000 and --tuning.pir-gradient-ratio were both given, expected one",
+        ),
+        (
             ["--estimator.backbone", "discriminator"],
             "estimator.backbone is 'discriminator', expected inception_v3 or compact",
         ),
@@ -142,17 +148,40 @@ def test_what_does_not_go_together_is_refused_before_anything_runs(words, said, 
 # The second judge
 
 
+def answers_of(run, rated, classes=1):
+    """Writes answers to 400 images of which so many were shown."""
+    shown = np.where(np.arange(400) < rated, 5, 0)
+    columns = {"image_id": [f"{i:04}" for i in range(400)], "class_index": np.arange(400) % classes}
+    answers = Interactions(**columns, impressions=shown, positives=shown // 2)
+    answers.save(run.file("interactions", "interactions.csv"))
+
+
+def test_fewer_answers_than_a_judge_needs_are_said(tmp_path, monkeypatch, capsys):
+    run = RunDirectory(tmp_path / "run", laptop())
+    answers_of(run, 299)
+    monkeypatch.setattr(evaluation_stage, "load_estimator", lambda path: None)
+    monkeypatch.setattr(evaluation_stage, "_estimates", lambda model, images: None)
+    monkeypatch.setattr(evaluation_stage, "who_judges", lambda config: "none")
+    pir, _, _ = evaluation_stage.judge(run, {}, Stopwatch())
+    run.close()
+    assert "judged" not in pir
+    assert "evaluation: there is no second judge, who needs 300 images with answers" in capsys.readouterr().out
+
+
+def test_fewer_answers_than_classes_are_refused(tmp_path, monkeypatch):
+    run = RunDirectory(tmp_path / "run", laptop())
+    answers_of(run, 11, classes=12)
+    write_json(run.file("gan", "generator.json"), {"class_names": [f"class {i}" for i in range(12)]})
+    monkeypatch.setattr(estimator_stage.Shown, "load", lambda run: pd.Series({"images": np.arange(400)}))
+    with pytest.raises(InputError, match="11 images have impressions, fewer than the generator's 12 classes; expected"):
+        estimator_stage.run(run)
+    run.close()
+
+
 def test_the_judge_beside_a_linear_estimator_shares_neither_answers_nor_features(tmp_path, monkeypatch):
     config = laptop()
     run = RunDirectory(tmp_path / "run", config)
-    shown = np.where(np.arange(400) < 330, 5, 0)
-    answers = Interactions(
-        image_id=[f"{i:04}" for i in range(400)],
-        class_index=np.zeros(400, int),
-        impressions=shown,
-        positives=shown // 2,
-    )
-    answers.save(run.file("interactions", "interactions.csv"))
+    answers_of(run, 330)
     monkeypatch.setattr(
         "pir_tf.experiments.estimator_stage.Shown.load", lambda run: pd.Series({"images": np.arange(400)})
     )

@@ -138,7 +138,12 @@ def test_result_table_of_runs_that_are_measured_open_or_undefined():
     assert ["KL", "of", "the", "moved", "latents", "1.23", "nats"] in [
         line.split() for line in result_table({**results(), "kl": 1.234}).splitlines()
     ]
-    assert not any(word in table for word in ("None", "nan", "null"))
+    kid = {"network": "VGG16 pool5, mean over positions, weights file:some-long-name.h5, resized", "images": 300}
+    kid |= {"before": 27.5, "before_se": 0.34, "after": 256.0, "after_se": 2.6, "control": 27.4, "control_se": None}
+    lines = result_table({**results(), "kid": kid}).splitlines()
+    assert "KID before 27.5 ± 0.34, after 256 ± 2.6, of the control 27.4" in lines and max(map(len, lines)) <= 80
+    assert f"of 300 images by {kid['network']}" in " ".join(" ".join(lines).split())
+    assert not any(word in table for word in ("None", "nan", "null", "KID"))
     assert max(map(len, table.splitlines())) <= 80
     assert result_table({})
     table = result_table({**results(), "cohens_d": None, "cohens_d_interval": None, "p_value": None, "welch_t": None})

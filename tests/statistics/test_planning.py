@@ -2,15 +2,17 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestIndPower
 
 from pir_tf.errors import InputError
 from pir_tf.people.study import Study
-from pir_tf.statistics.planning import REPEATS, plan
+from pir_tf.statistics.planning import LEARNT, REPEATS, plan
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -103,3 +105,20 @@ def test_a_budget_too_small_says_what_it_could_see_and_what_is_enough(mode):
 def test_bad_settings(change, match):
     with pytest.raises(InputError, match=match):
         plan(**{"budget": 1800, "mode": "like"} | change)
+
+
+def test_what_was_learnt_from_so_few_is_that_of_the_published_tables():
+    folder = Path(__file__).parents[2] / "experiments" / "beyond" / "few-answers"
+    tables = [pd.read_csv(folder / f"{name}.csv") for name in ("blue", "red-blue", "pool3-filter-28")]
+    for total, said in LEARNT.items():
+        images = min(total, 1000)
+        rows = [
+            table[(table.method == "linear") & (table.images == images) & (table.impressions == total / images)]
+            for table in tables
+        ]
+        assert said == tuple(round(float(row.spearman.iloc[0]), 2) for row in rows)
+    lines = plan(1800, "like", proof_share=0.4).sentences()
+    assert lines[-1].startswith(
+        "From 1,000 likes of simulated users the estimator ranked new images at a correlation of 0.83"
+    )
+    assert not any("simulated" in line for line in (*plan(1800, "pair").sentences(), *plan(300, "like").sentences()))
