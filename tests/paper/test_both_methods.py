@@ -98,6 +98,29 @@ def test_the_summary_says_what_was_measured(folder):
     assert "In 600 steps at most, 590 in the median, that keep the distance: Tuned images are above" in said
 
 
+def test_filters_that_settings_were_chosen_by_are_not_held_out(folder):
+    rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
+    rows = rows[(rows.tuning_steps == rows.paper_steps) & ~rows.experiment.str.startswith("offline")]
+    two = rows[rows.objective == "vgg:pool2:filters=30"]
+    more = [two.assign(objective=f"vgg:pool2:filters={i}", cohens_d=d, paper_d=1.0) for i, d in ((31, 5.0), (32, 6.0))]
+    more.append(more[0].assign(seed=1, cohens_d=7.0))  # with the other seed, 6 of filter 31
+    rows = pd.concat([rows, *more], ignore_index=True)
+    held_out = (
+        "Without pool3 filter 28 and pool4 filter 243, by which our settings were chosen, the mean d of the other 3 is"
+    )
+    at_equal, in_more = both_methods.summary(
+        pd.concat([rows, rows.assign(tuning_steps=600, cohens_d=2 * rows.cohens_d)], ignore_index=True)
+    ).split("\n\n")
+    assert "Over the 5 single filters" in at_equal  # of the 2 by pool3 and pool4, d 2.0 and 0.6
+    # (4 + 6 + 6) / 3 against (0.5 + 1 + 1) / 3; the least and the greatest of the filters' own ratios are 6 and 8.
+    found = f"{held_out} 5.33, the paper's method's 0.83: 6.4 times"
+    assert f"{found} (95% bootstrap interval over filters 6.00 to 8.00)." in at_equal
+    assert f"{held_out} 10.67, the paper's method's 0.83: 12.8 times" in in_more
+    alone = rows[rows.objective.isin(both_methods.CHOSEN_BY)]
+    assert "settings were chosen" not in both_methods.summary(alone)
+    assert "the other 1 is 4.00, the paper's method's 0.50: 8.0 times." in both_methods.summary(two)
+
+
 def test_more_steps_are_compared_by_themselves(folder):
     rows = both_methods.both_methods([folder / "ours"], [folder / "papers"])
     rows = rows[~rows.experiment.str.startswith("offline")]
