@@ -23,6 +23,9 @@ from pir_tf.config.checks import require
 
 GRADIENT_RATIO = 1.0
 """In place of the paper's w_PIR, which pulls colours into collapse beside a linear estimator (experiments/beyond)."""
+LONG_TUNING, PESSIMISM = 300, 1.0
+"""Steps above which a linear estimator's pessimism is this one where the command line says nothing: there the mean alone led away
+from what users liked on two of four objectives, and 1 SD went furthest on those (experiments/beyond, "How far tuning goes")."""
 
 
 def paper() -> ExperimentConfig:

@@ -41,8 +41,8 @@ class EstimatorConfig:
     frozen features in closed form, not the paper's, to which `trainable`, steps, rate and batch mean nothing."""
     pessimism: float = 0.0
     """How many standard deviations of its own doubt tuning takes off the estimate: of the posterior with `output linear`, of
-    eight readouts of resampled images with `trainable head`. Up to 150 steps little depends on it, and a good readout is only
-    slowed down; 600 steps by a weak one need 1 or 2. Not the paper's."""
+    eight readouts of resampled images with `trainable head`. A command with `output linear` and more than 300 tuning steps takes
+    1 unless it says otherwise: a weak readout's mean alone leads astray there. Not the paper's."""
     bins: int = 100
     """Bins of equal width. Source: C.3, deviation D7."""
     bin_range: Literal["unit", "data"] = "unit"

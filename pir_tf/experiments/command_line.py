@@ -24,7 +24,7 @@ import tyro
 from pir_tf.commands import user_path
 from pir_tf.config import PRESETS, ExperimentConfig, changed
 from pir_tf.errors import InputError
-from pir_tf.presets import by_papers_method, preset
+from pir_tf.presets import LONG_TUNING, PESSIMISM, by_papers_method, preset
 from pir_tf.runs.directory import STAGES
 
 DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
@@ -98,6 +98,7 @@ def parse(arguments: list[str]) -> Options:
     prog = "python -m pir_tf.experiments.run [smoke|laptop|paper]"
     options = parsed(Options, words, default=Options(config), prog=prog, description=DESCRIPTION)
     config, more = _changed(options.experiment, given, _fitting_images(options.experiment))
+    config, doubt = _changed(config, given, _fitting_doubt(config))
     if {"tuning.pir_weight", "tuning.pir_gradient_ratio"} <= {*given} and config.tuning.pir_gradient_ratio:
         raise InputError(
             f"--tuning.pir-weight {given['tuning.pir_weight']} and --tuning.pir-gradient-ratio were both given, expected one: "
@@ -105,7 +106,7 @@ def parse(arguments: list[str]) -> Options:
         )
     if config.gan.generator != "train":
         notes = [note for note in notes if not note.startswith("gan.")]  # of a training that there won't be
-    return dataclasses.replace(options, experiment=config, notes=(*said, *notes, *more, *_idle(config, given)))
+    return dataclasses.replace(options, experiment=config, notes=(*said, *notes, *more, *doubt, *_idle(config, given)))
 
 
 def _idle(config: ExperimentConfig, given: Mapping[str, str | None]) -> list[str]:
@@ -189,6 +190,12 @@ def _fitting_images(config: ExperimentConfig) -> dict[str, tuple[int, str]]:
     count = sum(not names or unicodedata.normalize("NFC", file.parent.name) in names for file in files)
     sizes = {"gan.batch_size": config.gan.batch_size, "tuning.batch_size": config.tuning.batch_size}
     return {name: (count, f"the {count} images") for name, size in sizes.items() if 0 < count < size}
+
+
+def _fitting_doubt(config: ExperimentConfig) -> dict[str, tuple[float, str]]:
+    """A linear estimator's pessimism in a long tuning."""
+    long = config.estimator.output == "linear" and config.tuning.steps > LONG_TUNING
+    return {"estimator.pessimism": (PESSIMISM, f"tuning.steps {config.tuning.steps:,}")} if long else {}
 
 
 def _with_home(word: str) -> str:

@@ -22,7 +22,7 @@ from pir_tf.config import ExperimentConfig, flatten
 from pir_tf.errors import InputError
 from pir_tf.objective_names import parse
 from pir_tf.paper.suites import Experiment
-from pir_tf.presets import by_papers_method, preset
+from pir_tf.presets import LONG_TUNING, by_papers_method, preset
 from pir_tf.runs.directory import STAGES, atomic, decides, identity, read_json, recorded, write_json
 
 DONE, FAILED, NOT_RUN, WAITING, RUNNING = "done", "failed", "not run", "waiting", "running"
@@ -98,6 +98,8 @@ def command_words(config: ExperimentConfig) -> list[str]:
     start = flatten(papers if config.estimator.output != usual.estimator.output else usual)
     if usual != papers and config.estimator != usual.estimator:
         start["estimator.output"] = ""  # is named, since it decides from where the options start
+    if config.estimator.output == "linear" and config.tuning.steps > LONG_TUNING:
+        start["estimator.pessimism"] = None  # is named, since none would be another one
     for name, value in flatten(config).items():
         if name == "preset" or value == start[name]:
             continue

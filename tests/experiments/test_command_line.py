@@ -286,3 +286,22 @@ def test_size_laptop_takes_the_papers_method_where_a_part_of_it_is_named_or_no_d
     assert found.tuning.pir_gradient_ratio == ratio
     assert len(options.notes) == bool(noted) and all(noted in note for note in options.notes)
     assert parse(command_words(found)).experiment == found
+
+
+@pytest.mark.parametrize(
+    "words, pessimism, noted",
+    [
+        ("--tuning.steps 600", 1.0, "estimator.pessimism is 1.0 in place of 0.0, to fit tuning.steps 600."),
+        ("--tuning.steps 600 --estimator.pessimism 0", 0.0, ""),
+        ("--tuning.steps 600 --estimator.pessimism 5", 5.0, ""),
+        ("--tuning.steps 300", 0.0, ""),
+        ("--tuning.steps 600 --estimator.output bins", 0.0, ""),
+        ("paper --estimator.output linear", 1.0, "to fit tuning.steps 50,000."),
+    ],
+)
+def test_a_long_tuning_by_a_linear_estimator_has_a_doubt(words, pessimism, noted):
+    options = parse(words.split())
+    assert options.experiment.estimator.pessimism == pessimism
+    said = [note for note in options.notes if "pessimism" in note]
+    assert len(said) == bool(noted) and all(note.endswith(noted) for note in said)
+    assert parse(command_words(options.experiment)).experiment == options.experiment
