@@ -18,9 +18,9 @@ def pirs(mean, sd=0.02, count=60, seed=0):
     return np.random.default_rng(seed).normal(mean, sd, count)
 
 
-def measured(estimated, **others):
+def measured(estimated, *, control=None, alpha=0.001, **others):
     pir = {"estimated": estimated, **others}
-    found = results(pir, training=pirs(0.5), diversity=DIVERSITY, alpha=0.001)
+    found = results(pir, training=pirs(0.5), diversity=DIVERSITY, alpha=alpha, control=control)
     return json.loads(json.dumps(found, allow_nan=False))
 
 
@@ -33,6 +33,21 @@ def test_only_the_truth_makes_a_gain():
     assert waiting["verdict"] == "not measured yet"
     assert waiting["true"] is waiting["observed"] is waiting["change"] is waiting["significant"] is None
     assert waiting["initial_sd"] == pytest.approx(np.std(pirs(0.5), ddof=1))
+
+
+def test_a_gain_that_the_control_has_too_is_not_told_apart():
+    """Both gain surely; between them, of 60 images each, p is 0.005."""
+    before, after, control = pirs(0.5), pirs(0.6, seed=1), pirs(0.588, seed=2)
+    found = measured((before, after), true=(before, after), control=control)
+    assert found["control"] == compare(before, control) and found["over_control"] == compare(control, after)
+    assert found["control"]["p_value"] < 1e-9 and 0.001 < found["over_control"]["p_value"] < 0.01
+    assert found["verdict"] == "gain, not told apart from the GAN's own training" and found["significant"] is True
+    assert measured((before, after), true=(before, after), control=control, alpha=0.01)["verdict"] == "gain"
+    alone, higher = (
+        measured((before, after), true=(before, after), control=other) for other in (None, pirs(0.7, seed=2))
+    )
+    assert alone["verdict"] == "gain" and alone["control"] is alone["over_control"] is None
+    assert higher["verdict"] == found["verdict"]  # p is tiny, and the control's the gain
 
 
 @pytest.mark.parametrize(

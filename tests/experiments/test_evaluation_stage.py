@@ -78,6 +78,41 @@ def test_on_the_rating_page_both_sides_have_the_same_classes(open_run, source):
         assert np.array_equal(labels, drawn) != (same and when == "after")
 
 
+@pytest.mark.parametrize(
+    ("level", "alpha", "verdict"),
+    [
+        (60, 0.001, "gain"),
+        (80, 0.001, "gain, not told apart from the GAN's own training"),
+        (75, 0.001, "gain, not told apart from the GAN's own training"),
+        (75, 0.2, "gain"),
+        (None, 0.001, "gain"),
+    ],
+)
+def test_the_controls_images_decide_with_the_others_whether_a_gain_is_the_terms(
+    open_run, monkeypatch, level, alpha, verdict
+):
+    """All gain on the images before, of blue 40; those after are of blue 80, and between them and 75 p is about 0.05."""
+    run = open_run(evaluation=EvaluationConfig(control=level is not None, alpha=alpha, diversity_pairs=2))
+    write_json(run.file("gan", "generator.json"), {"class_names": ["one", "two"]})
+    rng, labels = np.random.default_rng(0), np.arange(40) % 2
+
+    def pictures(blue):
+        made = rng.integers(0, 60, (40, 8, 8, 3)) + 40
+        made[..., 2] += blue - 40 + rng.normal(0, 10, (40, 1, 1)).astype(int)
+        return made.clip(0, 255).astype(np.uint8)
+
+    images = {"before": pictures(40), "after": pictures(80), "real": np.zeros((0, 8, 8, 3), np.uint8)}
+    images |= {"labels_before": labels, "labels_after": labels, "real_labels": labels[:0]}
+    if level:
+        images |= {"control": pictures(level), "labels_control": labels}
+    monkeypatch.setattr(evaluation_stage, "training_pir", lambda run: np.full(4, 0.5))
+    pir = {"estimated": (np.full(40, 0.5),) * 2, **evaluation_stage._simulated(run, images)}
+    found = evaluation_stage.measure(run, images, pir, None, Stopwatch())
+    assert found["verdict"] == verdict and found["significant"] and (found["control"] is None) == (level is None)
+    if level:
+        assert found["over_control"]["before_mean"] == found["control"]["after_mean"]
+
+
 def test_what_is_picked_among_many_classes_is_measured_in_those_that_it_has(open_run, monkeypatch):
     """More classes than picks, as somebody's generator may have."""
     count = 2 * evaluation_stage.PICKS

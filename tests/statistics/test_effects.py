@@ -1,6 +1,7 @@
 """Tests of the statistics: values worked by hand, coverage of the intervals, and what is undefined."""
 
 import dataclasses
+import functools
 import json
 import math
 
@@ -175,6 +176,31 @@ def test_summary_goes_to_strict_json_forgives_rounding_and_refuses_percent():
 )
 def test_verdict(change, d, p, ratios, word):
     assert verdict(change, d, p, distance_ratios=ratios) == word
+
+
+NOT_TOLD_APART = "gain, not told apart from the GAN's own training"
+
+
+@pytest.mark.parametrize(
+    ("over_control", "ratios", "word"),
+    [
+        ((0.1, 1e-9), [0.9], "gain"),
+        ((0.1, 1e-9), [0.4], "gain with collapse"),
+        ((0.1, 0.0099), [0.9], "gain"),
+        ((0.1, 0.01), [0.9], NOT_TOLD_APART),  # p has to be below alpha
+        ((0.1, 0.3), [0.9], NOT_TOLD_APART),
+        ((-0.1, 1e-9), [0.9], NOT_TOLD_APART),  # the control is higher, and surely
+        ((0.0, 1e-9), [0.9], NOT_TOLD_APART),
+        ((-0.1, 1e-9), [0.4], NOT_TOLD_APART),
+        ((0.1, None), [0.9], NOT_TOLD_APART),
+        ((None, None), [0.9], NOT_TOLD_APART),
+    ],
+)
+def test_a_gain_has_to_stand_out_from_the_control(over_control, ratios, word):
+    said = functools.partial(verdict, distance_ratios=ratios, alpha=0.01, over_control=over_control)
+    assert said(0.2, 1.5, 1e-9) == word
+    assert said(-0.2, -1.5, 1e-9) == "loss" and said(0.2, 0.1, 0.3) == "no significant change"
+    assert said(None, None, None) == "not measured yet"
 
 
 @pytest.mark.parametrize(
