@@ -67,7 +67,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
             stream = stream_of(image_set, run.seed_of("real images in tuning"))
             made_by |= {**decisive_fields("gan", config.gan), "images": image_set.digest}
         compile_tuner(config, tuner, jit_compile=run.forms["tuning"] == "on")
-        weight = weigh(config, tuner)
+        weigh(config, tuner)
     shown = [TimeFirstStep(watch), *_samples(config, tuner, true_pir(run, reuse=False), run.seed_of("display"))]
     stop = stop_of(run, tuner, estimator, watch)
     _tune(config, tuner, estimator, stream, directory, made_by, shown, stop)
@@ -76,6 +76,7 @@ def run(run: RunDirectory) -> dict[str, Any]:
         save_tuned(run, tuner.generator)
     elif is_chief() and networks is not None:
         dataclasses.replace(networks, generator=tuner.generator).save(directory)
+    weight = float(keras.ops.convert_to_numpy(tuner.pir_weight))  # a checkpoint's, where tuning went on from one
     return {"parts": watch.parts, "pir_weight": weight, **chosen, **_kl(tuner, run.seed_of("KL"))}
 
 
