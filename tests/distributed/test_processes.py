@@ -2,17 +2,12 @@
 another checkpoint; the next start goes on. What the chief's end does to the others needs no second process to be seen."""
 
 import csv
-import json
-import os
 import re
 import signal
-import socket
-import subprocess
-import sys
-import time
 import types
 
 import pytest
+from job import Job
 
 from pir_tf.errors import InputError
 from pir_tf.experiments import stages
@@ -22,70 +17,6 @@ from pir_tf.runs.directory import RunDirectory
 
 WORDS = "smoke --gan.generator train --stages gan --data.count 32 --gan.batch-size 4 --gan.checkpoint-every 2".split()
 WORDS += "--gan.steps 2000 --gan.decay-steps 0 --run-dir run".split()
-PROGRAM = """
-import errno, os, sys
-import numpy as np
-from pir_tf.experiments.run import main
-from pir_tf.gan import networks, train
-
-networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (8, 4, 4, 4, 3), (4, 4, 4, 4, 4, 4)
-train.DISTANCE_IMAGES = 16
-load = np.load
-
-def fails_at_one(path, **options):
-    if os.path.basename(path) == UNREADABLE:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-    return load(path, **options)
-
-np.load = fails_at_one
-sys.exit(main(sys.argv[1:]))
-"""
-"""The program with small networks, on a machine that can't read one file."""
-PATIENCE = 240  # seconds, for busy machines
-
-
-class Job:
-    """The processes of a job, in a folder."""
-
-    def __init__(self, folder):
-        self.folder, self.running = folder, {}
-        sockets = [socket.create_server(("localhost", 0)) for _ in range(2)]
-        self.addresses = [f"localhost:{one.getsockname()[1]}" for one in sockets]
-        for one in sockets:
-            one.close()
-
-    def start(self, index, unreadable=""):
-        config = {"cluster": {"worker": self.addresses}, "task": {"type": "worker", "index": index}}
-        with open(self.folder / f"process-{index}.log", "w") as log:
-            self.running[index] = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM.replace("UNREADABLE", repr(unreadable)), *WORDS],
-                env={**os.environ, "TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": ""},
-                cwd=self.folder,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        return self
-
-    def said(self, index):
-        return (self.folder / f"process-{index}.log").read_text(errors="replace")
-
-    def wait_until(self, condition):
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            alive = all(process.poll() is None for process in self.running.values())
-            assert alive and time.monotonic() < end, self.said(0)
-            time.sleep(0.1)
-
-    def ends(self):
-        return [self.running[index].wait(timeout=PATIENCE) for index in sorted(self.running)]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        for process in self.running.values():
-            process.kill()
-            process.wait()
 
 
 @pytest.mark.nightly
@@ -95,7 +26,7 @@ def test_a_life_of_a_job(tmp_path):
     def steps():
         return sorted(int(path.stem.removeprefix("step-")) for path in folder.glob("step-*.npz"))
 
-    with Job(tmp_path).start(0) as job:
+    with Job(tmp_path, WORDS).start(0) as job:
         job.wait_until(lambda: "Waiting for worker 1" in job.said(0))
         job.start(1).wait_until(lambda: len(steps()) == 2)
         job.running[1].send_signal(signal.SIGKILL)
@@ -103,7 +34,7 @@ def test_a_life_of_a_job(tmp_path):
         assert "Error: Another process of this job is gone (TensorFlow names worker 1)" in job.said(0)
     before, reached = steps()[-2:]
 
-    with Job(tmp_path).start(0).start(1, unreadable=f"step-{reached:09d}.npz") as job:
+    with Job(tmp_path, WORDS).start(0).start(1, unreadable=f"step-{reached:09d}.npz") as job:
         assert job.ends() == [2, 2], job.said(0) + job.said(1)
         first = f"step {reached} in the job's first process"
         assert f"gave another step in another process than {first}" in job.said(0)
@@ -111,7 +42,7 @@ def test_a_life_of_a_job(tmp_path):
     assert steps() == [before, reached]
 
     # Checkpoints are of the config, so the number of steps stays; the end isn't waited for.
-    with Job(tmp_path).start(0).start(1) as job:
+    with Job(tmp_path, WORDS).start(0).start(1) as job:
         job.wait_until(lambda: max(steps(), default=0) > reached + 2)
         assert re.search(rf"checkpoint of step {reached}\b", job.said(0))
     with open(tmp_path / "run" / "gan" / "history.csv", newline="") as handle:

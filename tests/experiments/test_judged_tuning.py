@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from commands import SMALL, small_command
+from commands import JUDGED, small_command
 from small_networks import KillAfter, assert_same
 
 from pir_tf.experiments import tuning_stage, tuning_stops
@@ -19,13 +19,7 @@ from pir_tf.runs.directory import RunDirectory
 from pir_tf.tuning import tuner
 
 STEPS = 5
-WORDS = [
-    *SMALL,
-    *"--estimator.output linear --estimator.backbone discriminator --evaluation.judge --interactions.images 300".split(),
-    *f"--tuning.stop judge --tuning.steps {STEPS} --tuning.log_every 1 --tuning.checkpoint_every 1".split(),
-    *"--tuning.gradients_every 10 --tuning.true_pir_every 1 --tuning.learning-rate 1e-3".split(),
-    *"--tuning.pir_gradient_ratio 100 --tuning.no-tensorboard".split(),
-]
+WORDS = [*JUDGED, "--tuning.steps", str(STEPS)]
 JUDGES = {"stops": False, "goes on": True}
 """The judge sees the estimator lead the wrong way and stops after the fourth row; or its people's answers are turned round, and
 it likes each row better than the one before."""

@@ -29,6 +29,13 @@ SMALL = (
 """The smoke job at sizes that `small_command` does in some seconds, most of them those of the steps and the report."""
 UP_TO_EVALUATION = "--stages gan interactions estimator tuning evaluation".split()
 """Without the report, whose drawing takes as long as the rest of a small run."""
+JUDGED = [
+    *SMALL,
+    *"--estimator.output linear --estimator.backbone discriminator --evaluation.judge --interactions.images 300".split(),
+    *"--tuning.stop judge --tuning.log_every 1 --tuning.checkpoint_every 1 --tuning.gradients_every 10".split(),
+    *"--tuning.true_pir_every 1 --tuning.learning-rate 1e-3 --tuning.pir_gradient_ratio 100 --tuning.no-tensorboard".split(),
+]
+"""A small job whose judge sees the estimator lead the wrong way from the first step on, and so stops tuning after the fourth."""
 LONGER = (
     "--gan.steps 4 --gan.sample_every 4 --tuning.steps 6 --tuning.true_pir_every 6 --tuning.gradients_every 6".split()
 )
