@@ -1,9 +1,7 @@
 """A run with the linear estimator, the control and the best of n: what it writes, and what it refuses before it begins."""
 
 import dataclasses
-import itertools
 import json
-import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +10,12 @@ import pytest
 from commands import SMALL, UP_TO_EVALUATION, small_command
 
 from pir_tf.errors import InputError
-from pir_tf.experiments import control, estimator_stage, evaluation_stage, tuning_stage
+from pir_tf.experiments import control, estimator_stage, evaluation_stage
 from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.estimator_stage import answered, has_judge, judge_config
 from pir_tf.experiments.interactions_stage import Shown
 from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.tuning_stage import weigh
-from pir_tf.gan.saved import load_generator
 from pir_tf.interactions.records import Interactions
 from pir_tf.presets import laptop
 from pir_tf.runs.directory import RunDirectory, write_json
@@ -65,30 +62,6 @@ def test_the_control_and_the_best_of_n_stand_beside_the_result(run):
     for line in ("the GAN's own training", "best of 2, untouched", "best of 2, tuned", "Plug & Play sampling"):
         assert f"  {line}" in said
     assert not {"control", "labels_control"} & set(np.load(path / "evaluation" / "samples.npz").files)
-
-
-@pytest.mark.slow
-def test_the_true_pir_chooses_no_step(run, tmp_path, monkeypatch, eager):
-    """Tuning again, with a truth that rises and one that falls along the way, gives the same networks."""
-    each = "--tuning.steps 2 --tuning.log_every 1 --tuning.true_pir_every 1 --tuning.gradients_every 4".split()
-    config = parse([*SMALL, *LINEAR, *MEASURED, *each]).experiment
-    monkeypatch.setattr(tuning_stage, "DISPLAY_IMAGES", 8)
-    ends = []
-    for name, sign in (("rising", 1), ("falling", -1)):
-        shutil.copytree(run[0], tmp_path / name)
-        for stage in ("tuning", "evaluation"):
-            shutil.rmtree(tmp_path / name / stage)
-        seen = itertools.count(1)
-        truth = lambda images, seen=seen, sign=sign: np.array([sign * next(seen)])  # noqa: E731
-        monkeypatch.setattr(tuning_stage, "true_pir", lambda run, reuse, truth=truth: truth)
-        again = RunDirectory(tmp_path / name, config)
-        tuning_stage.run(again)
-        again.close()
-        rows = pd.read_csv(tmp_path / name / "tuning" / "history.csv")
-        assert list(rows["step"]) == [1, 2] and list(rows["true_pir"] * sign) == [1, 2]
-        ends.append(load_generator(tmp_path / name / "tuning").get_weights())
-    for rising, falling in zip(*ends, strict=True):
-        np.testing.assert_array_equal(rising, falling)
 
 
 @pytest.mark.parametrize(
