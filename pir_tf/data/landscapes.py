@@ -6,6 +6,9 @@ Pictures are drawn at twice their size and averaged, so that outlines are smooth
 pipeline is in `sources`.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from pir_tf.data import terrain
@@ -14,6 +17,7 @@ from pir_tf.errors import InputError
 
 CLASS_NAMES = ("coast", "mountain")
 CHUNK = 8  # Images drawn together, half of each class. Changing it changes the pictures of a seed.
+MOST_THREADS = 4
 
 # Each time of day: zenith, middle sky, horizon, sun, direct light, ambient light, lit cloud, shaded cloud.
 TIMES = np.array(
@@ -69,13 +73,18 @@ def render(count: int, *, seed: int, size: int = 64) -> tuple[np.ndarray, np.nda
         if value < least:
             raise InputError(f"landscapes got {name} {value} but need at least {least}: give a larger {name}")
     images = np.empty((count, size, size, 3), np.uint8)
-    # A chunk is always drawn whole, so a longer run begins with the images of a shorter one.
-    for start in range(0, count, CHUNK):
+
+    def draw_chunk(start: int) -> None:
+        # A chunk is always drawn whole, so a longer run begins with the images of a shorter one.
         chunk = np.empty((CHUNK, size, size, 3), np.uint8)
         for label in range(len(CLASS_NAMES)):
             rng = np.random.default_rng((seed, start // CHUNK, label))
             chunk[label :: len(CLASS_NAMES)] = _render_class(rng, label, CHUNK // len(CLASS_NAMES), size)
         images[start : start + CHUNK] = chunk[: count - start]
+
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
+        for _ in threads.map(draw_chunk, range(0, count, CHUNK)):
+            pass
     return images, np.arange(count, dtype=np.int32) % len(CLASS_NAMES)
 
 

@@ -91,8 +91,6 @@ def bench(options: BenchOptions) -> None:
     xla.prepare(compute)
     devices.import_quietly()
     gpu = options.forms == "gpu" or (options.forms == "auto" and devices.gpus() > 0)
-    if gpu:
-        devices.share_memory()
     devices.configure(compute, seed=0)
     known = gpu_cases() if gpu else cases()
     host = fnmatch.fnmatch(HOST_CASE, options.only)

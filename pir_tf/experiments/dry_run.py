@@ -4,9 +4,11 @@ convolutions, on a GPU by what was measured on one (`gpu_times`)."""
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, flatten
+from pir_tf.data import landscapes
 from pir_tf.experiments.bench import rate
 from pir_tf.experiments.csv_answers import who_judges
 from pir_tf.experiments.gpu_times import SOURCE, training_seconds
@@ -33,9 +35,11 @@ def describe(config: ExperimentConfig) -> str:
     values = {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in flatten(config).items()}
     lines = ["Config", *(f"  {name} = {value}" for name, value in values.items())]
     lines += ["", "Counts", *(f"  {name:<46}{value:>12,}" for name, value in counts(config).items())]
+    rendering = rendering_seconds(config)
     if not devices.gpus():
         here = rate("convolution", 5)
-        times = {stage: flops / (SHARE_OF_RATE * here) for stage, flops in stage_flops(config).items()}
+        times = {"rendering": rendering} if rendering else {}
+        times |= {stage: flops / (SHARE_OF_RATE * here) for stage, flops in stage_flops(config).items()}
         lines += ["", f"About how long here ({here / 1e9:.0f} GFLOP/s in a convolution, {os.cpu_count()} cores)"]
         lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in times.items()]
         lines += [f"  {'in all, and about a minute of imports and files':<46}{about_as_long(sum(times.values())):>12}"]
@@ -43,6 +47,8 @@ def describe(config: ExperimentConfig) -> str:
     lines += ["", f"About how long its trainings take on one GPU (by bare steps measured on {SOURCE};"]
     lines += ["other batches and sizes, and their steps by XLA with deterministic operations, are reckoned from those)"]
     lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in trainings.items()]
+    if rendering:
+        lines += [f"  {'and before them rendering, by the CPUs here':<46}{about_as_long(rendering):>12}"]
     lines += ["", f"About how much memory: {memory_megabytes(config) / 1000:.1f} GB. Nothing was run."]
     return "\n".join(lines)
 
@@ -70,6 +76,17 @@ def counts(config: ExperimentConfig) -> dict[str, int]:
         "images scored by VGG16": scored if _vgg_layer(config) else 0,
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def rendering_seconds(config: ExperimentConfig) -> float:
+    """Seconds of the embedded landscapes here, by a few of them."""
+    count = counts(config).get("real images (rendered)", 0)
+    if not count:
+        return 0.0
+    few = 8 * landscapes.CHUNK
+    start = time.perf_counter()
+    landscapes.render(few, seed=0, size=config.data.image_size)
+    return count * (time.perf_counter() - start) / few
 
 
 def _imports(config: ExperimentConfig) -> bool:

@@ -59,7 +59,8 @@ def require_channels_last() -> None:
 
 
 def configure(config: ComputeConfig, *, seed: int) -> None:
-    """Finds the devices, where processes of one job meet, seeds Keras's global generator and turns on determinism when asked.
+    """Finds the devices, where processes of one job meet, shares a GPU's memory, seeds Keras's global generator and turns on
+    determinism when asked.
 
     Raises:
         InputError: `TF_CONFIG` or the devices don't serve what `config.distribute` asks for.
@@ -67,6 +68,7 @@ def configure(config: ComputeConfig, *, seed: int) -> None:
     import keras
     import tensorflow as tf
 
+    share_memory()
     strategy(config)
     keras.utils.set_random_seed(seed)
     if config.deterministic:
@@ -105,11 +107,15 @@ def gpus() -> int:
 
 
 def share_memory() -> None:
-    """Lets another program have what this one doesn't use of a GPU's memory: before anything runs there."""
+    """Lets another program have what this one doesn't use of a GPU's memory. It stays as it is where a GPU is in use already.
+
+    `TF_FORCE_GPU_ALLOW_GROWTH=false` in the environment, which TensorFlow heeds, takes all of it.
+    """
     import tensorflow as tf
 
     for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+        with contextlib.suppress(RuntimeError, ValueError):  # in use; or the user has cut it into logical devices
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def strategy(config: ComputeConfig) -> tf.distribute.Strategy:

@@ -30,6 +30,13 @@ def test_a_longer_run_begins_with_the_shorter_one(count):
     np.testing.assert_array_equal(labels[:count], short_labels)
 
 
+def test_the_number_of_threads_changes_nothing(monkeypatch):
+    several = landscapes.render(5 * landscapes.CHUNK + 3, seed=3, size=16)
+    monkeypatch.setattr(landscapes, "MOST_THREADS", 1)
+    for found, alone in zip(several, landscapes.render(5 * landscapes.CHUNK + 3, seed=3, size=16), strict=True):
+        np.testing.assert_array_equal(found, alone)
+
+
 def test_seeds_give_different_pictures_and_leave_the_global_generator_alone():
     before = np.random.get_state()[1].copy()
     first, second = (landscapes.render(4, seed=seed, size=32)[0].astype(int) for seed in (0, 1))

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -199,6 +200,19 @@ def test_dry_run_says_nothing_of_tensorflow_s(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_CPP")}
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
+
+
+def test_dry_run_counts_the_rendering_of_real_images(monkeypatch, capsys):
+    config, ticks = parse(["--data.count", "5000"]).experiment, iter((0.0, 0.64))  # 64 images in 0.64 s
+    with monkeypatch.context() as patch:
+        patch.setattr(dry_run, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+        patch.setattr(dry_run.landscapes, "render", lambda count, **_: None)
+        assert dry_run.rendering_seconds(config) == pytest.approx(50)
+    assert (
+        dry_run.rendering_seconds(parse(["--data.source", "folder:there", "--gan.generator", "train"]).experiment) == 0
+    )
+    monkeypatch.setattr(dry_run, "rendering_seconds", lambda config: 720.0)
+    assert dry_run.describe(laptop()).count("12 minutes") == 2
 
 
 def test_dry_run_counts_vgg16():

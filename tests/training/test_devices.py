@@ -12,6 +12,7 @@ from commands import ENVIRONMENT, command
 
 from pir_tf.config import ComputeConfig
 from pir_tf.errors import InputError
+from pir_tf.training import devices
 from pir_tf.training.devices import Cluster, meet, read_cluster, use_fast_forms
 
 TWO = {"worker": ["localhost:12345", "localhost:12346"]}
@@ -128,6 +129,24 @@ def test_a_run_that_waits_says_so_and_can_be_stopped(tmp_path, monkeypatch, addr
     done = command("smoke", "--run-dir", tmp_path / "run", cwd=tmp_path, stop=waits)
     assert done.returncode == code and "Traceback" not in done.stderr
     assert done.stdout.startswith("Resume with: ") and not (tmp_path / "run").exists()
+
+
+# Memory
+
+
+def test_a_process_shares_gpus_before_anything_runs_there_and_leaves_one_in_use_as_it_is(monkeypatch):
+    said = []
+
+    def grow(gpu, on):
+        said.append((gpu, on))
+        if gpu == "in use":
+            raise RuntimeError("Physical devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["in use", "free"])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", grow)
+    monkeypatch.setattr(devices, "strategy", lambda config: said.append("devices are opened"))
+    devices.configure(ComputeConfig(deterministic=False), seed=0)
+    assert said == [("in use", True), ("free", True), "devices are opened"]
 
 
 # Forms of the training passes
