@@ -1,6 +1,6 @@
 """Forms in which a GPU may compute a training step: which is the fastest?
 
-    gpu_forms.py JSON [--only PATTERN,PATTERN] [--rounds 5] [--seconds 300] [--fit] [--deterministic]
+    gpu_forms.py JSON [--only PATTERN,PATTERN] [--rounds 5] [--seconds 300] [--form-seconds 150] [--fit] [--deterministic]
 
 Each form is compiled and timed by itself: XLA chooses the convolutions by timing them, and its clocks fail where something else
 uses the GPU meanwhile, another thread of this program too. XLA reads its flags from the environment. Weights are random, images
@@ -10,23 +10,29 @@ are noise.
     folded               the frozen estimator with batch normalization folded into its convolutions
     filled               the same, and its image filled up from 3 channels to 8
     fast                 all networks in the product's forms for CPUs (`gan.fast`, `estimator.frozen`)
+    own pooling          max pooling as TensorFlow has it, in place of the largest of shifted slices
 
 JSON gets a row as a form is done, with what the step logged first: the forms of a case should agree. A form that fails says so in
-its row. After so many seconds no form is begun.
+its row. It may have left the GPU unusable, so the process ends with it, and exits with 75 where others are left; one that takes
+longer than `--form-seconds`, or ends the process by itself, leaves its row too. The same command again, with the same JSON, goes
+on with those that have none. In the end the exit status is 1 where one failed. After `--seconds` no form is begun.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fnmatch
 import functools
 import json
 import os
+import signal
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import keras
 import tensorflow as tf
@@ -35,18 +41,28 @@ from pir_tf.estimator.frozen import Convolution, open_network
 from pir_tf.estimator.heads import Bins
 from pir_tf.estimator.model import PIREstimator, build_network
 from pir_tf.experiments import bench, bench_cases
-from pir_tf.training import devices
+from pir_tf.runs.directory import atomic
+from pir_tf.training import devices, pooling
 from pir_tf.training.precision import mixed
 
 ACGAN, LARGE = "ACGAN step, batch 64", "tuning step, InceptionV3 at 299, batch 64"
 SMALL, WHOLE = "tuning step, InceptionV3 at 96, batch 64", "estimator's step, InceptionV3 at 96, batch 32"
 FORMS = (
-    *((LARGE, "xla bf16"), (LARGE, "xla"), (LARGE, "xla bf16 folded"), (LARGE, "xla folded"), (SMALL, "xla")),
-    *((WHOLE, "xla"), (ACGAN, "xla"), (ACGAN, "xla fast"), (SMALL, "xla folded"), (SMALL, "xla fast")),
+    *((ACGAN, "xla"), (LARGE, "xla"), (LARGE, "xla bf16"), (SMALL, "xla"), (WHOLE, "xla")),
     *((case, "ops") for case in (LARGE, SMALL, WHOLE, ACGAN)),
+    *(
+        (LARGE, "xla bf16 folded"),
+        (LARGE, "xla folded"),
+        (SMALL, "xla folded"),
+        (ACGAN, "xla fast"),
+        (SMALL, "xla fast"),
+    ),
     *((LARGE, "xla bf16 filled"), (ACGAN, "xla bf16"), (SMALL, "xla bf16"), (WHOLE, "xla bf16"), (LARGE, "xla filled")),
+    (LARGE, "xla own pooling"),
 )
-"""What tells most first: a call may be cut off."""
+"""What tells most first, which is the product's own steps: a call may be cut off."""
+LEFT = 75
+"""Exit status where forms are left."""
 
 
 class FrozenForm(bench_cases.StepForm):
@@ -56,6 +72,21 @@ class FrozenForm(bench_cases.StepForm):
         super().__init__(title, batch, form)
         estimator, channels = bench_cases._frozen_estimator(title), 8 if "filled" in form else 3
         self._model._estimate = folded(estimator, narrow="bf16" in form, channels=channels)
+
+
+class OwnPoolingForm(bench_cases.StepForm):
+    """A compiled step without `training.pooling`: nothing for a training, whose gradient may not be deterministic."""
+
+    def __init__(self, title: str, batch: int, form: str) -> None:
+        super().__init__(title, batch, form)
+        usual = self._mixed
+
+        @contextlib.contextmanager
+        def traced_so() -> Iterator[None]:
+            with usual(), mock.patch.object(pooling, "of_slices", contextlib.nullcontext):
+                yield
+
+        self._mixed = traced_so
 
 
 class WholeForm(bench_cases.StepForm):
@@ -80,6 +111,8 @@ def made(case: str, form: str) -> bench_cases.StepForm:
     title, batch = ("" if case == ACGAN else case.split(", ")[1]), int(case.split()[-1])
     if case == WHOLE:
         return WholeForm(title, batch, form)
+    if "pooling" in form:
+        return OwnPoolingForm(title, batch, form)
     return (FrozenForm if {"folded", "filled"} & {*form.split()} else bench_cases.StepForm)(title, batch, form)
 
 
@@ -123,38 +156,74 @@ def row_of(case: str, form: str, rates: dict[str, float], rounds: int, in_fit: b
     return row
 
 
-def main() -> None:
-    """The program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("json", type=Path)
-    parser.add_argument("--only", default="*", help="patterns of `case: form`, with commas between")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=300.0)
-    parser.add_argument("--fit", action="store_true", help="each form in `fit` too")
-    parser.add_argument("--deterministic", action="store_true")
-    options = parser.parse_args()
-    begun, flags = time.monotonic(), os.environ.get("XLA_FLAGS", "")
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("json", type=Path)
+    made.add_argument("--only", default="*", help="patterns of `case: form`, with commas between")
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--seconds", type=float, default=300.0)
+    made.add_argument("--form-seconds", type=int, default=150)
+    made.add_argument("--fit", action="store_true", help="each form in `fit` too")
+    made.add_argument("--deterministic", action="store_true")
+    return made
+
+
+def chosen(patterns: str) -> list[tuple[str, str]]:
+    """The forms that `--only` means, in their order."""
+    return [one for one in FORMS if any(fnmatch.fnmatch(": ".join(one), pattern) for pattern in patterns.split(","))]
+
+
+def opened(options: argparse.Namespace) -> dict[str, Any]:
+    """TensorFlow is made ready; facts of the machine, and the rows that an earlier process left."""
+    flags = os.environ.get("XLA_FLAGS", "")
     devices.import_quietly()
     devices.share_memory()
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     bench_cases._frozen_estimator = functools.cache(bench_cases._frozen_estimator)  # all forms of a case share it
+    if options.json.exists():
+        facts = json.loads(options.json.read_text(encoding="utf-8"))
+        held = facts["machine"]["flags"], facts["machine"]["deterministic"]
+        if held != (flags, options.deterministic):
+            raise SystemExit(f"{options.json} has rows of other flags, {held}: name another file, or repeat them.")
+        return facts
     large = devices.gpus() > 0
     rates = {name: bench.rate(name, 10, large=large) for name in bench_cases.machine(large)}
     about = {**bench._about_machine(), "deterministic": options.deterministic, "flags": flags}
-    facts: dict[str, Any] = {"machine": about, "rates": rates, "rows": []}
-    for case, form in FORMS:
-        asked = any(fnmatch.fnmatch(f"{case}: {form}", pattern) for pattern in options.only.split(","))
-        if not asked or time.monotonic() - begun > options.seconds:
-            continue
+    return {"machine": about, "rates": rates, "rows": []}
+
+
+def keep(path: Path, facts: dict[str, Any]) -> None:
+    """Writes the facts, whole or not at all."""
+    with atomic(path) as beside:
+        beside.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def main() -> int:
+    """The program."""
+    options, begun = parser().parse_args(), time.monotonic()
+    facts = opened(options)
+    rows, left = facts["rows"], chosen(options.only)
+    left = [one for one in left if one not in [(row["case"], row["form"]) for row in rows]]
+    while left and time.monotonic() - begun <= options.seconds:
+        case, form = left.pop(0)
+        row = {"failed": f"it ended its process, or took longer than {options.form_seconds} s"}  # until it is done
+        rows.append({"case": case, "form": form, **row})
+        keep(options.json, facts)
+        signal.alarm(options.form_seconds)  # ends this process, also where a library doesn't return
         try:
-            row = row_of(case, form, rates, options.rounds, options.fit)
+            row = row_of(case, form, facts["rates"], options.rounds, options.fit)
         except Exception as error:  # the next form is what counts
             row = {"failed": f"{type(error).__name__}: {error}".split("\n")[0][:300]}
-        facts["rows"].append({"case": case, "form": form, **row})
-        options.json.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        signal.alarm(0)
+        rows[-1] = {"case": case, "form": form, **row}
+        keep(options.json, facts)
         print(f"{case}: {form}: {row.get('failed') or '%.2f ms' % (1e3 * row['median_s'])}", flush=True)
+        if "failed" in row and left:
+            return LEFT
+    return int(any("failed" in row for row in rows))
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -44,7 +44,7 @@ def describe(config: ExperimentConfig) -> str:
         lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in times.items()]
         lines += [f"  {'in all, and about a minute of imports and files':<46}{about_as_long(sum(times.values())):>12}"]
     trainings = training_seconds(config, _beside(config)[0])
-    lines += ["", f"About how long its trainings take on one GPU (by bare steps measured on {SOURCE};"]
+    lines += ["", f"About how long its trainings take on one GPU (by bare steps on {SOURCE};"]
     lines += ["other batches and sizes, and their steps by XLA with deterministic operations, are reckoned from those)"]
     lines += [f"  {stage:<46}{about_as_long(seconds):>12}" for stage, seconds in trainings.items()]
     if rendering:

@@ -1,25 +1,31 @@
-"""About how long an experiment's trainings take on one GPU, by what was measured on one.
+"""About how long an experiment's trainings take on one GPU, by what was timed on one.
 
-The table is of H200s with TensorFlow 2.21: milliseconds of a bare step with random weights, TF32 where TensorFlow takes it; in a
-training by XLA about one more was seen. What it doesn't have is put near what it has. A tuning step of another batch or size lies
-on the line through the two that were measured, by pixels of the batch, and a smaller one takes as long as the smallest. A step of
-an estimator that is trained whole is taken for a tuning step. By XLA with deterministic operations a step takes longer as the
-ACGAN's did. A GPU that is no H200, and what lies between the steps, take longer.
+The table is of H200s with TensorFlow 2.21: milliseconds of a bare step with random weights, TF32 where TensorFlow takes it. Some
+of it was timed by this package (`experiments/bench`), the rest in earlier trials outside of it, of which nothing but these
+numbers is left. What it doesn't have is put near what it has: a tuning step of another batch or size lies on the lines through
+those that are there, by pixels of the batch, a smaller one takes as long as the smallest, and a larger one longer by its pixels.
+A step of an estimator that is trained whole is taken for a tuning step. By XLA with deterministic operations a step takes longer
+as the ACGAN's did. A GPU that is no H200, and what lies between the steps, take longer.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from pir_tf.config import ExperimentConfig
 from pir_tf.runs.directory import round_of
 from pir_tf.training import xla
 
-SOURCE = "an H200, TensorFlow 2.21"
+SOURCE = "H200s with TensorFlow 2.21, partly in trials that are not published"
 ACGAN_MS = {"off": 18.0, "on": 5.7}
-"""An ACGAN step of 64 images, by whether XLA compiles it; on another machine it was 4.1."""
+"""An ACGAN step of 64 images, by whether XLA compiles it; the first outside of this package, where the second was 4.1."""
 DETERMINISTIC = 9.0 / 4.1
 """Times as long that it took there by XLA with deterministic operations; without XLA they cost nothing at 299 pixels."""
-TUNING_MS = {(32, 75): {"off": 34.1, "on": 7.8}, (64, 299): {"off": 43.7, "on": 22.4}}
-"""A tuning step with InceptionV3, by batch and pixels of its side."""
+TUNING_MS = {
+    "off": {(32, 75): 34.1, (64, 299): 43.7},
+    "on": {(32, 75): 7.8, (64, 96): 13.1, (64, 299): 24.6},
+}
+"""A tuning step with InceptionV3, by batch and pixels of its side; the last two by this package, the others outside of it."""
 IN_A_TRAINING_MS = 1.0
 """What a compiled step has around it in a training."""
 
@@ -31,9 +37,9 @@ def acgan_seconds(form: str, *, deterministic: bool) -> float:
 
 def tuning_seconds(form: str, batch: int, size: int, *, deterministic: bool) -> float:
     """Seconds of a tuning step of so many images, with InceptionV3 at so many pixels."""
-    (first, low), (last, high) = ((b * side**2, times[form]) for (b, side), times in TUNING_MS.items())
-    share = max(0.0, (batch * size**2 - first) / (last - first))
-    return _in_a_training(form, low + share * (high - low), deterministic)
+    pixels, known = batch * size**2, [count * side**2 for count, side in TUNING_MS[form]]
+    bare = np.interp(pixels, known, list(TUNING_MS[form].values())) * max(1.0, pixels / known[-1])
+    return _in_a_training(form, float(bare), deterministic)
 
 
 def _in_a_training(form: str, bare_ms: float, deterministic: bool) -> float:

@@ -5,10 +5,11 @@
     auto   on one GPU, from `LEAST_STEPS` steps on; not on CPUs, nor for a head alone, whose steps are tiny, nor where XLA may not
            know the operations: imported generators and TF-Hub modules
 
-The rule's numbers were seen on H200s with TensorFlow 2.21. Compiling a step took 30 to 75 s. It then saved 13.9 ms of the 18.0
-of an ACGAN step of 64 images, 26.3 of the 34.1 of a tuning step with InceptionV3 at 75 pixels and batch 32, and 21.3 of 43.7 at
-299 pixels and batch 64; with deterministic operations the ACGAN's step saved 9.0 ms, and the others weren't measured so. The
-least saving has to pay for the longest compile time.
+The rule's numbers were seen on H200s with TensorFlow 2.21, but for the 75 s in trials outside of this package (their table is in
+`experiments/bench/README.md`). Compiling a step took 30 to 75 s. It then saved 13.9 ms of the 18.0 of an ACGAN step of 64 images,
+26.3 of the 34.1 of a tuning step with InceptionV3 at 75 pixels and batch 32, and 21.3 of 43.7 at 299 pixels and batch 64; with
+deterministic operations the ACGAN's step saved 9.0 ms, and the others weren't measured so. The least saving has to pay for the
+longest compile time.
 
 Compiled or not, latents and classes are the same: they are drawn outside of what is compiled, as XLA draws others. Dropout masks
 are drawn inside, and differ. What is not here: the compiled step (`steps`).
@@ -28,7 +29,7 @@ from pir_tf.training import devices
 COMPILE_S = 75.0
 """Seconds that compiling a step took at the most."""
 SAVED_S = 0.009
-"""Seconds a step that it saved at the least."""
+"""Seconds a step that it saved at the least, in trials outside of this package."""
 LEAST_STEPS = math.ceil(COMPILE_S / SAVED_S)
 """Steps that pay for the compile time: 8,334."""
 

@@ -191,7 +191,7 @@ def test_dry_run_prints_the_config_and_runs_nothing(tmp_path, monkeypatch, capsy
     for name in flatten(laptop()):
         assert f"{name} = " in text
     assert "seed = 9" in text and "Nothing was run" in text and list(tmp_path.iterdir()) == []
-    assert "About how long here (" in text and "on one GPU (by bare steps measured on an H200, TensorFlow 2.21;" in text
+    assert "About how long here (" in text and "on one GPU (by bare steps on H200s with TensorFlow 2.21, partly" in text
 
 
 @pytest.mark.slow
