@@ -128,7 +128,7 @@ paper() {
   echo "+ pir-tf ${job[*]} --run-dir $run"
   [ -z "${DRY:-}" ] || return 0
   running && echo "gpu.sh: $name goes on already" && return 0
-  mkdir -p "$runs" || return 1
+  mkdir -p "$runs" && : >>"$run.log" || return 1
   setsid "${program[@]}" -m pir_tf.cli "${job[@]}" --run-dir "$run" >>"$run.log" 2>&1 </dev/null &
   echo $! >"$run.pid"
 }

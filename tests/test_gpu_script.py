@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import gpu_forms
@@ -324,16 +325,24 @@ def test_pieces_come_over_several_calls(tmp_path):
 @pytest.mark.nightly
 def test_parts_on_a_cpu_with_networks_that_are_tiny(tmp_path):
     """A killed `paper` is packed, and goes on from its pieces in another folder to its end."""
-    words = {"TINY": "1", "ONLY": "ACGAN*: xla,*299*: xla folded", "LIMIT_S": "0", "RUNS": str(tmp_path / "runs")}
-    code, text, error = said(tmp_path / "out", "forms", "paper", "wait", "pack", **words)
-    assert code == 0 and "paper-blue goes on" in text and "failed" not in text, error
+    more = "--tuning.steps 300 --tuning.log-every 2 --tuning.checkpoint-every 2 --tuning.true-pir-every 300"
+    words = {"TINY": "1", "ONLY": "ACGAN*: xla,*299*: xla folded", "MORE": more, "RUNS": str(tmp_path / "runs")}
+    code, text, error = said(tmp_path / "out", "forms", "paper", **words)
+    assert code == 0 and "failed" not in text and text.count("first after") == 2, error
+    log, end = tmp_path / "runs" / "paper-blue" / "tuning" / "history.csv", time.monotonic() + 600
+    while not (log.exists() and "\n4," in log.read_text()):
+        assert time.monotonic() < end, (tmp_path / "runs" / "paper-blue.log").read_text()
+    code, text, error = said(tmp_path / "out", "wait", "pack", **words, LIMIT_S="0")
+    assert code == 0 and "paper-blue goes on" in text and "has ended" not in text, error
     left = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert left == ["forms.json", "run.tar.xz.00", "table.txt"] and text.count("first after") == 2
+    assert left == ["forms.json", "run.tar.xz.00", "table.txt"]
     words |= {"RUNS": str(tmp_path / "there"), "PACKED": str(tmp_path / "out"), "LIMIT_S": "600"}
     code, text, error = said(tmp_path / "out2", "unpack", "paper", "wait", "pack", **words)
     assert code == 0 and "paper-blue has ended" in text, error
+    assert "Tuning the generator: resumed from its checkpoint" in (tmp_path / "there" / "paper-blue.log").read_text()
     held = subprocess.run(["tar", "tf", tmp_path / "out2" / "run.tar.xz.00"], capture_output=True, text=True).stdout
     assert "paper-blue/evaluation/results.json" in held and "paper-blue/tuning/generator.keras" in held
+    assert "checkpoints" not in held and "estimator.keras" not in held
 
 
 @pytest.mark.nightly

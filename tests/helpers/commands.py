@@ -55,6 +55,11 @@ def small_command(*words: object, cwd: Path, stop: Sequence[object] = ()) -> sub
     return command(*words, cwd=cwd, make="make_small", stop=stop)
 
 
+def narrow_command(*words: object, cwd: Path, stop: Sequence[object] = ()) -> subprocess.CompletedProcess:
+    """`command` with networks of a few channels, traced, which XLA needs."""
+    return command(*words, cwd=cwd, make="make_narrow", stop=stop)
+
+
 def whole_command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
     """`command` as users have it, traced, but that it measures few images and draws coarsely."""
     return command(*words, cwd=cwd, make="measure_little")

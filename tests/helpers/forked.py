@@ -46,15 +46,20 @@ def measure_little() -> None:
     drawing.coarsely(setattr)
 
 
-def make_small() -> None:
-    """Besides, lets them have small networks, write empty figures and trace nothing."""
-    import tensorflow as tf
-
+def make_narrow() -> None:
+    """Besides, lets them have small networks and write empty figures."""
     from pir_tf.gan import networks
 
     measure_little()
     networks.GENERATOR_CHANNELS, networks.DISCRIMINATOR_FILTERS = (8, 4, 4, 4, 3), (4, 4, 4, 4, 4, 4)
     drawing.emptily(setattr)
+
+
+def make_small() -> None:
+    """Besides, lets them trace nothing."""
+    import tensorflow as tf
+
+    make_narrow()
     tf.config.run_functions_eagerly(True)
 
 

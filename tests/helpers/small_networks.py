@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 BINS = 10
@@ -83,6 +84,17 @@ def arrays(state):
     """Copies of variables by name; those of a network by their paths."""
     named = state if isinstance(state, dict) else {variable.path: variable for variable in state.variables}
     return {name: np.array(variable) for name, variable in named.items()}
+
+
+def compiles(model, data):
+    """Whether XLA compiles the model's step of such data: its graph has a call that XLA must compile."""
+    step = tf.function(model.train_step, autograph=False).get_concrete_function(
+        tf.nest.map_structure(tf.constant, data)
+    )
+    return any(
+        operation.type.endswith("PartitionedCall") and operation.node_def.attr["_XlaMustCompile"].b
+        for operation in step.graph.get_operations()
+    )
 
 
 def assert_same(one, other):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from small_networks import compiles
 
 from pir_tf.estimator.backbones import compact
 from pir_tf.estimator.heads import Bins
@@ -74,8 +75,9 @@ def uncompiled(monkeypatch):
 def make(networks):
     """A function that makes a compiled ACGAN or tuner of equal weights."""
 
-    def made(kind, *, fast):
-        generator, discriminator = narrow(build_generator(2)), narrow(build_discriminator(2, seed=6))
+    def made(kind, *, fast, jit_compile=False, **options):
+        generator = narrow(build_generator(2))
+        discriminator = narrow(build_discriminator(2, seed=6, **options))
         generator.set_weights(networks[0])
         discriminator.set_weights(networks[1])
         if kind == "tuner":
@@ -83,7 +85,8 @@ def make(networks):
             model = Tuner(generator, discriminator, estimator, pir_weight=1000.0, seed=5, fast=fast)
         else:
             model = ACGAN(generator, discriminator, seed=5, fast=fast)
-        model.compile(keras.optimizers.SGD(1e-4, name="g"), keras.optimizers.SGD(1e-3, name="d"))
+        both = keras.optimizers.SGD(1e-4, name="g"), keras.optimizers.SGD(1e-3, name="d")
+        model.compile(*both, jit_compile=jit_compile)
         return model
 
     return made
@@ -100,9 +103,10 @@ def arrays(model):
     return {name: np.array(value) for name, value in {**model.state(), **weights}.items()}
 
 
-def check(make, count):
+def check(make, count, *, jit_compile=False, **options):
     """By plain SGD: Adam's first steps are the gradient's sign, which rounding can turn where it is 0."""
-    stock, ours = make("tuner", fast=False), make("tuner", fast=True)
+    stock, ours = make("tuner", fast=False, **options), make("tuner", fast=True, jit_compile=jit_compile, **options)
+    assert not jit_compile or compiles(ours, REAL)
     before = arrays(stock)
     for logs, expected in zip(steps(ours, count), steps(stock, count), strict=True):
         assert logs == pytest.approx(expected, rel=1e-4)
@@ -134,6 +138,12 @@ def test_a_step_equals_that_of_the_stock_layers(stepped):
 @pytest.mark.nightly
 def test_two_compiled_steps_equal_those_of_the_stock_layers(make):
     check(make, 2)
+
+
+@pytest.mark.nightly
+def test_a_step_by_xla_equals_that_of_the_stock_layers_op_by_op(make):
+    """XLA draws other dropout masks, so there is no dropout here."""
+    check(make, 1, jit_compile=True, dropout=0.0)
 
 
 def test_the_tuner_pulls_at_the_generator_by_the_estimator(make, stepped, uncompiled):

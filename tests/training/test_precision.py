@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_networks import images_of, small_discriminator, small_generator
+from small_networks import compiles, images_of, small_discriminator, small_generator
 
 from pir_tf.config import ComputeConfig, EstimatorConfig
 from pir_tf.errors import InputError
@@ -78,6 +78,7 @@ def test_tuning_steps_in_bfloat16_with_and_without_xla(how):
         tuner.compile(keras.optimizers.Adam(1e-4), keras.optimizers.RMSprop(1e-4), **how)
         # Keras's own way leaves XLA out beside determinism.
         assert tuner.by_xla is how["jit_compile"] and not tuner.jit_compile
+        assert compiles(tuner, images_of(4)) is how["jit_compile"]
         start = [np.array(weight) for weight in generator.trainable_variables]
         data = tf.data.Dataset.from_tensor_slices(images_of(4)).batch(4).repeat(2)
         logs = tuner.fit(data, shuffle=False, verbose=0).history

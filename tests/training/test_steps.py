@@ -9,6 +9,7 @@ from small_networks import (
     KillAfter,
     arrays,
     assert_same,
+    compiles,
     images_of,
     init,
     least_discriminator,
@@ -21,10 +22,12 @@ from tensorflow.python.framework.config import disable_op_determinism
 
 from pir_tf.errors import InputError
 from pir_tf.estimator.heads import Bins, Scalar
+from pir_tf.estimator.linear import LinearEstimator, objective
 from pir_tf.estimator.model import PIREstimator
 from pir_tf.gan.acgan import ACGAN
 from pir_tf.training import steps
 from pir_tf.training.fit import Schedule, fit_resumable
+from pir_tf.training.precision import mixed
 from pir_tf.tuning.anchored import AnchoredTuner
 from pir_tf.tuning.latents import LatentTuner
 from pir_tf.tuning.tuner import Tuner
@@ -58,6 +61,20 @@ def tuner():
     return Tuner(*networks, pir_weight=10.0, seed=3, pir_gradient_limit=2.0)
 
 
+def linear():
+    """A tuner with the linear estimator's objective; its backbone resizes and pools, as InceptionV3 does."""
+    image = keras.Input((8, 8, 3))
+    x = layers.Resizing(13, 13, interpolation="bilinear")(image)
+    x = layers.Conv2D(6, 3, kernel_initializer=init(6))(x)
+    x = layers.MaxPooling2D(3, strides=2)(layers.ReLU()(x))
+    x = layers.MaxPooling2D(2, padding="same")(layers.AveragePooling2D(3, strides=1, padding="same")(x))
+    backbone = keras.Model(image, layers.Flatten()(x))
+    images, counts = images_of(20)[0], np.stack([np.full(20, 10), np.arange(20) % 11], axis=1)
+    fitted = LinearEstimator.fit(backbone, np.asarray(backbone(images)), counts)
+    estimator = objective(fitted.saved_model(), 1.0)
+    return Tuner(small_generator(), small_discriminator(dropout=0.0), estimator, pir_weight=10.0, seed=3)
+
+
 def anchored():
     return AnchoredTuner(small_generator(), small_estimator(), seed=3, pir_weight=10.0, anchor_weight=5.0)
 
@@ -87,13 +104,18 @@ def judged(whole=True):
 KINDS = {
     "plain GAN, saturating": (plain, (REAL[0], 0 * REAL[1])),
     "tuner, limited": (tuner, REAL),
+    "tuner, linear and pessimistic": (linear, REAL),
     "anchored": (anchored, np.zeros(BATCH, np.float32)),
     "latents, shift": (lambda: latents("shift"), np.zeros(BATCH, np.float32)),
     "latents, residual": (lambda: latents("residual"), np.zeros(BATCH, np.float32)),
     "estimator, bins of counts": (lambda: estimator(Bins(10, 0.2, 0.7, binomial=True)), judged()),
+    "estimator, scalar": (lambda: estimator(Scalar()), judged()),
     "estimator, head alone, bins": (lambda: estimator(Bins(10), whole=False), judged(whole=False)),
     "estimator, head alone, scalar": (lambda: estimator(Scalar(), whole=False), judged(whole=False)),
 }
+
+NIGHTLY = {"tuner, linear and pessimistic": pytest.mark.nightly}
+"""What takes longer than the others."""
 
 
 def stepped(make, data, *, jit_compile):
@@ -103,6 +125,7 @@ def stepped(make, data, *, jit_compile):
     model.compile(*[keras.optimizers.SGD(0.1) for _ in range(count)], jit_compile=jit_compile)
     if isinstance(model, PIREstimator):
         model.optimizer.build(model.trainable_variables)
+    assert not jit_compile or compiles(model, data)
     before = arrays(model.state())
     logs = [model.train_step(tf.nest.map_structure(tf.constant, data)) for _ in range(2)]
     after = arrays(model.state())
@@ -111,7 +134,7 @@ def stepped(make, data, *, jit_compile):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=NIGHTLY.get(kind, ())) for kind in KINDS])
 def test_a_compiled_step_equals_the_step_op_by_op(kind, deterministic):
     """In values and in gradients; XLA draws other dropout masks, so there is no dropout here."""
     (changes, logs), (expected, expected_logs) = (stepped(*KINDS[kind], jit_compile=on) for on in (True, False))
@@ -121,6 +144,25 @@ def test_a_compiled_step_equals_the_step_op_by_op(kind, deterministic):
     assert any(np.abs(change).max(initial=0) > 1e-3 for change in expected.values())
     for one, other in zip(logs, expected_logs, strict=True):
         assert one == pytest.approx(other, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.nightly
+def test_a_compiled_step_in_bfloat16_is_the_step_op_by_op_but_for_rounding(deterministic):
+    """bfloat16 has 8 bits, and XLA rounds less often: it is no farther from float32 than the step op by op is."""
+
+    def changes(precision, jit_compile):
+        model = tuner()
+        with mixed(precision, model.generator, model.discriminator):
+            return stepped(lambda: model, REAL, jit_compile=jit_compile)[0]
+
+    exact, rounded, found = (
+        changes(*how) for how in (("float32", False), ("mixed_bfloat16", False), ("mixed_bfloat16", True))
+    )
+    largest = max(map(np.linalg.norm, exact.values()))
+    for name, change in exact.items():
+        near, far = (np.linalg.norm(one[name] - change) for one in (found, rounded))
+        assert near <= 1.5 * far + 1e-3 * largest, f"{name}: {near} beside {far}"
+        assert near > 1e-3 * np.linalg.norm(change) > 0 or not name.endswith("or/000"), name  # in bfloat16 it is
 
 
 def test_latents_are_those_of_the_step_op_by_op(monkeypatch):
@@ -142,8 +184,10 @@ def stream(part, first):
 
 
 def train(directory, count, *, jit_compile=False, epoch=5, callbacks=()):
+    """Its state in the end; by XLA or not is looked up in the graph."""
     model = ACGAN(least_generator(), least_discriminator(dropout=0.5), seed=3)
     model.compile(keras.optimizers.Adam(1e-2), keras.optimizers.RMSprop(1e-2), jit_compile=jit_compile)
+    assert not jit_compile or compiles(model, images_of(4))
     schedule = Schedule(count, 4, epoch, 5, float("inf"), model.columns())
     fit_resumable(model, stream, schedule, directory, {}, callbacks=callbacks)
     return arrays(model.state())
