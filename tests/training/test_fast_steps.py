@@ -103,19 +103,19 @@ def arrays(model):
     return {name: np.array(value) for name, value in {**model.state(), **weights}.items()}
 
 
-def check(make, count, *, jit_compile=False, **options):
+def check(make, count, *, jit_compile=False, rounding=1.0, **options):
     """By plain SGD: Adam's first steps are the gradient's sign, which rounding can turn where it is 0."""
     stock, ours = make("tuner", fast=False, **options), make("tuner", fast=True, jit_compile=jit_compile, **options)
     assert not jit_compile or compiles(ours, REAL)
     before = arrays(stock)
     for logs, expected in zip(steps(ours, count), steps(stock, count), strict=True):
-        assert logs == pytest.approx(expected, rel=1e-4)
+        assert logs == pytest.approx(expected, rel=1e-4 * rounding)
     found = arrays(ours)
     largest = max(np.linalg.norm(value - before[name]) for name, value in arrays(stock).items())
     for name, expected in arrays(stock).items():
         # Of each array the change, but for rounding: of the array itself, and of a bias that normalization makes vain.
         error, change = np.linalg.norm(found[name] - expected), np.linalg.norm(expected - before[name])
-        assert error <= 1e-3 * change + 1e-6 * max(np.linalg.norm(expected), largest), name
+        assert error <= rounding * 1e-3 * change + rounding * 1e-6 * max(np.linalg.norm(expected), largest), name
     return before, found
 
 
@@ -142,8 +142,8 @@ def test_two_compiled_steps_equal_those_of_the_stock_layers(make):
 
 @pytest.mark.nightly
 def test_a_step_by_xla_equals_that_of_the_stock_layers_op_by_op(make):
-    """XLA draws other dropout masks, so there is no dropout here."""
-    check(make, 1, jit_compile=True, dropout=0.0)
+    """XLA draws other dropout masks, so there is no dropout here. It rounds otherwise, and batches of two make much of it."""
+    check(make, 1, jit_compile=True, rounding=20.0, dropout=0.0)
 
 
 def test_the_tuner_pulls_at_the_generator_by_the_estimator(make, stepped, uncompiled):
