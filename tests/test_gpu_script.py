@@ -16,9 +16,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from frozen_helpers import images, small_inception, stirred
+from frozen_helpers import images, small_inception, stirred, value_and_gradient
 from gpu_forms import FORMS, folded
 
+from pir_tf.estimator.model import build_network
 from pir_tf.experiments import bench, bench_cases
 from pir_tf.experiments.command_line import parse, parsed
 from pir_tf.training.precision import mixed
@@ -207,6 +208,18 @@ def test_a_folded_network_is_the_stock_one_in_value_and_gradient(network, channe
     for a, b in zip(found, both(network), strict=True):
         assert np.abs(a - b).max() < off * np.abs(b).max()
         assert not narrow or np.abs(a - b).max() > 1e-4 * np.abs(b).max()
+
+
+@pytest.mark.nightly
+def test_inception_v3_itself_is_folded():
+    """What the forms fold on a GPU, up to its logits, with statistics that matter."""
+    model = stirred(build_network(bench_cases.ESTIMATORS["InceptionV3 at 75"], seed=0))
+    logits = model.get_layer("logits")
+    logits.kernel.assign(np.random.default_rng(0).normal(size=logits.kernel.shape))
+    x, stock = images(2, 64, "float32"), functools.partial(model.__call__, training=False)
+    found, expected = (value_and_gradient(call, x) for call in (folded(model, narrow=False), stock))
+    for a, b in zip(found, expected, strict=True):
+        assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(b)
 
 
 def test_the_products_own_steps_come_first_and_every_form_has_a_name_of_its_own_and_its_definition():
