@@ -152,8 +152,9 @@ pack() { # what a stage that isn't done goes on from, too: the newest checkpoint
   [ -d "$run" ] || lacks "$run is no folder, expected a run: set RUNS and NAME as for paper" || return
   cd "$runs" || return 1
   [ ! -e "$name/evaluation/done.json" ] || more=(! -path '*/estimator/*.keras' ! -path '*/gan/*.keras')
+  [ ! -e "$name/gan/done.json" ] || more+=(! -path '*/gan/best.npz')
   mapfile -t list < <(find "$name" "$name.log" -type f ! -path '*/checkpoints/*' ! -name '.*' "${more[@]}")
-  for stage in estimator tuning evaluation; do
+  for stage in gan estimator tuning evaluation; do
     [ ! -e "$name/$stage/done.json" ] || continue
     for newest in $(find "$name/$stage" -type d -name checkpoints 2>/dev/null); do
       newest=$(find "$newest" -name 'step-*.npz' | sort | tail -n 1)
@@ -168,7 +169,7 @@ pieces() {
   [ -e "${all[0]}" ] || lacks "$runs/pieces is empty, expected what pack makes: call it first, with the same RUNS" || return
   last=$((${#all[@]} - 1))
   echo "gpu.sh: $name is pieces 0 to $last"
-  [ -z "${PIECES:-}" ] || { first=${PIECES%-*} && last=${PIECES#*-}; }
+  [ -z "${PIECES:-}" ] || { first=$((10#${PIECES%-*})) && last=$((10#${PIECES#*-})); }
   for ((number = first; number <= last && number < ${#all[@]}; number++)); do cp "${all[number]}" "$out" || return 1; done
 }
 
