@@ -1,5 +1,6 @@
 """`gpu.sh` needs a GPU: here its commands are understood, its forms are the same step, and its table is worked by hand."""
 
+import contextlib
 import fnmatch
 import functools
 import json
@@ -22,6 +23,7 @@ from gpu_forms import FORMS, folded
 from pir_tf.estimator.model import build_network
 from pir_tf.experiments import bench, bench_cases
 from pir_tf.experiments.command_line import parse, parsed
+from pir_tf.training import steps
 from pir_tf.training.precision import mixed
 
 SCRIPT = Path(__file__).with_name("gpu.sh")
@@ -274,6 +276,15 @@ def test_a_form_that_fails_leaves_a_row_and_the_next_process_times_the_others(
     assert run() == 1
     rows = json.loads(path.read_text())["rows"]
     assert rows[:2] == [timed, failed] and (rows[2]["form"], rows[2]["median_s"]) == ("xla bf16", 0.5)
+
+
+def test_the_form_with_tensorflows_own_pooling_leaves_the_products_alone_afterwards(monkeypatch):
+    title = gpu_forms.LARGE.split(", ")[1]
+    monkeypatch.setitem(bench_cases.ESTIMATORS, title, bench_cases.ESTIMATORS["compact"])
+    form, usual = gpu_forms.made(gpu_forms.LARGE, "xla own pooling"), gpu_forms.pooling.of_slices
+    with form._mixed():
+        assert steps.pooling.of_slices is contextlib.nullcontext  # which a step that is traced here takes
+    assert steps.pooling.of_slices is usual
 
 
 # What goes on elsewhere

@@ -1,8 +1,8 @@
 """About how long an experiment's trainings take on one GPU, by what was timed on one.
 
 The table is of H200s with TensorFlow 2.21: milliseconds of a bare step with random weights, TF32 where TensorFlow takes it. Some
-of it was timed by this package (`experiments/bench`), the rest in earlier trials outside of it, of which nothing but these
-numbers is left. What it doesn't have is put near what it has: a tuning step of another batch or size lies on the lines through
+of it was timed by this package (`experiments/bench`), the rest in earlier trials outside of it, of which these numbers are all
+that is here. What it doesn't have is put near what it has: a tuning step of another batch or size lies on the lines through
 those that are there, by pixels of the batch, a smaller one takes as long as the smallest, and a larger one longer by its pixels.
 A step of an estimator that is trained whole is taken for a tuning step. By XLA with deterministic operations a step takes longer
 as the ACGAN's did. A GPU that is no H200, and what lies between the steps, take longer.
