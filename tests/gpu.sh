@@ -13,15 +13,13 @@
 #   table   the table alone
 #
 # One thing at a time: what else uses the GPU spoils the times, XLA's own too, by which it chooses convolutions, and then a step
-# takes minutes to compile. For a machine that is lent for a quarter of an hour, in calls of ten minutes at the most, that takes
-# 64 MiB a call and gives back 8 files of 64 MiB together:
+# takes minutes to compile. Where a machine is had for minutes, and calls there are short and carry little:
 #   - `forms`, `peer` and `bench` are a call each. One that is cut off ends without its table: `gpu_table.py OUT` has it.
 #   - `paper` takes two or three such machines: `--dry-run` reckons 19 minutes for its trainings and their compiling (with the
 #     bundled GAN, at 96 pixels, without the second judge), and nobody has done it to its end. Choose LIMIT_S so that `pack`
 #     is in time.
 #   - A packed run is about 10 pieces, twice that while the estimator is trained: PIECES=0-3 with `pack`, then PIECES=4-7 with
 #     `pieces`. The next machine takes them two at a time, to PACKED.
-#   - Beside this repository a call takes parts of TensorFlow of 35 MB: cat part.* | split -b 35000000 -d - smaller/part.
 # The exit status is the worst of all parts: 0 where all was done. From the environment:
 #   PARTS      folder with TensorFlow in pieces, part.*, and assemble.sh, which is called with PARTS and TARGET and leaves
 #              TARGET/env.sh

@@ -41,8 +41,9 @@ class EstimatorConfig:
     frozen features in closed form, not the paper's, to which `trainable`, steps, rate and batch mean nothing."""
     pessimism: float = 0.0
     """How many standard deviations of its own doubt tuning takes off the estimate: of the posterior with `output linear`, of
-    eight readouts of resampled images with `trainable head`. A command with `output linear` and more than 300 tuning steps takes
-    1 unless it says otherwise: a weak readout's mean alone leads astray there. Not the paper's."""
+    eight readouts of resampled images with `trainable head`. A command with `output linear`, simulated users and more than
+    300 tuning steps takes 1 unless it says otherwise: a weak readout's mean alone leads astray there; pairs need less, 0.25. Not
+    the paper's."""
     bins: int = 100
     """Bins of equal width. Source: C.3, deviation D7."""
     bin_range: Literal["unit", "data"] = "unit"

@@ -144,7 +144,7 @@ def fit_estimator(
         start, temperature = layer.get_weights(), config.temperature
         readout, estimator.history = _fit_head(start, known, head, temperature, fit)
         layer.set_weights(readout)
-        if config.pessimism:  # readouts of other images, which no checkpoint has: seconds each
+        if config.pessimism:  # of which no checkpoint is kept: after a kill they begin again
             others = []
             for rows, own in track(resampled(len(known), seed=seed), "Readouts of other images", REPLICATES, "readout"):
                 alone: Any = functools.partial(fit, counts=counts[rows], seed=own, directory=None, callbacks=())

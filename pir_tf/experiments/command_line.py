@@ -25,7 +25,7 @@ from pir_tf.commands import user_path
 from pir_tf.config import PRESETS, ExperimentConfig, changed
 from pir_tf.errors import InputError
 from pir_tf.presets import LONG_TUNING, PESSIMISM, by_papers_method, preset
-from pir_tf.runs.directory import STAGES
+from pir_tf.runs.directory import STAGES, read_json
 
 DESCRIPTION = """Improve an image generator with people's reactions: data, ACGAN, interactions, PIR estimator, tuning, proof.
 `laptop`, the default, takes minutes on two CPU cores, `smoke` under a minute; `paper` has every value of the paper.
@@ -98,7 +98,7 @@ def parse(arguments: list[str]) -> Options:
     prog = "python -m pir_tf.experiments.run [smoke|laptop|paper]"
     options = parsed(Options, words, default=Options(config), prog=prog, description=DESCRIPTION)
     config, more = _changed(options.experiment, given, _fitting_images(options.experiment))
-    config, doubt = _changed(config, given, _fitting_doubt(config))
+    config, doubt = _changed(config, given, _fitting_doubt(config, options.run_dir))
     if {"tuning.pir_weight", "tuning.pir_gradient_ratio"} <= {*given} and config.tuning.pir_gradient_ratio:
         raise InputError(
             f"--tuning.pir-weight {given['tuning.pir_weight']} and --tuning.pir-gradient-ratio were both given, expected one: "
@@ -192,10 +192,16 @@ def _fitting_images(config: ExperimentConfig) -> dict[str, tuple[int, str]]:
     return {name: (count, f"the {count} images") for name, size in sizes.items() if 0 < count < size}
 
 
-def _fitting_doubt(config: ExperimentConfig) -> dict[str, tuple[float, str]]:
-    """A linear estimator's pessimism in a long tuning."""
-    long = config.estimator.output == "linear" and config.tuning.steps > LONG_TUNING
-    return {"estimator.pessimism": (PESSIMISM, f"tuning.steps {config.tuning.steps:,}")} if long else {}
+def _fitting_doubt(config: ExperimentConfig, run_dir: Path | None) -> dict[str, tuple[float, str]]:
+    """A linear estimator's pessimism in a long tuning by simulated answers (a loop with people sets it); a run keeps its own."""
+    if config.estimator.output != "linear" or config.interactions.source != "simulated":
+        return {}
+    if run_dir and (there := run_dir / "config.json").is_file():
+        return {
+            "estimator.pessimism": (read_json(there)["config"].get("estimator.pessimism", 0.0), "the run that is there")
+        }
+    steps = config.tuning.steps
+    return {"estimator.pessimism": (PESSIMISM, f"tuning.steps {steps:,}")} if steps > LONG_TUNING else {}
 
 
 def _with_home(word: str) -> str:

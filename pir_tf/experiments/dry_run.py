@@ -55,10 +55,12 @@ def describe(config: ExperimentConfig) -> str:
 
 def counts(config: ExperimentConfig) -> dict[str, int]:
     """Images and steps of the run. A later round has the first's GAN, and its judge learns all rounds' images at once."""
-    from pir_tf.experiments.tuning_stage import DISPLAY_IMAGES_VGG  # TensorFlow waits for `import_quietly`
+    from pir_tf.estimator.bootstrap import REPLICATES  # TensorFlow waits for `import_quietly`
+    from pir_tf.experiments.tuning_stage import DISPLAY_IMAGES_VGG
 
     people, rounds = config.interactions, round_of(config)
     linear = config.estimator.output == "linear"  # in closed form
+    readouts = REPLICATES if config.estimator.pessimism else 0
     control, chosen, walked = _beside(config)
     new = (2 + (control > 0)) * config.evaluation.images
     along = (config.tuning.steps // config.tuning.true_pir_every) * DISPLAY_IMAGES_VGG
@@ -69,7 +71,9 @@ def counts(config: ExperimentConfig) -> dict[str, int]:
         "pretraining steps": config.gan.steps if config.gan.generator == "train" and not config.first_round else 0,
         "images shown to people": people.images,
         "impressions in all": people.images * people.impressions,
-        "estimator steps": 0 if linear else config.estimator.steps * (1 + (rounds if config.evaluation.judge else 0)),
+        "estimator steps": 0
+        if linear
+        else config.estimator.steps * (1 + readouts + (rounds if config.evaluation.judge else 0)),
         "tuning steps": config.tuning.steps,
         "steps of the control": control,
         "images before and after tuning": 2 * config.evaluation.images,

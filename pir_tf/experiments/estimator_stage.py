@@ -12,7 +12,6 @@ import keras
 import numpy as np
 
 from pir_tf.config import EstimatorConfig, ExperimentConfig, derived_seed
-from pir_tf.errors import InputError
 from pir_tf.estimator.linear import LinearEstimator
 from pir_tf.estimator.model import PIREstimator, save_estimator, saved_estimator
 from pir_tf.estimator.quality import cross_validated_quality, estimator_quality
@@ -25,7 +24,7 @@ from pir_tf.experiments.stopwatch import Stopwatch
 from pir_tf.experiments.truth import true_pir
 from pir_tf.gan.saved import Networks, load_generator
 from pir_tf.interactions.records import Interactions
-from pir_tf.runs.directory import RunDirectory, read_json, write_json
+from pir_tf.runs.directory import RunDirectory, write_json
 from pir_tf.training.callbacks import ProgressBar
 from pir_tf.training.devices import is_chief, kind, strategy
 
@@ -41,7 +40,6 @@ def run(run: RunDirectory) -> dict[str, Any]:
     """
     config, watch, first = _settled(run), Stopwatch(), RoundBefore.of(run.config)
     images, answers = answered(run, of_judge=False)
-    _require_classes(int(answers.rated.sum()), read_json(run.file("gan", "generator.json"))["class_names"])
     directory, copied = run.file("estimator", "quality.json").parent, discriminator_of(run, config.estimator)
     with watch.part("training"):
         estimator = train(
@@ -69,15 +67,6 @@ def run(run: RunDirectory) -> dict[str, Any]:
             quality = _of_folds(images, answers, config, run.cache, seed=run.seed_of("folds"), **more)
         write_json(directory / "quality.json", quality)
     return {"parts": watch.parts}
-
-
-def _require_classes(rated: int, names: list[str]) -> None:
-    """Refuses answers that can't be of all classes."""
-    if rated < len(names):
-        raise InputError(
-            f"{rated} image{' has' if rated == 1 else 's have'} impressions, fewer than the generator's {len(names)} classes; "
-            "expected one of each class at least: collect more answers, or take fewer classes."
-        )
 
 
 def answered(run: RunDirectory, *, of_judge: bool) -> tuple[np.ndarray, Interactions]:

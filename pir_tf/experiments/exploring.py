@@ -2,7 +2,7 @@
 
 Random images tell how a generator is liked, but most of them tell the estimator what it knows. A share of a later round's images
 (`interactions.explore`) is drawn from four times as many candidates with probabilities proportional to the standard deviation
-that the linear estimator of the round before gives them. They are learned from and never reported.
+that the estimator of the round before gives them, a linear one or one with a pessimism. They are learned from and never reported.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def doubts(first: RoundBefore, images: np.ndarray) -> np.ndarray:
     """The standard deviation of the estimate of each image, float64 [n], by the round before's estimator.
 
     Raises:
-        InputError: That estimator isn't linear, and says no such thing.
+        InputError: That estimator says no such thing.
     """
     model = load_saved(saved_estimator(first.path / "estimator"))
     if len(model.outputs) < 2:
         raise InputError(
-            f"interactions.explore needs to know how sure the estimator of {first.path} is, expected a linear one: take "
-            "--interactions.explore 0, or --estimator.output linear in all rounds."
+            f"interactions.explore needs to know how sure the estimator of {first.path} is, expected a linear one, or one "
+            "with a pessimism: take --interactions.explore 0, or --estimator.output linear in all rounds."
         )
     model = type(model)(model.input, model.outputs[1])
     return outputs(model, images, batch_size=64).reshape(len(images)).astype(np.float64)

@@ -25,7 +25,8 @@ TUNING_MS = {
     "off": {(32, 75): 34.1, (64, 299): 43.7},
     "on": {(32, 75): 7.8, (64, 96): 13.1, (64, 299): 24.6},
 }
-"""A tuning step with InceptionV3, by batch and pixels of its side; the last two by this package, the others outside of it."""
+"""A tuning step with InceptionV3, by batch and pixels of its side; the last two by this package, while other work spoilt the
+times and under other flags of XLA (`experiments/bench`), the others outside of it."""
 IN_A_TRAINING_MS = 1.0
 """What a compiled step has around it in a training."""
 

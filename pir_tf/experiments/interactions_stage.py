@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from pir_tf.config import EstimatorConfig
+from pir_tf.errors import InputError
 from pir_tf.estimator.model import estimate, load_estimator, saved_estimator
 from pir_tf.estimator.ridge import FEWEST
 from pir_tf.experiments.cache import cached, digest
@@ -81,12 +82,15 @@ def run(run: RunDirectory) -> dict[str, Any]:
     (A.3), and the scaling is the first round's, since its answers are on that scale.
     """
     first = RoundBefore.of(run.config)
+    classes = len(read_json(run.file("gan", "generator.json"))["class_names"])
+    require_classes(run.config.interactions.images, "images are to be shown", classes)
     shown = _shown(run, first).last(run.config.interactions.images)
     objective = unscaled_pir(run.config, run.cache)
     if asked := source_of(run, "interactions"):
         interactions, facts = _of_study(run, shown, asked)
     elif objective is None:
         interactions, facts = _of_people(run, shown)
+        require_classes(int(interactions.rated.sum()), "images have answers", classes)
     else:
         interactions, facts = _simulated(run, shown, objective(shown.images), first)
     if first:
@@ -97,6 +101,15 @@ def run(run: RunDirectory) -> dict[str, Any]:
     if objective is None:
         print(few_or_many(rated, len(interactions.rated), few(run.config.estimator)), flush=True)
     return {"rated_images": rated, **facts}
+
+
+def require_classes(images: int, what: str, classes: int) -> None:
+    """Refuses fewer images than the generator has classes: nothing would be known of some."""
+    if images < classes:
+        raise InputError(
+            f"{images} {what}, fewer than the generator's {classes} classes, expected one for each at least: ask for more, or "
+            "take fewer classes."
+        )
 
 
 def few(config: EstimatorConfig) -> int:

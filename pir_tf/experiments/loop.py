@@ -110,7 +110,7 @@ class Loop:
         words += ["--evaluation.images", str(self.images)]
         own = any(word.startswith(("--gan.generator", "--estimator.output")) for word in self.options)
         better = {} if own else {**BETTER, **(OF_PAIRS if self.mode == "pair" else {})}
-        given = {word.partition("=")[0] for word in self.options}
+        given = {word.partition("=")[0].replace("_", "-") for word in self.options}
         if "--tuning.pir-weight" in given:  # which stands for the ratio
             given.add("--tuning.pir-gradient-ratio")
         for option, value in {"--evaluation.against": "start", **better}.items():

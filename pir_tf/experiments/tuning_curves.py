@@ -302,8 +302,12 @@ class CurveRows:
         for name, drawn in ((NAME, curves.tuning_curves), ("kid", curves.kid_of_ratios)):
             if (self._frame.ratio > 0).any() and (figure := drawn(self._frame)):
                 style.save(figure, self._folder / f"{name}.png")
+        self.draw_pictures(self._folder / "pictures.png")
+
+    def draw_pictures(self, path: Path) -> None:
+        """Draws images of the tunings, where the folder has them."""
         if figure := curves.pictures_of_tunings(self._frame, self._folder):
-            style.save(figure, self._folder / "pictures.png")
+            style.save(figure, path)
 
     def table(self) -> str:
         """The rows in Markdown."""

@@ -289,7 +289,9 @@ def costs(runs: Path, folder: Path) -> None:
 
 
 def curves(measured: Path, folder: Path) -> None:
-    """Adds the rows of `pir-tf tuning-curves`, in place of those of the same settings and steps, and draws the figures anew.
+    """Adds the rows of `pir-tf tuning-curves`, in place of those of the same settings and steps, and draws the curves anew.
+
+    Images stay in the first folder; their figure is published under its name, as `pictures-NAME.png`.
 
     Args:
         measured: Its folder.
@@ -305,8 +307,9 @@ def curves(measured: Path, folder: Path) -> None:
         raise InputError(f"{measured} has no {NAME}.csv, expected a folder of pir-tf {NAME}: name it.")
     _make_own(folder, f"{NAME}.csv")
     rows = CurveRows(folder)
-    rows.add_all(CurveRows(measured))
+    rows.add_all(found := CurveRows(measured))
     rows.draw()
+    found.draw_pictures(folder / f"pictures-{measured.name}.png")
 
 
 def comparison(folders: Sequence[Path]) -> str:

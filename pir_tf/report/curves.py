@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,11 @@ def kid_of_ratios(rows: pd.DataFrame) -> Any:
 def picture_of(row: Mapping[str, Any]) -> str:
     """Name of the file with a row's first images, `SHOWN` beside each other."""
     objective = row["objective"].replace(":", "-")[:60]
+    learnt = (
+        f"{re.sub('[^a-z0-9]+', '-', row['features'])[:40]}-{row['grid']:g}-{row['images']:g}-by-{row['impressions']:g}"
+    )
     what = f"seed-{row['seed']:g}-pessimism-{row['pessimism']:g}-ratio-{row['ratio']:g}-steps-{row['steps']:g}"
-    return f"{objective}-{what}-{row['settings']}.png"
+    return f"{objective}-{learnt}-{what}-{row['settings']}.png"
 
 
 def pictures_of_tunings(rows: pd.DataFrame, folder: Path) -> Any:
@@ -142,7 +146,8 @@ def pictures_of_tunings(rows: pd.DataFrame, folder: Path) -> Any:
     """
     strips: list[tuple[str, str, Path]] = []
     for objective, own in rows.groupby("objective", sort=False):
-        own = own[own.settings == own.settings.iloc[0]]
+        for name in SETTINGS:
+            own = own[own[name] == own[name].iloc[0]]
         if by_ratio := own.ratio.nunique() > 1 or own.pessimism.nunique() == 1:
             own = own[own.pessimism == own.pessimism.iloc[0]]
         last = own[own.steps == own.steps.max()].sort_values("ratio" if by_ratio else "pessimism")

@@ -1,6 +1,7 @@
 """The command line: help, presets, and every mistake in one sentence with exit code 2."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -319,3 +320,27 @@ def test_a_long_tuning_by_a_linear_estimator_has_a_doubt(words, pessimism, noted
     said = [note for note in options.notes if "pessimism" in note]
     assert len(said) == bool(noted) and all(note.endswith(noted) for note in said)
     assert parse(command_words(options.experiment)).experiment == options.experiment
+
+
+def test_a_run_keeps_the_doubt_that_it_has_and_people_s_answers_get_none(tmp_path):
+    words = ["--run-dir", str(tmp_path), "--tuning.steps", "600"]
+    for held in (0.0, 1.0):
+        (tmp_path / "config.json").write_text(json.dumps({"config": {"estimator.pessimism": held}}))
+        for steps in ("600", "150"):
+            found = parse([*words[:-1], steps])
+            assert found.experiment.estimator.pessimism == held
+        assert parse([*words, "--estimator.pessimism", "2"]).experiment.estimator.pessimism == 2
+    (tmp_path / "config.json").write_text(json.dumps({"config": {}}))  # of a version without it
+    assert parse(words).experiment.estimator.pessimism == 0
+    people = parse(["--tuning.steps", "600", "--interactions.source", "csv:answers.csv", "--evaluation.source", "none"])
+    assert people.experiment.estimator.pessimism == 0
+
+
+def test_readouts_of_other_images_are_counted():
+    words = ["--estimator.output", "scalar", "--estimator.backbone", "inception_v3", "--estimator.image-size", "75"]
+    head = [*words, "--estimator.trainable", "head", "--estimator.steps", "100", "--evaluation.no-judge"]
+    steps = [
+        dry_run.counts(parse([*head, *more]).experiment)["estimator steps"]
+        for more in ([], ["--estimator.pessimism", "1"])
+    ]
+    assert steps == [100, 900]

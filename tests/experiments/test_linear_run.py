@@ -10,7 +10,7 @@ import pytest
 from commands import SMALL, UP_TO_EVALUATION, small_command
 
 from pir_tf.errors import InputError
-from pir_tf.experiments import control, estimator_stage, evaluation_stage
+from pir_tf.experiments import control, estimator_stage, evaluation_stage, interactions_stage
 from pir_tf.experiments.command_line import parse
 from pir_tf.experiments.estimator_stage import answered, has_judge, judge_config
 from pir_tf.experiments.interactions_stage import Shown
@@ -141,13 +141,25 @@ def test_fewer_answers_than_a_judge_needs_are_said(tmp_path, monkeypatch, capsys
     assert "evaluation: there is no second judge, who needs 300 images with answers" in capsys.readouterr().out
 
 
-def test_fewer_answers_than_classes_are_refused(tmp_path, monkeypatch):
+def test_fewer_images_or_answers_than_classes_are_refused(tmp_path, monkeypatch):
     run = RunDirectory(tmp_path / "run", laptop())
-    answers_of(run, 11, classes=12)
+    write_json(run.file("gan", "generator.json"), {"class_names": [f"class {i}" for i in range(1001)]})
+    with pytest.raises(
+        InputError, match="1000 images are to be shown, fewer than the generator's 1001 classes, expected"
+    ):
+        interactions_stage.run(run)
     write_json(run.file("gan", "generator.json"), {"class_names": [f"class {i}" for i in range(12)]})
-    monkeypatch.setattr(estimator_stage.Shown, "load", lambda run: pd.Series({"images": np.arange(400)}))
-    with pytest.raises(InputError, match="11 images have impressions, fewer than the generator's 12 classes; expected"):
-        estimator_stage.run(run)
+    answers_of(run, 11)
+    given = Interactions.load(run.file("interactions", "interactions.csv"))
+    for name, made in (
+        ("_shown", SimpleNamespace(last=lambda count: None)),
+        ("source_of", None),
+        ("unscaled_pir", None),
+    ):
+        monkeypatch.setattr(interactions_stage, name, lambda *_, made=made: made)
+    monkeypatch.setattr(interactions_stage, "_of_people", lambda *_: (given, {}))
+    with pytest.raises(InputError, match="11 images have answers, fewer than the generator's 12 classes, expected"):
+        interactions_stage.run(run)
     run.close()
 
 

@@ -150,6 +150,9 @@ def test_curves_are_published_together_in_place_of_the_same_ones(folder, tmp_pat
         assert publish.main(["curves", str(measured), str(published)]) == 0
     found = pd.read_csv(published / "tuning-curves.csv", dtype={"settings": str})
     assert len(found) == 2 * len(rows) and (published / "tuning-curves.png").is_file()
+    assert [path.name for path in published.glob("pictures*")] == [
+        f"pictures-{folder.name}.png"
+    ]  # `more` has no images
     pd.testing.assert_frame_equal(found[found.impressions != 7].reset_index(drop=True), rows)
     assert set(found.cohens_d[found.impressions == 7]) == {0.25}
     for wrong in (tmp_path, published / "tuning-curves.png"):
