@@ -53,6 +53,7 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
         upper.axhline(0, color=style.RULE, linewidth=0.7)
         lower.axhline(1, color=style.RULE, linewidth=0.7)
         ends: list[tuple[float, str, str]] = []
+        inside = 0  # lines that end before others, whose names stand above and below in turn
         for pessimism in pessimisms:
             color = _shade(pessimisms, pessimism)
             lines = _series(own[(own.pessimism == pessimism) & (own.ratio == ratio)])
@@ -66,7 +67,9 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
                     ends.append((last.cohens_d, name, _legible(color)))
                 else:
                     look = {"fontsize": style.SMALL, "color": _legible(color), "va": "center"}
-                    upper.annotate(name, (last.steps, last.cohens_d), (5, 0), textcoords="offset points", **look)
+                    beside = (5, -8 if inside % 2 else 8)
+                    upper.annotate(name, (last.steps, last.cohens_d), beside, textcoords="offset points", **look)
+                    inside += 1
         controls = _series(own[own.ratio == 0])
         for control in controls:
             upper.plot(control.steps, control.cohens_d.fillna(0), color=style.MUTED, linewidth=1.2, linestyle="--")
