@@ -96,6 +96,7 @@ def test_shares_of_wins_compare_within_a_pool_and_a_class_of_a_round(opened, mon
     monkeypatch.setattr(interactions_stage, "ask_pools", lambda *_: found)
     run = opened(images=5)
     write_json(run.file("interactions", interactions_stage.CHANCES), {"x1-2": 0.5, "x1-4": 0.2})
+    write_json(run.file("gan", "generator.json"), {"class_names": ["coast", "mountain"]})
     shown = Shown(pictures(5), np.array([0, 1, 0, 0, 1], np.int32), ids, np.zeros((5, 2), np.float32))
     shown.save(run.file("interactions", "images.npz"))
     interactions_stage.run(run)
