@@ -101,9 +101,7 @@ class Weights:
 
     inception: str = "imagenet"  # of the estimator's InceptionV3: `imagenet`, `file:PATH`, `hub:HANDLE`, `none`
     vgg: str = ""  # of VGG16, in the objectives and in KID; empty means `imagenet`, at size `smoke` none: no download
-    inception_range: tuple[float, float] = (
-        EstimatorConfig().input_range
-    )  # pixel values that InceptionV3's weights expect
+    inception_range: tuple[float, float] = EstimatorConfig().input_range  # pixel values that InceptionV3 expects
     vgg_layers: tuple[str, ...] = ()  # those that VGG16's serve; empty means all with `imagenet`, else all but the top
 
     def vgg_at(self, size: str) -> str:
@@ -247,12 +245,8 @@ def beyond_seeds(size: str, weights: Weights) -> list[Experiment]:
     """Three seeds of six objectives: the paper's method, the linear estimator, and for VGG's more steps. Not the paper's."""
     found = []
     for base in _six(size, weights):
-        vgg = base.name.startswith("vgg")
-        for one in (
-            base,
-            _linear(size, weights, base),
-            *([_linear(size, weights, _longer(size, base))] if vgg else []),
-        ):
+        longer = [_linear(size, weights, _longer(size, base))] if base.name.startswith("vgg") else []
+        for one in (base, _linear(size, weights, base), *longer):
             found += [one, *(_seeded(one, seed) for seed in (1, 2))]
     return _chosen_too(size, weights, found)
 
@@ -285,6 +279,12 @@ def heads_on_data(size: str, weights: Weights) -> list[Experiment]:
     return [_variant(base, f"{head}-weight-1000", estimator=HEADS[head]) for base in bases for head in heads]
 
 
+def best_of(size: str, weights: Weights) -> list[Experiment]:
+    """The heads of `factorial` at the paper's weight, each with the best of some images by it. Not the paper's."""
+    found = [one for one in factorial(size, weights) if not one.name.endswith("ratio-1")]
+    return [_variant(one, f"best-of-{BEST_OF}", evaluation={"best_of": BEST_OF}) for one in found]
+
+
 def tuned_by_few(size: str, weights: Weights) -> list[Experiment]:
     """Blue tuned by few answers, by the paper's method and by the linear estimator. Not the paper's."""
     base = _color(size, weights, "color:blue")
@@ -314,8 +314,8 @@ def paper(size: str, weights: Weights) -> list[Experiment]:
 
 _PAPERS = (colors, vgg_single, vgg_multi, finetuned, iteration, trade_off, ablations)
 _BEYOND = (
-    beyond, beyond_longer, beyond_guarded, beyond_judged, beyond_seeds, beyond_offline, factorial, heads_on_data, tuned_by_few,
-    moved_latents,
+    beyond, beyond_longer, beyond_guarded, beyond_judged, beyond_seeds, beyond_offline, factorial, heads_on_data, best_of,
+    tuned_by_few, moved_latents,
 )  # fmt: skip
 SUITES: dict[str, Callable[[str, Weights], list[Experiment]]] = {
     suite.__name__.replace("_", "-"): suite for suite in (*_PAPERS, paper, *_BEYOND)

@@ -23,6 +23,7 @@ BEYOND = (
     "beyond-offline",
     "factorial",
     "heads-on-data",
+    "best-of",
     "tuned-by-few",
     "moved-latents",
 )
@@ -192,6 +193,11 @@ def test_the_other_studies_differ_in_what_they_are_about():
         about = ("output", "bin_range", "temperature", "scalar_start")
         fields = {f"estimator.{name}" for name in about} | {"tuning.pir_gradient_ratio"}
         assert all(set(differing(config, own[0])) <= fields for config in own)
+    best = by_name("best-of")
+    assert len(best) == 6 * 4
+    for name, one in best.items():
+        whole = factorial[name.removesuffix("-best-of-16")].config
+        assert differing(one.config, whole) == {"evaluation.best_of": (16, 0)} and not whole.tuning.pir_gradient_ratio
     offline = by_name("beyond-offline")
     assert len(offline) == 13 and {one.config.estimator.backbone for one in offline.values()} == {"discriminator"}
     assert not any(one.not_run for one in by_name("beyond-offline", weights=replace(FILES, inception="none")).values())
