@@ -48,7 +48,7 @@ class EstimatorConfig:
     """Bins of equal width. Source: C.3, deviation D7."""
     bin_range: Literal["unit", "data"] = "unit"
     """With `output bins`, what they span: `unit`, [0, 1] as in D7; `data`, from the least to the greatest PIR that was
-    observed, which needs `temperature` 1. The latter is not the paper's."""
+    observed, at `temperature` 1, which a command takes by itself. The latter is not the paper's."""
     bin_loss: Literal["one_hot", "binomial"] = "one_hot"
     """With `output bins`: `one_hot`, the cross-entropy of the observed PIR's bin (C.3); `binomial`, the likelihood of an image's
     positives among its impressions by a mixture over the bins' centres, in which more impressions say more. Not the paper's."""

@@ -94,7 +94,7 @@ def parse(arguments: list[str]) -> Options:
     if "" in (given.get("run_dir"), given.get("first_round")):
         user_path("")  # refuses it
     start, said = _start(name, given)
-    config, notes = _changed(start, given, _fitting_steps(start, given))
+    config, notes = _changed(start, given, _fitting_words(start, given))
     prog = "python -m pir_tf.experiments.run [smoke|laptop|paper]"
     options = parsed(Options, words, default=Options(config), prog=prog, description=DESCRIPTION)
     config, more = _changed(options.experiment, given, _fitting_images(options.experiment))
@@ -167,9 +167,11 @@ def _changed(
     return config, notes
 
 
-def _fitting_steps(config: ExperimentConfig, given: Mapping[str, str | None]) -> dict[str, tuple[int, str]]:
-    """Values that fit the number of steps that the command line gives, each with what it fits."""
-    fitting = {}
+def _fitting_words(config: ExperimentConfig, given: Mapping[str, str | None]) -> dict[str, tuple[float, str]]:
+    """Values that fit the numbers of steps and the bins that the command line gives, each with what it fits."""
+    fitting: dict[str, tuple[float, str]] = {}
+    if given.get("estimator.bin_range") == "data":
+        fitting["estimator.temperature"] = 1.0, "estimator.bin_range data"
     for section, fields in (("gan", config.gan), ("tuning", config.tuning)):
         steps = given.get(f"{section}.steps") or ""
         if steps.isdecimal() and len(steps) < 20 and int(steps):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from pir_tf.config import flatten
+from pir_tf.errors import InputError
 from pir_tf.experiments import dry_run, run
 from pir_tf.experiments.command_line import parse, public_command, resume_command
 from pir_tf.paper.jobs import command_words
@@ -40,6 +41,7 @@ def test_help_lists_every_field_with_its_source(capsys):
 def test_help_imports_nothing_heavy():
     program = """
 import contextlib, sys
+from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parse
 with contextlib.suppress(SystemExit):
     parse(["--help"])
@@ -301,6 +303,15 @@ def test_size_laptop_takes_the_papers_method_where_a_part_of_it_is_named_or_no_d
     assert found.tuning.pir_gradient_ratio == ratio
     assert len(options.notes) == bool(noted) and all(noted in note for note in options.notes)
     assert parse(command_words(found)).experiment == found
+
+
+def test_bins_where_the_data_are_have_the_temperature_they_need():
+    options = parse(["--estimator.bin-range", "data"])
+    assert options.experiment.estimator.bin_range == "data" and options.experiment.estimator.temperature == 1
+    assert "estimator.temperature is 1.0 in place of 0.01, to fit estimator.bin_range data." in options.notes
+    assert parse(command_words(options.experiment)).experiment == options.experiment
+    with pytest.raises(InputError, match="estimator.temperature is 0.5, expected 1 with --estimator.bin-range data"):
+        parse(["--estimator.bin-range=data", "--estimator.temperature", "0.5"])
 
 
 @pytest.mark.parametrize(
