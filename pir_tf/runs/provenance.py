@@ -6,6 +6,7 @@ other versions.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib.metadata
 import json
@@ -81,17 +82,18 @@ def _version(package: str) -> str | None:
 def package_commit() -> str | None:
     """The commit whose `pir_tf/` tree holds exactly the running package's source files, or None.
 
-    Looked for in the work tree around the package and in the one that it was installed from; a changed, missing or added
-    file makes it None.
+    Looked for in the work tree around the package, in the one that it was installed from, and in what pip noted where it
+    installed the package from a repository; a changed, missing or added file makes it None.
     """
     package = Path(__file__).resolve().parents[1]
     running = {path.relative_to(package.parent).as_posix(): _blob(path) for path in package.rglob("*.py")}
-    for tree in (package.parent, _installed_from()):
-        if tree is None:
-            continue
-        if _committed_blobs(tree) == running:
+    installed = _installation()
+    url = urlparse(_origin(installed).get("url", ""))
+    for tree in (package.parent, Path(unquote(url.path)) if url.scheme == "file" else None):
+        if tree is not None and _committed_blobs(tree) == running:
             return _git(tree, "rev-parse", "HEAD")
-    return None
+    noted = _origin(installed).get("vcs_info", {}).get("commit_id")
+    return noted if noted and _as_installed(installed, package) else None
 
 
 def _committed_blobs(tree: Path) -> dict[str, str]:
@@ -106,13 +108,33 @@ def _blob(path: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def _installed_from() -> Path | None:
+def _installation() -> importlib.metadata.Distribution | None:
     try:
-        text = importlib.metadata.distribution("pir_tf").read_text("direct_url.json")
+        return importlib.metadata.distribution("pir_tf")
     except importlib.metadata.PackageNotFoundError:
         return None
-    url = urlparse(json.loads(text).get("url", "")) if text else None
-    return Path(unquote(url.path)) if url and url.scheme == "file" else None
+
+
+def _origin(installed: importlib.metadata.Distribution | None) -> dict[str, Any]:
+    """What pip noted of the folder or repository that it installed from; nothing where it was a package index."""
+    text = installed.read_text("direct_url.json") if installed else None
+    return json.loads(text) if text else {}
+
+
+def _as_installed(installed: importlib.metadata.Distribution | None, package: Path) -> bool:
+    """Whether the source files are those that pip wrote."""
+    files = (installed and installed.files) or []
+    written = {
+        Path(str(file.locate())).resolve(): file.hash and file.hash.value for file in files if file.suffix == ".py"
+    }
+    return {path: _recorded(path) for path in package.rglob("*.py")} == {
+        path: value for path, value in written.items() if package in path.parents
+    }
+
+
+def _recorded(path: Path) -> str:
+    """A file's digest as pip writes it."""
+    return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
 
 
 def _git(tree: Path, *words: str) -> str | None:
