@@ -48,9 +48,8 @@ def with_doubt(pir_model: keras.Model, head: Head, temperature: float, readouts:
     x = fixed_dense(pir_model.get_layer("features").output, kernel, "replicate_logits", bias=bias)
     x = layers.Reshape((count, head.units), dtype="float32", name="replicates")(x)
     logits = keras.Input((count, head.units), name="logits")
-    each = keras.Model(
-        logits, head.pir(logits, temperature), name="replicate_pir"
-    )  # its layers have the first head's names
+    # In a model of its own, as its layers have the first head's names.
+    each = keras.Model(logits, head.pir(logits, temperature), name="replicate_pir")
     x = layers.Flatten(dtype="float32", name="replicate_pirs")(each(x))
     x = fixed_dense(x, np.eye(count) - 1 / count, "about_their_mean")
     power = layers.Dot(axes=1, dtype="float32", name="spread_power")([x, x])

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pir_tf.runs.directory import atomic
+from pir_tf.training.devices import is_chief
 
 
 def steps_done(model: Any) -> int:
@@ -134,4 +135,5 @@ def track(items: Iterable[T], title: str, total: int, unit: str = "image", size:
 
 
 def _bar(title: str, total: int, unit: str, initial: int = 0) -> Any:
-    return tqdm(desc=f"{title:<28}", total=total, initial=initial, unit=f" {unit}", ncols=110, mininterval=0.5)
+    shown = {"desc": f"{title:<28}", "unit": f" {unit}", "ncols": 110, "mininterval": 0.5, "disable": not is_chief()}
+    return tqdm(total=total, initial=initial, **shown)

@@ -1,12 +1,13 @@
 """What a training keeps and shows: the log and its rows cut by a kill, values that are not finite, measures, the progress bar."""
 
+import json
 import types
 
 import keras
 import numpy as np
 import pytest
 
-from pir_tf.training.callbacks import HistoryCSV, Measure, ProgressBar, StopOnNonFinite, read
+from pir_tf.training.callbacks import HistoryCSV, Measure, ProgressBar, StopOnNonFinite, read, track
 
 
 def model_at(step):
@@ -118,3 +119,18 @@ def test_a_resumed_training_says_from_which_step(capsys, done, said):
     printed = capsys.readouterr()
     assert printed.out == said
     assert f"{done}/2000" in printed.err
+
+
+@pytest.mark.parametrize("index, shown", [(0, True), (1, False)])
+def test_only_the_first_process_of_a_job_shows_bars(monkeypatch, capsys, index, shown):
+    cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}))
+    assert list(track(range(3), "Readouts", 5, size=2)) == [0, 1, 2]
+    bar = ProgressBar("Tuning", 2, {"loss": "loss"})
+    bar.set_model(model_at(0))
+    bar.on_train_begin()
+    bar.on_train_batch_end(0)
+    bar.on_epoch_end(0, {"loss": 1.0})
+    bar.on_train_end()
+    said = capsys.readouterr().err
+    assert [title in said for title in ("Readouts", "Tuning")] == [shown, shown]
