@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -88,48 +89,73 @@ def tuning_curves(rows: pd.DataFrame) -> Any:
 
 
 def kid_of_ratios(rows: pd.DataFrame) -> Any:
-    """True d against KID, a line for each objective, pessimism and number of steps over its ratios; None without KID."""
+    """True d against KID over the ratios: a panel for each objective, a line for each pessimism and number of steps.
+
+    None without KID.
+    """
     if "kid" not in rows:
         return None
     found = rows.dropna(subset=["kid"])
-    start, found = found[found.steps == 0].kid.round(6).unique(), found[found.steps > 0]
+    start, found = found[found.steps == 0], found[found.steps > 0]
     several: Callable[[pd.DataFrame], bool] = lambda own: own.ratio[own.ratio > 0].nunique() > 1  # noqa: E731
     by = ["objective", "pessimism", "steps", *(name for name in SETTINGS if name in found)]
-    groups = [(key, own) for key, own in found.groupby(by, dropna=False) if several(own)]
+    groups = [(key, own.sort_values("ratio")) for key, own in found.groupby(by, dropna=False) if several(own)]
     if not groups:
         return None
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    figure = style.new_figure(3.2, width=5.4)
-    axes = figure.subplots()
-    style.style_axes(axes, x="KID from real images (lower is nearer)", y="Cohen's d")
     objectives = list(dict.fromkeys(key[0] for key, _ in groups))
+    across = 1 + (len(objectives) > 1)
+    down = math.ceil(len(objectives) / across)
+    figure = style.new_figure((HEIGHT if down > 1 else 3.2) * down, width=5.4 if across == 1 else 3.6 * across)
+    grid = figure.subplots(down, across, squeeze=False, sharex=True)
     varies = [len({key[place] for key, _ in groups}) > 1 for place in (1, 2)]
-    for (objective, pessimism, steps, *_), own in groups:
-        more = [f"pessimism {pessimism:g} SD"] * varies[0] + [f"{steps:,} steps"] * varies[1]
-        color = SHADES[1 + objectives.index(objective) % (len(SHADES) - 1)]
-        line = own.sort_values("ratio")
-        axes.plot(line.kid, line.cohens_d, color=color, linewidth=1.2, marker="o", markersize=4)
-        for row in line.to_dict("records"):
-            label = f"{row['ratio']:g}" if row["ratio"] else CONTROL
-            axes.annotate(
-                label, (row["kid"], row["cohens_d"]), (4, 3), textcoords="offset points", fontsize=style.SMALL
-            )
-        name = ", ".join([parse(objective).in_words(short=True), *more])
-        end = (line.kid.iloc[-1], line.cohens_d.iloc[-1])
-        axes.annotate(name, end, (4, -9), textcoords="offset points", fontsize=style.SMALL, color=color)
-    if 0 < 5 * found.kid.min() < found.kid.max():  # what is near would be one point
-        axes.set_xscale("log")
-        axes.set_xlabel(f"{axes.get_xlabel()}, log scale")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
-    note = "Numbers along a line: gradient ratio."
-    if len(start) == 1:
-        axes.axvline(start[0], color=style.RULE, linewidth=0.9, zorder=0)
-        note += " Vertical line: before tuning."
+    for objective, axes in zip(objectives, grid.flat, strict=False):
+        lines = [
+            ([f"pessimism {key[1]:g} SD"] * varies[0] + [f"{key[2]:,} steps"] * varies[1], own)
+            for key, own in groups
+            if key[0] == objective
+        ]
+        title = [parse(objective).in_words(short=True), *(lines[0][0] if len(lines) == 1 else [])]
+        style.style_axes(axes, y="Cohen's d" if axes in grid[:, 0] else None, title="\n".join(title))
+        for before in start[start.objective == objective].kid.round(2).unique():
+            axes.axvline(before, color=style.RULE, linewidth=0.9, zorder=0)
+        for place, (name, line) in enumerate(lines):
+            color = SHADES[1 + place % (len(SHADES) - 1)]
+            _kid_line(axes, line, ", ".join(name) if len(lines) > 1 else "", color)
+        axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.15 * axes.get_ylim()[1])  # from nothing, with room for words
+    for axes in [*grid.flat][len(objectives) :]:
+        axes.set_axis_off()
+    _kid_axes(grid, found, len(objectives))
+    note = "Numbers along a line: gradient ratio." + " Vertical line: before tuning." * (len(start) > 0)
     figure.supxlabel(note, fontsize=style.SMALL, color=style.MUTED, x=0.01, ha="left")
     return figure
+
+
+def _kid_line(axes: Any, line: pd.DataFrame, name: str, color: str) -> None:
+    """The tunings of one pessimism and number of steps, from the least ratio to the greatest, with its name at the end."""
+    axes.plot(line.kid, line.cohens_d, color=color, linewidth=1.2, marker="o", markersize=4)
+    look: dict[str, Any] = {"textcoords": "offset points", "fontsize": style.SMALL}
+    for row in line.to_dict("records"):
+        axes.annotate(f"{row['ratio']:g}" if row["ratio"] else CONTROL, (row["kid"], row["cohens_d"]), (6, -4), **look)
+    if name:
+        axes.annotate(name, (line.kid.iloc[-1], line.cohens_d.iloc[-1]), (4, 6), color=color, **look)
+
+
+def _kid_axes(grid: Any, found: pd.DataFrame, count: int) -> None:
+    """One scale of KID for all panels, a logarithm's where what is near would be one point, and its name below each column."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    said = "KID from real images (lower is nearer)"
+    if 0 < 5 * found.kid.min() < found.kid.max():
+        said += ", log scale"
+        for axes in grid.flat:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_locator(NullLocator())
+    for place, axes in enumerate(grid.flat):
+        if place < count and place + grid.shape[1] >= count:  # the last of its column
+            axes.set_xlabel(said, fontsize=style.TEXT, color=style.INK)
+            axes.tick_params(labelbottom=True)
 
 
 def picture_of(row: Mapping[str, Any]) -> str:

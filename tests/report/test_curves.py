@@ -51,12 +51,16 @@ def test_each_number_of_answers_has_its_own_panels(rows):
 
 def test_lines_against_kid_say_which_steps_they_are_of(rows):
     one = rows[rows.seed == 0]
-    said = [text.get_text() for text in curves.kid_of_ratios(one).axes[0].texts]
-    assert {"blue, 150 steps", "blue, 300 steps"} <= {*said} and "blue" not in said
-    said = [text.get_text() for text in curves.kid_of_ratios(one[one.steps != 300]).axes[0].texts]
-    assert "blue" in said  # where nothing else tells them apart
+    panel = curves.kid_of_ratios(one).axes[0]
+    assert {"150 steps", "300 steps"} <= {text.get_text() for text in panel.texts} and panel.get_title("left") == "blue"
+    alone = curves.kid_of_ratios(one[one.steps != 300]).axes[0]
+    assert not any("steps" in text.get_text() for text in alone.texts)  # where nothing else tells them apart
+    both = pd.concat([one[one.steps == 150], one[one.steps == 300].assign(objective="color:red")])
+    titles = [panel.get_title("left") for panel in curves.kid_of_ratios(both).axes]
+    assert titles == ["blue\n150 steps", "red\n300 steps"]
     assert curves.kid_of_ratios(one.drop(columns="kid")) is None  # as --evaluation.kid-weights none leaves them
-    assert len(curves.kid_of_ratios(rows).axes[0].lines) == 4
+    lines = [line for line in curves.kid_of_ratios(rows).axes[0].lines if line.get_marker() == "o"]
+    assert len(lines) == 4  # the others say what was before tuning
     assert curves.kid_of_ratios(one).axes[0].get_xscale() == "linear"
     far = one.assign(kid=one.kid.where(one.ratio != one.ratio.max(), 9000))
     assert curves.kid_of_ratios(far).axes[0].get_xscale() == "log"
