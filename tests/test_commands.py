@@ -179,7 +179,9 @@ def test_every_option_that_is_a_path_is_read_as_the_user_means_it():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", [*(pytest.param(one, marks=pytest.mark.nightly) for one in (">&-", "2>&-")), ">&- 2>&-"]
+)
 def test_closed_streams_are_no_mistake(closed, tmp_path):
     """As a job that is begun without a place for what it says."""
     line = f"{sys.executable} -m pir_tf.cli run smoke --dry-run {closed}"

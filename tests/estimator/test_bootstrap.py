@@ -26,7 +26,7 @@ OUTPUTS = {
 }
 
 
-@pytest.fixture(scope="module", params=["bins", "scalar"])
+@pytest.fixture(scope="module", params=["bins", pytest.param("scalar", marks=pytest.mark.nightly)])
 def fitted(request, few):
     """The estimator, its config, and the features of its images."""
     remembered = []

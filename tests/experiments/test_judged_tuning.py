@@ -20,7 +20,7 @@ from pir_tf.tuning import tuner
 
 STEPS = 5
 WORDS = [*JUDGED, "--tuning.steps", str(STEPS)]
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("eager_module")]
+pytestmark = [pytest.mark.nightly, pytest.mark.usefixtures("eager_module")]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def tune(tmp_path_factory):
     return tune
 
 
-@pytest.fixture(scope="module", params=["stops", pytest.param("goes on", marks=pytest.mark.nightly)])
+@pytest.fixture(scope="module", params=["stops", "goes on"])
 def unbroken(request, tune):
     """A judge and the tuning that it judged: it sees the estimator lead the wrong way and stops after the fourth row, or the
     answers that it learns from are turned round, and it likes each row better than the one before.

@@ -374,6 +374,7 @@ def test_a_page_is_opened_again_once_its_database_is_back(tmp_path, monkeypatch)
         loop.wait_for_answers(made, None, 1, look)
 
 
+@pytest.mark.nightly
 def test_a_page_that_dies_is_opened_again(tmp_path, capsys):
     made = adopted(tmp_path / "a", "--budget", "1800")
     begin(made.database, name="a", wanted=2)

@@ -120,7 +120,7 @@ def unbroken(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [4, 9])
+@pytest.mark.parametrize("kill", [pytest.param(4, marks=pytest.mark.nightly), 9])
 def test_a_judged_tuning_that_was_killed_goes_on_to_the_same_end(unbroken, tmp_path, kill):
     judged = unbroken.judged
     kept, end = plainly(*VIEWS)
