@@ -88,11 +88,12 @@ def package_commit() -> str | None:
     package = Path(__file__).resolve().parents[1]
     running = {path.relative_to(package.parent).as_posix(): _blob(path) for path in package.rglob("*.py")}
     installed = _installation()
-    url = urlparse(_origin(installed).get("url", ""))
+    origin = _origin(installed)
+    url = urlparse(origin.get("url", ""))
     for tree in (package.parent, Path(unquote(url.path)) if url.scheme == "file" else None):
         if tree is not None and _committed_blobs(tree) == running:
             return _git(tree, "rev-parse", "HEAD")
-    noted = _origin(installed).get("vcs_info", {}).get("commit_id")
+    noted = origin.get("vcs_info", {}).get("commit_id")
     return noted if noted and _as_installed(installed, package) else None
 
 

@@ -41,7 +41,6 @@ def test_help_lists_every_field_with_its_source(capsys):
 def test_help_imports_nothing_heavy():
     program = """
 import contextlib, sys
-from pir_tf.errors import InputError
 from pir_tf.experiments.command_line import parse
 with contextlib.suppress(SystemExit):
     parse(["--help"])
